@@ -1,0 +1,178 @@
+/**
+ * One flight, from key to result: the only place that sequences the services.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
+import type { AuthorityResolver } from "./AuthorityResolver.ts"
+import type { ClientCredential } from "./ClientCredential.ts"
+import type { AcquireTokenError } from "./EntraError.ts"
+import { type CacheKey, keyText } from "./internal/cacheKey.ts"
+import { Entry } from "./internal/entry.ts"
+import { clientCredentialsForm } from "./internal/form.ts"
+import { timesOf } from "./internal/freshness.ts"
+import * as Meter from "./internal/meter.ts"
+import type { Plan } from "./internal/plan.ts"
+import { randomId } from "./internal/randomId.ts"
+import type { TokenCache } from "./TokenCache.ts"
+import type { TokenEndpoint } from "./TokenEndpoint.ts"
+
+/**
+ * What an acquisition works with.
+ *
+ * **Details**
+ *
+ * `expiryMargin` is in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Services {
+  readonly clientId: string
+  readonly expiryMargin: number
+  readonly credential: ClientCredential["Service"]
+  readonly resolver: AuthorityResolver["Service"]
+  readonly endpoint: TokenEndpoint["Service"]
+  readonly cache: TokenCache["Service"]
+}
+
+/**
+ * One acquisition: what is asked, where its token is filed, why, and what to do at the moment before the first request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Order {
+  readonly plan: Plan
+  readonly key: CacheKey
+  readonly reason: CacheRefreshReason
+  readonly beforeSending: Effect.Effect<void>
+}
+
+/**
+ * Acquire a token by its key: cache, gate, authority, then per attempt credential and request; then store it.
+ *
+ * **Details**
+ *
+ * Tokens asked for with claims are neither looked up nor stored: they belong to that challenge.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  services: Services
+): Effect.Effect<(order: Order) => Effect.Effect<AuthenticationResult, AcquireTokenError>> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const random = yield* Random.Random
+    const newId = yield* randomId
+    const { cache, clientId, credential, endpoint, resolver } = services
+
+    const fetch = Effect.fnUntraced(function*(order: Order, correlationId: string, meter: Meter.Meter) {
+      const { plan } = order
+      const gate = {
+        key: keyText(order.key, plan.claims),
+        revision: credential.revision(),
+        forced: plan.forced
+      }
+      yield* endpoint.admit(gate)
+      const endpoints = yield* resolver.resolve(plan.authority, { channel: credential.channel })
+      yield* order.beforeSending
+      const request = (revision: string) =>
+        endpoint.request({
+          gate: { ...gate, revision },
+          endpoints,
+          form: clientCredentialsForm({ clientId, scopes: plan.scopes.wire, claims: plan.claims }),
+          asked: {
+            authority: plan.authority,
+            clientId,
+            tenantId: plan.tenant,
+            scopes: plan.scopes.wire,
+            tokenType: credential.binding()?.tokenType ?? "Bearer",
+            correlationId
+          },
+          authenticate: (endpoints) =>
+            credential.authenticate({
+              clientId,
+              tenantId: plan.tenant,
+              authority: `https://${plan.authority.host}/${plan.tenant}`,
+              tokenEndpoint: endpoints.token,
+              audience: endpoints.audience,
+              assertion: endpoints.assertion,
+              claims: plan.claims,
+              correlationId
+            }),
+          meter
+        })
+      const token = yield* Effect.catchTag(
+        request(gate.revision),
+        "EntraInvalidClientError",
+        (error) =>
+          Effect.flatMap(
+            credential.refused(error),
+            (renewed) => renewed ? request(credential.revision()) : Effect.fail(error)
+          )
+      )
+      const times = timesOf(token, { expiryMargin: services.expiryMargin, jitter: random.nextDoubleUnsafe() })
+      return { entry: new Entry(order.key, token, times), tokenEndpoint: token.tokenEndpoint }
+    })
+
+    return (order) =>
+      Effect.suspend(() => {
+        const { plan } = order
+        const meter = Meter.start(clock)
+        const correlationId = plan.correlationId ?? newId()
+        let fetched = 0
+        let tokenEndpoint: string | undefined
+        const fetching = Effect.suspend(() => {
+          const begun = clock.currentTimeMillisUnsafe()
+          return fetch(order, correlationId, meter).pipe(
+            Effect.map((token) => {
+              tokenEndpoint = token.tokenEndpoint
+              return token.entry
+            }),
+            Effect.ensuring(Effect.sync(() => {
+              fetched += clock.currentTimeMillisUnsafe() - begun
+            }))
+          )
+        })
+        const durations = () => Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
+        const led = plan.claims === ""
+          ? cache.lead(order.key, fetching, { fresh: plan.forced })
+          : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
+        return led.pipe(
+          Effect.map(({ entry, level }) =>
+            entry.result({
+              tokenSource: level === "None" ? "IdentityProvider" : "Cache",
+              cacheLevel: level,
+              cacheRefreshReason: order.reason,
+              outage: false,
+              tokenEndpoint,
+              durations: durations()
+            })
+          ),
+          // The errors of this flight are its own until it ends, so what is known only now can be added.
+          Effect.mapError((error) =>
+            meter.attempts === 0 ? error : Object.assign(error, { attempts: meter.attempts, durations: durations() })
+          ),
+          Effect.withSpan("effect-entra.acquireToken", {
+            attributes: {
+              "entra.client_id": clientId,
+              "entra.tenant_id": plan.tenant,
+              "entra.scope": plan.scopes.wire,
+              "entra.refresh_reason": order.reason,
+              "entra.correlation_id": correlationId
+            }
+          }, { captureStackTrace: false }),
+          Effect.annotateLogs({
+            clientId,
+            tenantId: plan.tenant,
+            scope: plan.scopes.wire,
+            correlationId
+          })
+        )
+      })
+  })

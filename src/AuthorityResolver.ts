@@ -1,0 +1,195 @@
+/**
+ * From an authority to the addresses of its endpoints. Known clouds are answered from a table; any other host is asked
+ * whether it belongs to a cloud (instance discovery), once.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Authority from "./Authority.ts"
+import { InvalidAuthorityError, type ServiceUnavailableError } from "./EntraError.ts"
+import { closedError } from "./internal/closed.ts"
+import { type Endpoints, endpointsOf } from "./internal/endpoints.ts"
+import * as IdentityHttp from "./internal/identityHttp.ts"
+import * as Instance from "./internal/instanceDiscovery.ts"
+import * as SingleFlight from "./internal/singleFlight.ts"
+
+export {
+  /**
+   * Where a token request goes and how its assertion is to look.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Endpoints
+}
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * Resolves authorities.
+ *
+ * **Details**
+ *
+ * `channel` tells whether the client proves itself in the TLS handshake (`"mtls"`), which has hosts of its own.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class AuthorityResolver extends Context.Service<AuthorityResolver, {
+  readonly resolve: (
+    authority: Authority.Authority,
+    options: { readonly channel: "standard" | "mtls" }
+  ) => Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError>
+}>()("effect-entra/AuthorityResolver") {}
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * Known clouds from the table, other hosts by instance discovery at the host itself.
+ *
+ * **Details**
+ *
+ * Discovery can refuse (`instance_invalid`) or name the host to use; when it cannot be had, the host is used as it is and
+ * asked again after five minutes. It is asked once a host, whatever the number of callers; the answers for 1,000 hosts
+ * are kept.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> = Layer.suspend(() => layerWith())
+
+/**
+ * Like {@link layer}, with a say about the HTTP client and the host that is asked.
+ *
+ * **Details**
+ *
+ * `transformClient` wraps the client (a proxy, a log); `discoveryHost` is asked about unknown hosts instead of themselves,
+ * for example `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerWith = (options: {
+  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
+  readonly discoveryHost?: string | undefined
+} = {}): Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> =>
+  Layer.effect(AuthorityResolver, makeDiscovering(options))
+
+/**
+ * Only known clouds and the layout that all share: no discovery call, whatever the host.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerKnownClouds: Layer.Layer<AuthorityResolver> = Layer.succeed(AuthorityResolver, {
+  resolve: (authority, { channel }) =>
+    Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel))
+})
+
+/**
+ * One token endpoint for everything, without any rule about hosts: for gateways and tests.
+ *
+ * **Example** (A gateway that stands for the service)
+ *
+ * ```ts
+ * import { AuthorityResolver } from "effect-entra"
+ *
+ * export const ThroughGateway = AuthorityResolver.layerStatic({
+ *   token: "https://gateway.internal/token"
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerStatic = (endpoints: {
+  readonly token: string
+  readonly audience?: string | undefined
+}): Layer.Layer<AuthorityResolver> =>
+  Layer.succeed(AuthorityResolver, {
+    resolve: () =>
+      Effect.succeed({
+        token: endpoints.token,
+        audience: endpoints.audience ?? endpoints.token,
+        assertion: { thumbprint: "x5t#S256", rsa: "PS256" }
+      })
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Hosts whose answer is kept, and how long one that could not be asked is left alone (milliseconds). */
+const keptHosts = 1000
+const retryUnknown = 300_000
+
+interface Known {
+  readonly verdict: Instance.Verdict
+  readonly until: number
+}
+
+const makeDiscovering = (options: {
+  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
+  readonly discoveryHost?: string | undefined
+}): Effect.Effect<AuthorityResolver["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
+  Effect.gen(function*() {
+    const http = yield* IdentityHttp.make(options)
+    const clock = yield* Clock.Clock
+    const known = new Map<string, Known>()
+    const flights = yield* SingleFlight.make<Instance.Verdict, ServiceUnavailableError>({
+      closed: () => closedError("the authority resolver")
+    })
+
+    const ask = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
+      http.send(Instance.question(authority, options.discoveryHost ?? authority.host)).pipe(
+        Effect.timeout("10 seconds"),
+        Effect.map((answer) => Instance.readVerdict(authority, answer)),
+        Effect.catch(() => Effect.succeed(Instance.unknown)),
+        Effect.tap((verdict) =>
+          Effect.sync(() => {
+            const now = clock.currentTimeMillisUnsafe()
+            if (known.size >= keptHosts) known.delete(known.keys().next().value ?? "")
+            known.set(authority.host, { verdict, until: verdict._tag === "Unknown" ? now + retryUnknown : Infinity })
+          })
+        )
+      )
+
+    const verdictOn = (authority: Authority.Authority) => {
+      const kept = known.get(authority.host)
+      return kept !== undefined && clock.currentTimeMillisUnsafe() < kept.until
+        ? Effect.succeed(kept.verdict)
+        : flights.join(authority.host, ask(authority))
+    }
+
+    return AuthorityResolver.of({
+      resolve: (authority, { channel }) => {
+        if (authority.cloud !== undefined || authority.kind !== "Entra") {
+          return Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel))
+        }
+        return Effect.flatMap(verdictOn(authority), (verdict) =>
+          Effect.fromResult(
+            verdict._tag === "Invalid"
+              ? Result.fail(invalidInstance(authority))
+              : endpointsOf(authority, verdict._tag === "Valid" ? verdict.host : authority.host, channel)
+          ))
+      }
+    })
+  })
+
+const invalidInstance = (authority: Authority.Authority): InvalidAuthorityError =>
+  new InvalidAuthorityError({
+    code: "instance_invalid",
+    field: "authority",
+    origin: "service",
+    message: `authority names the host ${authority.host}, which instance discovery does not know`,
+    remedy: "Check the authority's host name; it should be one of a Microsoft cloud or of your own installation."
+  })

@@ -1,0 +1,349 @@
+/**
+ * How an app proves who it is, for one request to one token endpoint: with a secret, a certificate, or an assertion that
+ * somebody else signs.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { CredentialError, type InvalidClientError, quote } from "./EntraError.ts"
+import { assertionClaims, assertionHeader, isCompactJwt } from "./internal/assertion.ts"
+import { loadCertificate } from "./internal/certificate.ts"
+import type { Endpoints } from "./internal/endpoints.ts"
+import { assertionForm, type Form, secretForm } from "./internal/form.ts"
+import type { Transport } from "./internal/identityHttp.ts"
+import { randomId } from "./internal/randomId.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What a credential is told about the request that it is to authenticate.
+ *
+ * **Details**
+ *
+ * `tokenEndpoint` is the URL the request goes to, `audience` what the `aud` of an assertion must be; `tenantId` and
+ * `authority` are those of the effective request; `claims` is the empty string when there are none.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Attempt {
+  readonly clientId: string
+  readonly tenantId: string
+  readonly authority: string
+  readonly tokenEndpoint: string
+  readonly audience: string
+  readonly assertion: Endpoints["assertion"]
+  readonly claims: string
+  readonly correlationId: string
+}
+
+/**
+ * What a credential adds to the request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an HTTP
+ * client that proves itself in the TLS handshake (RFC 8705).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Authentication {
+  readonly form: Form
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly client?: Transport | undefined
+}
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * A client credential.
+ *
+ * **Details**
+ *
+ * - `channel`: whether it proves itself in the form (`"standard"`) or in the TLS handshake (`"mtls"`).
+ * - `binding`: the token type and key that tokens are bound to, part of the cache key; undefined for bearer tokens.
+ * - `revision`: changes with the material, so that a new secret is not held to the old one's refusals; never derived from
+ *   a secret. It means something within one process only.
+ * - `authenticate`: called once an attempt, never on a cache hit.
+ * - `refused`: told when the service refused the client; true when there is new material and one more try is worth it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ClientCredential extends Context.Service<ClientCredential, {
+  readonly channel: "standard" | "mtls"
+  readonly binding: () => { readonly tokenType: string; readonly keyId: string } | undefined
+  readonly revision: () => string
+  readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
+  readonly refused: (error: InvalidClientError) => Effect.Effect<boolean>
+}>()("effect-entra/ClientCredential") {}
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * A client secret, sent in the form.
+ *
+ * **When to use**
+ *
+ * For a first try. In production prefer a certificate: a secret is sent with every request, a key never is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const secret = (
+  secret: Redacted.Redacted<string>
+): Effect.Effect<ClientCredential["Service"], CredentialError> =>
+  Effect.gen(function*() {
+    if (Redacted.value(secret).trim() === "") {
+      return yield* new CredentialError({
+        code: "secret_empty",
+        field: "secret",
+        origin: "local",
+        message: "the client secret is empty",
+        remedy: "Pass the secret's value as the portal showed it when the secret was made."
+      })
+    }
+    return yield* inTheForm(() => Effect.succeed(secretForm(secret)))
+  })
+
+/**
+ * A certificate and its private key: a fresh assertion (RFC 7523) is signed for each attempt.
+ *
+ * **Details**
+ *
+ * `certificate` is PEM, the leaf first when there is a chain; `privateKey` is unencrypted PKCS#8 PEM, RSA (PS256, or RS256
+ * where AD FS wants it) or EC on P-256 (ES256). `sendCertificateChain` puts the chain into `x5c`, so that an app that
+ * trusts a subject name and issuer needs no new registration when the certificate is renewed; default false. The
+ * assertion lives for 600 seconds and is never used twice. Key and certificate are read, and tried against each other,
+ * when this effect runs.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const certificate = (options: {
+  readonly certificate: string
+  readonly privateKey: Redacted.Redacted<string>
+  readonly sendCertificateChain?: boolean | undefined
+}): Effect.Effect<ClientCredential["Service"], CredentialError> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const newId = yield* randomId
+    const loaded = yield* loadCertificate(options)
+    return yield* inTheForm((attempt) => {
+      const algorithm = loaded.algorithms.rsa ? attempt.assertion.rsa : "ES256"
+      const header = assertionHeader({
+        algorithm,
+        thumbprint: attempt.assertion.thumbprint,
+        thumbprints: loaded.thumbprints,
+        chain: options.sendCertificateChain === true ? loaded.chain : undefined
+      })
+      const claims = assertionClaims({
+        audience: attempt.audience,
+        clientId: attempt.clientId,
+        now: clock.currentTimeMillisUnsafe(),
+        id: newId()
+      })
+      return Effect.map(loaded.sign(header, claims), assertionForm)
+    })
+  })
+
+/**
+ * An assertion made by someone else: a platform that federates, a vault that keeps the key.
+ *
+ * **Details**
+ *
+ * The function is called once an attempt and never on a cache hit. What it fails with becomes a `CredentialError`
+ * `assertion_failed` that says which tag or class it was, not what was in it; an empty or malformed JWT is refused before
+ * anything is sent.
+ *
+ * **Example** (Presenting a platform's token)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * export const Federated = ClientCredential.layerAssertion(({ audience }) =>
+ *   Effect.succeed(`header.${audience.length}.signature`)
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const assertion = <E, R>(
+  make: (attempt: Attempt) => Effect.Effect<string | Redacted.Redacted<string>, E, R>
+): Effect.Effect<ClientCredential["Service"], never, R> =>
+  Effect.flatMap(Effect.context<R>(), (context) =>
+    inTheForm((attempt) =>
+      make(attempt).pipe(
+        Effect.provideContext(context),
+        Effect.mapError(assertionFailed),
+        Effect.map((made) => Redacted.isRedacted(made) ? made : Redacted.make(made, { label: "client_assertion" })),
+        Effect.flatMap((made) =>
+          isCompactJwt(Redacted.value(made)) ? Effect.succeed(assertionForm(made)) : Effect.fail(assertionMalformed())
+        )
+      )
+    ))
+
+/**
+ * The credential that the environment names: `AZURE_CLIENT_SECRET`.
+ *
+ * **Details**
+ *
+ * Credentials in files (`AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) need a file system, which the core
+ * does not have; with those alone this fails and says so.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError> = Effect.gen(function*() {
+  const found = yield* Effect.mapError(environment, unreadableEnvironment)
+  if (Option.isSome(found.secret)) return yield* secret(found.secret.value)
+  return yield* credentialMissing(
+    Object.entries(found.files).flatMap(([name, value]) => Option.isSome(value) ? [name] : [])
+  )
+})
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * {@link secret} as a layer.
+ *
+ * **Gotchas**
+ *
+ * Two credential layers are merged like any others: the last one wins.
+ *
+ * **Example** (A client with a secret)
+ *
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * export const Credential = ClientCredential.layerSecret(Redacted.make("the secret's value"))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSecret = (value: Redacted.Redacted<string>): Layer.Layer<ClientCredential, CredentialError> =>
+  Layer.effect(ClientCredential, secret(value))
+
+/**
+ * {@link certificate} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerCertificate = (
+  options: Parameters<typeof certificate>[0]
+): Layer.Layer<ClientCredential, CredentialError> => Layer.effect(ClientCredential, certificate(options))
+
+/**
+ * {@link assertion} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAssertion = <E, R>(
+  make: (attempt: Attempt) => Effect.Effect<string | Redacted.Redacted<string>, E, R>
+): Layer.Layer<ClientCredential, never, R> => Layer.effect(ClientCredential, assertion(make))
+
+/**
+ * {@link fromConfig} as a layer.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig: Layer.Layer<ClientCredential, CredentialError> = Layer.suspend(() =>
+  Layer.effect(ClientCredential, fromConfig)
+)
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** A credential that goes into the form, whose material never changes: each instance has a revision of its own. */
+const inTheForm = (
+  prove: (attempt: Attempt) => Effect.Effect<Form, CredentialError>
+): Effect.Effect<ClientCredential["Service"]> =>
+  Effect.map(randomId, (newId) => {
+    const revision = newId()
+    return ClientCredential.of({
+      channel: "standard",
+      binding: () => undefined,
+      revision: () => revision,
+      authenticate: (attempt) => Effect.map(prove(attempt), (form) => ({ form })),
+      refused: () => Effect.succeed(false)
+    })
+  })
+
+const environment = Config.all({
+  secret: Config.option(Config.Redacted("AZURE_CLIENT_SECRET")),
+  files: Config.all({
+    AZURE_CLIENT_CERTIFICATE_PATH: Config.option(Config.String("AZURE_CLIENT_CERTIFICATE_PATH")),
+    AZURE_FEDERATED_TOKEN_FILE: Config.option(Config.String("AZURE_FEDERATED_TOKEN_FILE"))
+  })
+})
+
+const unreadableEnvironment = (): CredentialError =>
+  new CredentialError({
+    code: "credential_missing",
+    field: "AZURE_CLIENT_SECRET",
+    origin: "local",
+    message: "the ConfigProvider could not be read",
+    remedy: "Look at the ConfigProvider that the program installs."
+  })
+
+const credentialMissing = (files: ReadonlyArray<string>): CredentialError =>
+  files.length > 0
+    ? new CredentialError({
+      code: "credential_file",
+      field: files.join(", "),
+      origin: "local",
+      message: `${files.join(" and ")} names a file, and the core reads none`,
+      remedy:
+        "Use the layerConfig of effect-entra/node, which reads files, or read the file yourself and pass its content to "
+        + "ClientCredential.layerCertificate or layerAssertion."
+    })
+    : new CredentialError({
+      code: "credential_missing",
+      field: "AZURE_CLIENT_SECRET",
+      origin: "local",
+      message: "AZURE_CLIENT_SECRET is not set, and no other credential is configured",
+      remedy: "Set AZURE_CLIENT_SECRET to the secret's value, or provide another ClientCredential layer."
+    })
+
+const assertionFailed = (error: unknown): CredentialError =>
+  new CredentialError({
+    code: "assertion_failed",
+    field: "assertion",
+    origin: "local",
+    message: `the function that makes the assertion failed with ${quote(nameOf(error))}`,
+    remedy: "Look at that function: nothing was sent to the service."
+  })
+
+/** What kind of error it was; its text may hold what must not be seen. */
+const nameOf = (error: unknown): string =>
+  typeof error === "object" && error !== null
+    ? "_tag" in error && typeof error._tag === "string" ? error._tag : error instanceof Error ? error.name : "an object"
+    : `a ${typeof error}`
+
+const assertionMalformed = () =>
+  new CredentialError({
+    code: "assertion_malformed",
+    field: "assertion",
+    origin: "local",
+    message: "the assertion is empty or is no signed JWT in compact form (RFC 7515 section 3.1)",
+    remedy: "Return the JWT itself: three parts in base64url, separated by dots, without a prefix or white space."
+  })

@@ -1,0 +1,409 @@
+/**
+ * The service people use: tokens for an app that acts as itself (OAuth 2.0 client credentials, RFC 6749 section 4.4).
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { AuthenticationResult } from "./AccessToken.ts"
+import * as Acquisition from "./Acquisition.ts"
+import * as AuthorityResolver from "./AuthorityResolver.ts"
+import * as ClientCredential from "./ClientCredential.ts"
+import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
+import * as Environment from "./internal/environment.ts"
+import { fakeResult } from "./internal/fakeResult.ts"
+import type { Transport } from "./internal/identityHttp.ts"
+import { settingsOf } from "./internal/settings.ts"
+import * as TokenCache from "./TokenCache.ts"
+import * as TokenEndpoint from "./TokenEndpoint.ts"
+import * as TokenLifecycle from "./TokenLifecycle.ts"
+import type { TokenRequest } from "./TokenRequest.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * Options of a client.
+ *
+ * **Details**
+ *
+ * - `clientId`: the application (client) id.
+ * - `authority`: a URL or a cloud's name; default: the public cloud, no tenant.
+ * - `tenantId`: the tenant of requests that name none; default: that of `authority`.
+ * - `allowedTenants`: tenants (ids or domain names, exactly as callers pass them) or a predicate that requests are held
+ *   to; default: any.
+ * - `expiryMargin`: how long before its expiry a token is no longer handed out without trying to renew it, at most a tenth
+ *   of its lifetime; default 5 minutes.
+ * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.
+ * - `lastWait`: how long a caller waits for a lifecycle in that margin; default 2 seconds.
+ * - `coolDown`: how long the service is left alone after a lifecycle failed; default 30 seconds, doubling to 5 minutes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly clientId: string
+  readonly authority?: string | URL | undefined
+  readonly tenantId?: string | undefined
+  readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
+  readonly expiryMargin?: Duration.Input | undefined
+  readonly outageTolerance?: boolean | undefined
+  readonly lastWait?: Duration.Input | undefined
+  readonly coolDown?:
+    | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
+    | undefined
+}
+
+/**
+ * What holds unless an option says otherwise.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const defaults = {
+  authority: "public",
+  expiryMargin: "5 minutes",
+  outageTolerance: true,
+  lastWait: "2 seconds",
+  coolDown: { base: "30 seconds", cap: "5 minutes" }
+} as const
+
+/**
+ * What a client did so far, and what its cache holds.
+ *
+ * **Details**
+ *
+ * `hits` are acquisitions that were answered from memory at once, `misses` those that had to wait; `hitRate` is hits over
+ * both, 0 before the first; `refreshes` counts background lifecycles. The cache's numbers are those of all its clients.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientStats extends TokenCache.CacheStats {
+  readonly hits: number
+  readonly misses: number
+  readonly hitRate: number
+  readonly refreshes: number
+}
+
+/**
+ * Which tokens of a client to drop: all, a tenant's, or those of one request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Invalidation = "all" | { readonly tenantId: string } | TokenRequest
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * A client: one app, its credential, one cloud.
+ *
+ * **Details**
+ *
+ * `acquireToken` is lazy: each run of the effect looks the token up. `peek` is synchronous, never starts a request, and
+ * gives a fresh or due token or undefined.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class ConfidentialClient extends Context.Service<ConfidentialClient, {
+  readonly acquireToken: (request: TokenRequest) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
+  readonly invalidate: (selection: Invalidation) => Effect.Effect<void, ConfigurationError>
+  readonly stats: Effect.Effect<ClientStats>
+}>()("effect-entra/ConfidentialClient") {}
+
+// -----------------------------------------------------------------------------
+// combinators
+// -----------------------------------------------------------------------------
+
+/**
+ * A token for a request: from the cache, from the request that is already under way for it, or from the service.
+ *
+ * **Details**
+ *
+ * Each run looks the token up again, so an effect that is kept, repeated or retried never yields an expired one. A token
+ * that is due for lifecycle is returned at once and renewed in the background.
+ *
+ * **Example** (Acquiring a token)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Redacted } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const program = Effect.gen(function*() {
+ *   const result = yield* ConfidentialClient.acquireToken({
+ *     scopes: ["https://graph.microsoft.com/.default"],
+ *     tenantId: "contoso.onmicrosoft.com"
+ *   })
+ *   assert.strictEqual(Redacted.value(result.accessToken), "a-token")
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, ConfidentialClient.layerTest("a-token")))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const acquireToken = (
+  request: TokenRequest
+): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireToken(request)
+
+/**
+ * The token for a request if the cache has a usable one; never starts a request.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const peek = (
+  request: TokenRequest
+): Effect.Effect<AuthenticationResult | undefined, never, ConfidentialClient> =>
+  ConfidentialClient.useSync((client) => client.peek(request))
+
+/**
+ * Drop tokens of the client. A request that is under way when this runs does not store its token.
+ *
+ * **Example** (Dropping a tenant's tokens)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const program = ConfidentialClient.invalidate({ tenantId: "contoso.onmicrosoft.com" })
+ *
+ * await Effect.runPromise(Effect.provide(program, ConfidentialClient.layerTest("a-token")))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const invalidate = (selection: Invalidation): Effect.Effect<void, ConfigurationError, ConfidentialClient> =>
+  ConfidentialClient.use((client) => client.invalidate(selection))
+
+/**
+ * What the client did so far.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = ConfidentialClient.use((client) =>
+  client.stats
+)
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * A client as a value, so that one process can hold many apps over one cache.
+ *
+ * **Details**
+ *
+ * The client lives in the scope: when that closes, callers who wait get a `ServiceUnavailableError` `client_closed`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options: Options & { readonly credential: ClientCredential.ClientCredential["Service"] }
+): Effect.Effect<
+  ConfidentialClient["Service"],
+  ConfigurationError,
+  Scope.Scope | AuthorityResolver.AuthorityResolver | TokenEndpoint.TokenEndpoint | TokenCache.TokenCache
+> =>
+  Effect.gen(function*() {
+    const settings = yield* Effect.fromResult(settingsOf(options))
+    const expiryMargin = Duration.toMillis(options.expiryMargin ?? defaults.expiryMargin)
+    const cache = yield* TokenCache.TokenCache
+    const acquire = yield* Acquisition.make({
+      clientId: settings.clientId,
+      expiryMargin,
+      credential: options.credential,
+      resolver: yield* AuthorityResolver.AuthorityResolver,
+      endpoint: yield* TokenEndpoint.TokenEndpoint,
+      cache
+    })
+    const lifecycle = yield* TokenLifecycle.make({
+      settings,
+      cache,
+      binding: options.credential.binding,
+      acquire,
+      outageTolerance: options.outageTolerance ?? defaults.outageTolerance,
+      lastWait: Duration.toMillis(options.lastWait ?? defaults.lastWait),
+      coolDown: {
+        base: Duration.toMillis(options.coolDown?.base ?? defaults.coolDown.base),
+        cap: Duration.toMillis(options.coolDown?.cap ?? defaults.coolDown.cap)
+      }
+    })
+    return ConfidentialClient.of({
+      acquireToken: (request) => new BoundAcquireToken(lifecycle, request),
+      peek: lifecycle.peek,
+      invalidate: lifecycle.invalidate,
+      stats: Effect.map(cache.stats, (cached) => {
+        const { hits, misses, refreshes } = lifecycle.counts
+        return { ...cached, hits, misses, refreshes, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
+      })
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * A client over the four services of the context.
+ *
+ * **Gotchas**
+ *
+ * Build it once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a new
+ * client with an empty cache on every call.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<
+  ConfidentialClient,
+  ConfigurationError,
+  | ClientCredential.ClientCredential
+  | AuthorityResolver.AuthorityResolver
+  | TokenEndpoint.TokenEndpoint
+  | TokenCache.TokenCache
+> =>
+  Layer.effect(
+    ConfidentialClient,
+    Effect.flatMap(ClientCredential.ClientCredential, (credential) => make({ ...options, credential }))
+  )
+
+/**
+ * A complete client from the environment; it needs only an `HttpClient`.
+ *
+ * **Details**
+ *
+ * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud) and
+ * `AZURE_CLIENT_SECRET`; options override. Several problems of the environment are reported in one
+ * `InvalidRequestError` `configuration_invalid`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Partial<Options> = {}
+): Layer.Layer<ConfidentialClient, ConfigurationError, Transport> =>
+  Layer.effect(
+    ConfidentialClient,
+    Effect.gen(function*() {
+      const credential = yield* Effect.result(ClientCredential.fromConfig)
+      return yield* make({ ...options, ...yield* Environment.read(options, credential) })
+    })
+  ).pipe(Layer.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]))
+
+/**
+ * The requests that a {@link layerTest} client was asked for, in order.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TestCalls extends Context.Service<TestCalls, ReadonlyArray<TokenRequest>>()(
+  "effect-entra/ConfidentialClient/TestCalls"
+) {}
+
+/**
+ * A fake for the tests of code that needs a client: no crypto, no HTTP, no rules. It answers with the token, or with what
+ * the function makes of the request, and records its calls in {@link TestCalls}.
+ *
+ * **Example** (Testing code that calls an API)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const codeUnderTest = ConfidentialClient.acquireToken({ scopes: "api://orders/.default" })
+ *
+ * const test = Effect.gen(function*() {
+ *   yield* codeUnderTest
+ *   const calls = yield* ConfidentialClient.TestCalls
+ *   assert.deepStrictEqual(calls, [{ scopes: "api://orders/.default" }])
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(test, ConfidentialClient.layerTest("a-token")))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTest = (
+  token: string | ((request: TokenRequest) => Effect.Effect<string, AcquireTokenError>)
+): Layer.Layer<ConfidentialClient | TestCalls> =>
+  Layer.effectContext(Effect.sync(() => {
+    const calls: Array<TokenRequest> = []
+    const client = ConfidentialClient.of({
+      acquireToken: (request) =>
+        Effect.suspend(() => {
+          calls.push(request)
+          return Effect.map(
+            typeof token === "string" ? Effect.succeed(token) : token(request),
+            (text) => fakeResult(request, text)
+          )
+        }),
+      peek: () => undefined,
+      invalidate: () => Effect.void,
+      stats: Effect.sync(() => ({
+        hits: 0,
+        misses: calls.length,
+        hitRate: 0,
+        refreshes: 0,
+        entries: 0,
+        bytes: 0,
+        evictions: 0
+      }))
+    })
+    return Context.make(ConfidentialClient, client).pipe(Context.add(TestCalls, calls))
+  }))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** The effect of a request: the one object that an acquisition allocates on a hit. */
+class BoundAcquireToken extends Effectable.Class<AuthenticationResult, AcquireTokenError> {
+  readonly lifecycle: TokenLifecycle.TokenLifecycle
+  readonly request: TokenRequest
+  constructor(lifecycle: TokenLifecycle.TokenLifecycle, request: TokenRequest) {
+    super()
+    this.lifecycle = lifecycle
+    this.request = request
+  }
+  asEffect() {
+    return this.lifecycle.run(this.request)
+  }
+}
+
+/** The same for the client of the context; finding it takes the fiber, which only a prototype of Effect's own is given. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
+interface AcquireToken extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
+class AcquireToken {
+  readonly request: TokenRequest
+  constructor(request: TokenRequest) {
+    this.request = request
+  }
+}
+Object.setPrototypeOf(
+  AcquireToken.prototype,
+  Effectable.Prototype<AcquireToken>({
+    label: "effect-entra/acquireToken",
+    evaluate(fiber) {
+      return Context.getUnsafe(fiber.context, ConfidentialClient).acquireToken(this.request)
+    }
+  })
+)

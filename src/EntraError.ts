@@ -1,0 +1,370 @@
+/**
+ * What can go wrong when a token is acquired: eleven tagged errors, one meaning each, every one with a stable `code`,
+ * a `message`, and a `remedy` that says what to do. None of them ever holds a secret, a token or an assertion.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * Where the time of an acquisition went.
+ *
+ * **Details**
+ *
+ * `total` is the flight from start to end, `cache` the time in outer caches, `credential` the time spent proving who the
+ * app is (signing, reading, calling a vault), `http` the time between sending a request and having its whole answer,
+ * summed over the attempts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Durations {
+  readonly total: Duration.Duration
+  readonly cache: Duration.Duration
+  readonly credential: Duration.Duration
+  readonly http: Duration.Duration
+}
+
+/**
+ * What every error of this library says.
+ *
+ * **Details**
+ *
+ * `code` is stable and meant for programs; `message` and `remedy` are for people. `origin` is `"local"` when this process
+ * decided (bad input, a closed throttle gate, a remembered refusal) and `"service"` when a request was made for it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Problem {
+  readonly code: string
+  readonly message: string
+  readonly remedy: string
+  readonly origin: "local" | "service"
+  readonly correlationId?: string | undefined
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+/**
+ * What the service said, as far as it said it (RFC 6749 section 5.2 and Entra's own members).
+ *
+ * **Details**
+ *
+ * `errorCodes` are the AADSTS numbers, `status` the HTTP status, `attempts` how many requests were sent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ServiceDetails {
+  readonly error?: string | undefined
+  readonly suberror?: string | undefined
+  readonly errorCodes?: ReadonlyArray<number> | undefined
+  readonly traceId?: string | undefined
+  readonly timestamp?: string | undefined
+  readonly status?: number | undefined
+  readonly attempts?: number | undefined
+  readonly durations?: Durations | undefined
+}
+
+/**
+ * A problem with something the caller passed; `field` names it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InputProblem extends Problem {
+  readonly field: string
+}
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+/**
+ * A tenant or an authority is wrong: malformed, not allowed for this flow, or unknown to the service.
+ *
+ * **Details**
+ *
+ * Codes: `authority_malformed`, `authority_insecure`, `authority_mismatch`, `authority_unsupported`, `tenant_missing`,
+ * `tenant_malformed`, `tenant_not_tenanted` (common, organizations, consumers), `tenant_not_allowed`, `tenant_unknown`
+ * (AADSTS90002), `instance_invalid` (AADSTS50049).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidAuthorityError
+  extends Data.TaggedError("EntraInvalidAuthorityError")<InputProblem & ServiceDetails>
+{
+  readonly isRetryable = false
+}
+
+/**
+ * The scopes of a request cannot be asked for in this flow.
+ *
+ * **Details**
+ *
+ * Codes: `scope_missing`, `scope_malformed`, `scope_not_default`, `scope_several_resources`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError")<InputProblem> {
+  readonly isRetryable = false
+}
+
+/**
+ * Another field of a request or an option of a client is wrong.
+ *
+ * **Details**
+ *
+ * Codes: `field_missing`, `field_malformed`, `configuration_invalid` (the environment; all its problems together).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestError")<InputProblem> {
+  readonly isRetryable = false
+}
+
+/**
+ * This app cannot prove who it is: its credential cannot be read, parsed, matched or used. Nothing was sent.
+ *
+ * **Details**
+ *
+ * Codes: `secret_empty`, `certificate_unreadable`, `key_unreadable`, `key_format`, `key_unsupported`, `key_mismatch`,
+ * `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_missing`, `credential_file`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CredentialError extends Data.TaggedError("EntraCredentialError")<InputProblem> {
+  readonly isRetryable = false
+}
+
+/**
+ * The service refused the app or its credential (`invalid_client`, `unauthorized_client`).
+ *
+ * **Details**
+ *
+ * Codes: `client_refused`, `client_unknown` (AADSTS700016, 700038), `client_disabled` (7000112), `secret_wrong`
+ * (7000215), `secret_expired` (7000222), `assertion_refused` (700027 and its kin), `assertion_time` (700024).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidClientError extends Data.TaggedError("EntraInvalidClientError")<Problem & ServiceDetails> {
+  readonly isRetryable = false
+}
+
+/**
+ * Too many requests: the service said so (429, AADSTS50196), or a gate that an earlier answer closed is still closed.
+ *
+ * **Details**
+ *
+ * `retryAfter` is always there. `source` tells who said it: `"server"` in this very call, `"local"` a gate of this
+ * process, `"fleet"` a gate that another process closed. Code: `throttled`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ThrottledError extends Data.TaggedError("EntraThrottledError")<
+  Problem & ServiceDetails & {
+    readonly retryAfter: Duration.Duration
+    readonly loopDetected: boolean
+    readonly source: "server" | "local" | "fleet"
+  }
+> {
+  readonly isRetryable = true
+}
+
+/**
+ * The service wants the request repeated with these `claims` (conditional access, continuous access evaluation).
+ *
+ * **Details**
+ *
+ * `claims` is the JSON text to pass as the request's `claims`. Code: `claims_required`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ClaimsChallengeError
+  extends Data.TaggedError("EntraClaimsChallengeError")<Problem & ServiceDetails & { readonly claims: string }>
+{
+  readonly isRetryable = false
+}
+
+/**
+ * Any other refusal of the token request by the service: missing consent, unknown resource, blocked by policy.
+ *
+ * **Details**
+ *
+ * Codes: `consent_missing` (AADSTS65001, 650056, 650057), `resource_unknown` (500011, 50001), `blocked_by_policy`
+ * (53003, 530032), `request_refused`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TokenRequestError extends Data.TaggedError("EntraTokenRequestError")<Problem & ServiceDetails> {
+  readonly isRetryable = false
+}
+
+/**
+ * The service, or the way to it, is out of order at the moment.
+ *
+ * **Details**
+ *
+ * Codes: `service_unavailable` (408, 5xx), `timeout`, `budget_exceeded`, `circuit_open`, `client_closed`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServiceUnavailableError
+  extends Data.TaggedError("EntraServiceUnavailableError")<Problem & ServiceDetails>
+{
+  readonly isRetryable = true
+}
+
+/**
+ * No answer came back: DNS, TCP, TLS, or a connection that broke.
+ *
+ * **Details**
+ *
+ * `endpoint` is the origin of the URL, `reason` the transport's own code where it gave one (`ECONNREFUSED`), never its
+ * error object: that one holds the request, and the request holds the secret. Code: `network`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NetworkError extends Data.TaggedError("EntraNetworkError")<
+  Problem & ServiceDetails & { readonly method: string; readonly endpoint: string; readonly reason: string }
+> {
+  readonly isRetryable = true
+}
+
+/**
+ * An answer came that is none: not JSON, no token in it, too large, or a redirect.
+ *
+ * **Details**
+ *
+ * Codes: `response_malformed`, `response_too_large`, `response_token_type`, `redirect_refused`, `response_unexpected`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidResponseError extends Data.TaggedError("EntraInvalidResponseError")<Problem & ServiceDetails> {
+  readonly isRetryable = false
+}
+
+/**
+ * What the caller's own program or environment must change. No request was sent (an unknown tenant apart).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ConfigurationError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError | CredentialError
+
+/**
+ * What the service, or the way to it, answered.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ServiceError =
+  | InvalidClientError
+  | ThrottledError
+  | ClaimsChallengeError
+  | TokenRequestError
+  | ServiceUnavailableError
+  | NetworkError
+  | InvalidResponseError
+
+/**
+ * Everything `ConfidentialClient.acquireToken` can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AcquireTokenError = ConfigurationError | ServiceError
+
+// -----------------------------------------------------------------------------
+// guards
+// -----------------------------------------------------------------------------
+
+const classes = [
+  InvalidAuthorityError,
+  InvalidScopeError,
+  InvalidRequestError,
+  CredentialError,
+  InvalidClientError,
+  ThrottledError,
+  ClaimsChallengeError,
+  TokenRequestError,
+  ServiceUnavailableError,
+  NetworkError,
+  InvalidResponseError
+] as const
+
+/**
+ * Whether a value is one of this library's errors.
+ *
+ * **Example** (Telling our errors from others)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { EntraError } from "effect-entra"
+ *
+ * assert.strictEqual(EntraError.isEntraError(new Error("something else")), false)
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isEntraError = (u: unknown): u is AcquireTokenError => classes.some((c) => u instanceof c)
+
+/**
+ * Whether asking again, later and unchanged, may succeed.
+ *
+ * **Example** (Deciding whether to try again)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { EntraError } from "effect-entra"
+ *
+ * const error = new EntraError.InvalidScopeError({
+ *   code: "scope_missing",
+ *   message: "scopes is empty",
+ *   remedy: "Name one resource.",
+ *   origin: "local",
+ *   field: "scopes"
+ * })
+ * assert.strictEqual(EntraError.isRetryable(error), false)
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isRetryable = (u: unknown): boolean => isEntraError(u) && u.isRetryable
+
+/**
+ * How a message echoes what a caller passed: quoted, cut at 100 characters, control characters escaped.
+ *
+ * **Example** (Echoing a hostile value)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { EntraError } from "effect-entra"
+ *
+ * assert.strictEqual(EntraError.quote("a\nb"), '"a\\nb"')
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const quote = (value: string): string =>
+  JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
+    .replace(/[\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)

@@ -1,0 +1,214 @@
+/**
+ * Where tokens are kept.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type { CacheLevel } from "./AccessToken.ts"
+import { type CacheKey, keyText, type Selector, selects } from "./internal/cacheKey.ts"
+import type { Entry } from "./internal/entry.ts"
+import * as Memory from "./internal/memory.ts"
+
+export {
+  /**
+   * Where a token is filed: by client and kind of token (`space`), tenant, and canonical scopes.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type CacheKey,
+  /**
+   * A cached token.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Entry,
+  /**
+   * Which tokens to drop.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Selector
+}
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What a cache holds: tokens, their estimated bytes, and how many live tokens had to leave for others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CacheStats {
+  readonly entries: number
+  readonly bytes: number
+  readonly evictions: number
+}
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * A token cache.
+ *
+ * **Details**
+ *
+ * - `peek`: what this process's memory holds, at once, expired or not; undefined when there is nothing.
+ * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
+ *   stored, unless they insist on a `fresh` one. What was invalidated meanwhile is not kept.
+ * - `invalidate`: drop tokens.
+ * - `disabled`: true when nothing is ever kept.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TokenCache extends Context.Service<TokenCache, {
+  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly lead: <E>(
+    key: CacheKey,
+    fetch: Effect.Effect<Entry, E>,
+    options: { readonly fresh: boolean }
+  ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E>
+  readonly invalidate: (selector: Selector) => Effect.Effect<void>
+  readonly stats: Effect.Effect<CacheStats>
+  readonly disabled: boolean
+}>()("effect-entra/TokenCache") {}
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The bounds of {@link layerMemory} unless options say otherwise: 50,000 tokens or 128 MiB, whichever comes first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const defaults = { maxEntries: 50_000, maxBytes: 134_217_728 } as const
+
+/**
+ * Tokens in the memory of this process.
+ *
+ * **Details**
+ *
+ * Two nested native maps, so a hit costs the same with one token and with fifty thousand. At a bound expired tokens leave
+ * first, then those that were not used again (SIEVE).
+ *
+ * **Example** (A larger cache)
+ *
+ * ```ts
+ * import { TokenCache } from "effect-entra"
+ *
+ * export const Cache = TokenCache.layerMemory({ maxEntries: 500_000, maxBytes: 2_000_000_000 })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (options: {
+  readonly maxEntries?: number | undefined
+  readonly maxBytes?: number | undefined
+} = {}): Layer.Layer<TokenCache> =>
+  Layer.effect(
+    TokenCache,
+    Effect.map(Clock.Clock, (clock) =>
+      makeMemory(clock, {
+        maxEntries: options.maxEntries ?? defaults.maxEntries,
+        maxBytes: options.maxBytes ?? defaults.maxBytes
+      }))
+  )
+
+/**
+ * No cache: every acquisition is a request, apart from those that join one that is under way.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNoop: Layer.Layer<TokenCache> = Layer.succeed(TokenCache, {
+  peek: () => undefined,
+  lead: (_key, fetch) => Effect.map(fetch, (entry) => ({ entry, level: "None" })),
+  invalidate: () => Effect.void,
+  stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
+  disabled: true
+})
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+interface Lead {
+  readonly key: CacheKey
+  readonly done: Deferred.Deferred<void>
+  invalidated: boolean
+}
+
+const makeMemory = (
+  clock: Clock.Clock,
+  bounds: { readonly maxEntries: number; readonly maxBytes: number }
+): TokenCache["Service"] => {
+  const memory = Memory.make(bounds)
+  // Everyone who is fetching, for `invalidate`; and of those the one per key whom the others wait for.
+  const leads = new Set<Lead>()
+  const leases = new Map<string, Lead>()
+
+  const fetchAndStore = <E>(key: CacheKey, name: string, fetch: Effect.Effect<Entry, E>) =>
+    Effect.suspend(() => {
+      const lead: Lead = { key, done: Deferred.makeUnsafe(), invalidated: false }
+      leads.add(lead)
+      if (!leases.has(name)) leases.set(name, lead)
+      return fetch.pipe(
+        Effect.map((entry) => {
+          if (!lead.invalidated) memory.store(entry, clock.currentTimeMillisUnsafe())
+          return { entry, level: "None" as const }
+        }),
+        Effect.ensuring(Effect.sync(() => {
+          leads.delete(lead)
+          if (leases.get(name) === lead) leases.delete(name)
+          Deferred.doneUnsafe(lead.done, Exit.void)
+        }))
+      )
+    })
+
+  const lead = <E>(
+    key: CacheKey,
+    fetch: Effect.Effect<Entry, E>,
+    seen: Entry | undefined
+  ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E> =>
+    Effect.suspend(() => {
+      const name = keyText(key)
+      const other = leases.get(name)
+      if (other === undefined) return fetchAndStore(key, name, fetch)
+      return Effect.flatMap(Deferred.await(other.done), () => {
+        const entry = memory.peek(key.space, key.tenant, key.scopes)
+        const isNew = entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil
+        return isNew ? Effect.succeed({ entry, level: "L1" as const }) : lead(key, fetch, seen)
+      })
+    })
+
+  return TokenCache.of({
+    peek: memory.peek,
+    lead: (key, fetch, { fresh }) =>
+      Effect.suspend(() =>
+        fresh
+          ? fetchAndStore(key, keyText(key), fetch)
+          : lead(key, fetch, memory.peek(key.space, key.tenant, key.scopes))
+      ),
+    invalidate: (selector) =>
+      Effect.sync(() => {
+        for (const lead of leads) if (selects(selector, lead.key)) lead.invalidated = true
+        memory.invalidate(selector)
+      }),
+    stats: Effect.sync(() => ({ ...memory.usage })),
+    disabled: false
+  })
+}

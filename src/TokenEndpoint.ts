@@ -1,0 +1,268 @@
+/**
+ * The token endpoint as a service: one POST, repeated by a schedule when the service fails to answer, behind a throttle
+ * gate and a circuit breaker. The only module that talks to the token URL.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { AccessToken } from "./AccessToken.ts"
+import { type AcquireTokenError, type CredentialError, NetworkError, ServiceUnavailableError } from "./EntraError.ts"
+import type { ThrottledError } from "./EntraError.ts"
+import * as Breaker from "./internal/breaker.ts"
+import type { Endpoints } from "./internal/endpoints.ts"
+import { type Form, requestHeaders } from "./internal/form.ts"
+import type { Refused } from "./internal/gate.ts"
+import * as Gates from "./internal/gates.ts"
+import * as IdentityHttp from "./internal/identityHttp.ts"
+import { type Meter, timed } from "./internal/meter.ts"
+import { type Asked, readAnswer } from "./internal/response.ts"
+import { scrubber } from "./internal/scrub.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What the throttle gate tells requests apart by, and whether this one may pass a remembered refusal.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Gate = Gates.Gate
+
+/**
+ * One acquisition: where it goes, what it says, and how each attempt proves who the client is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EndpointRequest {
+  readonly gate: Gate
+  readonly endpoints: Endpoints
+  readonly form: Form
+  readonly asked: Omit<Asked, "now" | "scrub" | "tokenEndpoint">
+  readonly authenticate: (endpoints: Endpoints) => Effect.Effect<
+    {
+      readonly form: Form
+      readonly headers?: Readonly<Record<string, string>> | undefined
+      readonly client?: IdentityHttp.Transport | undefined
+    },
+    CredentialError
+  >
+  readonly meter: Meter
+}
+
+/**
+ * Options of the endpoint.
+ *
+ * **Details**
+ *
+ * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
+ * - `retry`: default {@link RetryPolicy.standard}.
+ * - `attemptTimeout`: for one attempt; default 10 seconds.
+ * - `budget`: for all attempts together; default 30 seconds.
+ * - `refusalTtl`: how long a refusal that asking again will not change is repeated locally; default 5 seconds, doubling to
+ *   60.
+ * - `breaker`: `failures` failed acquisitions in a row (default 5) close the way to an origin for `openDuration` (default
+ *   30 seconds).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  readonly attemptTimeout?: Duration.Input | undefined
+  readonly budget?: Duration.Input | undefined
+  readonly refusalTtl?:
+    | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
+    | undefined
+  readonly breaker?:
+    | { readonly failures?: number | undefined; readonly openDuration?: Duration.Input | undefined }
+    | undefined
+}
+
+/**
+ * What holds unless an option says otherwise.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const defaults = {
+  attemptTimeout: "10 seconds",
+  budget: "30 seconds",
+  refusalTtl: { base: "5 seconds", cap: "60 seconds" },
+  breaker: { failures: 5, openDuration: "30 seconds" }
+} as const
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * The HTTP transport of token requests.
+ *
+ * **Details**
+ *
+ * `admit` fails when the gate is closed; it stands before the credential, so that a throttled call signs nothing.
+ * `request` sends, and closes or opens the gate by what comes of it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TokenEndpoint extends Context.Service<TokenEndpoint, {
+  readonly admit: (gate: Gate) => Effect.Effect<void, ThrottledError | Refused>
+  readonly request: (request: EndpointRequest) => Effect.Effect<AccessToken, AcquireTokenError>
+}>()("effect-entra/TokenEndpoint") {}
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The endpoint with its defaults, over the `HttpClient` of the context.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = Layer.suspend(() => layerWith({}))
+
+/**
+ * The endpoint with options.
+ *
+ * **Example** (A shorter patience)
+ *
+ * ```ts
+ * import { RetryPolicy, TokenEndpoint } from "effect-entra"
+ *
+ * export const Impatient = TokenEndpoint.layerWith({ retry: RetryPolicy.none, attemptTimeout: "2 seconds" })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerWith = (options: Options): Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> =>
+  Layer.effect(TokenEndpoint, make(options))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Outage = ServiceUnavailableError | NetworkError
+
+const isOutage = (error: AcquireTokenError): error is Outage =>
+  error instanceof ServiceUnavailableError || error instanceof NetworkError
+
+const make = (
+  options: Options
+): Effect.Effect<TokenEndpoint["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
+  Effect.gen(function*() {
+    const http = yield* IdentityHttp.make(options)
+    const clock = yield* Clock.Clock
+    const millis = (input: Duration.Input) => Duration.toMillis(input)
+    const attemptTimeout = millis(options.attemptTimeout ?? defaults.attemptTimeout)
+    const budget = millis(options.budget ?? defaults.budget)
+    const gates = Gates.make(clock, {
+      base: millis(options.refusalTtl?.base ?? defaults.refusalTtl.base),
+      cap: millis(options.refusalTtl?.cap ?? defaults.refusalTtl.cap)
+    })
+    const breaker = yield* Breaker.make({
+      failures: options.breaker?.failures ?? defaults.breaker.failures,
+      openDuration: Duration.fromInputUnsafe(options.breaker?.openDuration ?? defaults.breaker.openDuration)
+    })
+
+    const attempt = Effect.fnUntraced(function*(request: EndpointRequest, endpoints: Endpoints) {
+      const { asked, meter } = request
+      const proof = yield* timed(meter, "credential")(request.authenticate(endpoints))
+      const form = { ...request.form, ...proof.form }
+      meter.attempts++
+      const answer = yield* http.send({
+        method: "POST",
+        url: endpoints.token,
+        headers: { ...requestHeaders(asked.correlationId), ...proof.headers },
+        form,
+        correlationId: asked.correlationId
+      }, proof.client).pipe(
+        Effect.timeoutOrElse({
+          duration: attemptTimeout,
+          orElse: () => Effect.fail(tooSlow("timeout", endpoints, asked, attemptTimeout))
+        }),
+        timed(meter, "http")
+      )
+      return yield* Effect.fromResult(readAnswer(answer, {
+        ...asked,
+        tokenEndpoint: endpoints.token,
+        now: clock.currentTimeMillisUnsafe(),
+        scrub: scrubber(
+          Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : [])
+        )
+      }))
+    })
+
+    const attempts = (request: EndpointRequest, endpoints: Endpoints): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.withFiber((fiber) => {
+        const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
+        const deadline = clock.currentTimeMillisUnsafe() + budget
+        const schedule = policy.pipe(
+          Schedule.modifyDelay(({ duration, input }) =>
+            Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
+          ),
+          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + millis(duration) < deadline)
+        )
+        // Only outages are worth a retry, so only they stay in the error channel while the schedule runs.
+        return attempt(request, endpoints).pipe(
+          Effect.map(Result.succeed),
+          Effect.catch((error) => isOutage(error) ? Effect.fail(error) : Effect.succeed(Result.fail(error))),
+          Effect.retry(schedule),
+          Effect.flatMap(Effect.fromResult),
+          Effect.timeoutOrElse({
+            duration: budget,
+            orElse: () => Effect.fail(tooSlow("budget_exceeded", endpoints, request.asked, budget))
+          })
+        )
+      })
+
+    const reach = (request: EndpointRequest, endpoints: Endpoints): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const reached = breaker.protect(new URL(endpoints.token).origin, attempts(request, endpoints))
+      const { fallback } = endpoints
+      return fallback === undefined
+        ? reached
+        : Effect.catchTag(reached, "EntraNetworkError", () => reach(request, fallback))
+    }
+
+    return TokenEndpoint.of({
+      admit: (gate) =>
+        Effect.suspend(() => {
+          const verdict = gates.judge(gate)
+          return verdict === undefined ? Effect.void : Effect.fail(verdict)
+        }),
+      request: (request) =>
+        Effect.tapError(
+          Effect.tap(reach(request, request.endpoints), () => Effect.sync(() => gates.open(request.gate))),
+          (error) => Effect.sync(() => gates.close(request.gate, error))
+        )
+    })
+  })
+
+const tooSlow = (
+  code: "timeout" | "budget_exceeded",
+  endpoints: Endpoints,
+  asked: EndpointRequest["asked"],
+  limit: number
+): ServiceUnavailableError =>
+  new ServiceUnavailableError({
+    code,
+    message: `${endpoints.token} gave no answer within ${limit} ms`,
+    remedy: "Try again later; raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
+    origin: "service",
+    correlationId: asked.correlationId
+  })

@@ -1,0 +1,256 @@
+/**
+ * What happens when a request is run: serve what is fresh, renew what is due, stretch what is in its last minutes, fetch
+ * what is missing, one flight a key.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
+import type { Order } from "./Acquisition.ts"
+import * as Authority from "./Authority.ts"
+import type { ClientCredential } from "./ClientCredential.ts"
+import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
+import { noteBuild } from "./internal/buildCount.ts"
+import { type CacheKey, keyText, ownerOf, spaceOf } from "./internal/cacheKey.ts"
+import { closedError } from "./internal/closed.ts"
+import type { Entry, Hit } from "./internal/entry.ts"
+import { coolDown, freshness } from "./internal/freshness.ts"
+import { isRefused } from "./internal/gate.ts"
+import { type Plan, planOf, type Settings } from "./internal/plan.ts"
+import * as SingleFlight from "./internal/singleFlight.ts"
+import type { TokenCache } from "./TokenCache.ts"
+import type { TokenRequest } from "./TokenRequest.ts"
+
+/**
+ * What a client does with requests; times are in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenLifecycle {
+  readonly run: (request: TokenRequest) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
+  readonly invalidate: (
+    selection: "all" | { readonly tenantId: string } | TokenRequest
+  ) => Effect.Effect<void, ConfigurationError>
+  readonly counts: { readonly hits: number; readonly misses: number; readonly refreshes: number }
+}
+
+/**
+ * Make the decisions of one client; closing the scope ends its flights.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: {
+  readonly settings: Settings
+  readonly cache: TokenCache["Service"]
+  readonly binding: ClientCredential["Service"]["binding"]
+  readonly acquire: (order: Order) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  readonly outageTolerance: boolean
+  readonly lastWait: number
+  readonly coolDown: { readonly base: number; readonly cap: number }
+}): Effect.Effect<TokenLifecycle, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { acquire, cache, settings } = options
+    const clock = yield* Clock.Clock
+    const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
+      closed: () => closedError("the client")
+    })
+    const owner = ownerOf(settings.clientId, settings.authority.environment)
+    const bearerSpace = spaceOf(owner, undefined)
+    const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
+    const counts = { hits: 0, misses: 0, refreshes: 0 }
+    yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
+
+    const space = (): string => {
+      const binding = options.binding()
+      return binding === undefined ? bearerSpace : spaceOf(owner, binding)
+    }
+
+    /** The hit path: the caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
+    const lookUp = (request: TokenRequest): Entry | undefined => {
+      if (
+        request.forceRefresh === true || request.claims !== undefined || request.authority !== undefined
+      ) return undefined
+      const tenant = request.tenantId ?? homeTenant
+      const scope = typeof request.scopes === "string"
+        ? request.scopes
+        : request.scopes.length === 1
+        ? request.scopes[0]
+        : undefined
+      if (tenant === undefined || scope === undefined || settings.allows?.(tenant) === false) return undefined
+      return cache.peek(space(), tenant, scope)
+    }
+
+    const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
+
+    /** Only callers who send the same share a flight, the correlation id apart. */
+    const flightOf = (plan: Plan, key: CacheKey): string =>
+      keyText(key, plan.scopes.wire.toLowerCase(), plan.claims, plan.forced ? "forced" : "")
+
+    const hit = (exit: Hit): Hit => {
+      counts.hits++
+      return exit
+    }
+
+    const run = (request: TokenRequest): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
+      const entry = lookUp(request)
+      if (entry !== undefined) {
+        const now = clock.currentTimeMillisUnsafe()
+        if (now < entry.refreshOn) {
+          entry.visited = true
+          return hit(entry.fresh)
+        }
+        // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
+        if (now < entry.usableUntil && (entry.renewing || now < entry.retryOn)) return hit(entry.due)
+      }
+      const plan = planOf(request, settings)
+      return Result.isFailure(plan) ? Exit.fail(plan.failure) : runPlan(plan.success)
+    }
+
+    const runPlan = (plan: Plan): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
+      const key = keyOf(plan)
+      if (plan.forced || plan.claims !== "") return fetch(plan, key, "ForceRefreshOrClaims")
+      if (cache.disabled) return fetch(plan, key, "CacheDisabled")
+      const entry = cache.peek(key.space, key.tenant, key.scopes)
+      if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
+      entry.visited = true
+      switch (freshness(entry, clock.currentTimeMillisUnsafe())) {
+        case "fresh":
+          return hit(entry.fresh)
+        case "due":
+          return Effect.flatMap(renew(entry, plan, key), () => hit(entry.due))
+        case "last":
+          return options.outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired")
+        case "expired":
+          return fetch(plan, key, "Expired")
+      }
+    }
+
+    const fetch = (plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
+      Effect.suspend(() => {
+        counts.misses++
+        const flight = flightOf(plan, key)
+        const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
+        return flights.join(flight, logged(acquire({ plan, key, reason, beforeSending })))
+      })
+
+    const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (entry.renewing || clock.currentTimeMillisUnsafe() < entry.retryOn) return Effect.void
+        return flights.launch(flightOf(plan, key), renewal(entry, plan, key, "ProactivelyRefreshed"))
+      })
+
+    /** A flight that also keeps the entry's account of renewals. */
+    const renewal = (entry: Entry, plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
+      Effect.suspend(() => {
+        entry.renewing = true
+        counts.refreshes++
+        return acquire({ plan: { ...plan, correlationId: undefined }, key, reason, beforeSending: Effect.void })
+      }).pipe(
+        Effect.tapError((error) =>
+          Effect.suspend(() => {
+            entry.failures++
+            const rest = coolDown(entry.failures, options.coolDown)
+            entry.retryOn = clock.currentTimeMillisUnsafe() + rest
+            return Effect.logWarning(
+              `token renewal failed (${error._tag} ${error.code}); the token in hand stays in use`
+            )
+              .pipe(Effect.annotateLogs({ nextTryInMillis: rest, ...about(plan, settings) }))
+          })
+        ),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            entry.renewing = false
+          })
+        )
+      )
+
+    /** In its last minutes a token is renewed first, and served when that is slow or impossible. */
+    const stretch = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const now = clock.currentTimeMillisUnsafe()
+        if (now < entry.stretchedUntil) return hit(entry.outage)
+        const flight = flights.join(flightOf(plan, key), renewal(entry, plan, key, "Expired"))
+        const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+          Effect.suspend(() => {
+            const later = clock.currentTimeMillisUnsafe()
+            if (later >= entry.expiresOn) return otherwise
+            entry.stretchedUntil = later + options.lastWait
+            return hit(entry.outage)
+          })
+        return flight.pipe(
+          Effect.tap(() => Effect.sync(() => counts.misses++)),
+          Effect.catch((error) => isRefused(error) ? Effect.fail(error) : serveOr(Effect.fail(error))),
+          Effect.timeoutOrElse({
+            duration: Math.min(options.lastWait, entry.expiresOn - now),
+            orElse: () => serveOr(flight)
+          })
+        )
+      })
+
+    const logged = (flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+      flight.pipe(
+        Effect.tap(({ metadata }) =>
+          Effect.logDebug(`token acquired (${metadata.tokenSource}, ${metadata.cacheRefreshReason})`)
+        ),
+        Effect.tapError((error) =>
+          error.origin === "local"
+            ? Effect.void
+            : error._tag === "EntraInvalidClientError"
+            ? Effect.logError(`credential refused (${error.code}): ${error.message}`)
+            : Effect.logWarning(`token request failed (${error._tag} ${error.code}): ${error.message}`)
+        )
+      )
+
+    return {
+      run,
+      counts,
+      peek: (request) => {
+        const plan = planOf(request, settings)
+        if (Result.isFailure(plan) || plan.success.forced || plan.success.claims !== "") return undefined
+        const key = keyOf(plan.success)
+        const entry = lookUp(request) ?? cache.peek(key.space, key.tenant, key.scopes)
+        if (entry === undefined) return undefined
+        const now = freshness(entry, clock.currentTimeMillisUnsafe())
+        const exit = now === "fresh" ? entry.fresh : now === "due" ? entry.due : undefined
+        return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
+      },
+      invalidate: (selection) => {
+        if (selection === "all") return cache.invalidate({ owner })
+        if (!("scopes" in selection)) {
+          return Effect.flatMap(
+            Effect.fromResult(Authority.parseTenant(selection.tenantId)),
+            (tenant) => cache.invalidate({ owner, tenant })
+          )
+        }
+        return Effect.flatMap(
+          Effect.fromResult(planOf(selection, settings)),
+          ({ scopes, tenant }) => cache.invalidate({ owner, tenant, scopes: scopes.canonical })
+        )
+      }
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const about = (plan: Plan, settings: Settings) => ({
+  clientId: settings.clientId,
+  tenantId: plan.tenant,
+  scope: plan.scopes.wire
+})
+
+const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effect<void> =>
+  noteBuild(clientId, now)
+    ? Effect.logWarning(
+      "this client was built more than ten times within a minute, each time with an empty cache. "
+        + "Effect.provide inside a handler does that: provide the layer once at the edge of the program, or use a ManagedRuntime."
+    ).pipe(Effect.annotateLogs({ clientId }))
+    : Effect.void

@@ -1,0 +1,29 @@
+/**
+ * What a caller asks for.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * A request for a token.
+ *
+ * **Details**
+ *
+ * - `scopes`: a string (split at spaces) or an array; one resource followed by `/.default`.
+ * - `tenantId`: the tenant, by id or domain name; default: the client's.
+ * - `authority`: an authority whose tenant is taken; its host must belong to the client's cloud.
+ * - `forceRefresh`: do not read the cache; the new token is stored. Default false.
+ * - `claims`: the JSON of a claims challenge; the cache is neither read nor written.
+ * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenRequest {
+  readonly scopes: string | ReadonlyArray<string>
+  readonly tenantId?: string | undefined
+  readonly authority?: string | undefined
+  readonly forceRefresh?: boolean | undefined
+  readonly claims?: string | undefined
+  readonly correlationId?: string | undefined
+}

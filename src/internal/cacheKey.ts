@@ -1,0 +1,36 @@
+/**
+ * Where a token is filed. A `space` holds all that is the same for a client's ordinary requests; within it a tenant and a
+ * canonical set of scopes are two plain look-ups, so a hit builds no string.
+ */
+export interface CacheKey {
+  readonly space: string
+  readonly tenant: string
+  readonly scopes: string
+}
+
+/** Which tokens to drop: all of an owner, of one of its tenants, or those for one set of scopes. */
+export interface Selector {
+  readonly owner: string
+  readonly tenant?: string | undefined
+  readonly scopes?: string | undefined
+}
+
+/** Length-prefixed, so that `a`,`bc` is not `ab`,`c`, whatever the parts hold. */
+export const encode = (parts: ReadonlyArray<string>): string => parts.map((part) => `${part.length}:${part}`).join("")
+
+/** The client that tokens belong to: who asks, in which cloud. */
+export const ownerOf = (clientId: string, environment: string): string => encode([clientId, environment])
+
+/** An owner's tokens of one kind; it starts with the owner, and no other owner's space does. */
+export const spaceOf = (
+  owner: string,
+  binding: { readonly tokenType: string; readonly keyId: string } | undefined
+): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""])
+
+export const selects = (selector: Selector, key: CacheKey): boolean =>
+  key.space.startsWith(selector.owner) && (selector.tenant === undefined || selector.tenant === key.tenant) &&
+  (selector.scopes === undefined || selector.scopes === key.scopes)
+
+/** The whole key as one string, for the maps of flights, leases and gates, which are off the hit path. */
+export const keyText = (key: CacheKey, ...more: ReadonlyArray<string>): string =>
+  encode([key.space, key.tenant, key.scopes, ...more])

@@ -1,0 +1,159 @@
+/** A certificate and its key, read from PEM with WebCrypto and jose: thumbprints, chain, and a function that signs. */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as jose from "jose"
+import { CredentialError } from "../EntraError.ts"
+import type { Algorithm, AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
+
+export interface Certificate {
+  /** Whether the key is RSA; otherwise it is EC on P-256. */
+  readonly algorithms: { readonly rsa: boolean }
+  readonly thumbprints: Thumbprints
+  /** The certificates in base64 DER, leaf first: the value of `x5c`. */
+  readonly chain: ReadonlyArray<string>
+  readonly sign: (
+    header: AssertionHeader,
+    claims: AssertionClaims
+  ) => Effect.Effect<Redacted.Redacted<string>, CredentialError>
+}
+
+export const loadCertificate = (options: {
+  readonly certificate: string
+  readonly privateKey: Redacted.Redacted<string>
+}): Effect.Effect<Certificate, CredentialError> =>
+  Effect.gen(function*() {
+    const chain = certificates(options.certificate)
+    const leaf = chain[0]
+    const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
+    if (der === undefined) return yield* unreadableCertificate()
+    const format = foreignFormat(Redacted.value(options.privateKey))
+    if (format !== undefined) return yield* format
+    const key = memoized((algorithm) => jose.importPKCS8(Redacted.value(options.privateKey), algorithm))
+    const publicKey = memoized((algorithm) => jose.importX509(pem(leaf ?? ""), algorithm))
+    const rsa = yield* keyKind(key)
+    yield* matches(key, publicKey, rsa ? "PS256" : "ES256")
+    return {
+      algorithms: { rsa },
+      thumbprints: {
+        "x5t#S256": Base64Url.encode(yield* digest("SHA-256", der)),
+        x5t: Base64Url.encode(yield* digest("SHA-1", der))
+      },
+      chain,
+      sign: (header, claims) =>
+        Effect.tryPromise({
+          try: async () =>
+            Redacted.make(
+              await new jose.SignJWT({ ...claims }).setProtectedHeader(header).sign(await key(header.alg)),
+              { label: "client_assertion" }
+            ),
+          catch: () =>
+            problem("signing_failed", "privateKey", "could not sign the assertion", "Check that the key may sign.")
+        })
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// reading
+// -----------------------------------------------------------------------------
+
+type KeyOf = (algorithm: Algorithm) => Promise<CryptoKey>
+
+/** WebCrypto ties a key to one algorithm, so it is imported once for each that is used. */
+const memoized = (load: KeyOf): KeyOf => {
+  const keys = new Map<Algorithm, Promise<CryptoKey>>()
+  return (algorithm) => {
+    const key = keys.get(algorithm) ?? load(algorithm)
+    keys.set(algorithm, key)
+    return key
+  }
+}
+
+const certificates = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)]
+    .map((match) => (match[1] ?? "").replace(/\s/g, ""))
+
+const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----`
+
+const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect<Uint8Array> =>
+  Effect.promise(async () => new Uint8Array(await crypto.subtle.digest(algorithm, new Uint8Array(data))))
+
+const keyKind = (key: KeyOf): Effect.Effect<boolean, CredentialError> =>
+  Effect.tryPromise(() => key("PS256")).pipe(
+    Effect.as(true),
+    Effect.catch(() => Effect.as(Effect.tryPromise(() => key("ES256")), false)),
+    Effect.mapError(() =>
+      problem(
+        "key_unsupported",
+        "privateKey",
+        "is damaged, or neither RSA nor EC on the curve P-256",
+        "Use an RSA key of 2048 bits or more, or an EC key on P-256."
+      )
+    )
+  )
+
+/** What the key signs, the certificate must verify; a wrong pair is found here and not by the service. */
+const matches = (key: KeyOf, publicKey: KeyOf, algorithm: Algorithm): Effect.Effect<void, CredentialError> =>
+  Effect.gen(function*() {
+    const trusted = yield* Effect.mapError(Effect.tryPromise(() => publicKey(algorithm)), unreadableOrOther)
+    yield* Effect.mapError(
+      Effect.tryPromise(async () => {
+        const probe = await new jose.CompactSign(new Uint8Array([1])).setProtectedHeader({ alg: algorithm }).sign(
+          await key(algorithm)
+        )
+        await jose.compactVerify(probe, trusted)
+      }),
+      keyMismatch
+    )
+  })
+
+const foreignFormat = (text: string): CredentialError | undefined => {
+  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
+  if (label === "PRIVATE KEY") return undefined
+  return label === undefined
+    ? problem(
+      "key_unreadable",
+      "privateKey",
+      "is not PEM",
+      "Pass the text that starts with -----BEGIN PRIVATE KEY-----."
+    )
+    : problem(
+      "key_format",
+      "privateKey",
+      `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
+      "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem."
+    )
+}
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const problem = (code: string, field: string, what: string, remedy: string): CredentialError =>
+  new CredentialError({ code, field, origin: "local", message: `${field} ${what}`, remedy })
+
+const unreadableCertificate = () =>
+  problem(
+    "certificate_unreadable",
+    "certificate",
+    "holds no certificate in PEM",
+    "Pass the text that starts with -----BEGIN CERTIFICATE-----, the app's own certificate first."
+  )
+
+const keyMismatch = () =>
+  problem(
+    "key_mismatch",
+    "privateKey",
+    "is not the key of the first certificate",
+    "Pass the key that the certificate was made for, and the app's own certificate before those of its issuers."
+  )
+
+const unreadableOrOther = () =>
+  problem(
+    "key_mismatch",
+    "certificate",
+    "cannot be read, or is for another kind of key than privateKey",
+    "Pass the certificate that was made for this key; both RSA, or both EC on P-256."
+  )

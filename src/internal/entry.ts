@@ -1,0 +1,95 @@
+/**
+ * A cached token: one flat object. The token sits in a private field, out of sight of inspection and JSON; results, and
+ * the effects that yield them, are made at the first hit and kept.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../AccessToken.ts"
+import type { CacheKey } from "./cacheKey.ts"
+import type { Times } from "./freshness.ts"
+
+export type Hit = Exit.Exit<AuthenticationResult>
+
+const fromMemory = (cacheRefreshReason: CacheRefreshReason, outage: boolean): ResultMetadata =>
+  Object.freeze({ tokenSource: "Cache", cacheLevel: "L1", cacheRefreshReason, outage })
+
+const freshMetadata = fromMemory("NotApplicable", false)
+const dueMetadata = fromMemory("ProactivelyRefreshed", false)
+const outageMetadata = fromMemory("NotApplicable", true)
+
+export class Entry implements CacheKey, Times {
+  readonly space: string
+  readonly tenant: string
+  readonly scopes: string
+  readonly refreshOn: number
+  readonly usableUntil: number
+  readonly expiresOn: number
+  readonly tokenType: string
+  readonly grantedScopes: string
+  readonly authority: string
+  readonly correlationId: string
+  readonly #secret: string
+
+  /** For the eviction policy: whether it was used since the policy last looked, and its neighbours by age. */
+  visited = false
+  older: Entry | undefined = undefined
+  younger: Entry | undefined = undefined
+
+  /** For renewal: whether it is going on, how often it failed in a row, and when to try again. */
+  renewing = false
+  failures = 0
+  retryOn = 0
+  /** For its last minutes: until when it is served without trying to renew it first. */
+  stretchedUntil = 0
+
+  #accessToken: Redacted.Redacted<string> | undefined = undefined
+  #fresh: Hit | undefined = undefined
+  #due: Hit | undefined = undefined
+  #outage: Hit | undefined = undefined
+
+  constructor(key: CacheKey, token: AccessToken, times: Times) {
+    this.space = key.space
+    this.tenant = key.tenant
+    this.scopes = key.scopes
+    this.refreshOn = times.refreshOn
+    this.usableUntil = times.usableUntil
+    this.expiresOn = times.expiresOn
+    this.tokenType = token.tokenType
+    this.grantedScopes = token.scopes.join(" ")
+    this.authority = token.authority
+    this.correlationId = token.correlationId
+    this.#secret = Redacted.value(token.secret)
+  }
+
+  /** Bytes, estimated: the token and its correlation id as one-byte strings, plus what the object itself takes. */
+  get size(): number {
+    return this.#secret.length + 350
+  }
+
+  get fresh(): Hit {
+    return this.#fresh ??= Exit.succeed(this.result(freshMetadata))
+  }
+
+  get due(): Hit {
+    return this.#due ??= Exit.succeed(this.result(dueMetadata))
+  }
+
+  get outage(): Hit {
+    return this.#outage ??= Exit.succeed(this.result(outageMetadata))
+  }
+
+  result(metadata: ResultMetadata): AuthenticationResult {
+    return {
+      accessToken: this.#accessToken ??= Redacted.make(this.#secret, { label: "access_token" }),
+      tokenType: this.tokenType,
+      expiresOn: DateTime.makeUnsafe(this.expiresOn),
+      refreshOn: DateTime.makeUnsafe(this.refreshOn),
+      scopes: this.grantedScopes.split(" "),
+      tenantId: this.tenant,
+      authority: this.authority,
+      correlationId: this.correlationId,
+      metadata
+    }
+  }
+}

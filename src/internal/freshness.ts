@@ -1,0 +1,41 @@
+/** When a token is used, renewed, stretched and dropped. All times are milliseconds since the epoch. */
+
+/** `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
+export interface Times {
+  readonly refreshOn: number
+  readonly usableUntil: number
+  readonly expiresOn: number
+}
+
+/**
+ * - `fresh`: serve it;
+ * - `due`: serve it and renew it in the background;
+ * - `last`: renew it first, serve it if that is slow or impossible;
+ * - `expired`: it is gone.
+ */
+export type Freshness = "fresh" | "due" | "last" | "expired"
+
+export const freshness = (times: Times, now: number): Freshness =>
+  now < times.refreshOn ? "fresh" : now < times.usableUntil ? "due" : now < times.expiresOn ? "last" : "expired"
+
+/**
+ * The margin is at most a tenth of the lifetime, so that five-minute tokens are cached too. Without a usable word from
+ * the service a token is renewed at half its lifetime. Jitter (0 to 1) only makes that earlier, by up to a tenth.
+ */
+export const timesOf = (
+  token: { readonly issuedAt: number; readonly expiresOn: number; readonly refreshOn: number | undefined },
+  options: { readonly expiryMargin: number; readonly jitter: number }
+): Times => {
+  const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
+  const usableUntil = token.expiresOn - Math.min(options.expiryMargin, lifetime / 10)
+  const named = token.refreshOn
+  const span = named !== undefined && named >= token.issuedAt && named < token.expiresOn
+    ? named - token.issuedAt
+    : lifetime / 2
+  const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)
+  return { refreshOn: Math.min(refreshOn, usableUntil), usableUntil, expiresOn: token.expiresOn }
+}
+
+/** How long to leave the service alone after the n-th (1, 2, ...) failed renewal in a row. */
+export const coolDown = (failures: number, options: { readonly base: number; readonly cap: number }): number =>
+  Math.min(options.cap, options.base * 2 ** Math.min(failures - 1, 30))

@@ -1,0 +1,166 @@
+/**
+ * Talking to an identity provider over whichever `HttpClient` the user brings: redirects refused, bodies cut, no trace
+ * headers, and no error that holds the request. The only core module that knows `effect/http`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Stream from "effect/Stream"
+import { NetworkError } from "../EntraError.ts"
+import type { Form } from "./form.ts"
+import type { Answer } from "./response.ts"
+
+/** The transport that users provide. */
+export type Transport = HttpClient.HttpClient
+export const Transport = HttpClient.HttpClient
+
+export interface IdentityRequest {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly form?: Form | undefined
+  readonly correlationId: string
+}
+
+export interface IdentityHttp {
+  /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */
+  readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<Answer, NetworkError>
+}
+
+/** Bytes of a body that are read; what goes beyond is no token. */
+export const bodyLimit = 1_048_576
+
+export const make = (
+  options: { readonly transformClient?: ((client: Transport) => Transport) | undefined } = {}
+): Effect.Effect<IdentityHttp, never, Transport> =>
+  Effect.map(HttpClient.HttpClient, (transport) => {
+    const prepare = (client: Transport): Transport => (options.transformClient ?? identity)(guarded(client))
+    const prepared = prepare(transport)
+    return {
+      send: (request, client) => {
+        const url = new URL(request.url)
+        const failed = (error: HttpClientError.HttpClientError) => networkError(request, url, reasonOf(error))
+        return (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
+          Effect.flatMap(read),
+          Effect.mapError(failed),
+          (send) => Effect.suspend(() => Effect.provideService(send, Destination, { origin: undefined })),
+          Effect.provideService(HttpClient.TracerPropagationEnabled, false)
+        )
+      }
+    }
+  })
+
+const identity = (client: Transport): Transport => client
+
+const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
+  const base = HttpClientRequest.setHeaders(HttpClientRequest.make(request.method)(request.url), request.headers)
+  return request.form === undefined ? base : HttpClientRequest.bodyUrlParams(base, request.form)
+}
+
+// -----------------------------------------------------------------------------
+// redirects
+// -----------------------------------------------------------------------------
+
+/** Where the first request of this call went; whatever follows must go there too. */
+class Destination extends Context.Service<Destination, { origin: string | undefined }>()(
+  "effect-entra/internal/identityHttp/Destination"
+) {}
+
+/**
+ * Stands directly before the transport, under everything that `transformClient` adds: sees each request that really
+ * leaves, tells `fetch` not to follow redirects (it would send the secret along), and stops a middleware that does.
+ */
+const guarded = (client: Transport): Transport =>
+  HttpClient.makeWith(
+    (request) =>
+      client.postprocess(
+        Effect.flatMap(request, (request) =>
+          Effect.withFiber((fiber) => {
+            const destination = Context.getOrUndefined(fiber.context, Destination)
+            const { origin } = new URL(request.url)
+            if (destination !== undefined) {
+              if (destination.origin !== undefined && destination.origin !== origin) return redirected(request)
+              destination.origin = origin
+            }
+            const init = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
+            fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" }))
+            return Effect.succeed(request)
+          }))
+      ),
+    client.preprocess
+  )
+
+const redirected = (request: HttpClientRequest.HttpClientRequest) =>
+  Effect.fail(
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request, cause: { code: "REDIRECT_REFUSED" } })
+    })
+  )
+
+// -----------------------------------------------------------------------------
+// bodies
+// -----------------------------------------------------------------------------
+
+const read = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Answer, HttpClientError.HttpClientError> => {
+  const { headers, status } = response
+  const length = Number(headers["content-length"])
+  // A declared length binds an uncompressed body, so the cheap way is safe.
+  if (length <= bodyLimit && headers["content-encoding"] === undefined) {
+    return Effect.map(response.text, (body) => ({ status, headers, body, cut: false }))
+  }
+  return Effect.map(
+    Stream.runFoldEffect(
+      Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
+      () => ({ chunks: Array<Uint8Array>(), total: 0 }),
+      (state, { chunk, total }) => {
+        if (total <= bodyLimit) state.chunks.push(chunk)
+        return Effect.succeed({ chunks: state.chunks, total })
+      }
+    ),
+    ({ chunks, total }) => ({ status, headers, body: decodeUtf8(chunks), cut: total > bodyLimit })
+  )
+}
+
+const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
+  Stream.mapAccum(stream, () => 0, (sum, chunk) => {
+    const total = sum + chunk.byteLength
+    return [total, [{ chunk, total }]] as const
+  })
+
+const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
+  const decoder = new TextDecoder()
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
+}
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+const networkError = (request: IdentityRequest, url: URL, reason: string): NetworkError =>
+  new NetworkError({
+    code: "network",
+    message: `${request.method} ${url.origin} got no answer (${reason})`,
+    remedy: "Check name resolution, the proxy, the firewall and, for certificate reasons, the trusted authorities.",
+    origin: "service",
+    correlationId: request.correlationId,
+    method: request.method,
+    endpoint: url.origin,
+    reason
+  })
+
+/** The transport's own code, found along its chain of causes: a word in capitals, never a message. */
+const reasonOf = (error: HttpClientError.HttpClientError): string => {
+  let cause: unknown = error.reason
+  for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth++) {
+    const code = "code" in cause ? cause.code : undefined
+    if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,60}$/.test(code)) return code
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  return error.reason._tag
+}

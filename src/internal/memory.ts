@@ -1,0 +1,92 @@
+/** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
+import type { Selector } from "./cacheKey.ts"
+import { selects } from "./cacheKey.ts"
+import { Entry } from "./entry.ts"
+import * as Sieve from "./sieve.ts"
+
+export interface Memory {
+  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly store: (entry: Entry, now: number) => void
+  readonly invalidate: (selector: Selector) => void
+  readonly usage: { entries: number; bytes: number; evictions: number }
+}
+
+/** Most tenants use one scope, and a map for one entry costs more than the entry. */
+type Partition = Entry | Map<string, Entry>
+
+/** Entries a store looks at for being expired. */
+const swept = 16
+
+export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): Memory => {
+  const spaces = new Map<string, Map<string, Partition>>()
+  const queue = Sieve.make()
+  const usage = { entries: 0, bytes: 0, evictions: 0 }
+
+  const peek = (space: string, tenant: string, scopes: string): Entry | undefined => {
+    const partition = spaces.get(space)?.get(tenant)
+    if (partition === undefined) return undefined
+    if (partition instanceof Entry) return partition.scopes === scopes ? partition : undefined
+    return partition.get(scopes)
+  }
+
+  const insert = (entry: Entry): void => {
+    const tenants = spaces.get(entry.space) ?? new Map<string, Partition>()
+    if (tenants.size === 0) spaces.set(entry.space, tenants)
+    const partition = tenants.get(entry.tenant)
+    if (partition === undefined) tenants.set(entry.tenant, entry)
+    else if (partition instanceof Entry) {
+      tenants.set(entry.tenant, new Map([[partition.scopes, partition], [entry.scopes, entry]]))
+    } else partition.set(entry.scopes, entry)
+    queue.add(entry)
+    usage.entries++
+    usage.bytes += entry.size
+  }
+
+  const remove = (entry: Entry): void => {
+    const tenants = spaces.get(entry.space)
+    const partition = tenants?.get(entry.tenant)
+    if (partition === entry) tenants?.delete(entry.tenant)
+    else if (partition instanceof Map && partition.get(entry.scopes) === entry) {
+      partition.delete(entry.scopes)
+      const last = partition.size === 1 ? partition.values().next().value : undefined
+      if (last !== undefined) tenants?.set(entry.tenant, last)
+    } else return
+    if (tenants?.size === 0) spaces.delete(entry.space)
+    queue.remove(entry)
+    usage.entries--
+    usage.bytes -= entry.size
+  }
+
+  const isOver = (): boolean => usage.entries > bounds.maxEntries || usage.bytes > bounds.maxBytes
+
+  return {
+    peek,
+    store: (entry, now) => {
+      const previous = peek(entry.space, entry.tenant, entry.scopes)
+      if (previous !== undefined) remove(previous)
+      insert(entry)
+      for (const old of queue.next(swept)) if (old.expiresOn <= now) remove(old)
+      while (isOver()) {
+        const victim = queue.victim()
+        if (victim === undefined) break
+        remove(victim)
+        usage.evictions++
+      }
+    },
+    invalidate: (selector) => {
+      const doomed: Array<Entry> = []
+      for (const [space, tenants] of spaces) {
+        if (!space.startsWith(selector.owner)) continue
+        const partitions = selector.tenant === undefined ? tenants.values() : [tenants.get(selector.tenant)]
+        for (const partition of partitions) {
+          if (partition === undefined) continue
+          for (const entry of partition instanceof Entry ? [partition] : partition.values()) {
+            if (selects(selector, entry)) doomed.push(entry)
+          }
+        }
+      }
+      for (const entry of doomed) remove(entry)
+    },
+    usage
+  }
+}

@@ -1,0 +1,131 @@
+/** From a request and the client's settings to what is to be done: every rule that is judged before any network call. */
+import * as Result from "effect/Result"
+import * as Authority from "../Authority.ts"
+import { InvalidAuthorityError, InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
+import * as Scope from "../Scope.ts"
+import type { TokenRequest } from "../TokenRequest.ts"
+
+export interface Settings {
+  readonly clientId: string
+  readonly authority: Authority.Authority
+  readonly allows: ((tenantId: string) => boolean) | undefined
+}
+
+export interface Plan {
+  readonly authority: Authority.Authority
+  readonly tenant: string
+  readonly scopes: Scope.ScopeSet
+  /** The empty string when there are none. */
+  readonly claims: string
+  readonly forced: boolean
+  readonly correlationId: string | undefined
+}
+
+export type PlanError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError
+
+export const planOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> => {
+  const scopes = Scope.parse(request.scopes, settings.authority.kind)
+  if (Result.isFailure(scopes)) return Result.fail(scopes.failure)
+  const authority = effectiveAuthority(request, settings.authority)
+  if (Result.isFailure(authority)) return Result.fail(authority.failure)
+  const tenant = Authority.requireTenant(authority.success)
+  if (Result.isFailure(tenant)) return Result.fail(tenant.failure)
+  if (settings.allows?.(tenant.success) === false) return Result.fail(notAllowed(tenant.success))
+  const problem = claimsProblem(request.claims) ?? correlationIdProblem(request.correlationId)
+  if (problem !== undefined) return Result.fail(problem)
+  return Result.succeed({
+    authority: authority.success,
+    tenant: tenant.success,
+    scopes: scopes.success,
+    claims: request.claims ?? "",
+    forced: request.forceRefresh === true,
+    correlationId: request.correlationId
+  })
+}
+
+/** The client's authority with the tenant of the request; of a request's authority only the tenant is taken. */
+const effectiveAuthority = (
+  request: TokenRequest,
+  base: Authority.Authority
+): Result.Result<Authority.Authority, InvalidAuthorityError> => {
+  const tenants: Array<string> = []
+  if (request.authority !== undefined) {
+    const other = Authority.parse(request.authority)
+    if (Result.isFailure(other)) return Result.fail(other.failure)
+    if (!Authority.sameCloud(base, other.success)) return Result.fail(otherCloud(request.authority, base))
+    if (other.success.tenant !== undefined) tenants.push(other.success.tenant)
+  }
+  if (request.tenantId !== undefined) {
+    const tenant = Authority.parseTenant(request.tenantId)
+    if (Result.isFailure(tenant)) return Result.fail(tenant.failure)
+    tenants.push(tenant.success)
+  }
+  const [tenant, another] = tenants
+  if (tenant !== undefined && another !== undefined && tenant !== another) {
+    return Result.fail(contradiction(tenant, another))
+  }
+  return Result.succeed(tenant === undefined ? base : Authority.withTenant(base, tenant))
+}
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const authorityProblem = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
+
+const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthorityError =>
+  authorityProblem(
+    "authority_mismatch",
+    "authority",
+    `authority ${quote(authority)} is on another host than the client's ${base.host}, and is no alias of it`,
+    "Build a client for that cloud; a request may only choose the tenant."
+  )
+
+const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>
+  authorityProblem(
+    "authority_mismatch",
+    "tenantId",
+    `tenantId ${quote(tenantId)} contradicts the request's authority, which names ${quote(fromAuthority)}`,
+    "Pass the tenant once."
+  )
+
+const notAllowed = (tenant: string): InvalidAuthorityError =>
+  authorityProblem(
+    "tenant_not_allowed",
+    "tenantId",
+    `tenantId ${quote(tenant)} is not among the client's allowedTenants`,
+    "Refuse this caller, or add the tenant to allowedTenants if the app is to serve it."
+  )
+
+const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
+  claims === undefined || claims === "" || isJsonObject(claims)
+    ? undefined
+    : new InvalidRequestError({
+      code: "field_malformed",
+      field: "claims",
+      origin: "local",
+      message: "claims is no JSON object",
+      remedy:
+        "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
+    })
+
+const isJsonObject = (text: string): boolean => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+const correlationIdProblem = (id: string | undefined): InvalidRequestError | undefined =>
+  id === undefined || /^[\w.-]{1,64}$/.test(id)
+    ? undefined
+    : new InvalidRequestError({
+      code: "field_malformed",
+      field: "correlationId",
+      origin: "local",
+      message: `correlationId ${quote(id)} cannot be sent as a header`,
+      remedy: "Pass a GUID, or leave it out and one is made."
+    })

@@ -1,0 +1,21 @@
+/** `Retry-After` (RFC 9110 section 10.2.3) and how long a gate stays closed for it. */
+
+/** Milliseconds from `now`, or undefined when the header is absent, not understood, or not in the future. */
+export const parseRetryAfter = (value: string | undefined, now: number): number | undefined => {
+  if (value === undefined) return undefined
+  const text = value.trim()
+  const millis = /^\d+(?:\.\d+)?$/.test(text)
+    ? Number(text) * 1000
+    : httpDate.test(text)
+    ? Date.parse(text) - now
+    : Number.NaN
+  return millis > 0 ? Math.min(millis, longest) : undefined
+}
+
+/** Nobody is locked out for longer than this, whatever the header says. */
+export const longest = 3_600_000
+
+/** For a refusal to serve that names no time. */
+export const defaultRetryAfter = 60_000
+
+const httpDate = /^[A-Z][a-z]{2,8},? \d{1,2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/
