@@ -1,0 +1,220 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
+import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
+
+const acquire = ConfidentialClient.acquireToken({ scopes: graph })
+const token = Effect.map(acquire, (result) => Redacted.value(result.accessToken))
+const { Fault } = EntraSimulator
+
+/** Let flights in the background come to their end; no time passes. */
+const settle = TestClock.adjust(0)
+
+for (const refreshIn of [undefined, Duration.seconds(1500)]) {
+  const named = refreshIn === undefined ? "without refresh_in" : "with refresh_in"
+  const refreshAfter = refreshIn === undefined ? 1_799_500 : 1_500_000
+
+  describe(`an hour's token, ${named}`, () => {
+    it.effect("one effect value, run before and after its token expires, yields two tokens", () =>
+      Effect.gen(function*() {
+        const kept = token
+        const before = yield* kept
+        yield* TestClock.adjust("3599 seconds")
+        const after = yield* kept
+        assert.notStrictEqual(after, before)
+        assert.strictEqual(yield* tokenRequests, 2)
+      }).pipe(Effect.provide(World({ refreshIn }))))
+
+    it.effect("Effect.repeat over a day never yields an expired token", () =>
+      Effect.gen(function*() {
+        const seen = new Set<string>()
+        const checked = Effect.gen(function*() {
+          const result = yield* acquire
+          const now = yield* Clock.currentTimeMillis
+          assert.isAbove(result.expiresOn.epochMilliseconds, now)
+          seen.add(Redacted.value(result.accessToken))
+        })
+        const fiber = yield* Effect.forkChild(
+          Effect.repeat(checked, Schedule.max([Schedule.spaced("7 minutes"), Schedule.recurs(200)]))
+        )
+        yield* TestClock.adjust("1 day")
+        yield* Fiber.join(fiber)
+        const requests = yield* tokenRequests
+        assert.strictEqual(seen.size, requests)
+        assert.isAtLeast(requests, 40)
+        assert.isAtMost(requests, 60)
+      }).pipe(Effect.provide(World({ refreshIn }))))
+
+    it.effect("a due token is served at once and renewed once in the background", () =>
+      Effect.gen(function*() {
+        const simulator = yield* EntraSimulator.EntraSimulator
+        const first = yield* token
+        yield* TestClock.adjust(refreshAfter)
+        yield* simulator.fail(Fault.delay("5 seconds"))
+        const served = yield* Effect.all(Array.from({ length: 100 }, () => acquire), { concurrency: "unbounded" })
+        for (const result of served) {
+          assert.strictEqual(Redacted.value(result.accessToken), first)
+          assert.strictEqual(result.metadata.tokenSource, "Cache")
+          assert.strictEqual(result.metadata.cacheRefreshReason, "ProactivelyRefreshed")
+        }
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* tokenRequests, 2)
+        const renewed = yield* acquire
+        assert.notStrictEqual(Redacted.value(renewed.accessToken), first)
+        assert.strictEqual(renewed.metadata.cacheRefreshReason, "NotApplicable")
+        assert.strictEqual((yield* ConfidentialClient.stats).refreshes, 1)
+      }).pipe(Effect.provide(World({ refreshIn }))))
+
+    it.effect("the service answers 503: due tokens are served, last ones too and marked, then the error comes", () =>
+      Effect.gen(function*() {
+        const simulator = yield* EntraSimulator.EntraSimulator
+        const first = yield* token
+        yield* simulator.fail(Fault.unavailable(), { times: Infinity })
+
+        yield* TestClock.adjust(refreshAfter)
+        for (let call = 0; call < 20; call++) {
+          const due = yield* acquire
+          assert.strictEqual(Redacted.value(due.accessToken), first)
+          assert.isFalse(due.metadata.outage)
+          yield* TestClock.adjust("10 seconds")
+        }
+
+        yield* TestClock.setTime(3_599_000 - 100_000)
+        const begun = yield* Clock.currentTimeMillis
+        const callers = yield* Effect.forEach(
+          Array.from({ length: 50 }),
+          () => Effect.forkChild(acquire, { startImmediately: true })
+        )
+        yield* TestClock.adjust("2 seconds")
+        for (const fiber of callers) {
+          const last = yield* Fiber.join(fiber)
+          assert.strictEqual(Redacted.value(last.accessToken), first)
+          assert.isTrue(last.metadata.outage)
+        }
+        assert.isAtMost((yield* Clock.currentTimeMillis) - begun, 2000)
+
+        yield* TestClock.setTime(3_599_000)
+        const fiber = yield* Effect.forkChild(Effect.flip(acquire), { startImmediately: true })
+        yield* TestClock.adjust("30 seconds")
+        const error = yield* Fiber.join(fiber)
+        assert.strictEqual(error._tag, "EntraServiceUnavailableError")
+      }).pipe(Effect.provide(World({ refreshIn }))))
+  })
+}
+
+describe("renewal", () => {
+  it.effect("rests after a failure: 30 s, doubling to 5 min, one flight each time", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* simulator.fail(Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), { times: Infinity })
+      yield* TestClock.adjust("1800 seconds")
+      const times: Array<number> = []
+      let known = yield* tokenRequests
+      for (let second = 0; second < 600; second++) {
+        yield* acquire
+        yield* settle
+        const requests = yield* tokenRequests
+        if (requests > known) times.push(second)
+        known = requests
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(times, [0, 30, 90, 210, 450])
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a token in its last minutes is renewed first when the service is well", () =>
+    Effect.gen(function*() {
+      const first = yield* token
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      const { accessToken, metadata } = yield* acquire
+      assert.notStrictEqual(Redacted.value(accessToken), first)
+      assert.strictEqual(metadata.tokenSource, "IdentityProvider")
+      assert.strictEqual(metadata.cacheRefreshReason, "Expired")
+      assert.isFalse(metadata.outage)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a refusal of the client is not stretched over", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* simulator.removeSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      const error = yield* Effect.flip(acquire)
+      assert.strictEqual(error.code, "secret_wrong")
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a slow service costs a caller in the last minutes two seconds at most, and the flight goes on", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const first = yield* token
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      yield* simulator.fail(Fault.delay("8 seconds"))
+      const fiber = yield* Effect.forkChild(acquire, { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      const slow = yield* Fiber.join(fiber)
+      assert.isTrue(slow.metadata.outage)
+      assert.strictEqual(Redacted.value(slow.accessToken), first)
+      yield* TestClock.adjust("6 seconds")
+      assert.notStrictEqual(yield* token, first)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("outageTolerance: false asks for the truth", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      yield* simulator.fail(Fault.unavailable(), { times: Infinity })
+      const fiber = yield* Effect.forkChild(Effect.flip(acquire), { startImmediately: true })
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "EntraServiceUnavailableError")
+    }).pipe(Effect.provide(World({ client: { outageTolerance: false } }))))
+
+  it.effect("five-minute tokens are cached too", () =>
+    Effect.gen(function*() {
+      for (let second = 0; second < 900; second++) {
+        yield* acquire
+        yield* TestClock.adjust("1 second")
+      }
+      const stats = yield* ConfidentialClient.stats
+      assert.isAbove(stats.hitRate, 0.99)
+      assert.isAtMost(yield* tokenRequests, 8)
+    }).pipe(Effect.provide(World({ tokenLifetime: "300 seconds" }))))
+
+  it.effect("two clients over one cache: the second waits for the first and asks nobody", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const other = yield* SecondClient
+      yield* simulator.fail(Fault.delay("1 second"), { times: 2 })
+      const fibers = yield* Effect.forEach(
+        [acquire, other.acquireToken({ scopes: graph })],
+        (each) => Effect.forkChild(each, { startImmediately: true })
+      )
+      yield* TestClock.adjust("3 seconds")
+      const [mine, theirs] = yield* Effect.forEach(fibers, Fiber.join)
+      assert.strictEqual(mine?.metadata.tokenSource, "IdentityProvider")
+      assert.strictEqual(theirs?.metadata.tokenSource, "Cache")
+      assert.strictEqual(theirs?.metadata.cacheLevel, "L1")
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(SharedWorld)))
+})
+
+const client = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
+
+/** The services stay in reach, so that a test can make more clients over them. */
+const SharedWorld = ConfidentialClient.layer(client).pipe(
+  Layer.provideMerge([
+    ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+    AuthorityResolver.layer,
+    TokenEndpoint.layer,
+    TokenCache.layerMemory()
+  ]),
+  Layer.provideMerge(Simulator())
+)
+
+const SecondClient = Effect.flatMap(
+  ClientCredential.ClientCredential,
+  (credential) => ConfidentialClient.make({ ...client, credential })
+)

@@ -1,0 +1,72 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Option, Redacted } from "effect"
+import { SimulatorServer } from "effect-entra/node"
+import { EntraSimulator } from "effect-entra/testing"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { assertRefusal, goodForm, post, readToken, tokenUrl } from "../testing/wire.ts"
+
+const roundTrip = Effect.gen(function*() {
+  const { origin } = yield* SimulatorServer.SimulatorServer
+  const url = tokenUrl(EntraSimulator.contosoDomain, origin)
+  const { access_token: token } = yield* readToken(yield* post(goodForm, url))
+  const users = yield* HttpClient.execute(
+    HttpClientRequest.get(`${origin}/v1.0/users`).pipe(
+      HttpClientRequest.setUrlParam("$top", "2"),
+      HttpClientRequest.bearerToken(Redacted.make(token))
+    )
+  )
+  assert.strictEqual(users.status, 200)
+  assert.include(yield* users.text, `"@odata.nextLink":"${origin}/v1.0/users?$top=2&$skiptoken=2"`)
+  const refused = { status: 401, error: "invalid_client", code: 7000215, more: ["error_uri"] }
+  const body = yield* assertRefusal(yield* post({ ...goodForm, client_secret: "wrong" }, url), refused)
+  assert.strictEqual(body.error_uri, `${origin}/error?code=7000215`)
+  const simulator = yield* EntraSimulator.EntraSimulator
+  assert.strictEqual(simulator.origin, origin)
+  assert.deepInclude(yield* simulator.counters, { tokenRequests: 2, tokensIssued: 1, graphRequests: 1 })
+  assert.strictEqual((yield* simulator.requests)[0]?.url, url)
+})
+
+const faults = Effect.gen(function*() {
+  const { origin } = yield* SimulatorServer.SimulatorServer
+  const simulator = yield* EntraSimulator.EntraSimulator
+  const ask = post(goodForm, tokenUrl(EntraSimulator.contosoDomain, origin))
+  yield* simulator.fail(EntraSimulator.Fault.dropped)
+  const error = yield* Effect.flip(ask)
+  assert.strictEqual(error.reason._tag, "TransportError")
+  yield* readToken(yield* ask)
+  yield* simulator.fail(EntraSimulator.Fault.delay("1 hour"))
+  assert.isTrue(Option.isNone(yield* Effect.timeoutOption(ask, "50 millis")))
+  yield* simulator.fail(EntraSimulator.Fault.hugeBody())
+  assert.strictEqual((yield* (yield* ask).text).length, 2 * 1024 * 1024)
+})
+
+describe.each([
+  { scheme: "http", server: SimulatorServer.layerHttp },
+  { scheme: "https", server: SimulatorServer.layerHttps }
+])("over $scheme", ({ server }) => {
+  it.live.each([
+    { name: "undici", client: SimulatorServer.layerHttpClient },
+    { name: "node:http", client: SimulatorServer.layerHttpClientNodeHttp }
+  ])(
+    "$name",
+    ({ client }) => Effect.andThen(roundTrip, faults).pipe(Effect.provide(Layer.provideMerge(client, server())))
+  )
+})
+
+describe("over http", () => {
+  it.live("fetch", () =>
+    Effect.andThen(roundTrip, faults).pipe(
+      Effect.provide(Layer.provideMerge(FetchHttpClient.layer, SimulatorServer.layerHttp()))
+    ))
+})
+
+describe("over https", () => {
+  it.live("a client that does not know the certificate refuses", () =>
+    Effect.gen(function*() {
+      const { origin } = yield* SimulatorServer.SimulatorServer
+      const error = yield* Effect.flip(post(goodForm, tokenUrl(EntraSimulator.contosoDomain, origin)))
+      assert.strictEqual(error.reason._tag, "TransportError")
+      const { counters } = yield* EntraSimulator.EntraSimulator
+      assert.strictEqual((yield* counters).tokenRequests, 0)
+    }).pipe(Effect.provide(Layer.provideMerge(FetchHttpClient.layer, SimulatorServer.layerHttps()))))
+})
