@@ -1,0 +1,398 @@
+/**
+ * An identity provider in the shape of Microsoft Entra ID, and a small Microsoft Graph, for tests and demos. It is
+ * strict: it checks the form, the credential, the scope, the tenant and the app, and refuses with the bodies and codes
+ * of the real service. It throttles, breaks and delays on command, and counts what it saw. Everything here runs without
+ * sockets and without `node:` modules; `effect-entra/node` has a server that listens.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { Fault } from "./Fault.ts"
+import { readCertificate, type RegisteredCertificate } from "./internal/certificates.ts"
+import { defaultOptions } from "./internal/defaultWorld.ts"
+import * as Discovery from "./internal/discovery.ts"
+import { type Endpoint, makeFaultQueue } from "./internal/faultQueue.ts"
+import { ConnectionDropped, DropConnection, nextFault } from "./internal/faultResponse.ts"
+import * as Graph from "./internal/graph.ts"
+import { type Counters, makeLedger, type RecordedRequest } from "./internal/ledger.ts"
+import { token } from "./internal/tokenRoute.ts"
+import { readTarget } from "./internal/wire.ts"
+import { type AppState, makeWorld, type Options, toSeconds } from "./internal/world.ts"
+
+// -----------------------------------------------------------------------------
+// Models
+// -----------------------------------------------------------------------------
+
+export * as Fault from "./Fault.ts"
+export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/clientAssertion.ts"
+export {
+  contosoDomain,
+  contosoTenantId,
+  daemonClientId,
+  daemonSecret,
+  defaultOptions,
+  fabrikamDomain,
+  fabrikamTenantId,
+  graphAppId,
+  graphResource,
+  ordersAppId,
+  ordersResource
+} from "./internal/defaultWorld.ts"
+export type { Endpoint } from "./internal/faultQueue.ts"
+export { DropConnection } from "./internal/faultResponse.ts"
+export type { Counters, RecordedRequest } from "./internal/ledger.ts"
+export {
+  type Expectation,
+  InvalidToken,
+  makeSignerRs256,
+  type Signer,
+  signerFake,
+  signerRs256
+} from "./internal/signer.ts"
+export type { App, Options, Resource, Tenant, User } from "./internal/world.ts"
+
+/**
+ * The parts of a simulator that answer a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Part = "token" | "instance" | "openIdConfiguration" | "keys" | "users" | "organization"
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * A simulator: what it saw, and what can be changed while it runs.
+ *
+ * **Details**
+ *
+ * `fail` scripts what the token endpoint (or `endpoint`) answers next: faults are used up in the order in which they
+ * were given, each `times` times (once unless told, `Infinity` for ever), for one tenant (by id or domain, as the path
+ * names it) or for any. `requests` are the
+ * last 1,000 token requests, oldest first. `reset` forgets counters, requests and faults, not the world. `respond` is
+ * what the routes call.
+ *
+ * **Gotchas**
+ *
+ * An app or tenant that does not exist, and a certificate that cannot be read, are defects: the test is wrong.
+ *
+ * **Example** (Asking for a token by hand)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { HttpClient, HttpClientRequest } from "effect/http"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const url = `https://login.microsoftonline.com/${EntraSimulator.contosoDomain}/oauth2/v2.0/token`
+ *   const response = yield* HttpClient.execute(HttpClientRequest.post(url).pipe(
+ *     HttpClientRequest.bodyUrlParams({
+ *       grant_type: "client_credentials",
+ *       client_id: EntraSimulator.daemonClientId,
+ *       client_secret: EntraSimulator.daemonSecret,
+ *       scope: "https://graph.microsoft.com/.default"
+ *     })
+ *   ))
+ *   assert.equal(response.status, 200)
+ *   const simulator = yield* EntraSimulator.EntraSimulator
+ *   assert.equal((yield* simulator.counters).tokensIssued, 1)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(EntraSimulator.layerMemory())))
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class EntraSimulator extends Context.Service<EntraSimulator, {
+  readonly origin: string
+  readonly counters: Effect.Effect<Counters>
+  readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
+  readonly reset: Effect.Effect<void>
+  readonly fail: (
+    fault: Fault,
+    options?: {
+      readonly tenant?: string | undefined
+      readonly times?: number | undefined
+      readonly endpoint?: Endpoint | undefined
+    }
+  ) => Effect.Effect<void>
+  readonly clearFaults: Effect.Effect<void>
+  readonly setTokenLifetime: (lifetime: Duration.Input) => Effect.Effect<void>
+  readonly setRefreshIn: (refreshIn: Duration.Input | undefined) => Effect.Effect<void>
+  readonly addSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
+  readonly removeSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
+  readonly addCertificate: (clientId: string, certificate: string) => Effect.Effect<void>
+  readonly removeCertificate: (clientId: string, certificate: string) => Effect.Effect<void>
+  readonly respond: (
+    part: Part,
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+}>()("effect-entra/testing/EntraSimulator") {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Makes a simulator. Absent options are those of the default world.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  options: Options = {}
+): Effect.fn.Return<EntraSimulator["Service"]> {
+  const clock = yield* Clock.Clock
+  const ledger = makeLedger()
+  const faults = makeFaultQueue()
+  const given = withDefaults(options)
+  const certificates = new Map<string, RegisteredCertificate>()
+  for (const pem of given.apps.flatMap((app) => app.certificates ?? [])) {
+    certificates.set(pem, yield* readCertificate(pem))
+  }
+  const certificatesOf = (pems: ReadonlyArray<string>) => pems.flatMap((pem) => certificates.get(pem) ?? [])
+  const world = makeWorld(given, {
+    clock,
+    ledger,
+    faults,
+    certificatesOf: (app) => certificatesOf(app.certificates ?? [])
+  })
+  const app = (clientId: string): AppState => {
+    const found = world.findApp(clientId)
+    if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}`)
+    return found
+  }
+  const without = (clientId: string, secret: Redacted.Redacted) =>
+    app(clientId).secrets.filter((known) => Redacted.value(known) !== Redacted.value(secret))
+  const scripted = (endpoint: Endpoint, handler: Handler): Handler => (request) =>
+    Effect.flatMap(
+      nextFault(world, endpoint, request, readTarget(request, world.origin)),
+      (response) => response === undefined ? handler(request) : Effect.succeed(response)
+    )
+  const parts: Record<Part, Handler> = {
+    token: token(world),
+    instance: scripted("discovery", Discovery.instance(world)),
+    openIdConfiguration: scripted("discovery", Discovery.openIdConfiguration(world)),
+    keys: scripted("discovery", Discovery.keys(world)),
+    users: scripted("graph", Graph.users(world)),
+    organization: scripted("graph", Graph.organization(world))
+  }
+  return EntraSimulator.of({
+    origin: world.origin,
+    counters: Effect.sync(ledger.counters),
+    requests: Effect.sync(ledger.requests),
+    reset: Effect.sync(() => {
+      ledger.reset()
+      faults.clear()
+    }),
+    fail: (fault, options) =>
+      Effect.sync(() => {
+        const tenant = options?.tenant
+        const id = tenant === undefined ? undefined : world.findTenant(tenant)?.id ?? tenant
+        faults.add(fault, options?.endpoint ?? "token", id, options?.times ?? 1)
+      }),
+    clearFaults: Effect.sync(faults.clear),
+    setTokenLifetime: (lifetime) =>
+      Effect.sync(() => {
+        world.tokenLifetime = toSeconds(lifetime)
+      }),
+    setRefreshIn: (refreshIn) =>
+      Effect.sync(() => {
+        world.refreshIn = refreshIn === undefined ? undefined : toSeconds(refreshIn)
+      }),
+    addSecret: (clientId, secret) =>
+      Effect.sync(() => {
+        app(clientId).secrets = [...without(clientId, secret), secret]
+      }),
+    removeSecret: (clientId, secret) =>
+      Effect.sync(() => {
+        app(clientId).secrets = without(clientId, secret)
+      }),
+    addCertificate: (clientId, pem) =>
+      Effect.map(readCertificate(pem), (certificate) => {
+        app(clientId).certificates = [...app(clientId).certificates, certificate]
+      }),
+    removeCertificate: (clientId, pem) =>
+      Effect.map(readCertificate(pem), ({ sha256 }) => {
+        app(clientId).certificates = app(clientId).certificates.filter((known) => known.sha256 !== sha256)
+      }),
+    respond: (part, request) => Effect.suspend(() => parts[part](request))
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * A simulator without a way in: serve its `routes`, or give it `layerHttpClient`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<EntraSimulator> => Layer.effect(EntraSimulator, make(options))
+
+const route = (method: "GET" | "POST", path: HttpRouter.PathInput, part: Part) =>
+  HttpRouter.route(
+    method,
+    path,
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator
+      return yield* simulator.respond(part, yield* HttpServerRequest.HttpServerRequest)
+    })
+  )
+
+/**
+ * The routes of the simulator, for an `HttpRouter` of one's own.
+ *
+ * **Example** (Serving Web requests)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { HttpRouter, HttpServer } from "effect/http"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import assert from "node:assert"
+ *
+ * const { dispose, handler } = HttpRouter.toWebHandler(
+ *   EntraSimulator.routes.pipe(
+ *     HttpRouter.provideRequest(EntraSimulator.layer()),
+ *     Layer.provide(HttpServer.layerServices)
+ *   ),
+ *   { disableLogger: true }
+ * )
+ * const response = await handler(new Request("https://login.microsoftonline.com/common/discovery/v2.0/keys"))
+ * assert.equal(response.status, 200)
+ * await dispose()
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const routes = HttpRouter.addAll([
+  route("GET", "/common/discovery/instance", "instance"),
+  route("POST", "/:tenant/oauth2/v2.0/token", "token"),
+  route("GET", "/:tenant/v2.0/.well-known/openid-configuration", "openIdConfiguration"),
+  route("GET", "/:tenant/discovery/v2.0/keys", "keys"),
+  route("GET", "/v1.0/users", "users"),
+  route("GET", "/v1.0/organization", "organization")
+])
+
+/**
+ * An `HttpClient` that ends in the simulator instead of the network, whatever https host is asked: the host of the URL
+ * counts as the one the request was posted to. A dropped connection is a `TransportError`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, EntraSimulator> = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.gen(function*() {
+    const simulator = yield* EntraSimulator
+    const app = yield* HttpRouter.toHttpEffect(routes)
+    return HttpClient.make((request, url) => {
+      if (url.protocol !== "https:" && url.origin !== simulator.origin) {
+        return transportError(request, "nothing listens there: the simulator serves https")
+      }
+      const received = HttpServerRequest.fromClientRequest(HttpClientRequest.setHeader(request, "host", url.host))
+      return app.pipe(
+        Effect.provideService(HttpServerRequest.HttpServerRequest, received),
+        Effect.provideService(EntraSimulator, simulator),
+        Effect.provideService(DropConnection, () => Effect.die(dropped)),
+        Effect.scoped,
+        Effect.catchCause((cause): Effect.Effect<
+          HttpServerResponse.HttpServerResponse,
+          HttpClientError.HttpClientError
+        > =>
+          Cause.squash(cause) === dropped
+            ? transportError(request, "the connection was closed without an answer")
+            : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+        ),
+        Effect.map((response): HttpClientResponse.HttpClientResponse =>
+          HttpServerResponse.toClientResponse(response, { request })
+        )
+      )
+    })
+  })
+)
+
+/**
+ * A simulator and the `HttpClient` that ends in it, in one line and without sockets.
+ *
+ * **When to use**
+ *
+ * Use with `signer: signerFake` under `TestClock`: then no request waits for anything but the clock, as long as the
+ * client proves itself with a secret.
+ *
+ * **Example** (Moving time)
+ *
+ * ```ts
+ * import { Effect, Fiber } from "effect"
+ * import { HttpClient } from "effect/http"
+ * import { TestClock } from "effect/testing"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const simulator = yield* EntraSimulator.EntraSimulator
+ *   yield* simulator.fail(EntraSimulator.Fault.delay("1 hour"))
+ *   const url = `https://login.microsoftonline.com/${EntraSimulator.contosoTenantId}/oauth2/v2.0/token`
+ *   const fiber = yield* Effect.forkChild(HttpClient.post(url))
+ *   yield* TestClock.adjust("1 hour")
+ *   const response = yield* Fiber.join(fiber)
+ *   assert.equal(response.status, 400)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(
+ *   Effect.provide(EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake })),
+ *   Effect.provide(TestClock.layer())
+ * ))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMemory = (options?: Options): Layer.Layer<EntraSimulator | HttpClient.HttpClient> =>
+  Layer.provideMerge(layerHttpClient, layer(options))
+
+// -----------------------------------------------------------------------------
+// Internal
+// -----------------------------------------------------------------------------
+
+const dropped = new ConnectionDropped("The simulator dropped the connection")
+
+const transportError = (
+  request: HttpClientRequest.HttpClientRequest,
+  description: string
+): Effect.Effect<never, HttpClientError.HttpClientError> =>
+  Effect.fail(
+    new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, description }) })
+  )
+
+type Handler = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+
+const withDefaults = (options: Options) => ({
+  origin: options.origin ?? defaultOptions.origin,
+  aliases: options.aliases,
+  tenants: options.tenants ?? defaultOptions.tenants,
+  apps: options.apps ?? defaultOptions.apps,
+  resources: options.resources ?? defaultOptions.resources,
+  tokenLifetime: options.tokenLifetime ?? defaultOptions.tokenLifetime,
+  refreshIn: options.refreshIn,
+  signer: options.signer ?? defaultOptions.signer
+})

@@ -1,0 +1,2 @@
+export * as EntraSimulator from "./EntraSimulator.ts"
+export * as TestCertificate from "./TestCertificate.ts"

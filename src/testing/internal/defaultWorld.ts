@@ -1,0 +1,138 @@
+/**
+ * A small world that is ready to use: two tenants, one daemon, Graph and an API of its own.
+ */
+import * as Redacted from "effect/Redacted"
+import { signerRs256 } from "./signer.ts"
+import type { App, Resource, Tenant, User } from "./world.ts"
+
+/**
+ * The tenant id of Contoso in the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const contosoTenantId = "3f6a2c1e-8b4d-4e57-9a10-c5d2e7f48b36"
+
+/**
+ * The domain of Contoso in the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const contosoDomain = "contoso.onmicrosoft.com"
+
+/**
+ * The tenant id of Fabrikam in the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const fabrikamTenantId = "b81d5f09-27ce-4a63-8e4b-60a9f3d17c52"
+
+/**
+ * The domain of Fabrikam in the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const fabrikamDomain = "fabrikam.onmicrosoft.com"
+
+/**
+ * The client id of the daemon of the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const daemonClientId = "7c9e4d20-51b8-4f3a-b6d7-2a8f0e93c415"
+
+/**
+ * The client secret of the daemon of the default world.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const daemonSecret: Redacted.Redacted = Redacted.make("simulated~secret.of-the_daemon")
+
+/**
+ * The identifier URI of Microsoft Graph.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const graphResource = "https://graph.microsoft.com"
+
+/**
+ * The app id of Microsoft Graph, by which the simulated Graph finds the audience it accepts.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const graphAppId = "00000003-0000-0000-c000-000000000000"
+
+/**
+ * The identifier URI of the default world's own API.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const ordersResource = "api://orders"
+
+/**
+ * The app id of the default world's own API, which its tokens carry as `aud`.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const ordersAppId = "e2b7a6d4-0c95-4b1f-a3e8-94d0617f5b2a"
+
+const usersOf = (prefix: string, domain: string, count: number): ReadonlyArray<User> =>
+  Array.from({ length: count }, (_, index) => {
+    const number = String(index + 1).padStart(3, "0")
+    return {
+      id: `${prefix}-0000-4000-8000-000000000${number}`,
+      displayName: `User ${number}`,
+      userPrincipalName: `user${number}@${domain}`
+    }
+  })
+
+const tenants: ReadonlyArray<Tenant> = [
+  {
+    id: contosoTenantId,
+    domain: contosoDomain,
+    displayName: "Contoso",
+    users: usersOf("c0150000", contosoDomain, 120)
+  },
+  {
+    id: fabrikamTenantId,
+    domain: fabrikamDomain,
+    displayName: "Fabrikam",
+    users: usersOf("fab00000", fabrikamDomain, 3)
+  }
+]
+
+const apps: ReadonlyArray<App> = [{
+  clientId: daemonClientId,
+  secrets: [daemonSecret],
+  roles: { [graphResource]: ["Organization.Read.All", "User.Read.All"], [ordersResource]: ["Orders.Read.All"] }
+}]
+
+const resources: ReadonlyArray<Resource> = [
+  { appId: graphAppId, identifierUris: [graphResource], audience: graphResource },
+  { appId: ordersAppId, identifierUris: [ordersResource] }
+]
+
+/**
+ * The default world: the tenants Contoso (120 users) and Fabrikam (3 users), and one daemon that is installed in both
+ * and may read users and organizations in Graph and orders in `api://orders`.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const defaultOptions = {
+  origin: "https://login.microsoftonline.com",
+  tenants,
+  apps,
+  resources,
+  tokenLifetime: "3599 seconds",
+  signer: signerRs256
+} as const

@@ -1,0 +1,139 @@
+/**
+ * The refusals of the service: AADSTS codes, statuses and the body that carries them.
+ */
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { json, newGuid } from "./wire.ts"
+
+/**
+ * A refusal in Entra's terms, before ids and times are put into it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Refusal {
+  readonly status: number
+  readonly error: string
+  readonly code: number
+  readonly text: string
+  readonly suberror?: string | undefined
+  readonly claims?: string | undefined
+}
+
+const refusal = (status: number, error: string, code: number, text: string): Refusal => ({ status, error, code, text })
+
+export const unknownTenant = (tenant: string) =>
+  refusal(400, "invalid_request", 90002, `Tenant '${tenant}' not found. No directory has that identifier or domain.`)
+export const noTenant = refusal(
+  400,
+  "invalid_request",
+  50059,
+  "No tenant-identifying information found in the request; an app acting as itself must name one tenant."
+)
+export const missingParameter = (name: string) =>
+  refusal(400, "invalid_request", 900144, `The request body must contain the following parameter: '${name}'.`)
+export const duplicatedParameter = (name: string) =>
+  refusal(400, "invalid_request", 9000411, `The request is not properly formatted. '${name}' is duplicated.`)
+export const unsupportedGrant = (grant: string) =>
+  refusal(400, "unsupported_grant_type", 70003, `The app requested an unsupported grant type '${grant}'.`)
+export const unknownClient = (clientId: string) =>
+  refusal(400, "unauthorized_client", 700038, `${clientId} is not a valid application identifier.`)
+export const notInstalled = (clientId: string, tenant: string) =>
+  refusal(
+    400,
+    "unauthorized_client",
+    700016,
+    `Application with identifier '${clientId}' was not found in the directory '${tenant}'.`
+  )
+export const disabledClient = (clientId: string) =>
+  refusal(400, "unauthorized_client", 7000112, `Application '${clientId}' is disabled.`)
+export const noCredential = refusal(
+  401,
+  "invalid_client",
+  7000218,
+  "The request body must contain one of 'client_assertion' and 'client_secret'."
+)
+export const severalCredentials = refusal(
+  400,
+  "invalid_request",
+  90023,
+  "Send either 'client_assertion' or 'client_secret', not both."
+)
+export const wrongAssertionType = refusal(
+  400,
+  "invalid_request",
+  90100,
+  "The parameter 'client_assertion_type' is not one this endpoint knows."
+)
+export const wrongSecret = (clientId: string) =>
+  refusal(
+    401,
+    "invalid_client",
+    7000215,
+    `Invalid client secret provided. It is none of the secret values of app '${clientId}'; ` +
+      "a secret's id is not its value."
+  )
+export const malformedAssertion = (what: string) =>
+  refusal(401, "invalid_client", 50027, `The client assertion is no valid JWT: ${what}.`)
+export const unverifiedAssertion = (why: string) =>
+  refusal(401, "invalid_client", 700027, `The client assertion failed signature validation: ${why}.`)
+export const wrongIssuer = (clientId: string) =>
+  refusal(401, "invalid_client", 700021, `The client assertion's 'iss' and 'sub' must both be app '${clientId}'.`)
+export const wrongAudience = refusal(
+  401,
+  "invalid_client",
+  700023,
+  "The client assertion's audience is neither this endpoint's URL nor this tenant's issuer."
+)
+export const outOfTime = (why: string) =>
+  refusal(401, "invalid_client", 700024, `The client assertion is not within its valid time range: ${why}.`)
+export const replayed = refusal(401, "invalid_client", 50013, "The client assertion was used before.")
+export const invalidScope = (scope: string) =>
+  refusal(
+    400,
+    "invalid_scope",
+    1002012,
+    `The value '${scope}' of 'scope' is not valid. Client credentials need a resource identifier with '/.default'.`
+  )
+export const severalResources = (scope: string) =>
+  refusal(400, "invalid_scope", 28002, `The value '${scope}' of 'scope' names more than one resource.`)
+export const unknownResource = (resource: string, tenantId: string) =>
+  refusal(
+    400,
+    "invalid_resource",
+    500011,
+    `The resource principal named ${resource} was not found in the tenant named ${tenantId}. It may not be ` +
+      "installed or consented to there, or the request was meant for another tenant."
+  )
+export const unknownInstance = refusal(400, "invalid_instance", 50049, "Unknown or invalid instance.")
+export const invalidTenant = (tenant: string): Refusal => ({ ...unknownTenant(tenant), error: "invalid_tenant" })
+
+/** The codes whose recorded answers carry an `error_uri`. */
+const withErrorUri: ReadonlySet<number> = new Set([7000215, 500011])
+
+const timestampOf = (millis: number) => `${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}Z`
+
+/** The answer that carries a refusal. */
+export const toResponse = (
+  refusal: Refusal,
+  options: {
+    readonly origin: string
+    readonly now: number
+    readonly correlationId: string
+    readonly headers?: Readonly<Record<string, string>> | undefined
+  }
+): HttpServerResponse.HttpServerResponse => {
+  const traceId = newGuid()
+  const timestamp = timestampOf(options.now)
+  return json(refusal.status, {
+    error: refusal.error,
+    error_description: `AADSTS${refusal.code}: ${refusal.text} Trace ID: ${traceId} ` +
+      `Correlation ID: ${options.correlationId} Timestamp: ${timestamp}`,
+    error_codes: [refusal.code],
+    timestamp,
+    trace_id: traceId,
+    correlation_id: options.correlationId,
+    ...(withErrorUri.has(refusal.code) ? { error_uri: `${options.origin}/error?code=${refusal.code}` } : {}),
+    ...(refusal.suberror === undefined ? {} : { suberror: refusal.suberror }),
+    ...(refusal.claims === undefined ? {} : { claims: refusal.claims })
+  }, { "x-ms-request-id": traceId, "client-request-id": options.correlationId, ...options.headers })
+}

@@ -1,0 +1,197 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Schedule } from "effect"
+import { ConfidentialClient, type EntraError, RetryPolicy } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
+import { fabrikam, graph, orders, tokenRequests, World } from "./support/world.ts"
+
+const { Fault } = EntraSimulator
+const acquire = ConfidentialClient.acquireToken({ scopes: graph })
+
+/** Run to the end while time passes. */
+const inTime = <A, E, R>(effect: Effect.Effect<A, E, R>, time: Duration.Input = "2 minutes") =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(time)
+    return yield* Fiber.join(fiber)
+  })
+
+const fail = (...parameters: Parameters<EntraSimulator.EntraSimulator["Service"]["fail"]>) =>
+  EntraSimulator.EntraSimulator.use((simulator) => simulator.fail(...parameters))
+
+describe("retry", () => {
+  for (
+    const [name, fault] of [
+      ["503", Fault.unavailable()],
+      ["500 with HTML", Fault.unavailable({ status: 500, body: "html" })],
+      ["408", Fault.custom({ status: 408 })],
+      ["a dropped connection", Fault.dropped],
+      ["a transient AADSTS90033 with status 400", Fault.refused({ code: 90033, error: "invalid_request" })]
+    ] as const
+  ) {
+    it.effect(`${name}: three more attempts, then the error; two faults are got over`, () =>
+      Effect.gen(function*() {
+        yield* fail(fault, { times: 2 })
+        const result = yield* inTime(acquire)
+        assert.strictEqual(result.metadata.tokenSource, "IdentityProvider")
+        assert.strictEqual(yield* tokenRequests, 3)
+        yield* fail(fault, { times: Infinity })
+        const error: EntraError.AcquireTokenError = yield* inTime(
+          Effect.flip(ConfidentialClient.acquireToken({ scopes: orders }))
+        )
+        assert.isTrue(error.isRetryable)
+        assert.strictEqual(error._tag === "EntraNetworkError" ? error.attempts : 4, 4)
+        assert.strictEqual(yield* tokenRequests, 7)
+      }).pipe(Effect.provide(World())))
+  }
+
+  for (
+    const [name, fault, tag] of [
+      ["a wrong secret", Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), "EntraInvalidClientError"],
+      ["429", Fault.throttled(), "EntraThrottledError"],
+      ["a body that is no JSON", Fault.malformed(), "EntraInvalidResponseError"],
+      ["a token response without a token", Fault.malformed("noAccessToken"), "EntraInvalidResponseError"],
+      ["a huge body", Fault.hugeBody(), "EntraInvalidResponseError"],
+      ["a redirect", Fault.redirect("https://evil.example/token"), "EntraInvalidResponseError"]
+    ] as const
+  ) {
+    it.effect(`${name}: one attempt`, () =>
+      Effect.gen(function*() {
+        yield* fail(fault, { times: Infinity })
+        const error = yield* inTime(Effect.flip(acquire))
+        assert.strictEqual(error._tag, tag)
+        assert.strictEqual(yield* tokenRequests, 1)
+      }).pipe(Effect.provide(World())))
+  }
+
+  it.effect("RetryPolicy.none per call, your own per layer", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable(), { times: Infinity })
+      yield* inTime(Effect.flip(acquire.pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))))
+      assert.strictEqual(yield* tokenRequests, 1)
+      yield* inTime(Effect.flip(acquire))
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World({ retry: Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(1)]) }))))
+
+  it.effect("a Retry-After that fits the budget is waited for", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable({ retryAfter: "12 seconds" }))
+      const fiber = yield* Effect.forkChild(acquire, { startImmediately: true })
+      yield* TestClock.adjust("11900 millis")
+      assert.strictEqual(yield* tokenRequests, 1)
+      yield* TestClock.adjust("200 millis")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a Retry-After beyond the budget is told at once and closes the gate", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable({ retryAfter: "90 seconds" }))
+      const error = yield* Effect.flip(acquire)
+      assert.strictEqual(error._tag, "EntraServiceUnavailableError")
+      assert.strictEqual(Duration.toSeconds(error.retryAfter ?? Duration.zero), 90)
+      yield* TestClock.adjust("60 seconds")
+      const again = yield* Effect.flip(acquire)
+      assert.strictEqual(again._tag, "EntraThrottledError")
+      assert.strictEqual(Duration.toSeconds(again.retryAfter ?? Duration.zero), 30)
+      assert.strictEqual(yield* tokenRequests, 1)
+      yield* TestClock.adjust("30 seconds")
+      yield* acquire
+    }).pipe(Effect.provide(World())))
+
+  it.effect("an attempt that takes too long is given up after 10 s, all of them after 30 s", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.delay("1 hour"), { times: Infinity })
+      const fiber = yield* Effect.forkChild(Effect.flip(acquire), { startImmediately: true })
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.code, "budget_exceeded")
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+})
+
+describe("the gate", () => {
+  for (
+    const [name, fault, seconds, loopDetected] of [
+      ["429 with Retry-After", Fault.throttled({ retryAfter: "17 seconds" }), 17, false],
+      ["429 with a date", Fault.throttled({ retryAfter: "17 seconds", format: "date" }), 17, false],
+      ["429 without", Fault.throttled(), 60, false],
+      ["429 with two hours", Fault.throttled({ retryAfter: "2 hours" }), 3600, false],
+      ["loop detected", Fault.loopDetected, 60, true],
+      ["429 with HTML", Fault.custom({ status: 429, headers: { "retry-after": "9" }, body: "<html>" }), 9, false]
+    ] as const
+  ) {
+    it.effect(`${name}: closed for ${seconds} s, for that key only`, () =>
+      Effect.gen(function*() {
+        yield* fail(fault)
+        const error = yield* Effect.flip(acquire)
+        assert.strictEqual(error._tag, "EntraThrottledError")
+        if (error._tag !== "EntraThrottledError") return
+        assert.strictEqual(error.source, "server")
+        assert.strictEqual(error.loopDetected, loopDetected)
+        assert.strictEqual(Duration.toSeconds(error.retryAfter), seconds)
+        yield* ConfidentialClient.acquireToken({ scopes: orders })
+        yield* ConfidentialClient.acquireToken({ scopes: graph, tenantId: fabrikam })
+        yield* TestClock.adjust((seconds - 1) * 1000)
+        const local = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true }))
+        assert.strictEqual(local._tag === "EntraThrottledError" ? local.source : local._tag, "local")
+        assert.strictEqual(yield* tokenRequests, 3)
+        yield* TestClock.adjust("1 second")
+        yield* acquire
+      }).pipe(Effect.provide(World())))
+  }
+
+  it.effect("a refusal is repeated locally for 5 s, then 10 s; a forced request may ask", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.removeSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
+      const first = yield* Effect.flip(acquire)
+      assert.strictEqual(first.origin, "service")
+      const again = yield* Effect.flip(acquire)
+      assert.strictEqual(again._tag, "EntraInvalidClientError")
+      assert.strictEqual(again.code, "secret_wrong")
+      assert.strictEqual(again.origin, "local")
+      assert.strictEqual(yield* tokenRequests, 1)
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.flip(acquire)
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* TestClock.adjust("9 seconds")
+      yield* Effect.flip(acquire)
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* simulator.addSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
+      yield* ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true })
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("one broken tenant under many calls costs few requests, and cached tokens go on", () =>
+    Effect.gen(function*() {
+      const broken = { scopes: graph, tenantId: "broken.example" }
+      for (let second = 0; second < 60; second++) {
+        for (let call = 0; call < 20; call++) yield* Effect.flip(ConfidentialClient.acquireToken(broken))
+        yield* acquire
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtMost(yield* tokenRequests, 1 + 4)
+    }).pipe(Effect.provide(World())))
+})
+
+describe("the breaker", () => {
+  it.effect("after five failed acquisitions in a row nothing is sent for 30 s", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable(), { times: Infinity })
+      const once = acquire.pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))
+      for (let call = 0; call < 5; call++) yield* Effect.flip(once)
+      const error = yield* Effect.flip(once)
+      assert.strictEqual(error.code, "circuit_open")
+      assert.strictEqual(error.origin, "local")
+      assert.strictEqual(yield* tokenRequests, 5)
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.clearFaults
+      yield* TestClock.adjust("30 seconds")
+      yield* once
+      assert.strictEqual(yield* tokenRequests, 6)
+    }).pipe(Effect.provide(World())))
+})
