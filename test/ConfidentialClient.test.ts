@@ -56,9 +56,10 @@ describe("acquireToken", () => {
 
   it.effect("the tenant is given per request; each tenant and resource has its own token", () =>
     Effect.gen(function*() {
-      const results = yield* Effect.forEach([contoso, fabrikam], (tenantId) =>
-        Effect.forEach([graph, orders], (scopes) =>
-          acquire({ scopes, tenantId })))
+      const results = yield* Effect.forEach(
+        [contoso, fabrikam],
+        (tenantId) => Effect.forEach([graph, orders], (scopes) => acquire({ scopes, tenantId }))
+      )
       assert.strictEqual(new Set(results.flat().map((result) => Redacted.value(result.accessToken))).size, 4)
       assert.strictEqual(yield* tokenRequests, 4)
       yield* Effect.forEach([contoso, fabrikam], (tenantId) => acquire({ scopes: orders, tenantId }))
@@ -146,7 +147,8 @@ describe("peek, invalidate, stats", () => {
     Effect.gen(function*() {
       const fill = Effect.forEach([contoso, fabrikam], (tenantId) =>
         Effect.forEach([graph, orders], (scopes) => acquire({ scopes, tenantId })))
-      const entries = Effect.map(ConfidentialClient.stats, (stats) => stats.entries)
+      const entries = Effect.map(ConfidentialClient.stats, (stats) =>
+        stats.entries)
       yield* fill
       yield* ConfidentialClient.invalidate({ scopes: graph, tenantId: contoso })
       assert.strictEqual(yield* entries, 3)

@@ -47,7 +47,11 @@ describe("retry", () => {
 
   for (
     const [name, fault, tag] of [
-      ["a wrong secret", Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), "EntraInvalidClientError"],
+      [
+        "a wrong secret",
+        Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }),
+        "EntraInvalidClientError"
+      ],
       ["429", Fault.throttled(), "EntraThrottledError"],
       ["a body that is no JSON", Fault.malformed(), "EntraInvalidResponseError"],
       ["a token response without a token", Fault.malformed("noAccessToken"), "EntraInvalidResponseError"],

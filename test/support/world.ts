@@ -36,7 +36,9 @@ export const World = (options: {
       TokenEndpoint.layerWith({ ...options.endpoint, retry: options.retry ?? options.endpoint?.retry }),
       options.cache ?? TokenCache.layerMemory()
     ]),
-    Layer.provideMerge(Simulator({ tokenLifetime: options.tokenLifetime ?? "3599 seconds", refreshIn: options.refreshIn }))
+    Layer.provideMerge(
+      Simulator({ tokenLifetime: options.tokenLifetime ?? "3599 seconds", refreshIn: options.refreshIn })
+    )
   )
 
 export const tokenRequests = EntraSimulator.EntraSimulator.use((simulator) =>
