@@ -43,10 +43,13 @@ export const make = (
     return {
       send: (request, client) => {
         const url = new URL(request.url)
-        const failed = (error: HttpClientError.HttpClientError) => networkError(request, url, reasonOf(error))
+        const failed = (error: HttpClientError.HttpClientError) => {
+          const reason = reasonOf(error)
+          return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, url, reason))
+        }
         return (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
           Effect.flatMap(read),
-          Effect.mapError(failed),
+          Effect.catch(failed),
           (send) => Effect.suspend(() => Effect.provideService(send, Destination, { origin: undefined })),
           Effect.provideService(HttpClient.TracerPropagationEnabled, false)
         )
@@ -94,10 +97,15 @@ const guarded = (client: Transport): Transport =>
     client.preprocess
   )
 
+const redirectRefused = "REDIRECT_REFUSED"
+
+/** What the service answered, as far as it matters, when a middleware was about to follow it. */
+const redirect: Answer = { status: 302, headers: {}, body: "", cut: false }
+
 const redirected = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.fail(
     new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({ request, cause: { code: "REDIRECT_REFUSED" } })
+      reason: new HttpClientError.TransportError({ request, cause: { code: redirectRefused } })
     })
   )
 

@@ -1,0 +1,171 @@
+/**
+ * The classic daemon: an app without users that calls an API as itself.
+ *
+ * With `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` set it talks to Microsoft Entra ID and Microsoft
+ * Graph; otherwise it starts the simulator on this machine and talks to that, over https.
+ */
+import { Clock, Config, Console, Effect, Layer, Logger, Option, Redacted, References } from "effect"
+import {
+  type AccessToken,
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  EntraError,
+  Scope,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
+import { SimulatorServer } from "effect-entra/node"
+import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { FetchHttpClient } from "effect/http"
+import { users } from "./support/graph.ts"
+import { heading, table } from "./support/report.ts"
+
+const graph = Scope.fromResource("https://graph.microsoft.com")
+
+// -----------------------------------------------------------------------------
+// the daemon's work
+// -----------------------------------------------------------------------------
+
+/** One line of the table of acquisitions. */
+const timed = Effect.fnUntraced(function*(request: { readonly tenantId: string; readonly scopes: string }) {
+  const clock = yield* Clock.Clock
+  const begun = clock.monotonicTimeNanosUnsafe()
+  const result = yield* ConfidentialClient.acquireToken(request)
+  const millis = Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e6
+  const { cacheRefreshReason, tokenSource } = result.metadata
+  return {
+    result,
+    row: {
+      tenant: request.tenantId,
+      scope: request.scopes,
+      source: tokenSource,
+      "refresh reason": cacheRefreshReason,
+      ms: millis.toFixed(3)
+    }
+  }
+})
+
+const listUsers = Effect.fnUntraced(
+  function*(tenant: string, result: AccessToken.AuthenticationResult, graphUrl: string) {
+    const names = yield* users({ baseUrl: graphUrl, accessToken: result.accessToken, maxPages: 3 })
+    return { tenant, users: names.length, "the first of them": names.slice(0, 4).join(", ") }
+  }
+)
+
+/** Acquire for every tenant twice: the second round comes from the cache. */
+const work = Effect.fnUntraced(function*(tenants: ReadonlyArray<string>, graphUrl: string) {
+  const rounds = yield* Effect.forEach(
+    [1, 2],
+    () => Effect.forEach(tenants, (tenantId) => timed({ tenantId, scopes: graph }))
+  )
+  yield* table(rounds.flat().map(({ row }) => row))
+  const stats = yield* ConfidentialClient.stats
+  yield* Console.log(
+    `\nhit rate ${(stats.hitRate * 100).toFixed(0)} % (${stats.hits} of ${stats.hits + stats.misses}), ` +
+      `${stats.entries} tokens in the cache\n`
+  )
+  yield* table(
+    yield* Effect.forEach(rounds[1] ?? [], ({ result, row }) => listUsers(row.tenant, result, graphUrl))
+  )
+})
+
+// -----------------------------------------------------------------------------
+// what trouble looks like
+// -----------------------------------------------------------------------------
+
+const trouble = (what: string, error: EntraError.AcquireTokenError) =>
+  Console.log(
+    [
+      `${what}:`,
+      `  ${error._tag} (${error.code}, ${
+        error.origin === "local" ? "found here, nothing was sent" : "said by the service"
+      })`,
+      `  ${error.message.split(" Trace ID:")[0]}`,
+      `  -> ${error.remedy}`
+    ].join("\n")
+  )
+
+const attempt = (what: string, request: Parameters<typeof ConfidentialClient.acquireToken>[0]) =>
+  ConfidentialClient.acquireToken(request).pipe(
+    Effect.matchEffect({
+      onFailure: (error) => trouble(what, error),
+      onSuccess: ({ metadata }) => Console.log(`${what}:\n  a token, from ${metadata.tokenSource}`)
+    })
+  )
+
+// -----------------------------------------------------------------------------
+// against the simulator
+// -----------------------------------------------------------------------------
+
+const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
+
+const simulated = Effect.gen(function*() {
+  const simulator = yield* EntraSimulator.EntraSimulator
+  const { origin } = simulator
+  const tenants = [EntraSimulator.contosoDomain, EntraSimulator.fabrikamDomain]
+  const clientWith = <E>(credential: Layer.Layer<ClientCredential.ClientCredential, E>) =>
+    ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, authority: origin }).pipe(
+      Layer.provide([credential, services])
+    )
+  yield* Console.log(`No AZURE_TENANT_ID is set, so this is a simulator at ${origin}`)
+
+  yield* heading("A secret")
+  yield* Effect.gen(function*() {
+    yield* work(tenants, origin)
+
+    yield* heading("What goes wrong, and how it is told")
+    yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
+    yield* attempt("an unknown scope", { tenantId: tenants[0], scopes: Scope.fromResource("api://nobody-knows") })
+    yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }), {
+      tenant: EntraSimulator.fabrikamTenantId
+    })
+    const throttled = { tenantId: tenants[1], scopes: Scope.fromResource(EntraSimulator.ordersResource) }
+    yield* attempt("a throttled tenant", throttled)
+    yield* attempt("the same again, at once", throttled)
+    yield* attempt("the same tenant, a token that is cached", { ...throttled, scopes: graph })
+  }).pipe(Effect.provide(clientWith(ClientCredential.layerSecret(EntraSimulator.daemonSecret))))
+
+  yield* attempt("a wrong secret", { tenantId: tenants[0], scopes: graph }).pipe(
+    Effect.provide(clientWith(ClientCredential.layerSecret(Redacted.make("not the secret"))))
+  )
+
+  yield* heading("A certificate")
+  const certificate = yield* TestCertificate.make({ commonName: "daemon" })
+  yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate.certificate)
+  yield* work(tenants, origin).pipe(Effect.provide(clientWith(ClientCredential.layerCertificate(certificate))))
+
+  const seen = yield* simulator.counters
+  yield* heading(`The simulator saw ${seen.tokenRequests} token requests and ${seen.graphRequests} requests to Graph`)
+}).pipe(
+  Effect.provide(SimulatorServer.layerHttpClient.pipe(Layer.provideMerge(SimulatorServer.layerHttps())))
+)
+
+// -----------------------------------------------------------------------------
+// against the real service
+// -----------------------------------------------------------------------------
+
+const real = Effect.fnUntraced(
+  function*(tenant: string) {
+    yield* heading("The secret of the environment")
+    yield* work([tenant], "https://graph.microsoft.com")
+    yield* heading("What goes wrong, and how it is told")
+    yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
+    yield* attempt("an unknown scope", { scopes: Scope.fromResource("api://nobody-knows") })
+  },
+  Effect.provide(
+    Layer.merge(ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer)), FetchHttpClient.layer)
+  )
+)
+
+const daemon = Effect.gen(function*() {
+  const tenant = yield* Config.option(Config.String("AZURE_TENANT_ID"))
+  yield* Option.isSome(tenant) ? real(tenant.value) : simulated
+}).pipe(
+  Effect.tapError((error) => EntraError.isEntraError(error) ? trouble("It cannot start", error) : Effect.void),
+  // The sample prints each error itself.
+  Effect.provideService(References.MinimumLogLevel, "Fatal"),
+  Effect.provide(Logger.layer([Logger.consolePretty()]))
+)
+
+await Effect.runPromise(daemon)

@@ -1,0 +1,22 @@
+/** What the sample prints: tables in plain text. */
+import { Console, type Effect } from "effect"
+
+type Row = Readonly<Record<string, string | number>>
+
+/** Columns as wide as their widest cell; numbers to the right. */
+export const table = (rows: ReadonlyArray<Row>): Effect.Effect<void> => {
+  const columns = Object.keys(rows[0] ?? {})
+  const width = (column: string) => Math.max(column.length, ...rows.map((row) => String(row[column]).length))
+  const line = (cell: (column: string) => string | number | undefined) =>
+    columns.map((column) => {
+      const text = cell(column)
+      return typeof text === "number" ? String(text).padStart(width(column)) : String(text).padEnd(width(column))
+    }).join("  ").trimEnd()
+  return Console.log([
+    line((column) => column),
+    line((column) => "-".repeat(width(column))),
+    ...rows.map((row) => line((column) => row[column]))
+  ].join("\n"))
+}
+
+export const heading = (text: string): Effect.Effect<void> => Console.log(`\n${text}\n`)
