@@ -16,6 +16,7 @@ import { closedError } from "./internal/closed.ts"
 import { type Endpoints, endpointsOf } from "./internal/endpoints.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import * as Instance from "./internal/instanceDiscovery.ts"
+import { randomId } from "./internal/randomId.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 
 export {
@@ -144,13 +145,14 @@ const makeDiscovering = (options: {
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
+    const newId = yield* randomId
     const known = new Map<string, Known>()
     const flights = yield* SingleFlight.make<Instance.Verdict, ServiceUnavailableError>({
       closed: () => closedError("the authority resolver")
     })
 
     const ask = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
-      http.send(Instance.question(authority, options.discoveryHost ?? authority.host)).pipe(
+      http.send(Instance.question(authority, options.discoveryHost ?? authority.host, newId())).pipe(
         Effect.timeout("10 seconds"),
         Effect.map((answer) => Instance.readVerdict(authority, answer)),
         Effect.catch(() => Effect.succeed(Instance.unknown)),

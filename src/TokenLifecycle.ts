@@ -90,8 +90,7 @@ export const make = (options: {
     const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
 
     /** Only callers who send the same share a flight, the correlation id apart. */
-    const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, plan.scopes.wire.toLowerCase(), plan.claims, plan.forced ? "forced" : "")
+    const flightOf = (plan: Plan, key: CacheKey): string => keyText(key, plan.claims, plan.forced ? "forced" : "")
 
     const hit = (exit: Hit): Hit => {
       counts.hits++
@@ -190,7 +189,8 @@ export const make = (options: {
           Effect.timeoutOrElse({
             duration: Math.min(options.lastWait, entry.expiresOn - now),
             orElse: () => serveOr(flight)
-          })
+          }),
+          Effect.provideService(Clock.Clock, clock)
         )
       })
 

@@ -11,20 +11,11 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../EntraError.ts"
-import type { Form } from "./form.ts"
-import type { Answer } from "./response.ts"
+import type { Answer, IdentityRequest } from "./exchange.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
 export const Transport = HttpClient.HttpClient
-
-export interface IdentityRequest {
-  readonly method: "GET" | "POST"
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly form?: Form | undefined
-  readonly correlationId: string
-}
 
 export interface IdentityHttp {
   /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */

@@ -2,9 +2,8 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Authority from "../Authority.ts"
+import type { Answer, IdentityRequest } from "./exchange.ts"
 import { requestHeaders } from "./form.ts"
-import type { IdentityRequest } from "./identityHttp.ts"
-import type { Answer } from "./response.ts"
 
 /** `host` is where requests go. */
 export type Verdict =
@@ -14,14 +13,18 @@ export type Verdict =
 
 export const unknown: Verdict = { _tag: "Unknown" }
 
-export const question = (authority: Authority.Authority, discoveryHost: string): IdentityRequest => {
+export const question = (
+  authority: Authority.Authority,
+  discoveryHost: string,
+  correlationId: string
+): IdentityRequest => {
   const authorize = `https://${authority.host}/${authority.tenant ?? "common"}/oauth2/v2.0/authorize`
   const query = new URLSearchParams({ "api-version": "1.1", authorization_endpoint: authorize })
   return {
     method: "GET",
     url: `https://${discoveryHost}/common/discovery/instance?${query}`,
-    headers: requestHeaders(crypto.randomUUID()),
-    correlationId: ""
+    headers: requestHeaders(correlationId),
+    correlationId
   }
 }
 

@@ -6,15 +6,8 @@ import type { AccessToken } from "../AccessToken.ts"
 import * as Authority from "../Authority.ts"
 import * as EntraError from "../EntraError.ts"
 import { loopDetected, meaningOf } from "./aadsts.ts"
+import type { Answer } from "./exchange.ts"
 import { defaultRetryAfter, parseRetryAfter } from "./retryAfter.ts"
-
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | undefined>>
-  readonly body: string
-  /** Whether the body went on after the limit, where it was cut. */
-  readonly cut: boolean
-}
 
 export interface Asked {
   readonly authority: Authority.Authority

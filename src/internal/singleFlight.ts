@@ -3,6 +3,8 @@
  * A caller who leaves harms neither the flight nor the others; when the scope closes, those who wait get `closed`.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,7 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 
 export interface SingleFlight<A, E> {
-  /** The flight of this key, started when there is none; its context is that of the first who asked. */
+  /** The flight of this key, started when there is none; its context is that of the first who asked, but for the clock. */
   readonly join: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<A, E>
   /** Start the flight of this key if there is none, and do not wait for it. */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
@@ -27,6 +29,7 @@ export const make = <A, E>(options: {
     const running = new Set<Fiber.Fiber<A, E>>()
     let closed = false
     const scope = yield* Effect.scope
+    const clock = yield* Clock.Clock
     yield* Scope.addFinalizer(
       scope,
       Effect.suspend(() => {
@@ -45,7 +48,7 @@ export const make = <A, E>(options: {
           return Effect.succeed(deferred)
         }
         flights.set(key, deferred)
-        const fiber = Effect.runForkWith(caller.context)(flight)
+        const fiber = Effect.runForkWith(Context.add(caller.context, Clock.Clock, clock))(flight)
         running.add(fiber)
         fiber.addObserver((exit) => {
           running.delete(fiber)

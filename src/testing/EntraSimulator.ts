@@ -35,6 +35,12 @@ import { type AppState, makeWorld, type Options, toSeconds } from "./internal/wo
 // Models
 // -----------------------------------------------------------------------------
 
+/**
+ * What the simulator can be told to do wrong.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export * as Fault from "./Fault.ts"
 export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/clientAssertion.ts"
 export {
