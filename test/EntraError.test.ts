@@ -1,0 +1,113 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { EntraError } from "effect-entra"
+import fc from "fast-check"
+import { anyString, printed, problem } from "./internal/support.ts"
+
+const input = { ...problem, origin: "local", field: "field" } as const
+const later = Duration.seconds(3)
+
+const errors = [
+  { error: new EntraError.InvalidAuthorityError(input), tag: "EntraInvalidAuthorityError", retryable: false },
+  { error: new EntraError.InvalidScopeError(input), tag: "EntraInvalidScopeError", retryable: false },
+  { error: new EntraError.InvalidRequestError(input), tag: "EntraInvalidRequestError", retryable: false },
+  { error: new EntraError.CredentialError(input), tag: "EntraCredentialError", retryable: false },
+  { error: new EntraError.InvalidClientError(problem), tag: "EntraInvalidClientError", retryable: false },
+  {
+    error: new EntraError.ThrottledError({ ...problem, retryAfter: later, loopDetected: false, source: "server" }),
+    tag: "EntraThrottledError",
+    retryable: true
+  },
+  {
+    error: new EntraError.ClaimsChallengeError({ ...problem, claims: "{}" }),
+    tag: "EntraClaimsChallengeError",
+    retryable: false
+  },
+  { error: new EntraError.TokenRequestError(problem), tag: "EntraTokenRequestError", retryable: false },
+  { error: new EntraError.ServiceUnavailableError(problem), tag: "EntraServiceUnavailableError", retryable: true },
+  {
+    error: new EntraError.NetworkError({ ...problem, method: "POST", endpoint: "https://h", reason: "ECONNRESET" }),
+    tag: "EntraNetworkError",
+    retryable: true
+  },
+  { error: new EntraError.InvalidResponseError(problem), tag: "EntraInvalidResponseError", retryable: false }
+] satisfies ReadonlyArray<{ error: EntraError.AcquireTokenError; tag: string; retryable: boolean }>
+
+describe("errors", () => {
+  it.each(errors)("$tag", ({ error, retryable, tag }) => {
+    assert.strictEqual(error._tag, tag)
+    assert.strictEqual(error.name, tag)
+    assert.instanceOf(error, Error)
+    assert.strictEqual(error.message, "message")
+    assert.strictEqual(error.code, "code")
+    assert.strictEqual(error.remedy, "remedy")
+    assert.strictEqual(error.isRetryable, retryable)
+    assert.strictEqual(EntraError.isRetryable(error), retryable)
+    assert.isTrue(EntraError.isEntraError(error))
+    assert.include(printed(error), "remedy")
+    assert.strictEqual(JSON.parse(JSON.stringify(error))["message"], "message")
+  })
+
+  it("each has its own tag", () => {
+    assert.strictEqual(new Set(errors.map(({ error }) => error._tag)).size, 11)
+  })
+
+  it.effect("catchTag finds them by name", () =>
+    Effect.gen(function*() {
+      const acquire: Effect.Effect<string, EntraError.AcquireTokenError> = Effect.fail(
+        new EntraError.ThrottledError({ ...problem, retryAfter: later, loopDetected: true, source: "fleet" })
+      )
+      const found = yield* Effect.catchTag(acquire, "EntraThrottledError", ({ loopDetected, retryAfter, source }) =>
+        Effect.succeed(`${loopDetected} ${Duration.toSeconds(retryAfter)} ${source}`))
+      assert.strictEqual(found, "true 3 fleet")
+    }))
+})
+
+describe("guards", () => {
+  it("refuse everything else", () => {
+    fc.assert(fc.property(fc.anything(), (value) => {
+      assert.isFalse(EntraError.isEntraError(value))
+      assert.isFalse(EntraError.isRetryable(value))
+    }))
+  })
+
+  it.each([
+    { name: "another error", value: new Error("x") },
+    { name: "the shape without the class", value: { ...problem, _tag: "EntraThrottledError", isRetryable: true } },
+    { name: "a proxy that knows every property", value: new Proxy({}, { get: () => true }) },
+    { name: "nothing", value: undefined }
+  ])("refuse $name", ({ value }) => {
+    assert.isFalse(EntraError.isEntraError(value))
+    assert.isFalse(EntraError.isRetryable(value))
+  })
+})
+
+describe("quote", () => {
+  it.each([
+    { name: "plain text", input: "abc", output: "\"abc\"" },
+    { name: "the empty string", input: "", output: "\"\"" },
+    { name: "quotes and backslashes", input: "a\"b\\c", output: "\"a\\\"b\\\\c\"" },
+    { name: "a new line", input: "a\nb", output: "\"a\\nb\"" },
+    { name: "a terminal's escape", input: "\u001b[31m", output: "\"\\u001b[31m\"" },
+    { name: "a delete", input: "\u007f", output: "\"\\u007f\"" },
+    { name: "a C1 control", input: "\u0085", output: "\"\\u0085\"" },
+    { name: "a line separator", input: "\u2028", output: "\"\\u2028\"" },
+    { name: "half a surrogate pair", input: "\ud800", output: "\"\\ud800\"" },
+    { name: "100 characters", input: "x".repeat(100), output: `"${"x".repeat(100)}"` },
+    { name: "101 characters", input: "x".repeat(101), output: `"${"x".repeat(100)}..."` },
+    { name: "a pair at the cut", input: `${"x".repeat(99)}\u{1f600}yy`, output: `"${"x".repeat(99)}\\ud83d..."` }
+  ])("$name", ({ input, output }) => {
+    assert.strictEqual(EntraError.quote(input), output)
+  })
+
+  it("is one short printable line that reads back", () => {
+    fc.assert(fc.property(anyString, fc.nat(200), (text, more) => {
+      const value = text + "x".repeat(more)
+      const quoted = EntraError.quote(value)
+      assert.notMatch(quoted, /[\p{Cc}\u2028\u2029]/u)
+      assert.isAtMost(quoted.length, 6 * 100 + 5)
+      const read: unknown = JSON.parse(quoted)
+      assert.strictEqual(read, value.length > 100 ? `${value.slice(0, 100)}...` : value)
+    }))
+  })
+})

@@ -1,0 +1,336 @@
+/**
+ * What the services owe each other, and what the client promises: compiled with everything else (`npm run check:types`),
+ * where each line can fail.
+ */
+import type { Duration, Effect, Layer, Redacted } from "effect"
+import {
+  type AccessToken,
+  type Authority,
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  type EntraError,
+  TokenCache,
+  TokenEndpoint,
+  type TokenRequest
+} from "effect-entra"
+import type { HttpClient } from "effect/http"
+import type { Scope } from "effect/Scope"
+import { describe, expectTypeOf, it } from "vitest"
+
+type Credential = ClientCredential.ClientCredential["Service"]
+type Resolver = AuthorityResolver.AuthorityResolver["Service"]
+type Endpoint = TokenEndpoint.TokenEndpoint["Service"]
+type Cache = TokenCache.TokenCache["Service"]
+type Client = ConfidentialClient.ConfidentialClient["Service"]
+
+interface Boom {
+  readonly _tag: "Boom"
+}
+
+describe("ClientCredential", () => {
+  it("proves who the app is, once an attempt, and fails with CredentialError only", () => {
+    expectTypeOf<Credential["authenticate"]>().toEqualTypeOf<
+      (attempt: ClientCredential.Attempt) => Effect.Effect<ClientCredential.Authentication, EntraError.CredentialError>
+    >()
+    expectTypeOf<keyof ClientCredential.Authentication>().toEqualTypeOf<"form" | "headers" | "client">()
+    expectTypeOf<ClientCredential.Authentication["form"][string]>().toEqualTypeOf<string | Redacted.Redacted<string>>()
+    expectTypeOf<ClientCredential.Authentication["client"]>().toEqualTypeOf<HttpClient.HttpClient | undefined>()
+  })
+
+  it("says what its tokens are bound to and which material it has, synchronously", () => {
+    expectTypeOf<Credential["channel"]>().toEqualTypeOf<"standard" | "mtls">()
+    expectTypeOf<Credential["binding"]>().toEqualTypeOf<
+      () => { readonly tokenType: string; readonly keyId: string } | undefined
+    >()
+    expectTypeOf<Credential["revision"]>().toEqualTypeOf<() => string>()
+  })
+
+  it("hears of a refusal and says whether to try once more, and cannot fail at that", () => {
+    expectTypeOf<Credential["refused"]>().toEqualTypeOf<
+      (error: EntraError.InvalidClientError) => Effect.Effect<boolean>
+    >()
+  })
+
+  it("has no other members", () => {
+    expectTypeOf<keyof Credential>().toEqualTypeOf<"channel" | "binding" | "revision" | "authenticate" | "refused">()
+  })
+
+  it("has layers that need nothing but what the caller's own function needs", () => {
+    expectTypeOf(ClientCredential.layerSecret).returns.toEqualTypeOf<
+      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+    >()
+    expectTypeOf(ClientCredential.layerCertificate).returns.toEqualTypeOf<
+      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+    >()
+    expectTypeOf(ClientCredential.layerConfig).toEqualTypeOf<
+      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+    >()
+    const federated = (make: () => Effect.Effect<string, Boom, Scope>) => ClientCredential.layerAssertion(make)
+    expectTypeOf(federated).returns.toEqualTypeOf<Layer.Layer<ClientCredential.ClientCredential, never, Scope>>()
+  })
+
+  it("takes its secrets redacted", () => {
+    expectTypeOf(ClientCredential.secret).parameters.toEqualTypeOf<[Redacted.Redacted<string>]>()
+    expectTypeOf<Parameters<typeof ClientCredential.certificate>[0]["privateKey"]>().toEqualTypeOf<
+      Redacted.Redacted<string>
+    >()
+  })
+})
+
+describe("AuthorityResolver", () => {
+  it("resolves an authority for a channel", () => {
+    expectTypeOf<Resolver["resolve"]>().toEqualTypeOf<
+      (
+        authority: Authority.Authority,
+        options: { readonly channel: "standard" | "mtls" }
+      ) => Effect.Effect<
+        AuthorityResolver.Endpoints,
+        EntraError.InvalidAuthorityError | EntraError.ServiceUnavailableError
+      >
+    >()
+    expectTypeOf<keyof Resolver>().toEqualTypeOf<"resolve">()
+  })
+
+  it("answers with addresses and the assertion that is wanted there", () => {
+    expectTypeOf<AuthorityResolver.Endpoints>().toEqualTypeOf<{
+      readonly token: string
+      readonly audience: string
+      readonly assertion: { readonly thumbprint: "x5t#S256" | "x5t"; readonly rsa: "PS256" | "RS256" }
+      readonly fallback?: AuthorityResolver.Endpoints | undefined
+    }>()
+  })
+
+  it("needs an HttpClient for discovery, and nothing without it", () => {
+    expectTypeOf(AuthorityResolver.layer).toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
+    >()
+    expectTypeOf(AuthorityResolver.layerWith).returns.toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
+    >()
+    expectTypeOf(AuthorityResolver.layerKnownClouds).toEqualTypeOf<Layer.Layer<AuthorityResolver.AuthorityResolver>>()
+    expectTypeOf(AuthorityResolver.layerStatic).returns.toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver>
+    >()
+  })
+})
+
+describe("TokenEndpoint", () => {
+  it("admits, or says who said no: a throttle or a remembered refusal", () => {
+    expectTypeOf<Endpoint["admit"]>().toEqualTypeOf<
+      (gate: TokenEndpoint.Gate) => Effect.Effect<
+        void,
+        | EntraError.ThrottledError
+        | EntraError.InvalidAuthorityError
+        | EntraError.InvalidClientError
+        | EntraError.TokenRequestError
+        | EntraError.ClaimsChallengeError
+      >
+    >()
+  })
+
+  it("sends", () => {
+    expectTypeOf<Endpoint["request"]>().toEqualTypeOf<
+      (
+        request: TokenEndpoint.EndpointRequest
+      ) => Effect.Effect<AccessToken.AccessToken, EntraError.AcquireTokenError>
+    >()
+    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request">()
+  })
+
+  it("is told where and what to send, and asks for a proof per attempt that a credential can give", () => {
+    expectTypeOf<Pick<TokenEndpoint.EndpointRequest, "gate" | "endpoints" | "form">>().toEqualTypeOf<{
+      readonly gate: TokenEndpoint.Gate
+      readonly endpoints: AuthorityResolver.Endpoints
+      readonly form: ClientCredential.Authentication["form"]
+    }>()
+    expectTypeOf<TokenEndpoint.EndpointRequest["authenticate"]>().toEqualTypeOf<
+      (endpoints: AuthorityResolver.Endpoints) => ReturnType<Credential["authenticate"]>
+    >()
+  })
+
+  it("needs an HttpClient", () => {
+    expectTypeOf(TokenEndpoint.layer).toEqualTypeOf<
+      Layer.Layer<TokenEndpoint.TokenEndpoint, never, HttpClient.HttpClient>
+    >()
+    expectTypeOf(TokenEndpoint.layerWith).toEqualTypeOf<
+      (options: TokenEndpoint.Options) => Layer.Layer<TokenEndpoint.TokenEndpoint, never, HttpClient.HttpClient>
+    >()
+  })
+})
+
+describe("TokenCache", () => {
+  it("peeks synchronously", () => {
+    expectTypeOf<Cache["peek"]>().toEqualTypeOf<
+      (space: string, tenant: string, scopes: string) => TokenCache.Entry | undefined
+    >()
+  })
+
+  it("leads with the errors of the fetch, and none of its own", () => {
+    const lead = <E>(cache: Cache, key: TokenCache.CacheKey, fetch: Effect.Effect<TokenCache.Entry, E>) =>
+      cache.lead(key, fetch, { fresh: true })
+    interface Led {
+      readonly entry: TokenCache.Entry
+      readonly level: "None" | "L1" | "L2"
+    }
+    expectTypeOf(lead<Boom>).returns.toEqualTypeOf<Effect.Effect<Led, Boom>>()
+    expectTypeOf(lead<never>).returns.toEqualTypeOf<Effect.Effect<Led>>()
+    expectTypeOf<Parameters<Cache["lead"]>[2]>().toEqualTypeOf<{ readonly fresh: boolean }>()
+  })
+
+  it("drops and counts, and cannot fail at that", () => {
+    expectTypeOf<Cache["invalidate"]>().toEqualTypeOf<(selector: TokenCache.Selector) => Effect.Effect<void>>()
+    expectTypeOf<Cache["stats"]>().toEqualTypeOf<Effect.Effect<TokenCache.CacheStats>>()
+    expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
+    expectTypeOf<keyof Cache>().toEqualTypeOf<"peek" | "lead" | "invalidate" | "stats" | "disabled">()
+  })
+
+  it("in memory, or not at all, needs nothing", () => {
+    expectTypeOf(TokenCache.layerMemory).returns.toEqualTypeOf<Layer.Layer<TokenCache.TokenCache>>()
+    expectTypeOf(TokenCache.layerNoop).toEqualTypeOf<Layer.Layer<TokenCache.TokenCache>>()
+  })
+})
+
+describe("ConfidentialClient", () => {
+  it("acquires", () => {
+    const acquired = () => ConfidentialClient.acquireToken({ scopes: "api://orders/.default" })
+    expectTypeOf(acquired).returns.toEqualTypeOf<
+      Effect.Effect<
+        AccessToken.AuthenticationResult,
+        EntraError.AcquireTokenError,
+        ConfidentialClient.ConfidentialClient
+      >
+    >()
+    expectTypeOf(ConfidentialClient.acquireToken).parameters.toEqualTypeOf<[TokenRequest.TokenRequest]>()
+    expectTypeOf<Client["acquireToken"]>().toEqualTypeOf<
+      (
+        request: TokenRequest.TokenRequest
+      ) => Effect.Effect<AccessToken.AuthenticationResult, EntraError.AcquireTokenError>
+    >()
+  })
+
+  it("peeks synchronously as a service", () => {
+    expectTypeOf<Client["peek"]>().toEqualTypeOf<
+      (request: TokenRequest.TokenRequest) => AccessToken.AuthenticationResult | undefined
+    >()
+    expectTypeOf(ConfidentialClient.peek).returns.toEqualTypeOf<
+      Effect.Effect<AccessToken.AuthenticationResult | undefined, never, ConfidentialClient.ConfidentialClient>
+    >()
+  })
+
+  it("invalidates with the caller's own mistakes as its only errors", () => {
+    expectTypeOf(ConfidentialClient.invalidate).returns.toEqualTypeOf<
+      Effect.Effect<void, EntraError.ConfigurationError, ConfidentialClient.ConfidentialClient>
+    >()
+    expectTypeOf(ConfidentialClient.stats).toEqualTypeOf<
+      Effect.Effect<ConfidentialClient.ClientStats, never, ConfidentialClient.ConfidentialClient>
+    >()
+  })
+
+  it("layer needs the four services", () => {
+    expectTypeOf(ConfidentialClient.layer).toEqualTypeOf<
+      (options: ConfidentialClient.Options) => Layer.Layer<
+        ConfidentialClient.ConfidentialClient,
+        EntraError.ConfigurationError,
+        | ClientCredential.ClientCredential
+        | AuthorityResolver.AuthorityResolver
+        | TokenEndpoint.TokenEndpoint
+        | TokenCache.TokenCache
+      >
+    >()
+  })
+
+  it("layerConfig needs an HttpClient", () => {
+    expectTypeOf(ConfidentialClient.layerConfig).toEqualTypeOf<
+      (
+        options?: Partial<ConfidentialClient.Options>
+      ) => Layer.Layer<ConfidentialClient.ConfidentialClient, EntraError.ConfigurationError, HttpClient.HttpClient>
+    >()
+  })
+
+  it("layerTest needs nothing", () => {
+    expectTypeOf(ConfidentialClient.layerTest).returns.toEqualTypeOf<
+      Layer.Layer<ConfidentialClient.ConfidentialClient | ConfidentialClient.TestCalls>
+    >()
+    expectTypeOf(ConfidentialClient.layerTest).parameter(0).toEqualTypeOf<
+      string | ((request: TokenRequest.TokenRequest) => Effect.Effect<string, EntraError.AcquireTokenError>)
+    >()
+  })
+
+  it("make needs a scope, a credential in hand and the other three services", () => {
+    expectTypeOf(ConfidentialClient.make).toEqualTypeOf<
+      (options: ConfidentialClient.Options & { readonly credential: Credential }) => Effect.Effect<
+        Client,
+        EntraError.ConfigurationError,
+        Scope | AuthorityResolver.AuthorityResolver | TokenEndpoint.TokenEndpoint | TokenCache.TokenCache
+      >
+    >()
+  })
+})
+
+describe("errors", () => {
+  it("of the caller's own program", () => {
+    expectTypeOf<EntraError.ConfigurationError>().toEqualTypeOf<
+      | EntraError.InvalidAuthorityError
+      | EntraError.InvalidScopeError
+      | EntraError.InvalidRequestError
+      | EntraError.CredentialError
+    >()
+    expectTypeOf<EntraError.ConfigurationError["_tag"]>().toEqualTypeOf<
+      "EntraInvalidAuthorityError" | "EntraInvalidScopeError" | "EntraInvalidRequestError" | "EntraCredentialError"
+    >()
+  })
+
+  it("of the service and the way to it", () => {
+    expectTypeOf<EntraError.ServiceError>().toEqualTypeOf<
+      | EntraError.InvalidClientError
+      | EntraError.ThrottledError
+      | EntraError.ClaimsChallengeError
+      | EntraError.TokenRequestError
+      | EntraError.ServiceUnavailableError
+      | EntraError.NetworkError
+      | EntraError.InvalidResponseError
+    >()
+    expectTypeOf<EntraError.ServiceError["_tag"]>().toEqualTypeOf<
+      | "EntraInvalidClientError"
+      | "EntraThrottledError"
+      | "EntraClaimsChallengeError"
+      | "EntraTokenRequestError"
+      | "EntraServiceUnavailableError"
+      | "EntraNetworkError"
+      | "EntraInvalidResponseError"
+    >()
+  })
+
+  it("of an acquisition are these two, and every tag is the class's name after Entra", () => {
+    expectTypeOf<EntraError.AcquireTokenError>().toEqualTypeOf<
+      EntraError.ConfigurationError | EntraError.ServiceError
+    >()
+    type Classes = typeof EntraError
+    type Named = {
+      [Name in keyof Classes]: Classes[Name] extends new(props: never) => { readonly _tag: `Entra${Name}` } ? Name
+        : never
+    }[keyof Classes]
+    type Tagged = {
+      [Name in keyof Classes]: Classes[Name] extends new(props: never) => { readonly _tag: string } ? Name : never
+    }[keyof Classes]
+    expectTypeOf<Tagged>().toEqualTypeOf<Named>()
+    expectTypeOf<`Entra${Named}`>().toEqualTypeOf<EntraError.AcquireTokenError["_tag"]>()
+  })
+
+  it("say what every error says", () => {
+    type AnyError = EntraError.AcquireTokenError
+    expectTypeOf<AnyError["code"]>().toEqualTypeOf<string>()
+    expectTypeOf<AnyError["message"]>().toEqualTypeOf<string>()
+    expectTypeOf<AnyError["remedy"]>().toEqualTypeOf<string>()
+    expectTypeOf<AnyError["origin"]>().toEqualTypeOf<"local" | "service">()
+    expectTypeOf<AnyError["isRetryable"]>().toEqualTypeOf<boolean>()
+    expectTypeOf<Extract<AnyError, { readonly isRetryable: true }>>().toEqualTypeOf<
+      EntraError.ThrottledError | EntraError.ServiceUnavailableError | EntraError.NetworkError
+    >()
+    expectTypeOf<AnyError["correlationId"]>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<AnyError["retryAfter"]>().toEqualTypeOf<Duration.Duration | undefined>()
+    expectTypeOf<EntraError.ThrottledError["retryAfter"]>().toEqualTypeOf<Duration.Duration>()
+    expectTypeOf<EntraError.ThrottledError["source"]>().toEqualTypeOf<"server" | "local" | "fleet">()
+  })
+})

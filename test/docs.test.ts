@@ -1,0 +1,357 @@
+/** The documentation is code: examples compile and run, every export has a docstring, the README's defaults are the real ones. */
+import { ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { posix } from "node:path"
+import { pathToFileURL } from "node:url"
+import { assert, beforeAll, describe, it } from "vitest"
+import { compile, type Diagnostic, diagnosticsOf, pathOf, write } from "./docs/compile.ts"
+import { declarationsOf, fencesInSource, tagOf, undocumented } from "./docs/declarations.ts"
+import { defaultsProblems } from "./docs/defaults.ts"
+import { blocksOf, type Fence, fencesInMarkdown, unknownWords } from "./docs/fences.ts"
+import { includeProblems, regenerated } from "./docs/includes.ts"
+import { markdown, readText, sources } from "./docs/repository.ts"
+
+const allSources = sources()
+const isPublic = (path: string) => !path.includes("/internal/")
+const publicSources = [...allSources].filter(([path]) => isPublic(path))
+const pages = [...markdown()]
+
+const fences: ReadonlyArray<Fence> = [
+  ...publicSources.flatMap(([path, text]) => fencesInSource(path, text)),
+  ...pages.flatMap(([path, text]) => fencesInMarkdown(path, text))
+]
+
+/** Public functions and layers without an example. This list only ever gets shorter. */
+const withoutExample: ReadonlyArray<string> = [
+  "Acquisition.make",
+  "Authority.withTenant",
+  "Authority.requireTenant",
+  "Authority.sameCloud",
+  "Authority.networkHost",
+  "AuthorityResolver.layer",
+  "AuthorityResolver.layerWith",
+  "AuthorityResolver.layerKnownClouds",
+  "ClientCredential.secret",
+  "ClientCredential.certificate",
+  "ClientCredential.fromConfig",
+  "ClientCredential.layerCertificate",
+  "ClientCredential.layerAssertion",
+  "ClientCredential.layerConfig",
+  "ConfidentialClient.peek",
+  "ConfidentialClient.stats",
+  "ConfidentialClient.make",
+  "ConfidentialClient.layer",
+  "ConfidentialClient.layerConfig",
+  "TokenCache.layerNoop",
+  "TokenEndpoint.layer",
+  "TokenLifecycle.make",
+  "node.SimulatorServer.layerHttp",
+  "node.SimulatorServer.layerHttpClient",
+  "node.SimulatorServer.layerHttpClientNodeHttp",
+  "testing.EntraSimulator.make",
+  "testing.EntraSimulator.layer",
+  "testing.EntraSimulator.layerHttpClient",
+  "testing.Fault.unavailable",
+  "testing.Fault.loopDetected",
+  "testing.Fault.refused",
+  "testing.Fault.delay",
+  "testing.Fault.dropped",
+  "testing.Fault.malformed",
+  "testing.Fault.redirect",
+  "testing.Fault.echo",
+  "testing.Fault.hugeBody",
+  "testing.Fault.custom"
+]
+
+describe("the examples", () => {
+  /** Checked and run with the rest, to see that somebody looks. */
+  const wrong = "a-wrong-example"
+  const wrongCode = `import { Scope } from "effect-entra"
+
+export const n: number = Scope.fromResource("api://orders")
+throw new Error(\`ran with \${n}\`)
+`
+  let diagnostics: ReadonlyArray<Diagnostic> = []
+
+  beforeAll(async () => {
+    write(
+      new Map([
+        ...fences.map(({ code, name }) => [name, `${code}\n`] as const),
+        [wrong, wrongCode]
+      ])
+    )
+    diagnostics = await compile()
+  }, 120_000)
+
+  it("are found", () => {
+    assert.isAtLeast(fences.length, 20)
+    assert.strictEqual(new Set(fences.map(({ name }) => name)).size, fences.length)
+    assert.deepStrictEqual(pages.flatMap(([path, text]) => unknownWords(path, text)), [])
+  })
+
+  it("are type-checked", () => {
+    assert.deepStrictEqual(diagnostics.filter(({ name }) => name === wrong), [
+      { name: wrong, line: 3, text: "error TS2322: Type 'string' is not assignable to type 'number'." }
+    ])
+    assert.deepStrictEqual(diagnostics.filter(({ name }) => name === undefined).map(({ text }) => text), [])
+  })
+
+  it.each(fences)("$file:$line $name type-checks", ({ file, line, name }) => {
+    assert.deepStrictEqual(
+      diagnostics.filter((diagnostic) => diagnostic.name === name)
+        .map((diagnostic) => `${file}:${line + diagnostic.line - 1}: ${diagnostic.text}`),
+      []
+    )
+  })
+
+  it.each(fences.filter(({ run }) => run))("$file:$line $name runs", async ({ name }) => {
+    await import(pathToFileURL(pathOf(name)).href)
+  })
+
+  it("are run", async () => {
+    const failure: unknown = await import(pathToFileURL(pathOf(wrong)).href).catch((error: unknown) => error)
+    assert.strictEqual(failure instanceof Error ? failure.message : failure, "ran with api://orders/.default")
+  })
+
+  it("are there for every public function and layer, but for those on the list", () => {
+    const missing = publicSources.flatMap(([path, text]) =>
+      declarationsOf(path, text).flatMap(({ doc, isValue, name }) =>
+        isValue && ["constructors", "layers", "combinators"].includes(tagOf(doc, "category") ?? "")
+          && !/^\s*\* ```ts\b/m.test(doc)
+          ? [`${path.replace(/^src\//, "").replace(/\.ts$/, "").replaceAll("/", ".")}.${name}`]
+          : []
+      )
+    )
+    assert.deepStrictEqual(missing, withoutExample)
+  })
+})
+
+describe("the docstrings", () => {
+  it("give every export a category and a version", () => {
+    const resolve = (from: string, specifier: string) => posix.join(posix.dirname(from), specifier)
+    assert.deepStrictEqual(
+      publicSources.flatMap(([path]) => path.endsWith("/index.ts") ? [] : undocumented(path, allSources, resolve)),
+      []
+    )
+  })
+})
+
+describe("the README and docs", () => {
+  it("include files as they are", () => {
+    assert.deepStrictEqual(pages.flatMap(([path, text]) => includeProblems(path, text, readText)), [])
+  })
+
+  it("state the defaults of the code", () => {
+    assert.deepStrictEqual(
+      defaultsProblems(readText("README.md"), {
+        ConfidentialClient: ConfidentialClient.defaults,
+        TokenEndpoint: TokenEndpoint.defaults,
+        TokenCache: TokenCache.defaults
+      }),
+      []
+    )
+  })
+})
+
+// -----------------------------------------------------------------------------
+// the tools themselves
+// -----------------------------------------------------------------------------
+
+describe("fences", () => {
+  const source = `/**
+ * A module.
+ *
+ * \`\`\`ts
+ * first()
+ * \`\`\`
+ */
+import * as X from "x"
+
+/**
+ * A thing.
+ *
+ * \`\`\`ts
+ * const a = 1
+ *
+ * use(a)
+ * \`\`\`
+ *
+ * \`\`\`ts
+ * second()
+ * \`\`\`
+ *
+ * @category models
+ * @since 0.1.0
+ */
+// a remark
+export const thing = X.thing
+
+/** \`\`\`not a fence\`\`\` */
+export const other = 1
+`
+
+  it("of docstrings are named after what they document", () => {
+    assert.deepStrictEqual(
+      fencesInSource("src/testing/Thing.ts", source).map(({ code, line, name }) => [name, line, code]),
+      [
+        ["testing.Thing.module", 5, "first()"],
+        ["testing.Thing.thing", 14, "const a = 1\n\nuse(a)"],
+        ["testing.Thing.thing.2", 20, "second()"]
+      ]
+    )
+  })
+
+  it("of Markdown are named after their heading", () => {
+    const text = [
+      "# Quick start",
+      "```ts",
+      "start()",
+      "```",
+      "```ts no-run",
+      "# not a heading",
+      "```",
+      "```bash",
+      "npm i",
+      "```",
+      "<!-- include examples/a.ts -->",
+      "```ts",
+      "included()",
+      "```"
+    ].join("\n")
+    assert.deepStrictEqual(fencesInMarkdown("docs/operating.md", text), [
+      { name: "docs.operating.quick-start", file: "docs/operating.md", line: 3, code: "start()", run: true },
+      { name: "docs.operating.quick-start.2", file: "docs/operating.md", line: 6, code: "# not a heading", run: false }
+    ])
+    assert.deepStrictEqual(unknownWords("README.md", text), [])
+    assert.deepStrictEqual(unknownWords("README.md", "```ts norun\n```"), ["README.md:1: ts norun"])
+    assert.throws(() => blocksOf("```ts\nopen"), /not closed/)
+  })
+
+  it("with errors are found in what the compiler says", () => {
+    assert.deepStrictEqual(
+      diagnosticsOf("A.b.ts(2,3): error TS1: bad\n  because\n../src/A.ts(4,5): error TS2: worse\nerror TS3: worst\n"),
+      [
+        { name: "A.b", line: 2, text: "error TS1: bad\n  because" },
+        { name: undefined, line: 4, text: "../src/A.ts(4): error TS2: worse" },
+        { name: undefined, line: 0, text: "error TS3: worst" }
+      ]
+    )
+  })
+})
+
+describe("docstrings", () => {
+  it("are missing where they are missing", () => {
+    const files = new Map([
+      [
+        "src/A.ts",
+        [
+          "/**\n * Whole.\n *\n * @category models\n * @since 0.1.0\n */\nexport interface A {}",
+          "/** No tags. */\nexport const b = 1",
+          "export class C {}",
+          "/**\n * @category models\n */\nexport type D = 1",
+          `export { e, f } from "./internal/e.ts"`,
+          `export {\n  /**\n   * @category models\n   * @since 0.1.0\n   */\n  type G,\n  H\n} from "./internal/e.ts"`
+        ].join("\n\n")
+      ],
+      ["src/internal/e.ts", "/**\n * @category models\n * @since 0.1.0\n */\nexport const e = 1\nexport const f = 1"]
+    ])
+    assert.deepStrictEqual(undocumented("src/A.ts", files, () => "src/internal/e.ts"), [
+      "src/A.ts:10 b: no @category, no @since",
+      "src/A.ts:12 C: no docstring",
+      "src/A.ts:17 D: no @since",
+      "src/A.ts:19 f: no docstring",
+      "src/A.ts:27 H: no docstring"
+    ])
+  })
+})
+
+describe("includes", () => {
+  const read = (path: string) =>
+    path === "examples/a.ts"
+      ? "const a = 1\nconst run = () => {\n  // #region body\n  go(a)\n\n  if (a) stop()\n  // #endregion\n}\n"
+      : undefined
+
+  const page = (whole: string, region: string) =>
+    `text\n\n<!-- include examples/a.ts -->\n\`\`\`ts\n${whole}\`\`\`\n\n<!-- include examples/a.ts#body -->\n`
+    + `\`\`\`ts\n${region}\`\`\`\n\nmore\n`
+
+  const current = page(read("examples/a.ts") ?? "", "go(a)\n\nif (a) stop()\n")
+
+  it("are what they name", () => {
+    assert.deepStrictEqual(includeProblems("README.md", current, read), [])
+    assert.deepStrictEqual(includeProblems("README.md", page("old()\n", ""), read), [
+      "README.md:3: differs from examples/a.ts; run: node test/docs/regenerate.ts",
+      "README.md:8: differs from examples/a.ts#body; run: node test/docs/regenerate.ts"
+    ])
+  })
+
+  it("are brought up to date", () => {
+    assert.strictEqual(regenerated(page("old()\n", ""), read), current)
+    assert.strictEqual(regenerated(current, read), current)
+  })
+
+  it("name something, and stand before a fence", () => {
+    const lost =
+      "<!-- include examples/a.ts#gone -->\n\n```ts\n```\n\n<!-- include examples/a.ts -->\n\ntext\n\n```ts\n```\n"
+    assert.deepStrictEqual(includeProblems("README.md", lost, read), [
+      "README.md:1: examples/a.ts#gone does not exist",
+      "README.md:6: an include without a fence"
+    ])
+    assert.strictEqual(regenerated(lost, read), lost)
+  })
+})
+
+describe("defaults", () => {
+  const defaults = {
+    Client: { margin: "5 minutes", rest: { base: "30 seconds" }, on: true },
+    Cache: { entries: 50_000, bytes: 134_217_728 }
+  }
+
+  const readme = (rows: ReadonlyArray<string>) =>
+    ["# Title", "## Defaults", "", "| Option | Where | Default |", "| --- | :--- | --- |", ...rows, "", "## Next"].join(
+      "\n"
+    )
+
+  const rows = [
+    "| `margin` | `Client.layer` | 300 s |",
+    "| `rest.base` | [Client](#client) | `\"30 seconds\"` |",
+    "| on | Client | `true` |",
+    "| entries | `Cache.layerMemory` | 50,000 |",
+    "| bytes | `Cache.layerMemory` | 128 MiB |"
+  ]
+
+  it("agree by what they mean", () => {
+    assert.deepStrictEqual(defaultsProblems(readme(rows), defaults), [])
+  })
+
+  it("disagree when one is wrong, forgotten, invented, doubled, or nobody's", () => {
+    assert.deepStrictEqual(
+      defaultsProblems(
+        readme([
+          ...rows.slice(0, 3),
+          "| on | Client | true |",
+          "| entries | Cache | 60,000 |",
+          "| colour | Cache | red |",
+          "| retry | Elsewhere | 3 |"
+        ]),
+        defaults
+      ),
+      [
+        "Client on: twice in the README",
+        "Cache entries: the README says 60,000, Cache.defaults says 50000",
+        "Cache colour: in the README, not in Cache.defaults",
+        `retry: "Elsewhere" names none of Client, Cache`,
+        "Cache bytes: not in the README; it is 134217728"
+      ]
+    )
+  })
+
+  it("are asked for when the README has none", () => {
+    assert.deepStrictEqual(defaultsProblems(undefined, defaults), [
+      "README.md is missing; it needs a section `## Defaults`"
+    ])
+    assert.deepStrictEqual(defaultsProblems("# Title", defaults), ["README.md has no section `## Defaults`"])
+    assert.deepStrictEqual(defaultsProblems("## Defaults\n\nnone\n", defaults), [
+      "README.md, `## Defaults`: there is no table with the columns Option | Where | Default"
+    ])
+  })
+})

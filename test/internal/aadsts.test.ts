@@ -1,0 +1,83 @@
+import { assert, describe, it } from "@effect/vitest"
+import fc from "fast-check"
+import { loopDetected, meaningOf } from "../../src/internal/aadsts.ts"
+import { anyString } from "./support.ts"
+
+const rows = [
+  { kind: "client", code: "secret_wrong", numbers: [7000215] },
+  { kind: "client", code: "secret_expired", numbers: [7000222] },
+  { kind: "client", code: "client_refused", numbers: [7000218] },
+  { kind: "client", code: "client_disabled", numbers: [7000112] },
+  { kind: "client", code: "client_unknown", numbers: [700016, 700038, 700011] },
+  { kind: "client", code: "assertion_time", numbers: [700024] },
+  {
+    kind: "client",
+    code: "assertion_refused",
+    numbers: [700027, 700021, 700030, 700211, 700212, 700213, 70021, 50012, 50048]
+  },
+  { kind: "authority", code: "tenant_unknown", numbers: [90002, 900023] },
+  { kind: "authority", code: "tenant_not_tenanted", numbers: [50059, 50194, 9001023] },
+  { kind: "authority", code: "instance_invalid", numbers: [50049] },
+  { kind: "refused", code: "consent_missing", numbers: [65001, 650056, 650057] },
+  { kind: "refused", code: "resource_unknown", numbers: [500011, 50001] },
+  { kind: "refused", code: "blocked_by_policy", numbers: [53003, 530032] },
+  { kind: "throttled", code: "throttled", numbers: [50196, 90055] },
+  { kind: "unavailable", code: "service_unavailable", numbers: [90006, 90012, 90024, 90033, 50033] }
+]
+
+describe("meaningOf", () => {
+  it.each(rows.flatMap(({ numbers, ...row }) => numbers.map((number) => ({ ...row, number }))))(
+    "AADSTS$number is $code",
+    ({ code, kind, number }) => {
+      const meaning = meaningOf("anything", [number])
+      assert.strictEqual(meaning.code, code)
+      assert.strictEqual(meaning.kind, kind)
+      assert.match(meaning.remedy, /^[A-Z].*\.$/)
+    }
+  )
+
+  // BUG: 700023 says that the scope names several resources or none (28002, 700022), not that the assertion is wrong.
+  it.each([28002, 700022, 700023])("AADSTS%i is about the scope, not about the client", (number) => {
+    assert.strictEqual(meaningOf("invalid_request", [number]).kind, "refused")
+  })
+
+  it.each([
+    { error: "invalid_client", kind: "client", code: "client_refused" },
+    { error: "unauthorized_client", kind: "client", code: "client_refused" },
+    { error: "invalid_tenant", kind: "authority", code: "tenant_unknown" },
+    { error: "invalid_instance", kind: "authority", code: "instance_invalid" },
+    { error: "temporarily_unavailable", kind: "unavailable", code: "service_unavailable" },
+    { error: "server_error", kind: "unavailable", code: "service_unavailable" },
+    { error: "invalid_request", kind: "refused", code: "request_refused" },
+    { error: "invalid_grant", kind: "refused", code: "request_refused" },
+    { error: "invalid_scope", kind: "refused", code: "request_refused" },
+    { error: "__proto__", kind: "refused", code: "request_refused" },
+    { error: "", kind: "refused", code: "request_refused" }
+  ])("$error without a known number is $code", ({ code, error, kind }) => {
+    for (const numbers of [[], [1], [-1, Number.NaN, Infinity]]) {
+      const meaning = meaningOf(error, numbers)
+      assert.strictEqual(meaning.code, code)
+      assert.strictEqual(meaning.kind, kind)
+    }
+  })
+
+  it.each([
+    { name: "a known number before the error", error: "invalid_client", numbers: [65001], code: "consent_missing" },
+    { name: "an unknown number is passed over", error: "x", numbers: [1, 2, 90002], code: "tenant_unknown" },
+    { name: "the first of two known ones", error: "x", numbers: [7000222, 90002], code: "secret_expired" }
+  ])("$name decides", ({ code, error, numbers }) => {
+    assert.strictEqual(meaningOf(error, numbers).code, code)
+  })
+
+  it("every answer has a meaning with a remedy", () => {
+    fc.assert(fc.property(anyString, fc.array(fc.oneof(fc.integer(), fc.double())), (error, numbers) => {
+      const meaning = meaningOf(error, numbers)
+      assert.match(meaning.code, /^[a-z_]+$/)
+      assert.isNotEmpty(meaning.remedy)
+    }))
+  })
+
+  it("a loop is a throttle", () => {
+    assert.strictEqual(meaningOf("invalid_grant", [loopDetected]).kind, "throttled")
+  })
+})

@@ -1,0 +1,131 @@
+import { assert, describe, it } from "@effect/vitest"
+import fc from "fast-check"
+import { scrubber } from "../../src/internal/scrub.ts"
+import { anyString } from "./support.ts"
+
+const secret = "p\"a\\s/s w+r&d=?<\u00e9>"
+
+describe("scrubber", () => {
+  it.each([
+    { name: "raw", echo: secret },
+    { name: "percent-encoded", echo: encodeURIComponent(secret) },
+    { name: "form-encoded", echo: new URLSearchParams({ s: secret }).toString().slice(2) },
+    { name: "as JSON", echo: JSON.stringify(secret).slice(1, -1) },
+    { name: "as HTML", echo: "p&quot;a\\s/s w+r&amp;d=?&lt;\u00e9&gt;" }
+  ])("finds a secret $name", ({ echo }) => {
+    assert.strictEqual(scrubber([secret])(`a ${echo} b ${echo}`), "a <redacted> b <redacted>")
+  })
+
+  // BUG: .NET's HttpUtility.UrlEncode, for one, writes its escapes in lower case.
+  it.each([
+    { name: "percent-encoded in lower case", echo: "p%22a%5cs%2fs%20w%2br%26d%3d%3f%3c%c3%a9%3e" },
+    { name: "form-encoded in lower case", echo: "p%22a%5cs%2fs+w%2br%26d%3d%3f%3c%c3%a9%3e" }
+  ])("finds a secret $name", ({ echo }) => {
+    assert.strictEqual(scrubber([secret])(`a ${echo} b`), "a <redacted> b")
+  })
+
+  // BUG: what looks like a JWT is replaced first, which breaks up a secret that has dots, and the rest of it stays.
+  it.each([
+    { name: "a secret of Entra's alphabet", secret: "Ab8Q~abcdefgh.ijklmnopq.rs~TheRestOfIt" },
+    { name: "a secret that begins like a JWT", secret: "abcdefgh.ijklmnop.qr~TheRestOfIt" },
+    { name: "a secret that ends like one", secret: "TheRestOfIt~abcdefgh.ijklmnop." }
+  ])("leaves nothing of $name", ({ secret }) => {
+    assert.strictEqual(scrubber([secret])(`secret '${secret}' is wrong`), "secret '<redacted>' is wrong")
+  })
+
+  it.each([
+    {
+      name: "a signed JWT",
+      text: "got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0xxx.c2lnbmF0dXJl!",
+      clean: "got <redacted>!"
+    },
+    { name: "a JWT without its signature", text: "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0xxx.", clean: "<redacted>" },
+    {
+      name: "two of them",
+      text: "eyJhbGciOiJS.eyJzdWIiOiIx.a eyJhbGciOiJS.eyJzdWIiOiIx.b",
+      clean: "<redacted> <redacted>"
+    }
+  ])("finds $name without being told", ({ clean, text }) => {
+    assert.strictEqual(scrubber([])(text), clean)
+  })
+
+  it.each([
+    { name: "plain text", text: "AADSTS7000215: Invalid client secret provided." },
+    { name: "an id", text: "Trace ID: 11111111-2222-3333-4444-555555555555" },
+    { name: "a resource", text: "https://graph.microsoft.com/.default" },
+    { name: "a time", text: "2026-01-01 00:00:00Z" }
+  ])("leaves $name alone", ({ text }) => {
+    assert.strictEqual(scrubber([secret])(text), text)
+  })
+
+  // BUG: every name with two long labels is taken for a JWT, and a description without its tenant helps nobody.
+  it.each([
+    { name: "a tenant's domain", text: "AADSTS90002: Tenant 'fabrikam-eu.onmicrosoft.com' not found." },
+    { name: "a host", text: "https://management.usgovcloudapi.net/.default" }
+  ])("leaves $name alone", ({ text }) => {
+    assert.strictEqual(scrubber([])(text), text)
+  })
+
+  it.each([
+    { name: "no secret", secrets: [] },
+    { name: "an empty secret", secrets: [""] }
+  ])("$name changes nothing", ({ secrets }) => {
+    assert.strictEqual(scrubber(secrets)("abc"), "abc")
+  })
+
+  it("of a secret that holds another, nothing is left", () => {
+    for (const secrets of [["inner", "an-inner-secret"], ["an-inner-secret", "inner"]]) {
+      assert.strictEqual(scrubber(secrets)("an-inner-secret inner"), "<redacted> <redacted>")
+    }
+  })
+
+  it("cuts at 2,000 characters, after scrubbing", () => {
+    assert.strictEqual(scrubber([])("x".repeat(2000)), "x".repeat(2000))
+    assert.strictEqual(scrubber([])("x".repeat(2001)), `${"x".repeat(2000)}...`)
+    assert.notInclude(scrubber(["pa55word"])(`${"x".repeat(1996)}pa55word`), "pa55")
+  })
+
+  const piece = fc.constantFrom(..."aZ9~.-_+/= &<>\"'\\%\u00e9\u{1f600}", "abcdefgh", "0123456789", "~ends~")
+  const hostile = fc.array(piece, { minLength: 3, maxLength: 20 }).map((pieces) => pieces.join(""))
+    .filter((secret) => secret.length >= 8)
+
+  it("no spelling of a secret is left, wherever it stands", () => {
+    const spelling = fc.constantFrom(
+      (text: string) => text,
+      encodeURIComponent,
+      (text: string) => new URLSearchParams({ s: text }).toString().slice(2),
+      (text: string) => JSON.stringify(text).slice(1, -1)
+    )
+    const around = fc.string({ unit: fc.constantFrom(..."xyz :,'\n"), maxLength: 10 })
+    fc.assert(
+      fc.property(hostile, spelling, around, around, (secret, spell, before, after) => {
+        const clean = scrubber([secret])(`${before}${spell(secret)}${after}`)
+        assert.notInclude(clean, spell(secret))
+        assert.notInclude(clean, secret)
+      }),
+      { numRuns: 2000 }
+    )
+  })
+
+  // BUG: the JWT rule runs first, see above; this finds what it leaves of a secret.
+  it("no end of a secret is left either", () => {
+    fc.assert(
+      fc.property(hostile, (secret) => {
+        const clean = scrubber([secret])(`x ${secret} x`)
+        assert.notInclude(clean, secret.slice(-6))
+        assert.notInclude(clean, secret.slice(0, 6))
+      }),
+      { numRuns: 2000, seed: 1 }
+    )
+  })
+
+  // BUG: encodeURIComponent throws for half a surrogate pair.
+  it("never throws, whatever the secret and the text", () => {
+    fc.assert(
+      fc.property(fc.array(anyString, { maxLength: 3 }), anyString, (secrets, text) => {
+        assert.isAtMost(scrubber(secrets)(text).length, 2003)
+      }),
+      { numRuns: 1000, seed: 1, examples: [[["\ud800"], ""]] }
+    )
+  })
+})
