@@ -195,6 +195,17 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
 /**
  * The same authority for another tenant.
  *
+ * **Example** (Choosing another tenant)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const publicCloud = Result.getOrThrow(Authority.parse("public"))
+ * assert.strictEqual(Authority.withTenant(publicCloud, "contoso.com").tenant, "contoso.com")
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -207,6 +218,18 @@ export const withTenant = (self: Authority, tenant: string): Authority => ({ ...
  *
  * Client credentials need one tenant: `common`, `organizations` and `consumers` stand for none. AD FS has no tenants; its
  * place in keys is taken by the empty string.
+ *
+ * **Example** (Refusing what stands for no tenant)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const common = Result.getOrThrow(Authority.parse("https://login.microsoftonline.com/common"))
+ * const refused = Result.getOrThrow(Result.flip(Authority.requireTenant(common)))
+ * assert.strictEqual(refused.code, "tenant_not_tenanted")
+ * ```
  *
  * @category combinators
  * @since 0.1.0
@@ -246,6 +269,18 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
 
 /**
  * Whether a host belongs to the same cloud (or is the same host) as an authority.
+ *
+ * **Example** (Recognising an alias)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const one = Result.getOrThrow(Authority.parse("https://login.microsoftonline.com/contoso.com"))
+ * const alias = Result.getOrThrow(Authority.parse("https://sts.windows.net/fabrikam.com"))
+ * assert.ok(Authority.sameCloud(one, alias))
+ * ```
  *
  * @category combinators
  * @since 0.1.0
@@ -289,6 +324,17 @@ export const adminConsentUrl = (self: Authority, options: {
 
 /**
  * The host that requests go to: a cloud's preferred one, otherwise the authority's own.
+ *
+ * **Example** (Finding the host that requests go to)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const alias = Result.getOrThrow(Authority.parse("https://login.windows.net/contoso.com"))
+ * assert.strictEqual(Authority.networkHost(alias), "login.microsoftonline.com")
+ * ```
  *
  * @category combinators
  * @since 0.1.0

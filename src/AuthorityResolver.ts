@@ -63,6 +63,16 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  * asked again after five minutes. It is asked once a host, whatever the number of callers; the answers for 1,000 hosts
  * are kept.
  *
+ * **Example** (The usual resolver over fetch)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { AuthorityResolver } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const Resolver = AuthorityResolver.layer.pipe(Layer.provide(FetchHttpClient.layer))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -76,6 +86,14 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * `transformClient` wraps the client (a proxy, a log); `discoveryHost` is asked about unknown hosts instead of themselves,
  * for example `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only.
  *
+ * **Example** (Asking the public cloud about unknown hosts)
+ *
+ * ```ts
+ * import { AuthorityResolver } from "effect-entra"
+ *
+ * export const Strict = AuthorityResolver.layerWith({ discoveryHost: "login.microsoftonline.com" })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -87,6 +105,23 @@ export const layerWith = (options: {
 
 /**
  * Only known clouds and the layout that all share: no discovery call, whatever the host.
+ *
+ * **Example** (Resolving without network)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Result } from "effect"
+ * import { Authority, AuthorityResolver } from "effect-entra"
+ *
+ * const program = Effect.gen(function*() {
+ *   const resolver = yield* AuthorityResolver.AuthorityResolver
+ *   const authority = Result.getOrThrow(Authority.parse("https://login.microsoftonline.us/contoso.us"))
+ *   const endpoints = yield* resolver.resolve(authority, { channel: "standard" })
+ *   assert.strictEqual(endpoints.token, "https://login.microsoftonline.us/contoso.us/oauth2/v2.0/token")
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, AuthorityResolver.layerKnownClouds))
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -96,6 +96,17 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  *
  * For a first try. In production prefer a certificate: a secret is sent with every request, a key never is.
  *
+ * **Example** (A credential as a value)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * const refused = await Effect.runPromise(Effect.flip(ClientCredential.secret(Redacted.make(""))))
+ * assert.strictEqual(refused.code, "secret_empty")
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -125,6 +136,23 @@ export const secret = (
  * trusts a subject name and issuer needs no new registration when the certificate is renewed; default false. The
  * assertion lives for 600 seconds and is never used twice. Key and certificate are read, and tried against each other,
  * when this effect runs.
+ *
+ * **Example** (Signing with a certificate)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ * import { TestCertificate } from "effect-entra/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { certificate, privateKey } = yield* TestCertificate.make()
+ *   const credential = yield* ClientCredential.certificate({ certificate, privateKey, sendCertificateChain: true })
+ *   assert.strictEqual(credential.channel, "standard")
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -202,6 +230,20 @@ export const assertion = <E, R>(
  * Credentials in files (`AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) need a file system, which the core
  * does not have; with those alone this fails and says so.
  *
+ * **Example** (Reading the environment)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { ConfigProvider, Effect } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * const environment = ConfigProvider.fromEnvRecord({ AZURE_CLIENT_CERTIFICATE_PATH: "/run/secrets/daemon.pem" })
+ * const refused = await Effect.runPromise(
+ *   Effect.flip(ClientCredential.fromConfig).pipe(Effect.provide(ConfigProvider.layer(environment)))
+ * )
+ * assert.strictEqual(refused.code, "credential_file")
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -242,6 +284,18 @@ export const layerSecret = (value: Redacted.Redacted<string>): Layer.Layer<Clien
 /**
  * {@link certificate} as a layer.
  *
+ * **Example** (A client with a certificate)
+ *
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * export const Credential = ClientCredential.layerCertificate({
+ *   certificate: "-----BEGIN CERTIFICATE----- ...",
+ *   privateKey: Redacted.make("-----BEGIN PRIVATE KEY----- ...")
+ * })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -252,6 +306,17 @@ export const layerCertificate = (
 /**
  * {@link assertion} as a layer.
  *
+ * **Example** (Presenting a token that the platform issues)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * declare const tokenOfThePlatform: Effect.Effect<string, Error>
+ *
+ * export const federated = () => ClientCredential.layerAssertion(() => tokenOfThePlatform)
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -261,6 +326,17 @@ export const layerAssertion = <E, R>(
 
 /**
  * {@link fromConfig} as a layer.
+ *
+ * **Example** (The environment's credential for another client)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { ClientCredential, ConfidentialClient } from "effect-entra"
+ *
+ * export const Client = ConfidentialClient.layer({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
+ *   Layer.provide(ClientCredential.layerConfig)
+ * )
+ * ```
  *
  * @category layers
  * @since 0.1.0

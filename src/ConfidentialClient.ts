@@ -161,6 +161,19 @@ export const acquireToken = (
 /**
  * The token for a request if the cache has a usable one; never starts a request.
  *
+ * **Example** (Looking without asking)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const cached = ConfidentialClient.peek({ scopes: "api://orders/.default" })
+ *
+ * const found = await Effect.runPromise(Effect.provide(cached, ConfidentialClient.layerTest("a-token")))
+ * assert.strictEqual(found, undefined)
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -192,6 +205,19 @@ export const invalidate = (selection: Invalidation): Effect.Effect<void, Configu
 /**
  * What the client did so far.
  *
+ * **Example** (Watching the hit rate)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const { hitRate } = await Effect.runPromise(
+ *   Effect.provide(ConfidentialClient.stats, ConfidentialClient.layerTest("a-token"))
+ * )
+ * assert.strictEqual(hitRate, 0)
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -209,6 +235,31 @@ export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = Conf
  * **Details**
  *
  * The client lives in the scope: when that closes, callers who wait get a `ServiceUnavailableError` `client_closed`.
+ *
+ * **Example** (Two apps over one cache)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Layer } from "effect"
+ * import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+ * import { EntraSimulator } from "effect-entra/testing"
+ *
+ * const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
+ *
+ * const program = Effect.gen(function*() {
+ *   const credential = yield* ClientCredential.secret(EntraSimulator.daemonSecret)
+ *   const app = { clientId: EntraSimulator.daemonClientId, tenantId: EntraSimulator.contosoTenantId, credential }
+ *   const one = yield* ConfidentialClient.make(app)
+ *   const another = yield* ConfidentialClient.make(app)
+ *   yield* one.acquireToken({ scopes: "api://orders/.default" })
+ *   const { metadata } = yield* another.acquireToken({ scopes: "api://orders/.default" })
+ *   assert.strictEqual(metadata.tokenSource, "Cache")
+ * })
+ *
+ * await Effect.runPromise(
+ *   Effect.scoped(program).pipe(Effect.provide(services), Effect.provide(EntraSimulator.layerMemory()))
+ * )
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -267,6 +318,27 @@ export const make = (
  * Build it once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a new
  * client with an empty cache on every call.
  *
+ * **Example** (A client with a secret)
+ *
+ * ```ts
+ * import { Layer, Redacted } from "effect"
+ * import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const EntraLive = ConfidentialClient.layer({
+ *   clientId: "11111111-1111-1111-1111-111111111111",
+ *   tenantId: "contoso.onmicrosoft.com"
+ * }).pipe(
+ *   Layer.provide([
+ *     ClientCredential.layerSecret(Redacted.make("the secret's value")),
+ *     AuthorityResolver.layer,
+ *     TokenEndpoint.layer,
+ *     TokenCache.layerMemory()
+ *   ]),
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -291,6 +363,16 @@ export const layer = (options: Options): Layer.Layer<
  * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud) and
  * `AZURE_CLIENT_SECRET`; options override. Several problems of the environment are reported in one
  * `InvalidRequestError` `configuration_invalid`.
+ *
+ * **Example** (A client from the environment)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const EntraLive = ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer))
+ * ```
  *
  * @category layers
  * @since 0.1.0

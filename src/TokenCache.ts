@@ -131,6 +131,17 @@ export const layerMemory = (options: {
 /**
  * No cache: every acquisition is a request, apart from those that join one that is under way.
  *
+ * **Example** (A client that keeps nothing)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { ConfidentialClient, TokenCache } from "effect-entra"
+ *
+ * export const Client = ConfidentialClient.layer({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
+ *   Layer.provide(TokenCache.layerNoop)
+ * )
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

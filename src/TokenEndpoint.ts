@@ -131,6 +131,16 @@ export class TokenEndpoint extends Context.Service<TokenEndpoint, {
 /**
  * The endpoint with its defaults, over the `HttpClient` of the context.
  *
+ * **Example** (The usual endpoint over fetch)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { TokenEndpoint } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const Endpoint = TokenEndpoint.layer.pipe(Layer.provide(FetchHttpClient.layer))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */

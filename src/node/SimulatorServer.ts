@@ -49,6 +49,22 @@ export type Options = Omit<EntraSimulator.Options, "origin">
  * A simulator at `http://localhost:<port>`. Clients of the real service insist on https: this one is for transports
  * and demos.
  *
+ * **Example** (Any HTTP client against the simulator)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { SimulatorServer } from "effect-entra/node"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { origin } = yield* SimulatorServer.SimulatorServer
+ *   const response = yield* Effect.promise(() => fetch(`${origin}/v1.0/users`))
+ *   assert.strictEqual(response.status, 401)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, SimulatorServer.layerHttp()))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -118,6 +134,15 @@ export const layerHttps = (options?: Options): Layer.Layer<EntraSimulator.EntraS
 /**
  * An `HttpClient` over undici that trusts the server's certificate, and no other.
  *
+ * **Example** (Over undici)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { SimulatorServer } from "effect-entra/node"
+ *
+ * export const OverUndici = SimulatorServer.layerHttpClient.pipe(Layer.provideMerge(SimulatorServer.layerHttps()))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -131,6 +156,17 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, Simulato
 
 /**
  * The same over `node:http` and `node:https`, with keep-alive.
+ *
+ * **Example** (Over node:http)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { SimulatorServer } from "effect-entra/node"
+ *
+ * export const OverNodeHttp = SimulatorServer.layerHttpClientNodeHttp.pipe(
+ *   Layer.provideMerge(SimulatorServer.layerHttps())
+ * )
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -158,6 +158,17 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
 /**
  * Makes a simulator. Absent options are those of the default world.
  *
+ * **Example** (A simulator as a value)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect } from "effect"
+ * import { EntraSimulator } from "effect-entra/testing"
+ *
+ * const simulator = await Effect.runPromise(EntraSimulator.make({ tokenLifetime: "5 minutes" }))
+ * assert.strictEqual(simulator.origin, "https://login.microsoftonline.com")
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -249,6 +260,14 @@ export const make = Effect.fnUntraced(function*(
 /**
  * A simulator without a way in: serve its `routes`, or give it `layerHttpClient`.
  *
+ * **Example** (A simulator with an origin of its own)
+ *
+ * ```ts
+ * import { EntraSimulator } from "effect-entra/testing"
+ *
+ * export const Private = EntraSimulator.layer({ origin: "https://login.private.example" })
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -302,6 +321,15 @@ export const routes = HttpRouter.addAll([
 /**
  * An `HttpClient` that ends in the simulator instead of the network, whatever https host is asked: the host of the URL
  * counts as the one the request was posted to. A dropped connection is a `TransportError`.
+ *
+ * **Example** (An HTTP client that reaches only the simulator)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { EntraSimulator } from "effect-entra/testing"
+ *
+ * export const Http = EntraSimulator.layerHttpClient.pipe(Layer.provideMerge(EntraSimulator.layer()))
+ * ```
  *
  * @category layers
  * @since 0.1.0
