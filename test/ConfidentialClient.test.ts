@@ -218,6 +218,27 @@ describe("flights", () => {
       assert.strictEqual(later.code, "client_closed")
     }))
 
+  it.effect("a forced caller does not join a flight that nobody forced, nor one with claims another's", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 second"), { times: Infinity })
+      const requests = [
+        { scopes: graph },
+        { scopes: graph },
+        { scopes: graph, forceRefresh: true },
+        { scopes: graph, claims: `{"a":1}` },
+        { scopes: graph, claims: `{"a":2}` }
+      ]
+      const fibers = yield* Effect.forEach(
+        requests,
+        (request) => Effect.forkChild(acquire(request), { startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      const results = yield* Effect.forEach(fibers, Fiber.join)
+      assert.strictEqual(new Set(results.map((result) => Redacted.value(result.accessToken))).size, 4)
+      assert.strictEqual(yield* tokenRequests, 4)
+    }).pipe(Effect.provide(World())))
+
   it.effect("two forced callers: the one who comes after the request was sent starts another", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Redacted, References } from "effect"
+import { Clock, Effect, Fiber, Layer, Redacted, References } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
@@ -51,16 +51,26 @@ const check = (calls: ReadonlyArray<typeof call extends fc.Arbitrary<infer A> ? 
         assert.isAbove(result.expiresOn.epochMilliseconds, yield* Clock.currentTimeMillis)
         answers.push({ asked, token: Redacted.value(result.accessToken), correlationId: result.correlationId })
       })
-    // Those between two pauses run together.
+    // Each answer takes a while, so that those between two pauses are under way together.
+    yield* simulator.fail(EntraSimulator.Fault.delay("1 second"), { times: Infinity })
+    const acquireAll = (group: typeof calls) =>
+      Effect.gen(function*() {
+        const fibers = yield* Effect.forEach(group, (asked) =>
+          Effect.forkChild(acquire(asked), { startImmediately: true }))
+        yield* TestClock.adjust("5 seconds")
+        yield* Effect.forEach(fibers, Fiber.join)
+      })
     let together: Array<(typeof calls)[number]> = []
     for (const asked of calls) {
       together.push(asked)
-      if (asked.pause === 0) continue
-      yield* Effect.forEach(together, acquire, { concurrency: "unbounded" })
+      if (asked.pause === 0) {
+        continue
+      }
+      yield* acquireAll(together)
       together = []
       yield* TestClock.adjust(asked.pause)
     }
-    yield* Effect.forEach(together, acquire, { concurrency: "unbounded" })
+    yield* acquireAll(together)
 
     const recorded = new Map((yield* simulator.requests).map((sent) => [sent.headers["client-request-id"], sent]))
     const owners = new Map<string, string>()

@@ -1,9 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  RetryPolicy,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
-import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
+import { contoso, fabrikam, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.acquireToken({ scopes: graph })
 const token = Effect.map(acquire, (result) => Redacted.value(result.accessToken))
@@ -157,6 +164,8 @@ describe("renewal", () => {
       const slow = yield* Fiber.join(fiber)
       assert.isTrue(slow.metadata.outage)
       assert.strictEqual(Redacted.value(slow.accessToken), first)
+      const next = yield* acquire
+      assert.isTrue(next.metadata.outage, "whoever comes next does not wait again")
       yield* TestClock.adjust("6 seconds")
       assert.notStrictEqual(yield* token, first)
       assert.strictEqual(yield* tokenRequests, 2)
@@ -187,7 +196,7 @@ describe("renewal", () => {
   it.effect("two clients over one cache: the second waits for the first and asks nobody", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
-      const other = yield* SecondClient
+      const other = yield* secondClient()
       yield* simulator.fail(Fault.delay("1 second"), { times: 2 })
       const fibers = yield* Effect.forEach(
         [acquire, other.acquireToken({ scopes: graph })],
@@ -200,9 +209,37 @@ describe("renewal", () => {
       assert.strictEqual(theirs?.metadata.cacheLevel, "L1")
       assert.strictEqual(yield* tokenRequests, 1)
     }).pipe(Effect.provide(SharedWorld)))
+
+  it.effect("two clients over one cache: who waited for a renewal that failed is told the truth about the old token", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const other = yield* secondClient()
+      yield* acquire
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      yield* simulator.fail(Fault.refused({ code: 90033, error: "temporarily_unavailable", status: 503 }), {
+        times: Infinity
+      })
+      const fibers = yield* Effect.forEach(
+        [acquire, other.acquireToken({ scopes: graph })],
+        (each) =>
+          Effect.forkChild(each.pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none)), {
+            startImmediately: true
+          })
+      )
+      yield* TestClock.adjust("2 seconds")
+      for (const { metadata } of yield* Effect.forEach(fibers, Fiber.join)) assert.isTrue(metadata.outage)
+    }).pipe(Effect.provide(SharedWorld)))
+
+  it.effect("two clients over one cache: a guard holds for what the other has cached", () =>
+    Effect.gen(function*() {
+      const guarded = yield* secondClient({ allowedTenants: [fabrikam] })
+      yield* acquire
+      const error = yield* Effect.flip(guarded.acquireToken({ scopes: graph, tenantId: contoso }))
+      assert.strictEqual(error.code, "tenant_not_allowed")
+    }).pipe(Effect.provide(SharedWorld)))
 })
 
-const client = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
+const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
 
 /** The services stay in reach, so that a test can make more clients over them. */
 const SharedWorld = ConfidentialClient.layer(client).pipe(
@@ -215,7 +252,8 @@ const SharedWorld = ConfidentialClient.layer(client).pipe(
   Layer.provideMerge(Simulator())
 )
 
-const SecondClient = Effect.flatMap(
-  ClientCredential.ClientCredential,
-  (credential) => ConfidentialClient.make({ ...client, credential })
-)
+const secondClient = (options: Partial<ConfidentialClient.Options> = {}) =>
+  Effect.flatMap(
+    ClientCredential.ClientCredential,
+    (credential) => ConfidentialClient.make({ ...client, ...options, credential })
+  )
