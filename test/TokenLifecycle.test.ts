@@ -230,6 +230,27 @@ describe("renewal", () => {
       for (const { metadata } of yield* Effect.forEach(fibers, Fiber.join)) assert.isTrue(metadata.outage)
     }).pipe(Effect.provide(SharedWorld)))
 
+  it.effect("two clients over one cache: a renewal that waited for another's failed request makes its own", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const other = yield* secondClient()
+      const first = yield* token
+      yield* TestClock.setTime(1_800_000)
+      yield* simulator.fail(Fault.delay("1 hour"))
+      const forced = yield* Effect.forkChild(
+        Effect.flip(other.acquireToken({ scopes: graph, forceRefresh: true })).pipe(
+          Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+        ),
+        { startImmediately: true }
+      )
+      assert.strictEqual(yield* token, first)
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(forced)).code, "timeout")
+      assert.strictEqual(yield* tokenRequests, 3)
+      assert.notStrictEqual(yield* token, first)
+    }).pipe(Effect.provide(SharedWorld)))
+
   it.effect("two clients over one cache: a guard holds for what the other has cached", () =>
     Effect.gen(function*() {
       const guarded = yield* secondClient({ allowedTenants: [fabrikam] })
