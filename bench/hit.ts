@@ -13,7 +13,7 @@ import * as Ours from "./support/ours.ts"
 import { machine, printGoals, printMachine, printTable, tableOf } from "./support/report.ts"
 
 const quick = process.argv.includes("--quick")
-const rounds = quick ? 5 : 15
+const rounds = quick ? 5 : 12
 
 const scenarios: ReadonlyArray<Scenario> = [
   scenario(1, "tenants"),
@@ -32,7 +32,7 @@ for (const scenario of scenarios) {
   contenders.push(Native.make(scenario), ...client.contenders, await Msal.make(scenario))
 }
 
-const measurements = await measure(contenders, rounds, (round) => {
+const measurements = await measure(contenders, { rounds, budget: quick ? 30 : 80 }, (round) => {
   if (process.stderr.isTTY) process.stderr.write(`round ${round + 1} of ${rounds}\r`)
 })
 await Promise.all(clients.map(({ close }) => close()))

@@ -10,7 +10,7 @@ import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
 import type { AcquireTokenError } from "./EntraError.ts"
-import { type CacheKey, keyText } from "./internal/cacheKey.ts"
+import type { CacheKey } from "./internal/cacheKey.ts"
 import { Entry } from "./internal/entry.ts"
 import { clientCredentialsForm } from "./internal/form.ts"
 import { timesOf } from "./internal/freshness.ts"
@@ -74,7 +74,8 @@ export const make = (
     const fetch = Effect.fnUntraced(function*(order: Order, correlationId: string, meter: Meter.Meter) {
       const { plan } = order
       const gate = {
-        key: keyText(order.key, plan.claims),
+        key: order.key,
+        claims: plan.claims,
         revision: credential.revision(),
         forced: plan.forced
       }

@@ -140,20 +140,24 @@ export const parse = (
   if (hasControlOrSpace(text) || text.includes("\\")) {
     return malformed("has white space, control characters or backslashes")
   }
+  if (text.includes("@")) return malformed("has user information before the host")
+  if (/[?#]/.test(text)) return malformed("has a query or a fragment")
   if (!URL.canParse(text)) return malformed("is not an absolute URL")
   const url = new URL(text)
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
-  if (url.username !== "" || url.password !== "") return malformed("has user information before the host")
-  if (text.includes("?") || text.includes("#")) return malformed("has a query or a fragment")
-  if (/\/\.{1,2}(?:\/|$)/.test(text) || url.hostname.endsWith(".")) return malformed("is not in its simplest form")
-  const segments = url.pathname.split("/").filter((segment) => segment !== "")
-  if (segments.length === 2 && segments[1]?.toLowerCase() === "v2.0") segments.pop()
-  if (segments.length > 1) return malformed("has more in its path than a tenant")
-  const segment = segments[0]
-  if (segment === undefined) return Result.succeed(make(url.host, undefined))
-  if (segment.toLowerCase() === "adfs") {
-    return Result.succeed({ ...make(url.host, undefined), kind: "Adfs" })
+  // What the parser would change (dots, escapes, other scripts, missing slashes) is not what somebody meant to write.
+  const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*)\/?$/i.exec(text) ?? []
+  if (host?.toLowerCase().replace(/:443$/, "") !== url.host || !plainHost.test(url.host)) {
+    return malformed("is not in its simplest form")
   }
+  const segments = path.split("/").slice(1)
+  if (segments.includes(".") || segments.includes("..")) return malformed("is not in its simplest form")
+  if (segments.at(-1)?.toLowerCase() === "v2.0") segments.pop()
+  if (segments.length > 1) return malformed("has more in its path than a tenant")
+  const base = make(url.host, undefined)
+  const segment = segments[0]
+  if (segment === undefined) return Result.succeed(base)
+  if (segment.toLowerCase() === "adfs" && base.kind === "Entra") return Result.succeed({ ...base, kind: "Adfs" })
   return Result.map(parseTenant(segment, field), (tenant) => make(url.host, tenant))
 }
 
@@ -319,7 +323,7 @@ export const adminConsentUrl = (self: Authority, options: {
   const query = new URLSearchParams({ client_id: options.clientId })
   if (options.redirectUri !== undefined) query.set("redirect_uri", options.redirectUri)
   if (options.state !== undefined) query.set("state", options.state)
-  return `https://${networkHost(self)}/${self.tenant ?? "organizations"}/adminconsent?${query}`
+  return `https://${networkHost(self)}/${self.tenant || "organizations"}/adminconsent?${query}`
 }
 
 /**
@@ -365,7 +369,10 @@ const make = (host: string, tenant: string | undefined): Authority => {
   }
 }
 
-const ciamHost = /^([a-z0-9-]+)\.ciamlogin\.com(?::\d+)?$/
+/** A name or an address, with or without a port, that does not end in a dot. */
+const plainHost = /^(?:[a-z0-9.-]*[a-z0-9]|\[[0-9a-f:.]+\])(?::\d+)?$/
+
+const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
 
 const cloudNamed = (text: string): Cloud | undefined =>
   Object.hasOwn(clouds, text) ? Object.values(clouds).find((cloud) => cloud.name === text) : undefined
@@ -391,4 +398,4 @@ const insecure = (field: string, text: string, protocol: string): InvalidAuthori
     remedy: "Use https. For tests on one machine, effect-entra/node starts a simulator with its own certificate."
   })
 
-const withoutUserInfo = (text: string): string => text.replace(/\/\/[^/?#]*@/, "//...@")
+const withoutUserInfo = (text: string): string => text.replace(/^.*@/s, "...@")

@@ -183,7 +183,8 @@ export const peek = (
   ConfidentialClient.useSync((client) => client.peek(request))
 
 /**
- * Drop tokens of the client. A request that is under way when this runs does not store its token.
+ * Drop tokens of the client, and the refusals that are remembered for them. A request that is under way when this runs
+ * does not store its token.
  *
  * **Example** (Dropping a tenant's tokens)
  *
@@ -275,18 +276,20 @@ export const make = (
     const settings = yield* Effect.fromResult(settingsOf(options))
     const expiryMargin = Duration.toMillis(options.expiryMargin ?? defaults.expiryMargin)
     const cache = yield* TokenCache.TokenCache
+    const endpoint = yield* TokenEndpoint.TokenEndpoint
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
       expiryMargin,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
-      endpoint: yield* TokenEndpoint.TokenEndpoint,
+      endpoint,
       cache
     })
     const lifecycle = yield* TokenLifecycle.make({
       settings,
       cache,
       binding: options.credential.binding,
+      forget: endpoint.forget,
       acquire,
       outageTolerance: options.outageTolerance ?? defaults.outageTolerance,
       lastWait: Duration.toMillis(options.lastWait ?? defaults.lastWait),

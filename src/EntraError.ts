@@ -351,7 +351,8 @@ export const isEntraError = (u: unknown): u is AcquireTokenError => classes.some
 export const isRetryable = (u: unknown): boolean => isEntraError(u) && u.isRetryable
 
 /**
- * How a message echoes what a caller passed: quoted, cut at 100 characters, control characters escaped.
+ * How a message echoes what a caller passed: quoted, cut at 100 characters, control characters and
+ * those that are not seen or turn the direction of writing escaped.
  *
  * **Example** (Echoing a hostile value)
  *
@@ -367,4 +368,5 @@ export const isRetryable = (u: unknown): boolean => isEntraError(u) && u.isRetry
  */
 export const quote = (value: string): string =>
   JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
-    .replace(/[\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) =>
+      `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)

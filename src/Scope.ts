@@ -75,11 +75,12 @@ export const parse = (
   const scopes = new Map<string, string>()
   for (const scope of typeof input === "string" ? input.split(" ") : input.flatMap((entry) => entry.split(" "))) {
     const name = folds ? scope.toLowerCase() : scope
-    if (scope !== "" && !scopes.has(name)) scopes.set(name, scope)
+    if (scope === "") continue
+    if (!scopeToken.test(scope)) return Result.fail(malformed(scope))
+    if (!scopes.has(name)) scopes.set(name, scope)
   }
   if (scopes.size === 0) return Result.fail(missing())
   for (const [name, scope] of scopes) {
-    if (!scopeToken.test(scope)) return Result.fail(malformed(scope))
     if (folds && !(name.endsWith(suffix) && name.length > suffix.length)) return Result.fail(notDefault(scope))
   }
   if (folds && scopes.size > 1) return Result.fail(severalResources([...scopes.values()]))

@@ -17,6 +17,7 @@ import type { AccessToken } from "./AccessToken.ts"
 import { type AcquireTokenError, type CredentialError, NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 import type { ThrottledError } from "./EntraError.ts"
 import * as Breaker from "./internal/breaker.ts"
+import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
 import { type Form, requestHeaders } from "./internal/form.ts"
 import type { Refused } from "./internal/gate.ts"
@@ -114,7 +115,7 @@ export const defaults = {
  * **Details**
  *
  * `admit` fails when the gate is closed; it stands before the credential, so that a throttled call signs nothing.
- * `request` sends, and closes or opens the gate by what comes of it.
+ * `request` sends, and closes or opens the gate by what comes of it. `forget` drops remembered refusals.
  *
  * @category services
  * @since 0.1.0
@@ -122,6 +123,7 @@ export const defaults = {
 export class TokenEndpoint extends Context.Service<TokenEndpoint, {
   readonly admit: (gate: Gate) => Effect.Effect<void, ThrottledError | Refused>
   readonly request: (request: EndpointRequest) => Effect.Effect<AccessToken, AcquireTokenError>
+  readonly forget: (selector: Selector) => Effect.Effect<void>
 }>()("effect-entra/TokenEndpoint") {}
 
 // -----------------------------------------------------------------------------
@@ -255,6 +257,7 @@ const make = (
           const verdict = gates.judge(gate)
           return verdict === undefined ? Effect.void : Effect.fail(verdict)
         }),
+      forget: (selector) => Effect.sync(() => gates.forget(selector)),
       request: (request) =>
         Effect.tapError(
           Effect.tap(reach(request, request.endpoints), () => Effect.sync(() => gates.open(request.gate))),

@@ -15,7 +15,7 @@ import * as Authority from "./Authority.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { noteBuild } from "./internal/buildCount.ts"
-import { type CacheKey, keyText, ownerOf, spaceOf } from "./internal/cacheKey.ts"
+import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry, Hit } from "./internal/entry.ts"
 import { coolDown, freshness } from "./internal/freshness.ts"
@@ -50,6 +50,7 @@ export const make = (options: {
   readonly settings: Settings
   readonly cache: TokenCache["Service"]
   readonly binding: ClientCredential["Service"]["binding"]
+  readonly forget: (selector: Selector) => Effect.Effect<void>
   readonly acquire: (order: Order) => Effect.Effect<AuthenticationResult, AcquireTokenError>
   readonly outageTolerance: boolean
   readonly lastWait: number
@@ -222,16 +223,17 @@ export const make = (options: {
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
       },
       invalidate: (selection) => {
-        if (selection === "all") return cache.invalidate({ owner })
+        const drop = (selector: Selector) => Effect.andThen(cache.invalidate(selector), options.forget(selector))
+        if (selection === "all") return drop({ owner })
         if (!("scopes" in selection)) {
           return Effect.flatMap(
             Effect.fromResult(Authority.parseTenant(selection.tenantId)),
-            (tenant) => cache.invalidate({ owner, tenant })
+            (tenant) => drop({ owner, tenant })
           )
         }
         return Effect.flatMap(
           Effect.fromResult(planOf(selection, settings)),
-          ({ scopes, tenant }) => cache.invalidate({ owner, tenant, scopes: scopes.canonical })
+          ({ scopes, tenant }) => drop({ owner, tenant, scopes: scopes.canonical })
         )
       }
     }

@@ -170,7 +170,6 @@ describe("parse", () => {
     assert.isTrue(error.message.startsWith("here "))
   })
 
-  // BUG: URL parsing normalises these before they are judged, so what is used is not what was written.
   it.each([
     { name: "an escaped way up", input: `https://${host}/evil/%2e%2e/contoso.com` },
     { name: "a half escaped way up", input: `https://${host}/evil/.%2E/contoso.com` },
@@ -188,20 +187,17 @@ describe("parse", () => {
     assert.strictEqual(failure(Authority.parse(input)).code, "authority_malformed")
   })
 
-  // BUG: a host without a tenant but with /v2.0 is read as the tenant "v2.0".
   it("takes /v2.0 after a host for the version, never for a tenant", () => {
     const parsed = Authority.parse(`https://${host}/v2.0`)
     assert.notStrictEqual(Result.isSuccess(parsed) ? parsed.success.tenant : undefined, "v2.0")
   })
 
-  // BUG: the tenant that a ciamlogin.com host implies is not checked as a tenant.
   it("an external tenant's host implies a tenant that is one", () => {
     const parsed = Authority.parse("https://-a.ciamlogin.com")
     const tenant = Result.isSuccess(parsed) ? parsed.success.tenant : undefined
     assert.isTrue(tenant === undefined || Result.isSuccess(Authority.parseTenant(tenant)), tenant)
   })
 
-  // BUG: only what follows "//" is taken for user information, so in these spellings the password is in the message.
   it.each([
     { name: "two slashes", input: `https://user:pa55word@${host}/t` },
     { name: "another scheme", input: `http://user:pa55word@${host}/t` },

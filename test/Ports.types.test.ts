@@ -135,7 +135,7 @@ describe("TokenEndpoint", () => {
         request: TokenEndpoint.EndpointRequest
       ) => Effect.Effect<AccessToken.AccessToken, EntraError.AcquireTokenError>
     >()
-    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request">()
+    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request" | "forget">()
   })
 
   it("is told where and what to send, and asks for a proof per attempt that a credential can give", () => {

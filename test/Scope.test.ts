@@ -76,7 +76,6 @@ describe("parse", () => {
     assert.isTrue(error.message.startsWith("scopes "))
   })
 
-  // BUG: a letter that folds into ASCII hides behind the ASCII spelling before its characters are judged.
   it("refuses a malformed scope even when a good one folds to the same name", () => {
     assert.strictEqual(failure(Scope.parse(["api://k/.default", "api://\u212a/.default"])).code, "scope_malformed")
   })

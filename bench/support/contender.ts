@@ -4,9 +4,8 @@ import type { Scenario } from "./keys.ts"
 export interface Contender {
   readonly name: string
   readonly scenario: Scenario
-  /** Hits in a batch, and batches in a round. */
+  /** Hits in a batch. */
   readonly hits: number
-  readonly batches: number
   /** Nanoseconds that `hits` hits took; throws when one of them was none. */
   readonly run: () => Promise<number>
 }
@@ -29,28 +28,36 @@ export const cycle = <A>(items: ReadonlyArray<A>): () => A => {
   }
 }
 
-/** Interleaved: every contender in every scenario once per round, each after a collection and a warm-up of its own. */
+/**
+ * Interleaved: every contender in every scenario once per round, each after a collection and a warm-up of its own. A round
+ * has as many batches of a contender as fit into `budget` milliseconds, but at least five.
+ */
 export const measure = async (
   contenders: ReadonlyArray<Contender>,
-  rounds: number,
+  options: { readonly rounds: number; readonly budget: number },
   progress: (round: number) => void
 ): Promise<ReadonlyArray<Measurement>> => {
   const collect = globalThis.gc
   if (collect === undefined) throw new Error("run with --expose-gc")
   const measurements = contenders.map(({ name, scenario }): Measurement => ({ name, scenario, rounds: [] }))
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < options.rounds; round++) {
     progress(round)
+    collect()
     for (const [index, contender] of contenders.entries()) {
-      collect()
+      collect({ type: "minor" })
       // The first round also has the optimizing compiler to wait for.
-      const warmUps = Math.ceil(contender.batches * (round === 0 ? 0.8 : 0.2))
-      for (let count = 0; count < warmUps; count++) await contender.run()
-      const batches: Array<number> = []
-      for (let count = 0; count < contender.batches; count++) batches.push(await contender.run() / contender.hits)
-      measurements[index]?.rounds.push(median(batches))
+      await batchesOf(contender, options.budget * (round === 0 ? 1 : 0.2))
+      measurements[index]?.rounds.push(median(await batchesOf(contender, options.budget)))
     }
   }
   return measurements
+}
+
+const batchesOf = async (contender: Contender, budget: number): Promise<ReadonlyArray<number>> => {
+  const perHit: Array<number> = []
+  const until = performance.now() + budget
+  while (perHit.length < 5 || performance.now() < until) perHit.push(await contender.run() / contender.hits)
+  return perHit
 }
 
 /** Noise only ever adds time, so the least of the rounds' medians is nearest to the truth. */

@@ -78,5 +78,5 @@ export const make = async (scenario: Scenario): Promise<Contender> => {
     (_, index) => all.slice(index * hits, (index + 1) * hits)
   )
   const next = cycle(slices)
-  return { name, scenario, hits, batches: scenario.tokens === 1 ? 15 : 10, run: () => loop(app, next()) }
+  return { name, scenario, hits, run: () => loop(app, next()) }
 }

@@ -25,5 +25,5 @@ export const make = (scenario: Scenario): Contender => {
   }
   const until = Date.now() + 86_400_000
   const next = cycle(scenario.visits)
-  return { name, scenario, hits: batch, batches: 40, run: () => Effect.runPromise(loop(maps, until, next())) }
+  return { name, scenario, hits: batch, run: () => Effect.runPromise(loop(maps, until, next())) }
 }

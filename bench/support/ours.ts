@@ -149,7 +149,7 @@ export const make = async (scenario: Scenario): Promise<Ours> => {
 
   const contender = <A>(name: string, inputs: ReadonlyArray<A>, run: (input: A) => Promise<number>): Contender => {
     const next = cycle(inputs)
-    return { name, scenario, hits: batch, batches: 40, run: hitsOnly(() => run(next())) }
+    return { name, scenario, hits: batch, run: hitsOnly(() => run(next())) }
   }
   const { visits } = scenario
   return {

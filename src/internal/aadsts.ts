@@ -119,7 +119,8 @@ const other = refused(
 export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>): Meaning => {
   for (const code of errorCodes) {
     const meaning = meanings.get(code)
-    if (meaning !== undefined) return meaning
+    // 700023 is said of assertions and of scopes; `error` knows which.
+    if (meaning !== undefined && !(code === 700023 && error === "invalid_scope")) return meaning
   }
   return byError.get(error) ?? other
 }

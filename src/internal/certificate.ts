@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as jose from "jose"
 import { CredentialError } from "../EntraError.ts"
-import type { Algorithm, AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
+import type { AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
 
 export interface Certificate {
   /** Whether the key is RSA; otherwise it is EC on P-256. */
@@ -29,12 +29,11 @@ export const loadCertificate = (options: {
     const leaf = chain[0]
     const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
     if (der === undefined) return yield* unreadableCertificate()
-    const format = foreignFormat(Redacted.value(options.privateKey))
-    if (format !== undefined) return yield* format
-    const key = memoized((algorithm) => jose.importPKCS8(Redacted.value(options.privateKey), algorithm))
+    const pkcs8 = yield* keyBlock(Redacted.value(options.privateKey))
+    const key = memoized((algorithm) => jose.importPKCS8(pkcs8, algorithm))
     const publicKey = memoized((algorithm) => jose.importX509(pem(leaf ?? ""), algorithm))
     const rsa = yield* keyKind(key)
-    yield* matches(key, publicKey, rsa ? "PS256" : "ES256")
+    yield* matches(key, publicKey, rsa)
     return {
       algorithms: { rsa },
       thumbprints: {
@@ -59,11 +58,11 @@ export const loadCertificate = (options: {
 // reading
 // -----------------------------------------------------------------------------
 
-type KeyOf = (algorithm: Algorithm) => Promise<CryptoKey>
+type KeyOf = (algorithm: string) => Promise<CryptoKey>
 
 /** WebCrypto ties a key to one algorithm, so it is imported once for each that is used. */
 const memoized = (load: KeyOf): KeyOf => {
-  const keys = new Map<Algorithm, Promise<CryptoKey>>()
+  const keys = new Map<string, Promise<CryptoKey>>()
   return (algorithm) => {
     const key = keys.get(algorithm) ?? load(algorithm)
     keys.set(algorithm, key)
@@ -80,24 +79,39 @@ const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\
 const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect<Uint8Array> =>
   Effect.promise(async () => new Uint8Array(await crypto.subtle.digest(algorithm, new Uint8Array(data))))
 
+/** True: RSA; false: EC. */
 const keyKind = (key: KeyOf): Effect.Effect<boolean, CredentialError> =>
   Effect.tryPromise(() => key("PS256")).pipe(
-    Effect.as(true),
-    Effect.catch(() => Effect.as(Effect.tryPromise(() => key("ES256")), false)),
-    Effect.mapError(() =>
-      problem(
-        "key_unsupported",
-        "privateKey",
-        "is damaged, or neither RSA nor EC on the curve P-256",
-        "Use an RSA key of 2048 bits or more, or an EC key on P-256."
-      )
-    )
+    Effect.flatMap(({ algorithm }) =>
+      "modulusLength" in algorithm && typeof algorithm.modulusLength === "number" && algorithm.modulusLength < 2048
+        ? Effect.fail(unsupportedKey(`has only ${algorithm.modulusLength} bits`))
+        : Effect.succeed(true)
+    ),
+    Effect.catchTag("UnknownError", () =>
+      Effect.mapError(
+        Effect.as(Effect.tryPromise(() => key("ES256")), false),
+        () => unsupportedKey("is damaged, or neither RSA nor EC on the curve P-256")
+      ))
   )
 
+/** All that a certificate could be for, to tell one for another kind of key from one that cannot be read. */
+const otherKinds = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
+
 /** What the key signs, the certificate must verify; a wrong pair is found here and not by the service. */
-const matches = (key: KeyOf, publicKey: KeyOf, algorithm: Algorithm): Effect.Effect<void, CredentialError> =>
+const matches = (key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
   Effect.gen(function*() {
-    const trusted = yield* Effect.mapError(Effect.tryPromise(() => publicKey(algorithm)), unreadableOrOther)
+    const algorithm = rsa ? "PS256" : "ES256"
+    const trusted = yield* Effect.tryPromise(() => publicKey(algorithm)).pipe(
+      Effect.catch(() =>
+        Effect.matchEffect(
+          Effect.firstSuccessOf(otherKinds.map((other) => Effect.tryPromise(() => publicKey(other)))),
+          {
+            onSuccess: () => Effect.fail(otherKind()),
+            onFailure: () => Effect.fail(unreadableCertificate())
+          }
+        )
+      )
+    )
     yield* Effect.mapError(
       Effect.tryPromise(async () => {
         const probe = await new jose.CompactSign(new Uint8Array([1])).setProtectedHeader({ alg: algorithm }).sign(
@@ -109,22 +123,26 @@ const matches = (key: KeyOf, publicKey: KeyOf, algorithm: Algorithm): Effect.Eff
     )
   })
 
-const foreignFormat = (text: string): CredentialError | undefined => {
+/** The one block that is the key; what stands around it (attributes, certificates) is left out. */
+const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
+  const block = /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----/.exec(text)?.[0]
+  if (block !== undefined) return Effect.succeed(block)
   const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
-  if (label === "PRIVATE KEY") return undefined
-  return label === undefined
-    ? problem(
-      "key_unreadable",
-      "privateKey",
-      "is not PEM",
-      "Pass the text that starts with -----BEGIN PRIVATE KEY-----."
-    )
-    : problem(
-      "key_format",
-      "privateKey",
-      `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
-      "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem."
-    )
+  return Effect.fail(
+    label === undefined || label === "PRIVATE KEY"
+      ? problem(
+        "key_unreadable",
+        "privateKey",
+        "holds no whole private key in PEM",
+        "Pass the text that starts with -----BEGIN PRIVATE KEY-----."
+      )
+      : problem(
+        "key_format",
+        "privateKey",
+        `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
+        "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem."
+      )
+  )
 }
 
 // -----------------------------------------------------------------------------
@@ -138,7 +156,7 @@ const unreadableCertificate = () =>
   problem(
     "certificate_unreadable",
     "certificate",
-    "holds no certificate in PEM",
+    "holds no certificate in PEM that can be read",
     "Pass the text that starts with -----BEGIN CERTIFICATE-----, the app's own certificate first."
   )
 
@@ -150,10 +168,13 @@ const keyMismatch = () =>
     "Pass the key that the certificate was made for, and the app's own certificate before those of its issuers."
   )
 
-const unreadableOrOther = () =>
+const otherKind = () =>
   problem(
     "key_mismatch",
     "certificate",
-    "cannot be read, or is for another kind of key than privateKey",
+    "is for another kind of key than privateKey",
     "Pass the certificate that was made for this key; both RSA, or both EC on P-256."
   )
+
+const unsupportedKey = (what: string) =>
+  problem("key_unsupported", "privateKey", what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")

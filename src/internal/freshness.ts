@@ -29,7 +29,7 @@ export const timesOf = (
   const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
   const usableUntil = token.expiresOn - Math.min(options.expiryMargin, lifetime / 10)
   const named = token.refreshOn
-  const span = named !== undefined && named >= token.issuedAt && named < token.expiresOn
+  const span = named !== undefined && named > token.issuedAt && named < token.expiresOn
     ? named - token.issuedAt
     : lifetime / 2
   const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)

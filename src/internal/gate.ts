@@ -39,8 +39,11 @@ export const closeAfter = (
 ): GateState | undefined => {
   if (error._tag === "EntraThrottledError" || error.retryAfter !== undefined) {
     const millis = error.retryAfter === undefined ? defaultRetryAfter : Duration.toMillis(error.retryAfter)
-    return { kind: "throttled", until: now + Math.min(millis, longest), error }
+    const until = now + Math.min(millis, longest)
+    return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }
   }
+  // A slower flight of the same key does not undo what the service asked for.
+  if (previous?.kind === "throttled" && now < previous.until) return previous
   if (!isRefused(error)) return undefined
   const hold = previous?.kind === "refused" && now < previous.until + ttl.cap
     ? Math.min(previous.hold * 2, ttl.cap)
@@ -76,17 +79,22 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
   })
 }
 
-/** The same refusal again, marked as decided here. */
+/** The same refusal again, marked as decided here, without what the request took that it was the answer to. */
 const remembered = (error: Refused): Refused => {
-  const again = { message: error.message, origin: "local" as const }
   switch (error._tag) {
     case "EntraInvalidAuthorityError":
-      return new EntraError.InvalidAuthorityError({ ...error, ...again })
+      return new EntraError.InvalidAuthorityError(again(error, error.message))
     case "EntraInvalidClientError":
-      return new EntraError.InvalidClientError({ ...error, ...again })
+      return new EntraError.InvalidClientError(again(error, error.message))
     case "EntraTokenRequestError":
-      return new EntraError.TokenRequestError({ ...error, ...again })
+      return new EntraError.TokenRequestError(again(error, error.message))
     case "EntraClaimsChallengeError":
-      return new EntraError.ClaimsChallengeError({ ...error, ...again })
+      return new EntraError.ClaimsChallengeError(again(error, error.message))
   }
 }
+
+const again = <E extends Refused>({ attempts: _attempts, durations: _durations, ...rest }: E, message: string) => ({
+  ...rest,
+  message,
+  origin: "local" as const
+})

@@ -1,11 +1,13 @@
 /** The throttle gates of one endpoint: the rules of `gate.ts` over a bounded map and a clock. */
 import type * as Clock from "effect/Clock"
 import type { AcquireTokenError, ThrottledError } from "../EntraError.ts"
-import { encode } from "./cacheKey.ts"
-import { closeAfter, type GateState, judge, type RefusalTtl, type Refused } from "./gate.ts"
+import { type CacheKey, keyText, type Selector, selects } from "./cacheKey.ts"
+import { closeAfter, type GateState, judge, type Outcome, type RefusalTtl, type Refused } from "./gate.ts"
 
+/** What the service may answer differently: not the spelling of a request, not its correlation id. */
 export interface Gate {
-  readonly key: string
+  readonly key: CacheKey
+  readonly claims: string
   /** The credential's revision: new material is not held to the refusals of the old. */
   readonly revision: string
   readonly forced: boolean
@@ -15,33 +17,47 @@ export interface Gates {
   readonly judge: (gate: Gate) => ThrottledError | Refused | undefined
   readonly open: (gate: Gate) => void
   readonly close: (gate: Gate, error: AcquireTokenError) => void
+  /** Forget refusals; what the service asked for by Retry-After stays. */
+  readonly forget: (selector: Selector) => void
 }
 
 /** So many closed gates are remembered; hostile input pushes out the oldest and grows nothing. */
 export const keptGates = 1024
 
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
-  const states = new Map<string, GateState>()
-  const nameOf = (gate: Gate) => encode([gate.key, gate.revision])
+  const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
+  const nameOf = (gate: Gate) => keyText(gate.key, gate.claims, gate.revision)
   return {
     judge: (gate) =>
-      states.size === 0 ? undefined : judge(states.get(nameOf(gate)), clock.currentTimeMillisUnsafe(), gate.forced),
+      closed.size === 0
+        ? undefined
+        : judge(closed.get(nameOf(gate))?.state, clock.currentTimeMillisUnsafe(), gate.forced),
     open: (gate) => {
-      if (states.size > 0) states.delete(nameOf(gate))
+      if (closed.size === 0) return
+      const name = nameOf(gate)
+      // A success that was under way when the service said to wait is no leave to go on.
+      const state = closed.get(name)?.state
+      if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
+      closed.delete(name)
     },
     close: (gate, error) => {
-      if (isLocal(error)) return
+      if (!isOutcome(error)) return
       const name = nameOf(gate)
-      const state = closeAfter(states.get(name), error, clock.currentTimeMillisUnsafe(), ttl)
-      states.delete(name)
+      const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
+      closed.delete(name)
       if (state === undefined) return
-      states.set(name, state)
-      if (states.size > keptGates) states.delete(states.keys().next().value ?? "")
+      closed.set(name, { key: gate.key, state })
+      if (closed.size > keptGates) closed.delete(closed.keys().next().value ?? "")
+    },
+    forget: (selector) => {
+      for (const [name, { key, state }] of closed) {
+        if (state.kind === "refused" && selects(selector, key)) closed.delete(name)
+      }
     }
   }
 }
 
 /** What this process decided by itself says nothing about the service. */
-const isLocal = (error: AcquireTokenError): error is Exclude<AcquireTokenError, Parameters<typeof closeAfter>[1]> =>
-  error.origin === "local" || error._tag === "EntraCredentialError" || error._tag === "EntraInvalidRequestError" ||
-  error._tag === "EntraInvalidScopeError"
+const isOutcome = (error: AcquireTokenError): error is Outcome =>
+  error.origin === "service" && error._tag !== "EntraCredentialError" && error._tag !== "EntraInvalidRequestError" &&
+  error._tag !== "EntraInvalidScopeError"

@@ -35,10 +35,13 @@ export const readVerdict = (authority: Authority.Authority, answer: Answer): Ver
   if (body.success.error === "invalid_instance") return { _tag: "Invalid" }
   const entry = body.success.metadata?.find(({ aliases }) => aliases.includes(authority.host))
   // The configured host is trusted with the credential, so its word on where its cloud prefers requests is taken.
-  return entry !== undefined && entry.aliases.includes(entry.preferred_network)
+  return entry !== undefined && entry.aliases.includes(entry.preferred_network) && isHost(entry.preferred_network)
     ? { _tag: "Valid", host: entry.preferred_network }
     : unknown
 }
+
+const isHost = (text: string): boolean =>
+  URL.canParse(`https://${text}`) && new URL(`https://${text}`).host === text && text !== ""
 
 const InstanceResponse = Schema.Struct({
   error: Schema.optionalKey(Schema.String),

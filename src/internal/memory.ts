@@ -57,21 +57,24 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     usage.bytes -= entry.size
   }
 
-  const isOver = (): boolean => usage.entries > bounds.maxEntries || usage.bytes > bounds.maxBytes
+  const hasRoomFor = (entry: Entry): boolean =>
+    usage.entries < bounds.maxEntries && usage.bytes + entry.size <= bounds.maxBytes
 
   return {
     peek,
     store: (entry, now) => {
       const previous = peek(entry.space, entry.tenant, entry.scopes)
       if (previous !== undefined) remove(previous)
-      insert(entry)
+      if (entry.size > bounds.maxBytes || bounds.maxEntries < 1) return
       for (const old of queue.next(swept)) if (old.expiresOn <= now) remove(old)
-      while (isOver()) {
+      // Room is made before the newcomer stands in the queue, so that it cannot be its own victim.
+      while (!hasRoomFor(entry)) {
         const victim = queue.victim()
-        if (victim === undefined) break
+        if (victim === undefined) return
         remove(victim)
         usage.evictions++
       }
+      insert(entry)
     },
     invalidate: (selector) => {
       const doomed: Array<Entry> = []

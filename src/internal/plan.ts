@@ -30,7 +30,9 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   if (Result.isFailure(authority)) return Result.fail(authority.failure)
   const tenant = Authority.requireTenant(authority.success)
   if (Result.isFailure(tenant)) return Result.fail(tenant.failure)
-  if (settings.allows?.(tenant.success) === false) return Result.fail(notAllowed(tenant.success))
+  if (tenant.success !== "" && settings.allows?.(tenant.success) === false) {
+    return Result.fail(notAllowed(tenant.success))
+  }
   const problem = claimsProblem(request.claims) ?? correlationIdProblem(request.correlationId)
   if (problem !== undefined) return Result.fail(problem)
   return Result.succeed({
@@ -52,7 +54,9 @@ const effectiveAuthority = (
   if (request.authority !== undefined) {
     const other = Authority.parse(request.authority)
     if (Result.isFailure(other)) return Result.fail(other.failure)
-    if (!Authority.sameCloud(base, other.success)) return Result.fail(otherCloud(request.authority, base))
+    if (!Authority.sameCloud(base, other.success) || base.kind !== other.success.kind) {
+      return Result.fail(otherCloud(request.authority, base))
+    }
     if (other.success.tenant !== undefined) tenants.push(other.success.tenant)
   }
   if (request.tenantId !== undefined) {
@@ -64,7 +68,8 @@ const effectiveAuthority = (
   if (tenant !== undefined && another !== undefined && tenant !== another) {
     return Result.fail(contradiction(tenant, another))
   }
-  return Result.succeed(tenant === undefined ? base : Authority.withTenant(base, tenant))
+  if (tenant === undefined) return Result.succeed(base)
+  return base.kind === "Adfs" ? Result.fail(tenantAtAdfs(tenant)) : Result.succeed(Authority.withTenant(base, tenant))
 }
 
 // -----------------------------------------------------------------------------
@@ -80,6 +85,14 @@ const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthor
     "authority",
     `authority ${quote(authority)} is on another host than the client's ${base.host}, and is no alias of it`,
     "Build a client for that cloud; a request may only choose the tenant."
+  )
+
+export const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
+  authorityProblem(
+    "authority_unsupported",
+    "tenantId",
+    `tenantId ${quote(tenant)} is named, and AD FS has no tenants`,
+    "Leave tenantId out."
   )
 
 const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>

@@ -8,6 +8,7 @@ import * as EntraError from "../EntraError.ts"
 import { loopDetected, meaningOf } from "./aadsts.ts"
 import type { Answer } from "./exchange.ts"
 import { defaultRetryAfter, parseRetryAfter } from "./retryAfter.ts"
+import type { Scrub } from "./scrub.ts"
 
 export interface Asked {
   readonly authority: Authority.Authority
@@ -19,7 +20,7 @@ export interface Asked {
   readonly correlationId: string
   /** Milliseconds since the epoch, when the answer was complete. */
   readonly now: number
-  readonly scrub: (text: string) => string
+  readonly scrub: Scrub
 }
 
 /** What this reads an answer as: only errors that an answer can mean. */
@@ -35,7 +36,7 @@ export type Refusal =
 export const readAnswer = (answer: Answer, asked: Asked): Result.Result<AccessToken, Refusal> => {
   const { status } = answer
   if (status === 0 || (status >= 300 && status < 400)) return Result.fail(redirected(answer, asked))
-  if (answer.cut) {
+  if (answer.cut && status !== 429 && !isOutage(status)) {
     return Result.fail(malformed(answer, asked, "response_too_large", "is cut: it is longer than any token"))
   }
   const json = decodeJson(answer.body)
@@ -61,12 +62,18 @@ const TokenResponse = Schema.Struct({
   token_type: Schema.NonEmptyString,
   // Entra sends numbers; AD FS and others send numeric strings.
   expires_in: Seconds.check(Schema.isBetween({ minimum: 1, maximum: 10 * 365 * 86_400 })),
-  refresh_in: Schema.optionalKey(Schema.Union([Seconds, Schema.Null])),
-  scope: Schema.optionalKey(Schema.Union([Schema.String, Schema.Null]))
+  // A token is not thrown away for what is only good to know.
+  refresh_in: Schema.optionalKey(Schema.Unknown),
+  scope: Schema.optionalKey(Schema.Unknown)
 })
 
 const decodeToken = Schema.decodeUnknownResult(TokenResponse)
+const decodeSeconds = Schema.decodeUnknownResult(
+  Schema.Union([Schema.Finite, Schema.NonEmptyString.pipe(Schema.decodeTo(Schema.FiniteFromString))])
+)
 const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
+
+const wordsOf = (text: string): ReadonlyArray<string> => text.split(" ").filter((word) => word !== "")
 
 const issued = (
   answer: Answer,
@@ -83,14 +90,15 @@ const issued = (
       )
     )
   }
-  const scope = token.scope ?? ""
+  const granted = typeof token.scope === "string" ? wordsOf(token.scope) : []
+  const refreshIn = decodeSeconds(token.refresh_in)
   return Result.succeed({
     secret: token.access_token,
     tokenType: token.token_type,
     issuedAt: asked.now,
     expiresOn: asked.now + token.expires_in * 1000,
-    refreshOn: typeof token.refresh_in === "number" ? asked.now + token.refresh_in * 1000 : undefined,
-    scopes: (scope === "" ? asked.scopes : scope).split(" "),
+    refreshOn: Result.isSuccess(refreshIn) ? asked.now + refreshIn.success * 1000 : undefined,
+    scopes: granted.length === 0 ? wordsOf(asked.scopes) : granted,
     tenantId: asked.tenantId,
     authority: `https://${asked.authority.host}${asked.tenantId === "" ? "/adfs" : `/${asked.tenantId}`}`,
     tokenEndpoint: asked.tokenEndpoint,
@@ -120,8 +128,9 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
   const text = (value: unknown): string | undefined =>
     typeof value === "string" && value !== "" ? asked.scrub(value) : undefined
   const description = text(body.error_description) ?? "without a description"
-  const numbers = Array.isArray(body.error_codes)
-    ? body.error_codes.filter((code: unknown) => typeof code === "number")
+  const listed = Array.isArray(body.error_codes) ? body.error_codes.filter((code) => typeof code === "number") : []
+  const numbers: ReadonlyArray<number> = listed.length > 0
+    ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
   const error = asked.scrub(body.error)
   const meaning = meaningOf(body.error, numbers)
@@ -151,7 +160,7 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
       code: "claims_required",
       remedy:
         "Repeat the request with these claims; if that is refused too, ask an administrator what the policy demands.",
-      claims: asked.scrub(claims),
+      claims: asked.scrub(claims, "data"),
       retryAfter
     })
   }
@@ -220,7 +229,7 @@ const malformed = (answer: Answer, asked: Asked, code: string, problem: string):
     message:
       `the answer of ${asked.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}`,
     remedy: "Check the authority, and whether a proxy or a sign-in page on the way answers in the service's stead.",
-    retryAfter: retryAfterOf(answer, asked)
+    retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, asked)
   })
 
 const redirected = (answer: Answer, asked: Asked): EntraError.InvalidResponseError =>

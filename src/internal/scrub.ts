@@ -2,21 +2,34 @@
 
 const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
 
+/** `%2b` is as right as `%2B` (RFC 3986 section 2.1). */
+const bothCases = (encoded: string): ReadonlyArray<string> => [
+  encoded,
+  encoded.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())
+]
+
 const spellings = (secret: string): ReadonlyArray<string> => [
   secret,
-  encodeURIComponent(secret),
-  formEncoded(secret),
+  ...bothCases(encodeURIComponent(secret.toWellFormed())),
+  ...bothCases(formEncoded(secret)),
   JSON.stringify(secret).slice(1, -1),
   secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
 ]
 
-/** A function that replaces the secrets, and whatever looks like a signed JWT, and cuts the text at 2,000 characters. */
-export const scrubber = (secrets: ReadonlyArray<string>): (text: string) => string => {
+/**
+ * - `prose` is for people: the secrets and whatever looks like a signed JWT are replaced, and it ends after 2,000
+ *   characters;
+ * - `data` is for programs, which need all of it: only the secrets are replaced.
+ */
+export type Scrub = (text: string, as?: "prose" | "data") => string
+
+export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
   const needles = [...new Set(secrets.filter((secret) => secret !== "").flatMap(spellings))]
     .sort((a, b) => b.length - a.length)
-  return (text) => {
-    let clean = text.replace(/[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
-    for (const needle of needles) clean = clean.replaceAll(needle, "<redacted>")
+  return (text, as = "prose") => {
+    const known = needles.reduce((clean, needle) => clean.replaceAll(needle, "<redacted>"), text)
+    if (as === "data") return known
+    const clean = known.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
     return clean.length > 2000 ? `${clean.slice(0, 2000)}...` : clean
   }
 }

@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
-import type { Settings } from "./plan.ts"
+import { type Settings, tenantAtAdfs } from "./plan.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -14,6 +14,7 @@ export const settingsOf = (options: {
     const clientId = yield* parseClientId(options.clientId)
     const authority = yield* Authority.parse(options.authority ?? "public")
     const tenant = options.tenantId === undefined ? undefined : yield* Authority.parseTenant(options.tenantId)
+    if (tenant !== undefined && authority.kind === "Adfs") return yield* Result.fail(tenantAtAdfs(tenant))
     return {
       clientId,
       authority: tenant === undefined ? authority : Authority.withTenant(authority, tenant),

@@ -70,4 +70,9 @@ export const make = <A, E>(options: {
 
 /** Whoever waits was not interrupted itself, so it must not be told so. */
 const hideInterrupt = <A, E>(exit: Exit.Exit<A, E>, closed: () => E): Exit.Exit<A, E> =>
-  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Exit.fail(closed()) : exit
+  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+    ? Exit.failCause(Cause.combine(
+      Cause.fail(closed()),
+      Cause.fromReasons(exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason)))
+    ))
+    : exit

@@ -176,7 +176,6 @@ describe("judge", () => {
     assert.strictEqual(error.origin, "service")
   })
 
-  // BUG: what a flight adds to its error when it ends (attempts, durations) is repeated for calls that sent nothing.
   it("a remembered refusal tells of no request", () => {
     const error = new EntraError.InvalidClientError({ ...problem, attempts: 1 })
     const heard = judge(closedBy(error), now, false)

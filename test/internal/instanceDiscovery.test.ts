@@ -83,7 +83,6 @@ describe("readVerdict", () => {
     assert.deepStrictEqual({ ...readVerdict(authority, answer(body)) }, { ...verdict })
   })
 
-  // BUG: what is taken for a host goes into the URL that the credential is sent to, and is never judged as a host.
   it.each([
     { name: "a path", preferred: "login.preferred.example/evil" },
     { name: "a query", preferred: "login.preferred.example?x=" },

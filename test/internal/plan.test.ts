@@ -287,12 +287,10 @@ describe("planOf", () => {
     assert.deepInclude(success(planOf({ scopes, ...request }, tenanted)), part)
   })
 
-  // BUG: a tenant is silently ignored where there are none, as a token of another tenant would be expected.
   it("AD FS: a request that names a tenant is refused", () => {
     assert.isTrue(Result.isFailure(planOf({ scopes, tenantId: "a.com" }, adfs)))
   })
 
-  // BUG: an authority of another kind on the same host passes for an alias, and is then ignored.
   it("an AD FS authority is no alias of an Entra one on the same host", () => {
     const settings = settingsFor("https://sts.contoso.com/a.com")
     assert.isTrue(Result.isFailure(planOf({ scopes, authority: "https://sts.contoso.com/adfs" }, settings)))

@@ -47,7 +47,6 @@ describe("parseRetryAfter", () => {
     assert.isUndefined(parseRetryAfter(value, now))
   })
 
-  // BUG: RFC 9110 section 5.6.7 has recipients accept all three notations.
   it("a date of asctime", () => {
     assert.strictEqual(parseRetryAfter("Sun Nov  6 08:49:37 1994", now), 37_000)
   })
