@@ -156,7 +156,7 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
  */
 export const acquireToken = (
   request: TokenRequest
-): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireToken(request)
+): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireToken(request, undefined)
 
 /**
  * The token for a request if the cache has a usable one; never starts a request.
@@ -298,15 +298,7 @@ export const make = (
         cap: Duration.toMillis(options.coolDown?.cap ?? defaults.coolDown.cap)
       }
     })
-    return ConfidentialClient.of({
-      acquireToken: (request) => new BoundAcquireToken(lifecycle, request),
-      peek: lifecycle.peek,
-      invalidate: lifecycle.invalidate,
-      stats: Effect.map(cache.stats, (cached) => {
-        const { hits, misses, refreshes } = lifecycle.counts
-        return { ...cached, hits, misses, refreshes, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
-      })
-    })
+    return new Client(lifecycle, cache)
   })
 
 // -----------------------------------------------------------------------------
@@ -459,36 +451,45 @@ export const layerTest = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** The effect of a request: the one object that an acquisition allocates on a hit. */
-class BoundAcquireToken extends Effectable.Class<AuthenticationResult, AcquireTokenError> {
+class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly lifecycle: TokenLifecycle.TokenLifecycle
-  readonly request: TokenRequest
-  constructor(lifecycle: TokenLifecycle.TokenLifecycle, request: TokenRequest) {
-    super()
+  readonly stats: Effect.Effect<ClientStats>
+  constructor(lifecycle: TokenLifecycle.TokenLifecycle, cache: TokenCache.TokenCache["Service"]) {
     this.lifecycle = lifecycle
-    this.request = request
+    this.stats = Effect.map(cache.stats, (cached) => {
+      const { hits, misses, refreshes } = lifecycle.counts
+      return { ...cached, hits, misses, refreshes, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
+    })
   }
-  asEffect() {
-    return this.lifecycle.run(this.request)
-  }
+  readonly acquireToken = (request: TokenRequest): AcquireToken<never> =>
+    new AcquireToken<never>(request, this.lifecycle)
+  readonly peek = (request: TokenRequest) => this.lifecycle.peek(request)
+  readonly invalidate = (selection: Invalidation) => this.lifecycle.invalidate(selection)
 }
 
-/** The same for the client of the context; finding it takes the fiber, which only a prototype of Effect's own is given. */
+/**
+ * The effect of a request: the one object that an acquisition allocates on a hit. Without a client of its own it takes
+ * that of the context, which needs the fiber, which only a prototype of Effect's own is given.
+ */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
-interface AcquireToken extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
-class AcquireToken {
+interface AcquireToken<R> extends Effect.Effect<AuthenticationResult, AcquireTokenError, R> {}
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- see above
+class AcquireToken<R> {
   readonly request: TokenRequest
-  constructor(request: TokenRequest) {
+  readonly lifecycle: TokenLifecycle.TokenLifecycle | undefined
+  constructor(request: TokenRequest, lifecycle: TokenLifecycle.TokenLifecycle | undefined) {
     this.request = request
+    this.lifecycle = lifecycle
   }
 }
 Object.setPrototypeOf(
   AcquireToken.prototype,
-  Effectable.Prototype<AcquireToken>({
+  Effectable.Prototype<AcquireToken<ConfidentialClient>>({
     label: "effect-entra/acquireToken",
     evaluate(fiber) {
-      return Context.getUnsafe(fiber.context, ConfidentialClient).acquireToken(this.request)
+      if (this.lifecycle !== undefined) return this.lifecycle.run(this.request)
+      const client = Context.getUnsafe(fiber.context, ConfidentialClient)
+      return client instanceof Client ? client.lifecycle.run(this.request) : client.acquireToken(this.request)
     }
   })
 )

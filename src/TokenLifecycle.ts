@@ -103,7 +103,7 @@ export const make = (options: {
       if (entry !== undefined) {
         const now = clock.currentTimeMillisUnsafe()
         if (now < entry.refreshOn) {
-          entry.visited = true
+          if (!entry.visited) entry.visited = true
           return hit(entry.fresh)
         }
         // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.

@@ -23,7 +23,7 @@ export const goalsOf = (table: ReadonlyArray<Row>): ReadonlyArray<Goal> => [
   ...growth(table, Ours.names.kept, "scopes", "told")
 ]
 
-/** Judged on what is fair and slowest, promise against promise; the fiber and the runtime are told. */
+/** Judged where Effect programs call, in a fiber, against the promise that msal-node has; the other ways to run are told. */
 const faster = (table: ReadonlyArray<Row>, tokens: number, times: number): ReadonlyArray<Goal> => {
   const ratio = (variant: string) => find(table, tokens, "tenants", variant).timesFasterThanMsal
   const goal = `at least ${round(times)} times faster than msal-node at ${round(tokens)} ${
@@ -31,11 +31,11 @@ const faster = (table: ReadonlyArray<Row>, tokens: number, times: number): Reado
   }`
   return [
     {
-      goal: `${goal}, ${Ours.names.promise}`,
-      measured: `${round(ratio(Ours.names.promise))} times`,
-      passed: ratio(Ours.names.promise) >= times
+      goal: `${goal}, ${Ours.names.fiber}`,
+      measured: `${round(ratio(Ours.names.fiber))} times`,
+      passed: ratio(Ours.names.fiber) >= times
     },
-    ...[Ours.names.runtime, Ours.names.fiber].map((variant) => ({
+    ...[Ours.names.sync, Ours.names.promise, Ours.names.runtime].map((variant) => ({
       goal: `${goal}, ${variant}`,
       measured: `${round(ratio(variant))} times`
     }))

@@ -19,22 +19,13 @@ const dueMetadata = fromMemory("ProactivelyRefreshed", false)
 const outageMetadata = fromMemory("NotApplicable", true)
 
 export class Entry implements CacheKey, Times {
-  readonly space: string
-  readonly tenant: string
+  // What a hit reads comes first, so that it lies together. Times are whole seconds, rounded down: small integers, which
+  // V8 keeps in the object itself.
   readonly scopes: string
-  readonly refreshOn: number
-  readonly usableUntil: number
-  readonly expiresOn: number
-  readonly tokenType: string
-  readonly grantedScopes: string
-  readonly authority: string
-  readonly correlationId: string
-  readonly #secret: string
-
-  /** For the eviction policy: whether it was used since the policy last looked, and its neighbours by age. */
+  readonly #refresh: number
+  #fresh: Hit | undefined = undefined
+  /** For the eviction policy: whether it was used since the policy last looked. */
   visited = false
-  older: Entry | undefined = undefined
-  younger: Entry | undefined = undefined
 
   /** For renewal: whether it is going on, how often it failed in a row, and when to try again. */
   renewing = false
@@ -43,18 +34,31 @@ export class Entry implements CacheKey, Times {
   /** For its last minutes: until when it is served without trying to renew it first. */
   stretchedUntil = 0
 
+  readonly #usable: number
+  readonly #expiry: number
+  readonly space: string
+  readonly tenant: string
+  readonly tokenType: string
+  readonly grantedScopes: string
+  readonly authority: string
+  readonly correlationId: string
+  readonly #secret: string
+
+  /** For the eviction policy: its neighbours by age. */
+  older: Entry | undefined = undefined
+  younger: Entry | undefined = undefined
+
   #accessToken: Redacted.Redacted<string> | undefined = undefined
-  #fresh: Hit | undefined = undefined
   #due: Hit | undefined = undefined
   #outage: Hit | undefined = undefined
 
   constructor(key: CacheKey, token: AccessToken, times: Times) {
+    this.scopes = key.scopes
+    this.#refresh = Math.floor(times.refreshOn / 1000)
+    this.#usable = Math.floor(times.usableUntil / 1000)
+    this.#expiry = Math.floor(times.expiresOn / 1000)
     this.space = key.space
     this.tenant = key.tenant
-    this.scopes = key.scopes
-    this.refreshOn = times.refreshOn
-    this.usableUntil = times.usableUntil
-    this.expiresOn = times.expiresOn
     this.tokenType = token.tokenType
     this.grantedScopes = token.scopes.join(" ")
     this.authority = token.authority
@@ -65,6 +69,18 @@ export class Entry implements CacheKey, Times {
   /** Bytes, estimated: the token and its correlation id as one-byte strings, plus what the object itself takes. */
   get size(): number {
     return this.#secret.length + 350
+  }
+
+  get refreshOn(): number {
+    return this.#refresh * 1000
+  }
+
+  get usableUntil(): number {
+    return this.#usable * 1000
+  }
+
+  get expiresOn(): number {
+    return this.#expiry * 1000
   }
 
   get fresh(): Hit {

@@ -22,8 +22,16 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
   const queue = Sieve.make()
   const usage = { entries: 0, bytes: 0, evictions: 0 }
 
+  // Most caches serve one client, so the space is nearly always the one asked for last.
+  let lastSpace: string | undefined
+  let lastTenants: ReadonlyMap<string, Partition> | undefined
+
   const peek = (space: string, tenant: string, scopes: string): Entry | undefined => {
-    const partition = spaces.get(space)?.get(tenant)
+    if (space !== lastSpace) {
+      lastTenants = spaces.get(space)
+      lastSpace = lastTenants === undefined ? undefined : space
+    }
+    const partition = lastTenants?.get(tenant)
     if (partition === undefined) return undefined
     if (partition instanceof Entry) return partition.scopes === scopes ? partition : undefined
     return partition.get(scopes)
@@ -51,7 +59,10 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       const last = partition.size === 1 ? partition.values().next().value : undefined
       if (last !== undefined) tenants?.set(entry.tenant, last)
     } else return
-    if (tenants?.size === 0) spaces.delete(entry.space)
+    if (tenants?.size === 0) {
+      spaces.delete(entry.space)
+      lastSpace = undefined
+    }
     queue.remove(entry)
     usage.entries--
     usage.bytes -= entry.size

@@ -157,12 +157,12 @@ describe("bounds", () => {
 describe("expiry", () => {
   it("expired entries leave before live ones, and are no evictions", () => {
     const memory = Memory.make({ maxEntries: 4, maxBytes: Infinity })
-    const live = entryOf({ tenant: "live" }, { expiresOn: 1000 })
-    const old = [1, 2, 3].map((i) => entryOf({ tenant: `old-${i}` }, { expiresOn: 100 }))
+    const live = entryOf({ tenant: "live" }, { expiresOn: 1_000_000 })
+    const old = [1, 2, 3].map((i) => entryOf({ tenant: `old-${i}` }, { expiresOn: 100_000 }))
     for (const entry of [live, ...old]) memory.store(entry, 0)
     for (const entry of old) entry.visited = true
-    const added = entryOf({ tenant: "new" }, { expiresOn: 1000 })
-    memory.store(added, 100)
+    const added = entryOf({ tenant: "new" }, { expiresOn: 1_000_000 })
+    memory.store(added, 100_000)
     assert.strictEqual(at(memory, live), live)
     assert.strictEqual(at(memory, added), added)
     assert.deepStrictEqual(old.map((entry) => at(memory, entry)), [undefined, undefined, undefined])
@@ -172,21 +172,21 @@ describe("expiry", () => {
 
   it("an entry stays to the last millisecond", () => {
     const memory = Memory.make(boundless)
-    const entry = entryOf({ tenant: "a" }, { expiresOn: 100 })
+    const entry = entryOf({ tenant: "a" }, { expiresOn: 100_000 })
     memory.store(entry, 0)
-    memory.store(entryOf({ tenant: "b" }), 99)
+    memory.store(entryOf({ tenant: "b" }), 99_999)
     assert.strictEqual(at(memory, entry), entry)
-    memory.store(entryOf({ tenant: "c" }), 100)
+    memory.store(entryOf({ tenant: "c" }), 100_000)
     assert.isUndefined(at(memory, entry))
   })
 
   it("the sweep comes round: a few stores clear what has expired, however much it is", () => {
     const memory = Memory.make(boundless)
-    for (let i = 0; i < 1000; i++) memory.store(entryOf({ tenant: `old-${i}` }, { expiresOn: 100 }), 0)
+    for (let i = 0; i < 1000; i++) memory.store(entryOf({ tenant: `old-${i}` }, { expiresOn: 100_000 }), 0)
     assert.strictEqual(memory.usage.entries, 1000)
     let stores = 0
     while (memory.usage.entries > stores && stores < 200) {
-      memory.store(entryOf({ tenant: `new-${stores++}` }, { expiresOn: 1000 }), 200)
+      memory.store(entryOf({ tenant: `new-${stores++}` }, { expiresOn: 1_000_000 }), 200_000)
     }
     assert.strictEqual(memory.usage.entries, stores)
     assert.isBelow(stores, 150)
@@ -264,7 +264,7 @@ describe("against the plainest version of itself", () => {
         let now = 0
         for (const { key, kind, life, text } of steps) {
           if (kind === "store") {
-            const entry = entryOf(key, { expiresOn: now + life, text: "x".repeat(text) })
+            const entry = entryOf(key, { expiresOn: now + life * 1000, text: "x".repeat(text) })
             memory.store(entry, now)
             model.set(nameOf(key), entry)
           } else if (kind === "use") {
@@ -307,8 +307,8 @@ describe("against the plainest version of itself", () => {
         const memory = Memory.make({ maxEntries, maxBytes: Infinity })
         let now = 0
         for (const { key, life, used, wait } of stores) {
-          now += wait
-          const entry = entryOf(key, { expiresOn: now + 1 + life })
+          now += wait * 1000
+          const entry = entryOf(key, { expiresOn: now + (1 + life) * 1000 })
           entry.visited = used
           const evictions = memory.usage.evictions
           memory.store(entry, now)
