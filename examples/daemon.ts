@@ -41,7 +41,7 @@ const timed = Effect.fnUntraced(function*(request: { readonly tenantId: string; 
       scope: request.scopes,
       source: tokenSource,
       "refresh reason": cacheRefreshReason,
-      ms: millis.toFixed(3)
+      ms: millis.toFixed(2)
     }
   }
 })
@@ -79,7 +79,7 @@ const trouble = (what: string, error: EntraError.AcquireTokenError) =>
     [
       `${what}:`,
       `  ${error._tag} (${error.code}, ${
-        error.origin === "local" ? "found here, nothing was sent" : "said by the service"
+        error.origin === "local" ? "found here, nothing was sent" : "after a request was made"
       })`,
       `  ${error.message.split(" Trace ID:")[0]}`,
       `  -> ${error.remedy}`
@@ -110,7 +110,7 @@ const simulated = Effect.gen(function*() {
     )
   yield* Console.log(`No AZURE_TENANT_ID is set, so this is a simulator at ${origin}`)
 
-  yield* heading("A secret")
+  yield* heading("With a secret")
   yield* Effect.gen(function*() {
     yield* work(tenants, origin)
 
@@ -130,7 +130,7 @@ const simulated = Effect.gen(function*() {
     Effect.provide(clientWith(ClientCredential.layerSecret(Redacted.make("not the secret"))))
   )
 
-  yield* heading("A certificate")
+  yield* heading("With a certificate")
   const certificate = yield* TestCertificate.make({ commonName: "daemon" })
   yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate.certificate)
   yield* work(tenants, origin).pipe(Effect.provide(clientWith(ClientCredential.layerCertificate(certificate))))
@@ -147,7 +147,7 @@ const simulated = Effect.gen(function*() {
 
 const real = Effect.fnUntraced(
   function*(tenant: string) {
-    yield* heading("The secret of the environment")
+    yield* heading("With the secret of the environment")
     yield* work([tenant], "https://graph.microsoft.com")
     yield* heading("What goes wrong, and how it is told")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
@@ -162,7 +162,13 @@ const daemon = Effect.gen(function*() {
   const tenant = yield* Config.option(Config.String("AZURE_TENANT_ID"))
   yield* Option.isSome(tenant) ? real(tenant.value) : simulated
 }).pipe(
-  Effect.tapError((error) => EntraError.isEntraError(error) ? trouble("It cannot start", error) : Effect.void),
+  Effect.catchIf(EntraError.isEntraError, (error) =>
+    Effect.andThen(
+      trouble("It cannot go on", error),
+      Effect.sync(() => {
+        process.exitCode = 1
+      })
+    )),
   // The sample prints each error itself.
   Effect.provideService(References.MinimumLogLevel, "Fatal"),
   Effect.provide(Logger.layer([Logger.consolePretty()]))

@@ -1,29 +1,29 @@
 /** Several apps in one process over one cache and one transport: each app is a value. */
-import { Console, Effect, Layer, type Redacted } from "effect"
+import { Console, Effect, Layer, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 
-const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
-
-const appOf = Effect.fnUntraced(function*(clientId: string, secret: Redacted.Redacted) {
-  return yield* ConfidentialClient.make({ clientId, credential: yield* ClientCredential.secret(secret) })
-})
+const orders = { clientId: "0a000000-0000-4000-8000-000000000001", secret: Redacted.make("the secret of orders") }
+const billing = { clientId: "0a000000-0000-4000-8000-000000000002", secret: Redacted.make("the secret of billing") }
 
 const program = Effect.gen(function*() {
-  const app = yield* appOf(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
-  const another = yield* appOf(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
-  for (const client of [app, another]) {
-    const { metadata } = yield* client.acquireToken({
+  for (const { clientId, secret } of [orders, billing]) {
+    const client = yield* ConfidentialClient.make({ clientId, credential: yield* ClientCredential.secret(secret) })
+    const token = yield* client.acquireToken({
       scopes: "https://graph.microsoft.com/.default",
       tenantId: EntraSimulator.contosoTenantId
     })
-    yield* Console.log(metadata.tokenSource)
+    yield* Console.log(`${clientId} has a token from ${token.metadata.tokenSource}`)
   }
+  const cache = yield* TokenCache.TokenCache
+  yield* Console.log(`${(yield* cache.stats).entries} tokens in the cache`)
 })
 
 // In memory, so that this runs anywhere; a program provides FetchHttpClient.layer instead.
-await Effect.runPromise(
-  Effect.scoped(program).pipe(
-    Effect.provide(services.pipe(Layer.provide(EntraSimulator.layerMemory())))
-  )
-)
+const Http = EntraSimulator.layerMemory({
+  apps: [orders, billing].map(({ clientId, secret }) => ({ clientId, secrets: [secret], roles: {} }))
+})
+
+const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
+
+await Effect.runPromise(Effect.scoped(program).pipe(Effect.provide(Layer.provide(services, Http))))

@@ -1,23 +1,27 @@
 /** Testing code that needs tokens: all faked, or all real but for the service. */
-import { Console, Effect, Layer, Redacted } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import { HttpClientRequest } from "effect/http"
 import assert from "node:assert"
 
 const codeUnderTest = Effect.map(
-  ConfidentialClient.acquireToken({ scopes: "api://orders/.default", tenantId: EntraSimulator.contosoTenantId }),
-  ({ accessToken }) => `authorization: Bearer ${Redacted.value(accessToken)}`
+  ConfidentialClient.acquireToken({ scopes: "api://orders/.default" }),
+  ({ accessToken }) =>
+    HttpClientRequest.get("https://orders.contoso.com").pipe(HttpClientRequest.bearerToken(accessToken))
 )
 
-// #region fake
 const faked = Effect.gen(function*() {
-  assert.strictEqual(yield* codeUnderTest, "authorization: Bearer a-token")
-  assert.strictEqual((yield* ConfidentialClient.TestCalls)[0]?.scopes, "api://orders/.default")
+  const { headers } = yield* codeUnderTest
+  assert.strictEqual(headers["authorization"], "Bearer a-token")
+  assert.deepStrictEqual(yield* ConfidentialClient.TestCalls, [{ scopes: "api://orders/.default" }])
 }).pipe(Effect.provide(ConfidentialClient.layerTest("a-token")))
-// #endregion
 
-// #region simulated
-const Simulated = ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId }).pipe(
+// The default world of the simulator: two tenants, one app with a secret, Graph, and an API called api://orders.
+const Simulated = ConfidentialClient.layer({
+  clientId: EntraSimulator.daemonClientId,
+  tenantId: EntraSimulator.contosoTenantId
+}).pipe(
   Layer.provide([
     ClientCredential.layerSecret(EntraSimulator.daemonSecret),
     AuthorityResolver.layer,
@@ -33,7 +37,6 @@ const throttled = Effect.gen(function*() {
   const error = yield* Effect.flip(codeUnderTest)
   assert.strictEqual(error._tag, "EntraThrottledError")
 }).pipe(Effect.provide(Simulated))
-// #endregion
 
 await Effect.runPromise(Effect.andThen(faked, throttled))
 await Effect.runPromise(Console.log("both tests passed"))

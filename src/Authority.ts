@@ -248,7 +248,7 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
         origin: "local",
         message: "no tenant is named, neither by the request nor by the client's authority",
         remedy:
-          "Pass tenantId with the request, or name the tenant when the client is built (tenantId, or an authority that ends in it)."
+          "Pass tenantId with the request, or name the tenant when the client is built: tenantId, an authority that ends in it, or AZURE_TENANT_ID."
       })
     )
   }

@@ -389,15 +389,16 @@ const credentialMissing = (files: ReadonlyArray<string>): CredentialError =>
       origin: "local",
       message: `${files.join(" and ")} names a file, and the core reads none`,
       remedy:
-        "Use the layerConfig of effect-entra/node, which reads files, or read the file yourself and pass its content to "
-        + "ClientCredential.layerCertificate or layerAssertion."
+        "Read the file in your program and pass what it holds to ClientCredential.layerCertificate or layerAssertion, with "
+        + "ConfidentialClient.layer. Reading it for you will be effect-entra/node's part; this version does not have it."
     })
     : new CredentialError({
       code: "credential_missing",
       field: "AZURE_CLIENT_SECRET",
       origin: "local",
       message: "AZURE_CLIENT_SECRET is not set, and no other credential is configured",
-      remedy: "Set AZURE_CLIENT_SECRET to the secret's value, or provide another ClientCredential layer."
+      remedy: "Set AZURE_CLIENT_SECRET to the secret's value; with another kind of credential build the client with "
+        + "ConfidentialClient.layer."
     })
 
 const assertionFailed = (error: unknown): CredentialError =>

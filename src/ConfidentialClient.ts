@@ -40,8 +40,8 @@ import type { TokenRequest } from "./TokenRequest.ts"
  * - `expiryMargin`: how long before its expiry a token is no longer handed out without trying to renew it, at most a tenth
  *   of its lifetime; default 5 minutes.
  * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.
- * - `lastWait`: how long a caller waits for a lifecycle in that margin; default 2 seconds.
- * - `coolDown`: how long the service is left alone after a lifecycle failed; default 30 seconds, doubling to 5 minutes.
+ * - `lastWait`: how long a caller waits for a renewal in that margin; default 2 seconds.
+ * - `coolDown`: how long the service is left alone after a renewal failed; default 30 seconds, doubling to 5 minutes.
  *
  * @category models
  * @since 0.1.0
@@ -79,7 +79,7 @@ export const defaults = {
  * **Details**
  *
  * `hits` are acquisitions that were answered from memory at once, `misses` those that had to wait; `hitRate` is hits over
- * both, 0 before the first; `refreshes` counts background lifecycles. The cache's numbers are those of all its clients.
+ * both, 0 before the first; `refreshes` counts background renewals. The cache's numbers are those of all its clients.
  *
  * @category models
  * @since 0.1.0
@@ -131,7 +131,7 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
  * **Details**
  *
  * Each run looks the token up again, so an effect that is kept, repeated or retried never yields an expired one. A token
- * that is due for lifecycle is returned at once and renewed in the background.
+ * that is due for renewal is returned at once and renewed in the background.
  *
  * **Example** (Acquiring a token)
  *

@@ -21,7 +21,8 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "EntraThrottledError",
     "The simulator saw 7 token requests and 8 requests to Graph"
   ],
-  "many-apps": ["IdentityProvider\nCache\n"],
+  certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
+  "many-apps": ["2 tokens in the cache"],
   testing: ["both tests passed"]
 }
 

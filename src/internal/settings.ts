@@ -33,7 +33,7 @@ export const parseClientId = (
         code: clientId === "" ? "field_missing" : "field_malformed",
         field,
         origin: "local",
-        message: clientId === "" ? `${field} is empty` : `${field} ${quote(clientId)} is no application id`,
+        message: clientId === "" ? `${field} is empty or not set` : `${field} ${quote(clientId)} is no application id`,
         remedy: "Pass the application (client) id from the app registration's overview."
       })
     )

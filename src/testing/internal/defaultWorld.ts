@@ -88,9 +88,11 @@ export const ordersAppId = "e2b7a6d4-0c95-4b1f-a3e8-94d0617f5b2a"
 const firstNames = ["Ada", "Bo", "Chidi", "Dana", "Emre", "Farah", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lena"]
 const lastNames = ["Abe", "Berg", "Costa", "Diaz", "Eriksen", "Fischer", "Gupta", "Haddad", "Ivanova", "Jansen"]
 
-/** Each first name once before it comes again with another last name. */
+/** Twelve first and ten last names, out of step with each other. */
 const nameOf = (index: number): string =>
-  `${firstNames[index % firstNames.length]} ${lastNames[Math.floor(index / firstNames.length) % lastNames.length]}`
+  `${firstNames[index % firstNames.length]} ${
+    lastNames[(index + Math.floor(index / firstNames.length)) % lastNames.length]
+  }`
 
 const usersOf = (prefix: string, domain: string, count: number): ReadonlyArray<User> =>
   Array.from({ length: count }, (_, index) => {
