@@ -82,6 +82,10 @@ export interface ResultMetadata {
  * `refreshOn` is when this client will renew the token in the background. `correlationId` is that of the request that
  * fetched the token: the one to give to support.
  *
+ * **Gotchas**
+ *
+ * All who ask for the same token share one result, so it is frozen; do not wipe its `Redacted`.
+ *
  * @category models
  * @since 0.1.0
  */

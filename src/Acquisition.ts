@@ -9,7 +9,7 @@ import * as Random from "effect/Random"
 import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
-import type { AcquireTokenError } from "./EntraError.ts"
+import type { AcquireTokenError, InvalidClientError } from "./EntraError.ts"
 import type { CacheKey } from "./internal/cacheKey.ts"
 import { Entry } from "./internal/entry.ts"
 import { clientCredentialsForm } from "./internal/form.ts"
@@ -50,6 +50,8 @@ export interface Order {
   readonly key: CacheKey
   readonly reason: CacheRefreshReason
   readonly beforeSending: Effect.Effect<void>
+  /** The cached token that was found wanting. */
+  readonly seen: Entry | undefined
 }
 
 /**
@@ -112,9 +114,10 @@ export const make = (
         request(gate.revision),
         "EntraInvalidClientError",
         (error) =>
-          Effect.flatMap(
-            credential.refused(error),
-            (renewed) => renewed ? request(credential.revision()) : Effect.fail(error)
+          // Asked to wait, even new material waits.
+          error.retryAfter !== undefined ? Effect.fail(error) : Effect.flatMap(
+            renewed(credential, error),
+            (isRenewed) => isRenewed ? request(credential.revision()) : Effect.fail(error)
           )
       )
       const times = timesOf(token, { expiryMargin: services.expiryMargin, jitter: random.nextDoubleUnsafe() })
@@ -142,7 +145,7 @@ export const make = (
         })
         const durations = () => Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
         const led = plan.claims === ""
-          ? cache.lead(order.key, fetching, { fresh: plan.forced })
+          ? cache.lead(order.key, fetching, { fresh: plan.forced, seen: order.seen })
           : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
         return led.pipe(
           Effect.map(({ entry, level }) =>
@@ -177,3 +180,14 @@ export const make = (
         )
       })
   })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Whether there is new material; a credential that hangs or dies over the question has none. */
+const renewed = (credential: ClientCredential["Service"], error: InvalidClientError): Effect.Effect<boolean> =>
+  Effect.suspend(() => credential.refused(error)).pipe(
+    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.succeed(false) }),
+    Effect.catchDefect(() => Effect.succeed(false))
+  )

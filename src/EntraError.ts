@@ -137,7 +137,8 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  * **Details**
  *
  * Codes: `secret_empty`, `certificate_unreadable`, `key_unreadable`, `key_format`, `key_unsupported`, `key_mismatch`,
- * `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_missing`, `credential_file`.
+ * `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_missing`, `credential_file`,
+ * `credential_timeout`, `credential_defect`.
  *
  * @category errors
  * @since 0.1.0

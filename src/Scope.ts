@@ -76,7 +76,7 @@ export const parse = (
   for (const scope of typeof input === "string" ? input.split(" ") : input.flatMap((entry) => entry.split(" "))) {
     const name = folds ? scope.toLowerCase() : scope
     if (scope === "") continue
-    if (!scopeToken.test(scope)) return Result.fail(malformed(scope))
+    if (!scopeToken.test(scope) || scope.length > longest) return Result.fail(malformed(scope))
     if (!scopes.has(name)) scopes.set(name, scope)
   }
   if (scopes.size === 0) return Result.fail(missing())
@@ -92,6 +92,9 @@ export const parse = (
 // -----------------------------------------------------------------------------
 
 const suffix = "/.default"
+
+/** Far longer than any resource's identifier; without a bound a caller could fill the memory of who remembers it. */
+const longest = 2048
 
 /** `scope-token` of RFC 6749 section 3.3. */
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -109,8 +112,8 @@ const missing = () =>
 const malformed = (scope: string): InvalidScopeError =>
   problem(
     "scope_malformed",
-    `scopes has ${quote(scope)}, which has characters that no scope may have (RFC 6749 section 3.3)`,
-    "Write scopes in printable ASCII without quotes and backslashes, several of them separated by spaces or as an array."
+    `scopes has ${quote(scope)}, which is too long or has characters that no scope may have (RFC 6749 section 3.3)`,
+    "Write scopes in printable ASCII without quotes and backslashes, 2,048 characters at most, separated by spaces or as an array."
   )
 
 const notDefault = (scope: string): InvalidScopeError =>

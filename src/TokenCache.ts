@@ -65,7 +65,8 @@ export interface CacheStats {
  *
  * - `peek`: what this process's memory holds, at once, expired or not; undefined when there is nothing.
  * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
- *   stored, unless they insist on a `fresh` one. What was invalidated meanwhile is not kept.
+ *   stored, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
+ *   invalidated meanwhile, and what was asked for before a `fresh` one that has come back.
  * - `invalidate`: drop tokens.
  * - `disabled`: true when nothing is ever kept.
  *
@@ -77,7 +78,7 @@ export class TokenCache extends Context.Service<TokenCache, {
   readonly lead: <E>(
     key: CacheKey,
     fetch: Effect.Effect<Entry, E>,
-    options: { readonly fresh: boolean }
+    options: { readonly fresh: boolean; readonly seen: Entry | undefined }
   ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   readonly stats: Effect.Effect<CacheStats>
@@ -159,6 +160,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.succeed(TokenCache, {
 
 interface Lead {
   readonly key: CacheKey
+  readonly name: string
   readonly done: Deferred.Deferred<void>
   invalidated: boolean
 }
@@ -172,23 +174,37 @@ const makeMemory = (
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
 
-  const fetchAndStore = <E>(key: CacheKey, name: string, fetch: Effect.Effect<Entry, E>) =>
+  const fetchAndStore = <E>(key: CacheKey, fetch: Effect.Effect<Entry, E>, fresh: boolean) =>
     Effect.suspend(() => {
-      const lead: Lead = { key, done: Deferred.makeUnsafe(), invalidated: false }
+      const name = keyText(key)
+      const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
       leads.add(lead)
       if (!leases.has(name)) leases.set(name, lead)
       return fetch.pipe(
         Effect.map((entry) => {
           if (!lead.invalidated) memory.store(entry, clock.currentTimeMillisUnsafe())
+          if (fresh) outdate(lead)
           return { entry, level: "None" as const }
         }),
         Effect.ensuring(Effect.sync(() => {
           leads.delete(lead)
-          if (leases.get(name) === lead) leases.delete(name)
-          Deferred.doneUnsafe(lead.done, Exit.void)
+          release(lead)
         }))
       )
     })
+
+  /** Whatever was asked for before this request must not replace its token. */
+  const outdate = (lead: Lead): void => {
+    for (const older of leads) {
+      if (older === lead) return
+      if (older.name === lead.name) older.invalidated = true
+    }
+  }
+
+  const release = (lead: Lead): void => {
+    if (leases.get(lead.name) === lead) leases.delete(lead.name)
+    Deferred.doneUnsafe(lead.done, Exit.void)
+  }
 
   const lead = <E>(
     key: CacheKey,
@@ -196,27 +212,27 @@ const makeMemory = (
     seen: Entry | undefined
   ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E> =>
     Effect.suspend(() => {
-      const name = keyText(key)
-      const other = leases.get(name)
-      if (other === undefined) return fetchAndStore(key, name, fetch)
-      return Effect.flatMap(Deferred.await(other.done), () => {
-        const entry = memory.peek(key.space, key.tenant, key.scopes)
-        const isNew = entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil
-        return isNew ? Effect.succeed({ entry, level: "L1" as const }) : lead(key, fetch, seen)
-      })
+      // Somebody may have stored a token since the caller looked.
+      const entry = memory.peek(key.space, key.tenant, key.scopes)
+      if (entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil) {
+        return Effect.succeed({ entry, level: "L1" as const })
+      }
+      const other = leases.get(keyText(key))
+      return other === undefined
+        ? fetchAndStore(key, fetch, false)
+        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen))
     })
 
   return TokenCache.of({
     peek: memory.peek,
-    lead: (key, fetch, { fresh }) =>
-      Effect.suspend(() =>
-        fresh
-          ? fetchAndStore(key, keyText(key), fetch)
-          : lead(key, fetch, memory.peek(key.space, key.tenant, key.scopes))
-      ),
+    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
     invalidate: (selector) =>
       Effect.sync(() => {
-        for (const lead of leads) if (selects(selector, lead.key)) lead.invalidated = true
+        for (const lead of leads) {
+          if (!selects(selector, lead.key)) continue
+          lead.invalidated = true
+          release(lead)
+        }
         memory.invalidate(selector)
       }),
     stats: Effect.sync(() => ({ ...memory.usage })),

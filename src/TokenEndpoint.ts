@@ -4,17 +4,19 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
-import { type AcquireTokenError, type CredentialError, NetworkError, ServiceUnavailableError } from "./EntraError.ts"
+import { type AcquireTokenError, CredentialError, NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 import type { ThrottledError } from "./EntraError.ts"
 import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
@@ -192,9 +194,28 @@ const make = (
       openDuration: Duration.fromInputUnsafe(options.breaker?.openDuration ?? defaults.breaker.openDuration)
     })
 
+    /** While this flight slept or signed, another may have been told to leave the service alone. */
+    const leftAlone = (gate: Gate): Effect.Effect<void, ThrottledError | Refused> =>
+      Effect.suspend(() => {
+        const verdict = gates.judge({ ...gate, forced: true })
+        return verdict === undefined ? Effect.void : Effect.fail(verdict)
+      })
+
+    /** The credential is somebody else's code: it may hang, die or interrupt itself, and none of that is the service's doing. */
+    const prove = (request: EndpointRequest, endpoints: Endpoints) =>
+      Effect.suspend(() => request.authenticate(endpoints)).pipe(
+        Effect.timeoutOrElse({
+          duration: attemptTimeout,
+          orElse: () => Effect.fail(credentialTimeout(attemptTimeout))
+        }),
+        Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect)))
+      )
+
     const attempt = Effect.fnUntraced(function*(request: EndpointRequest, endpoints: Endpoints) {
       const { asked, meter } = request
-      const proof = yield* timed(meter, "credential")(request.authenticate(endpoints))
+      yield* leftAlone(request.gate)
+      const proof = yield* timed(meter, "credential")(prove(request, endpoints))
+      yield* leftAlone(request.gate)
       const form = { ...request.form, ...proof.form }
       meter.attempts++
       const answer = yield* http.send({
@@ -215,7 +236,11 @@ const make = (
         tokenEndpoint: endpoints.token,
         now: clock.currentTimeMillisUnsafe(),
         scrub: scrubber(
-          Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : [])
+          [
+            ...Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : []),
+            // What a credential puts into headers is secret, with or without the name of its scheme.
+            ...Object.values(proof.headers ?? {}).flatMap((value) => [value, value.replace(/^\w+ /, "")])
+          ]
         )
       }))
     })
@@ -265,6 +290,19 @@ const make = (
         )
     })
   })
+
+const credentialProblem = (code: string, what: string): CredentialError =>
+  new CredentialError({
+    code,
+    field: "credential",
+    origin: "local",
+    message: `the credential ${what}`,
+    remedy: "Look at the credential's own code: nothing was sent to the service."
+  })
+
+const credentialTimeout = (limit: number) => credentialProblem("credential_timeout", `gave no proof within ${limit} ms`)
+
+const credentialDefect = () => credentialProblem("credential_defect", "died, or interrupted itself")
 
 const tooSlow = (
   code: "timeout" | "budget_exceeded",

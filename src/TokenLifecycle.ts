@@ -18,7 +18,7 @@ import { noteBuild } from "./internal/buildCount.ts"
 import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry, Hit } from "./internal/entry.ts"
-import { coolDown, freshness } from "./internal/freshness.ts"
+import { coolDown, freshness, isAhead } from "./internal/freshness.ts"
 import { isRefused } from "./internal/gate.ts"
 import { type Plan, planOf, type Settings } from "./internal/plan.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
@@ -65,6 +65,8 @@ export const make = (options: {
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const bearerSpace = spaceOf(owner, undefined)
     const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
+    // Counts invalidations: who asks after one does not join a flight from before it.
+    let generation = 0
     const counts = { hits: 0, misses: 0, refreshes: 0 }
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
@@ -76,12 +78,13 @@ export const make = (options: {
     /** The hit path: the caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
     const lookUp = (request: TokenRequest): Entry | undefined => {
       if (
-        request.forceRefresh === true || request.claims !== undefined || request.authority !== undefined
+        typeof request !== "object" || request === null || request.forceRefresh === true ||
+        request.claims !== undefined || request.authority !== undefined
       ) return undefined
-      const tenant = request.tenantId ?? homeTenant
+      const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
       const scope = typeof request.scopes === "string"
         ? request.scopes
-        : request.scopes.length === 1
+        : Array.isArray(request.scopes) && request.scopes.length === 1
         ? request.scopes[0]
         : undefined
       if (tenant === undefined || scope === undefined || settings.allows?.(tenant) === false) return undefined
@@ -91,7 +94,10 @@ export const make = (options: {
     const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
 
     /** Only callers who send the same share a flight, the correlation id apart. */
-    const flightOf = (plan: Plan, key: CacheKey): string => keyText(key, plan.claims, plan.forced ? "forced" : "")
+    const flightOf = (plan: Plan, key: CacheKey): string =>
+      keyText(key, plan.claims, plan.forced ? "forced" : "", String(generation))
+
+    const isResting = (entry: Entry, now: number): boolean => isAhead(entry.retryOn, now, options.coolDown.cap)
 
     const hit = (exit: Hit): Hit => {
       counts.hits++
@@ -107,7 +113,7 @@ export const make = (options: {
           return hit(entry.fresh)
         }
         // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
-        if (now < entry.usableUntil && (entry.renewing || now < entry.retryOn)) return hit(entry.due)
+        if (now < entry.usableUntil && (entry.renewing || isResting(entry, now))) return hit(entry.due)
       }
       const plan = planOf(request, settings)
       return Result.isFailure(plan) ? Exit.fail(plan.failure) : runPlan(plan.success)
@@ -126,23 +132,23 @@ export const make = (options: {
         case "due":
           return Effect.flatMap(renew(entry, plan, key), () => hit(entry.due))
         case "last":
-          return options.outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired")
+          return options.outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired", entry)
         case "expired":
-          return fetch(plan, key, "Expired")
+          return fetch(plan, key, "Expired", entry)
       }
     }
 
-    const fetch = (plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
+    const fetch = (plan: Plan, key: CacheKey, reason: CacheRefreshReason, seen?: Entry) =>
       Effect.suspend(() => {
         counts.misses++
         const flight = flightOf(plan, key)
         const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
-        return flights.join(flight, logged(acquire({ plan, key, reason, beforeSending })))
+        return flights.join(flight, logged(acquire({ plan, key, reason, beforeSending, seen })))
       })
 
     const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() => {
-        if (entry.renewing || clock.currentTimeMillisUnsafe() < entry.retryOn) return Effect.void
+        if (entry.renewing || isResting(entry, clock.currentTimeMillisUnsafe())) return Effect.void
         return flights.launch(flightOf(plan, key), renewal(entry, plan, key, "ProactivelyRefreshed"))
       })
 
@@ -151,7 +157,13 @@ export const make = (options: {
       Effect.suspend(() => {
         entry.renewing = true
         counts.refreshes++
-        return acquire({ plan: { ...plan, correlationId: undefined }, key, reason, beforeSending: Effect.void })
+        return acquire({
+          plan: { ...plan, correlationId: undefined },
+          key,
+          reason,
+          beforeSending: Effect.void,
+          seen: entry
+        })
       }).pipe(
         Effect.tapError((error) =>
           Effect.suspend(() => {
@@ -175,7 +187,7 @@ export const make = (options: {
     const stretch = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        if (now < entry.stretchedUntil) return hit(entry.outage)
+        if (isAhead(entry.stretchedUntil, now, options.lastWait)) return hit(entry.outage)
         const flight = flights.join(flightOf(plan, key), renewal(entry, plan, key, "Expired"))
         const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
           Effect.suspend(() => {
@@ -223,7 +235,11 @@ export const make = (options: {
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
       },
       invalidate: (selection) => {
-        const drop = (selector: Selector) => Effect.andThen(cache.invalidate(selector), options.forget(selector))
+        const drop = (selector: Selector) =>
+          Effect.suspend(() => {
+            generation++
+            return Effect.andThen(cache.invalidate(selector), options.forget(selector))
+          })
         if (selection === "all") return drop({ owner })
         if (!("scopes" in selection)) {
           return Effect.flatMap(

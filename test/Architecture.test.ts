@@ -41,7 +41,7 @@ describe("the rules", () => {
   /** A small tree without a fault. */
   const tidy: Readonly<Record<string, string>> = {
     "package.json": JSON.stringify({
-      exports: { "./internal/*": null, "./*/internal/*": null },
+      exports: { "./internal/*": null, "./testing/internal/*": null },
       dependencies: { jose: "^6.0.0" },
       peerDependencies: { effect: "^4.1.0", "@effect/platform-node": "^4.1.0", "@peculiar/x509": "^2.0.0" }
     }),
@@ -209,8 +209,8 @@ describe("the rules", () => {
       "src/Scope.ts:1: imports src/Gone.ts, which does not exist"
     ]],
     ["an open package", { "package.json": `${tidy["package.json"]}`.replaceAll("null", `"./src/internal/*.ts"`) }, [
-      `package.json: "exports" does not close ./*/internal/* with null`,
-      `package.json: "exports" does not close ./internal/* with null`
+      `package.json: "exports" does not close ./internal/* with null`,
+      `package.json: "exports" does not close ./testing/internal/* with null`
     ]]
   ]
 

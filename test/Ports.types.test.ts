@@ -168,14 +168,17 @@ describe("TokenCache", () => {
 
   it("leads with the errors of the fetch, and none of its own", () => {
     const lead = <E>(cache: Cache, key: TokenCache.CacheKey, fetch: Effect.Effect<TokenCache.Entry, E>) =>
-      cache.lead(key, fetch, { fresh: true })
+      cache.lead(key, fetch, { fresh: true, seen: undefined })
     interface Led {
       readonly entry: TokenCache.Entry
       readonly level: "None" | "L1" | "L2"
     }
     expectTypeOf(lead<Boom>).returns.toEqualTypeOf<Effect.Effect<Led, Boom>>()
     expectTypeOf(lead<never>).returns.toEqualTypeOf<Effect.Effect<Led>>()
-    expectTypeOf<Parameters<Cache["lead"]>[2]>().toEqualTypeOf<{ readonly fresh: boolean }>()
+    expectTypeOf<Parameters<Cache["lead"]>[2]>().toEqualTypeOf<{
+      readonly fresh: boolean
+      readonly seen: TokenCache.Entry | undefined
+    }>()
   })
 
   it("drops and counts, and cannot fail at that", () => {

@@ -66,9 +66,9 @@ export class Entry implements CacheKey, Times {
     this.#secret = Redacted.value(token.secret)
   }
 
-  /** Bytes, estimated: the token and its correlation id as one-byte strings, plus what the object itself takes. */
+  /** Bytes, estimated: the strings of its own as one-byte strings, plus what the object itself takes. */
   get size(): number {
-    return this.#secret.length + 350
+    return this.#secret.length + this.scopes.length + this.grantedScopes.length + 300
   }
 
   get refreshOn(): number {
@@ -96,16 +96,16 @@ export class Entry implements CacheKey, Times {
   }
 
   result(metadata: ResultMetadata): AuthenticationResult {
-    return {
+    return Object.freeze({
       accessToken: this.#accessToken ??= Redacted.make(this.#secret, { label: "access_token" }),
       tokenType: this.tokenType,
       expiresOn: DateTime.makeUnsafe(this.expiresOn),
       refreshOn: DateTime.makeUnsafe(this.refreshOn),
-      scopes: this.grantedScopes.split(" "),
+      scopes: Object.freeze(this.grantedScopes.split(" ")),
       tenantId: this.tenant,
       authority: this.authority,
       correlationId: this.correlationId,
       metadata
-    }
+    })
   }
 }

@@ -27,7 +27,7 @@ export const timesOf = (
   options: { readonly expiryMargin: number; readonly jitter: number }
 ): Times => {
   const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
-  const usableUntil = token.expiresOn - Math.min(options.expiryMargin, lifetime / 10)
+  const usableUntil = token.expiresOn - Math.min(Math.max(0, options.expiryMargin), lifetime / 10)
   const named = token.refreshOn
   const span = named !== undefined && named > token.issuedAt && named < token.expiresOn
     ? named - token.issuedAt
@@ -35,6 +35,9 @@ export const timesOf = (
   const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)
   return { refreshOn: Math.min(refreshOn, usableUntil), usableUntil, expiresOn: token.expiresOn }
 }
+
+/** Whether a rest is still going on; one that ends later than it can was set before the clock was put back. */
+export const isAhead = (until: number, now: number, atMost: number): boolean => now < until && until - now <= atMost
 
 /** How long to leave the service alone after the n-th (1, 2, ...) failed renewal in a row. */
 export const coolDown = (failures: number, options: { readonly base: number; readonly cap: number }): number =>

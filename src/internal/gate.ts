@@ -4,6 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as EntraError from "../EntraError.ts"
+import { isAhead } from "./freshness.ts"
 import { defaultRetryAfter, longest } from "./retryAfter.ts"
 
 /** Refusals that asking again will not change. */
@@ -57,7 +58,7 @@ export const judge = (
   now: number,
   forced: boolean
 ): EntraError.ThrottledError | Refused | undefined => {
-  if (state === undefined || now >= state.until) return undefined
+  if (state === undefined || !isAhead(state.until, now, longest)) return undefined
   if (state.kind === "refused") return forced ? undefined : remembered(state.error)
   return locallyThrottled(state.error, state.until - now)
 }

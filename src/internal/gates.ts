@@ -21,12 +21,17 @@ export interface Gates {
   readonly forget: (selector: Selector) => void
 }
 
-/** So many closed gates are remembered; hostile input pushes out the oldest and grows nothing. */
+/** So many closed gates are remembered; hostile input pushes out older refusals and grows nothing. */
 export const keptGates = 1024
 
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
   const nameOf = (gate: Gate) => keyText(gate.key, gate.claims, gate.revision)
+  /** The oldest refusal; what the service asked for by Retry-After is given up only when there is nothing else. */
+  const leastMissed = (): string => {
+    for (const [name, { state }] of closed) if (state.kind === "refused") return name
+    return closed.keys().next().value ?? ""
+  }
   return {
     judge: (gate) =>
       closed.size === 0
@@ -47,7 +52,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       closed.delete(name)
       if (state === undefined) return
       closed.set(name, { key: gate.key, state })
-      if (closed.size > keptGates) closed.delete(closed.keys().next().value ?? "")
+      if (closed.size > keptGates) closed.delete(leastMissed())
     },
     forget: (selector) => {
       for (const [name, { key, state }] of closed) {

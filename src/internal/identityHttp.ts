@@ -38,17 +38,25 @@ export const make = (
           const reason = reasonOf(error)
           return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, url, reason))
         }
-        return (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
-          Effect.flatMap(read),
-          Effect.catch(failed),
-          (send) => Effect.suspend(() => Effect.provideService(send, Destination, { origin: undefined })),
-          Effect.provideService(HttpClient.TracerPropagationEnabled, false)
-        )
+        return Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)))
+          .pipe(
+            Effect.flatMap(read),
+            Effect.catch(failed),
+            // What a transport dies of may hold the request, and the request holds the secret.
+            Effect.catchDefect(() => Effect.fail(networkError(request, url, "DEFECT"))),
+            (send) => Effect.suspend(() => Effect.provideService(send, Destination, { origin: undefined })),
+            Effect.provideService(HttpClient.TracerPropagationEnabled, false),
+            Effect.updateContext(withoutCallersFetch)
+          )
       }
     }
   })
 
 const identity = (client: Transport): Transport => client
+
+/** The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. */
+const withoutCallersFetch = (context: Context.Context<never>): Context.Context<never> =>
+  Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
 
 const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const base = HttpClientRequest.setHeaders(HttpClientRequest.make(request.method)(request.url), request.headers)
@@ -110,10 +118,22 @@ const read = (
   const { headers, status } = response
   const length = Number(headers["content-length"])
   // A declared length binds an uncompressed body, so the cheap way is safe.
-  if (length <= bodyLimit && headers["content-encoding"] === undefined) {
-    return Effect.map(response.text, (body) => ({ status, headers, body, cut: false }))
-  }
-  return Effect.map(
+  const body = length <= bodyLimit && headers["content-encoding"] === undefined
+    ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
+    : readStream(response)
+  return body.pipe(
+    // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
+    Effect.catch((error) =>
+      status >= 300 || error.reason._tag === "EmptyBodyError"
+        ? Effect.succeed({ body: "", cut: false })
+        : Effect.fail(error)
+    ),
+    Effect.map((body) => ({ status, headers, ...body }))
+  )
+}
+
+const readStream = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.map(
     Stream.runFoldEffect(
       Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
       () => ({ chunks: Array<Uint8Array>(), total: 0 }),
@@ -122,9 +142,8 @@ const read = (
         return Effect.succeed({ chunks: state.chunks, total })
       }
     ),
-    ({ chunks, total }) => ({ status, headers, body: decodeUtf8(chunks), cut: total > bodyLimit })
+    ({ chunks, total }) => ({ body: decodeUtf8(chunks), cut: total > bodyLimit })
   )
-}
 
 const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
   Stream.mapAccum(stream, () => 0, (sum, chunk) => {
@@ -155,6 +174,8 @@ const networkError = (request: IdentityRequest, url: URL, reason: string): Netwo
 
 /** The transport's own code, found along its chain of causes: a word in capitals, never a message. */
 const reasonOf = (error: HttpClientError.HttpClientError): string => {
+  // A `transformClient` may add errors that its type does not show.
+  if (!HttpClientError.isHttpClientError(error)) return "UNKNOWN"
   let cause: unknown = error.reason
   for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth++) {
     const code = "code" in cause ? cause.code : undefined

@@ -24,6 +24,8 @@ export interface Plan {
 export type PlanError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError
 
 export const planOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> => {
+  const mistyped = typeProblem(request)
+  if (mistyped !== undefined) return Result.fail(mistyped)
   const scopes = Scope.parse(request.scopes, settings.authority.kind)
   if (Result.isFailure(scopes)) return Result.fail(scopes.failure)
   const authority = effectiveAuthority(request, settings.authority)
@@ -111,17 +113,45 @@ const notAllowed = (tenant: string): InvalidAuthorityError =>
     "Refuse this caller, or add the tenant to allowedTenants if the app is to serve it."
   )
 
+/** What TypeScript does not see: callers in JavaScript, and values that come from JSON. */
+const typeProblem = (request: unknown): InvalidRequestError | undefined => {
+  if (typeof request !== "object" || request === null) return notA("an object", "request")
+  const scopes = "scopes" in request ? request.scopes : undefined
+  if (!isText(scopes) && !(Array.isArray(scopes) && scopes.every(isText))) {
+    return notA("a string or an array of strings", "scopes")
+  }
+  for (const [field, value] of Object.entries(request)) {
+    if (texts.has(field) && value !== undefined && !isText(value)) return notA("a string", field)
+  }
+  return undefined
+}
+
+const texts: ReadonlySet<string> = new Set(["tenantId", "authority", "claims", "correlationId"])
+
+const isText = (value: unknown): value is string => typeof value === "string"
+
+const notA = (wanted: string, field: string): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is not ${wanted}`,
+    remedy: `Pass ${wanted} as ${field}, or leave it out if it is optional.`
+  })
+
 const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
-  claims === undefined || claims === "" || isJsonObject(claims)
+  claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))
     ? undefined
     : new InvalidRequestError({
       code: "field_malformed",
       field: "claims",
       origin: "local",
-      message: "claims is no JSON object",
+      message: "claims is no JSON object of at most 65,536 characters",
       remedy:
         "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
     })
+
+const longestClaims = 65_536
 
 const isJsonObject = (text: string): boolean => {
   try {

@@ -23,13 +23,16 @@ const spellings = (secret: string): ReadonlyArray<string> => [
  */
 export type Scrub = (text: string, as?: "prose" | "data") => string
 
+const longest = 2000
+
 export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
   const needles = [...new Set(secrets.filter((secret) => secret !== "").flatMap(spellings))]
     .sort((a, b) => b.length - a.length)
   return (text, as = "prose") => {
     const known = needles.reduce((clean, needle) => clean.replaceAll(needle, "<redacted>"), text)
     if (as === "data") return known
-    const clean = known.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
-    return clean.length > 2000 ? `${clean.slice(0, 2000)}...` : clean
+    // Cut before the search, which takes quadratic time; a JWT that the cut breaks is no longer recognised, so it goes too.
+    const head = known.length > longest ? `${known.slice(0, longest).replace(/eyJ[\w.-]*$/, "")}...` : known
+    return head.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
   }
 }

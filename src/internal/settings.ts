@@ -42,7 +42,9 @@ const guardOf = (
   allowed: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
 ): Result.Result<Settings["allows"], InvalidAuthorityError> =>
   Result.gen(function*() {
-    if (allowed === undefined || typeof allowed === "function") return allowed
+    if (allowed === undefined) return undefined
+    // Only a plain yes lets anyone in: not a promise, not a forgotten return.
+    if (typeof allowed === "function") return (tenantId: string) => allowed(tenantId) === true
     const tenants = new Set<string>()
     for (const tenant of allowed) tenants.add(yield* Authority.parseTenant(tenant, "allowedTenants"))
     return (tenantId: string) => tenants.has(tenantId)

@@ -292,6 +292,6 @@ const unexported = (modules: ReadonlyMap<string, Module>): ReadonlyArray<string>
 }
 
 const openExports = ({ exports }: Package): ReadonlyArray<string> =>
-  ["./internal/*", "./*/internal/*"].flatMap((path) =>
+  ["./internal/*", "./testing/internal/*"].flatMap((path) =>
     exports.get(path) === null ? [] : [`package.json: "exports" does not close ${path} with null`]
   )
