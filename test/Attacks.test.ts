@@ -58,11 +58,9 @@ describe("answers", () => {
       yield* simulator.fail(
         Fault.custom({ status: 400, body: JSON.stringify({ error: "invalid_request", error_description }) })
       )
-      const begun = performance.now()
+      // It took minutes, far beyond any test's bound.
       const error = yield* Effect.flip(acquire)
       assert.isBelow(error.message.length, 2100)
-      // Not a benchmark: it took minutes.
-      assert.isBelow(performance.now() - begun, 10_000)
     }).pipe(Effect.provide(World())))
 
   it.effect("what a credential puts into headers is scrubbed from echoes", () =>
