@@ -16,8 +16,13 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
-import { type AcquireTokenError, CredentialError, NetworkError, ServiceUnavailableError } from "./EntraError.ts"
-import type { ThrottledError } from "./EntraError.ts"
+import {
+  type AcquireTokenError,
+  CredentialError,
+  NetworkError,
+  ServiceUnavailableError,
+  type ThrottledError
+} from "./EntraError.ts"
 import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"

@@ -1,4 +1,4 @@
-/** A secret goes to the host it was meant for and nowhere else, whichever transport carries it. */
+/** On every transport: a secret goes to the host it was meant for and nowhere else, and no answer is read without end. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
@@ -11,14 +11,16 @@ import type { AddressInfo } from "node:net"
 import { contoso, graph } from "./support/world.ts"
 
 /** A server that takes whatever comes and remembers it: the target of the redirects. */
-const trap = Effect.gen(function*() {
+const trap = Effect.fnUntraced(function*(answer = "{}") {
   const caught: Array<{ readonly headers: IncomingHttpHeaders; readonly body: string }> = []
   const server = createServer((request, response) => {
     let body = ""
     request.on("data", (chunk) => body += String(chunk))
     request.on("end", () => {
       caught.push({ headers: request.headers, body })
-      response.end("{}")
+      // Two writes, so that no length is declared.
+      response.write(answer.slice(0, 1))
+      response.end(answer.slice(1))
     })
   })
   yield* Effect.acquireRelease(
@@ -51,23 +53,45 @@ const clients = [
   { client: "that follows redirects", transformClient: HttpClient.followRedirects(5) }
 ]
 
+const clientOver = (
+  origin: string,
+  transport: Layer.Layer<HttpClient.HttpClient>,
+  options: TokenEndpoint.Options = {}
+) =>
+  ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso }).pipe(
+    Layer.provide([
+      ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+      AuthorityResolver.layerStatic({ token: `${origin}/${contoso}/oauth2/v2.0/token` }),
+      TokenEndpoint.layerWith(options),
+      TokenCache.layerMemory()
+    ]),
+    Layer.provide(transport)
+  )
+
 for (const { name, transport } of transports) {
   describe(name, () => {
+    it.live("an answer of two megabytes is refused, with and without a declared length", () =>
+      Effect.gen(function*() {
+        const simulator = yield* EntraSimulator.EntraSimulator
+        yield* simulator.fail(EntraSimulator.Fault.hugeBody())
+        const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph })).pipe(
+          Effect.provide(clientOver(simulator.origin, transport))
+        )
+        assert.strictEqual(error.code, "response_too_large")
+        const { url } = yield* trap("x".repeat(2 * 1024 * 1024))
+        const streamed = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph })).pipe(
+          Effect.provide(clientOver(url, transport))
+        )
+        assert.strictEqual(streamed.code, "response_too_large")
+      }).pipe(Effect.provide(SimulatorServer.layerHttp())))
+
     for (const { client, transformClient } of clients) {
       it.live.each([301, 302, 303, 307, 308] as const)(`a client ${client}: %i`, (status) =>
         Effect.gen(function*() {
-          const { caught, url } = yield* trap
+          const { caught, url } = yield* trap()
           const simulator = yield* EntraSimulator.EntraSimulator
           yield* simulator.fail(EntraSimulator.Fault.redirect(url, status))
-          const live = ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso }).pipe(
-            Layer.provide([
-              ClientCredential.layerSecret(EntraSimulator.daemonSecret),
-              AuthorityResolver.layerStatic({ token: `${simulator.origin}/${contoso}/oauth2/v2.0/token` }),
-              TokenEndpoint.layerWith({ transformClient, retry: undefined, budget: "5 seconds" }),
-              TokenCache.layerMemory()
-            ]),
-            Layer.provide(transport)
-          )
+          const live = clientOver(simulator.origin, transport, { transformClient, budget: "5 seconds" })
           const context = yield* Layer.build(live)
           const acquire = Effect.provideContext(ConfidentialClient.acquireToken({ scopes: graph }), context)
           const error = yield* Effect.flip(acquire)
