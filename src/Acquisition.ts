@@ -7,6 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
+import * as Authority from "./Authority.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
 import type { AcquireTokenError, InvalidClientError } from "./EntraError.ts"
@@ -101,7 +102,7 @@ export const make = (
             credential.authenticate({
               clientId,
               tenantId: plan.tenant,
-              authority: `https://${plan.authority.host}/${plan.tenant}`,
+              authority: Authority.format(plan.authority),
               tokenEndpoint: endpoints.token,
               audience: endpoints.audience,
               assertion: endpoints.assertion,

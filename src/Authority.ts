@@ -272,6 +272,28 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
 // -----------------------------------------------------------------------------
 
 /**
+ * The authority as a URL, without a trailing slash.
+ *
+ * **Example** (Writing an authority)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const authority = Result.getOrThrow(Authority.parse("https://Login.microsoftonline.com/Contoso.com/v2.0"))
+ * assert.strictEqual(Authority.format(authority), "https://login.microsoftonline.com/contoso.com")
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const format = (self: Authority): string => {
+  const segment = self.kind === "Adfs" ? "adfs" : self.tenant
+  return `https://${self.host}${segment === undefined ? "" : `/${segment}`}`
+}
+
+/**
  * Whether a host belongs to the same cloud (or is the same host) as an authority.
  *
  * **Example** (Recognising an alias)

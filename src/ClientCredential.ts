@@ -16,8 +16,19 @@ import { assertionClaims, assertionHeader, isCompactJwt } from "./internal/asser
 import { loadCertificate } from "./internal/certificate.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
 import { assertionForm, type Form, secretForm } from "./internal/form.ts"
-import type { Transport } from "./internal/identityHttp.ts"
+import type { Authentication } from "./internal/identityHttp.ts"
 import { randomId } from "./internal/randomId.ts"
+
+export {
+  /**
+   * What a credential adds to the request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an HTTP
+   * client that proves itself in the TLS handshake (RFC 8705).
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Authentication
+}
 
 // -----------------------------------------------------------------------------
 // models
@@ -43,19 +54,6 @@ export interface Attempt {
   readonly assertion: Endpoints["assertion"]
   readonly claims: string
   readonly correlationId: string
-}
-
-/**
- * What a credential adds to the request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an HTTP
- * client that proves itself in the TLS handshake (RFC 8705).
- *
- * @category models
- * @since 0.1.0
- */
-export interface Authentication {
-  readonly form: Form
-  readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly client?: Transport | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -167,7 +165,7 @@ export const certificate = (options: {
     const newId = yield* randomId
     const loaded = yield* loadCertificate(options)
     return yield* inTheForm((attempt) => {
-      const algorithm = loaded.algorithms.rsa ? attempt.assertion.rsa : "ES256"
+      const algorithm = loaded.rsa ? attempt.assertion.rsa : "ES256"
       const header = assertionHeader({
         algorithm,
         thumbprint: attempt.assertion.thumbprint,

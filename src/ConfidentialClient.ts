@@ -35,8 +35,8 @@ import type { TokenRequest } from "./TokenRequest.ts"
  * - `clientId`: the application (client) id.
  * - `authority`: a URL or a cloud's name; default: the public cloud, no tenant.
  * - `tenantId`: the tenant of requests that name none; default: that of `authority`.
- * - `allowedTenants`: tenants (ids or domain names, exactly as callers pass them) or a predicate that requests are held
- *   to; default: any.
+ * - `allowedTenants`: the tenants that requests are held to, each by the name that callers use (id or domain, in any
+ *   case), or a predicate that gets that name in lower case and lets in by `true` alone; default: every tenant.
  * - `expiryMargin`: how long before its expiry a token is no longer handed out without trying to renew it, at most a tenth
  *   of its lifetime; default 5 minutes.
  * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.

@@ -58,14 +58,7 @@ export interface EndpointRequest {
   readonly endpoints: Endpoints
   readonly form: Form
   readonly asked: Omit<Asked, "now" | "scrub" | "tokenEndpoint">
-  readonly authenticate: (endpoints: Endpoints) => Effect.Effect<
-    {
-      readonly form: Form
-      readonly headers?: Readonly<Record<string, string>> | undefined
-      readonly client?: IdentityHttp.Transport | undefined
-    },
-    CredentialError
-  >
+  readonly authenticate: (endpoints: Endpoints) => Effect.Effect<IdentityHttp.Authentication, CredentialError>
   readonly meter: Meter
 }
 

@@ -228,7 +228,7 @@ export const make = (options: {
         const plan = planOf(request, settings)
         if (Result.isFailure(plan) || plan.success.forced || plan.success.claims !== "") return undefined
         const key = keyOf(plan.success)
-        const entry = lookUp(request) ?? cache.peek(key.space, key.tenant, key.scopes)
+        const entry = cache.peek(key.space, key.tenant, key.scopes)
         if (entry === undefined) return undefined
         const now = freshness(entry, clock.currentTimeMillisUnsafe())
         const exit = now === "fresh" ? entry.fresh : now === "due" ? entry.due : undefined

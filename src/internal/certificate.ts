@@ -10,7 +10,7 @@ import type { AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.
 
 export interface Certificate {
   /** Whether the key is RSA; otherwise it is EC on P-256. */
-  readonly algorithms: { readonly rsa: boolean }
+  readonly rsa: boolean
   readonly thumbprints: Thumbprints
   /** The certificates in base64 DER, leaf first: the value of `x5c`. */
   readonly chain: ReadonlyArray<string>
@@ -35,7 +35,7 @@ export const loadCertificate = (options: {
     const rsa = yield* keyKind(key)
     yield* matches(key, publicKey, rsa)
     return {
-      algorithms: { rsa },
+      rsa,
       thumbprints: {
         "x5t#S256": Base64Url.encode(yield* digest("SHA-256", der)),
         x5t: Base64Url.encode(yield* digest("SHA-1", der))

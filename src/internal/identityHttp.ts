@@ -12,10 +12,17 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../EntraError.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
+import type { Form } from "./form.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
-export const Transport = HttpClient.HttpClient
+
+/** What a credential adds to a request: form fields, headers, or a transport that proves itself in the TLS handshake. */
+export interface Authentication {
+  readonly form: Form
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly client?: Transport | undefined
+}
 
 export interface IdentityHttp {
   /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */

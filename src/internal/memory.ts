@@ -1,6 +1,5 @@
 /** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
-import type { Selector } from "./cacheKey.ts"
-import { selects } from "./cacheKey.ts"
+import { type Selector, selects } from "./cacheKey.ts"
 import { Entry } from "./entry.ts"
 import * as Sieve from "./sieve.ts"
 

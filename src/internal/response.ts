@@ -11,6 +11,7 @@ import { defaultRetryAfter, parseRetryAfter } from "./retryAfter.ts"
 import type { Scrub } from "./scrub.ts"
 
 export interface Asked {
+  /** The effective one, with the tenant of the request. */
   readonly authority: Authority.Authority
   readonly clientId: string
   readonly tenantId: string
@@ -100,7 +101,7 @@ const issued = (
     refreshOn: Result.isSuccess(refreshIn) ? asked.now + refreshIn.success * 1000 : undefined,
     scopes: granted.length === 0 ? wordsOf(asked.scopes) : granted,
     tenantId: asked.tenantId,
-    authority: `https://${asked.authority.host}${asked.tenantId === "" ? "/adfs" : `/${asked.tenantId}`}`,
+    authority: Authority.format(asked.authority),
     tokenEndpoint: asked.tokenEndpoint,
     correlationId: asked.correlationId
   })
@@ -174,8 +175,7 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
   }
 }
 
-const consentLink = (asked: Asked): string =>
-  Authority.adminConsentUrl(Authority.withTenant(asked.authority, asked.tenantId), { clientId: asked.clientId })
+const consentLink = (asked: Asked): string => Authority.adminConsentUrl(asked.authority, { clientId: asked.clientId })
 
 // -----------------------------------------------------------------------------
 // answers that say nothing in OAuth's language

@@ -61,7 +61,7 @@ describe("loadCertificate", () => {
       const leaf = new X509Certificate(made.certificate)
       const digestOf = (fingerprint: string) =>
         Buffer.from(fingerprint.replaceAll(":", ""), "hex").toString("base64url")
-      assert.strictEqual(loaded.algorithms.rsa, isRsa)
+      assert.strictEqual(loaded.rsa, isRsa)
       assert.strictEqual(loaded.thumbprints.x5t, digestOf(leaf.fingerprint))
       assert.strictEqual(loaded.thumbprints["x5t#S256"], digestOf(leaf.fingerprint256))
       assert.strictEqual(loaded.chain[0], leaf.raw.toString("base64"))
@@ -115,7 +115,7 @@ describe("loadCertificate", () => {
     { name: "a certificate after the key", key: `${rsaKey}\n${rsa.certificate}` }
   ])("accepts $name", ({ key }) =>
     Effect.gen(function*() {
-      assert.isTrue((yield* load(rsa.certificate, key)).algorithms.rsa)
+      assert.isTrue((yield* load(rsa.certificate, key)).rsa)
     }))
 
   const pkcs1 = createPrivateKey(rsaKey).export({ type: "pkcs1", format: "pem" }).toString()
