@@ -60,7 +60,8 @@ export interface Order {
  *
  * **Details**
  *
- * Tokens asked for with claims are neither looked up nor stored: they belong to that challenge.
+ * Tokens asked for with claims are neither looked up nor stored: they belong to that challenge. The exception is one that
+ * replaces a refused token.
  *
  * @category constructors
  * @since 0.1.0
@@ -145,8 +146,8 @@ export const make = (
           )
         })
         const durations = () => Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
-        const led = plan.claims === ""
-          ? cache.lead(order.key, fetching, { fresh: plan.forced, seen: order.seen })
+        const led = plan.claims === "" || plan.refused !== ""
+          ? cache.lead(order.key, fetching, { fresh: plan.forced || plan.claims !== "", seen: order.seen })
           : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
         return led.pipe(
           Effect.map(({ entry, level }) =>

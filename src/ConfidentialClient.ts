@@ -18,10 +18,39 @@ import * as Environment from "./internal/environment.ts"
 import { fakeResult } from "./internal/fakeResult.ts"
 import type { Transport } from "./internal/identityHttp.ts"
 import { settingsOf } from "./internal/settings.ts"
+import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import * as TokenCache from "./TokenCache.ts"
 import * as TokenEndpoint from "./TokenEndpoint.ts"
 import * as TokenLifecycle from "./TokenLifecycle.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
+
+export {
+  /**
+   * The SHA-256 of a token in lower-case hexadecimal: what names a refused token in a request's
+   * `accessTokenSha256ToRefresh`.
+   *
+   * **Example** (Replacing a token that an API refused)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ConfidentialClient } from "effect-entra"
+   *
+   * const program = Effect.gen(function*() {
+   *   const request = { scopes: "api://orders/.default" }
+   *   const { accessToken } = yield* ConfidentialClient.acquireToken(request)
+   *   // The API answered 401. However many say so, one request is made.
+   *   const accessTokenSha256ToRefresh = yield* ConfidentialClient.accessTokenSha256(accessToken)
+   *   yield* ConfidentialClient.acquireToken({ ...request, accessTokenSha256ToRefresh })
+   * })
+   *
+   * await Effect.runPromise(Effect.provide(program, ConfidentialClient.layerTest("a-token")))
+   * ```
+   *
+   * @category combinators
+   * @since 0.1.0
+   */
+  accessTokenSha256
+}
 
 // -----------------------------------------------------------------------------
 // models

@@ -22,6 +22,7 @@ import { coolDown, freshness, isAhead } from "./internal/freshness.ts"
 import { isRefused } from "./internal/gate.ts"
 import { type Plan, planOf, type Settings } from "./internal/plan.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
+import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import type { TokenCache } from "./TokenCache.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -79,7 +80,8 @@ export const make = (options: {
     const lookUp = (request: TokenRequest): Entry | undefined => {
       if (
         typeof request !== "object" || request === null || request.forceRefresh === true ||
-        request.claims !== undefined || request.authority !== undefined
+        request.claims !== undefined || request.authority !== undefined ||
+        request.accessTokenSha256ToRefresh !== undefined
       ) return undefined
       const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
       const scope = typeof request.scopes === "string"
@@ -95,7 +97,7 @@ export const make = (options: {
 
     /** Only callers who send the same share a flight, the correlation id apart. */
     const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, plan.claims, plan.forced ? "forced" : "", String(generation))
+      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(generation))
 
     const isResting = (entry: Entry, now: number): boolean => isAhead(entry.retryOn, now, options.coolDown.cap)
 
@@ -121,8 +123,9 @@ export const make = (options: {
 
     const runPlan = (plan: Plan): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const key = keyOf(plan)
-      if (plan.forced || plan.claims !== "") return fetch(plan, key, "ForceRefreshOrClaims")
+      if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
+      if (plan.refused !== "") return replace(plan, key)
       const entry = cache.peek(key.space, key.tenant, key.scopes)
       if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
       entry.visited = true
@@ -144,6 +147,20 @@ export const make = (options: {
         const flight = flightOf(plan, key)
         const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
         return flights.join(flight, logged(acquire({ plan, key, reason, beforeSending, seen })))
+      })
+
+    /** The refused token is replaced if it is still the cached one; else somebody has replaced it already. */
+    const replace = (plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const entry = cache.peek(key.space, key.tenant, key.scopes)
+        if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
+        return Effect.flatMap(
+          accessTokenSha256(entry.accessToken),
+          (hash) =>
+            hash === plan.refused
+              ? fetch(plan, key, "ForceRefreshOrClaims", entry)
+              : runPlan({ ...plan, refused: "", claims: "" })
+        )
       })
 
     const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
@@ -226,7 +243,9 @@ export const make = (options: {
       counts,
       peek: (request) => {
         const plan = planOf(request, settings)
-        if (Result.isFailure(plan) || plan.success.forced || plan.success.claims !== "") return undefined
+        if (Result.isFailure(plan)) return undefined
+        const { claims, forced, refused } = plan.success
+        if (forced || claims !== "" || refused !== "") return undefined
         const key = keyOf(plan.success)
         const entry = cache.peek(key.space, key.tenant, key.scopes)
         if (entry === undefined) return undefined

@@ -14,6 +14,9 @@
  * - `authority`: an authority whose tenant is taken; its host must belong to the client's cloud.
  * - `forceRefresh`: do not read the cache; the new token is stored. Default false.
  * - `claims`: the JSON of a claims challenge; the cache is neither read nor written.
+ * - `accessTokenSha256ToRefresh`: the hash (`ConfidentialClient.accessTokenSha256`) of a token that an API refused. If that is the
+ *   cached one it is replaced, with the token for `claims` if there are any; otherwise the cache answers, because somebody
+ *   else has replaced it already.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
  *
  * @category models
@@ -25,5 +28,6 @@ export interface TokenRequest {
   readonly authority?: string | undefined
   readonly forceRefresh?: boolean | undefined
   readonly claims?: string | undefined
+  readonly accessTokenSha256ToRefresh?: string | undefined
   readonly correlationId?: string | undefined
 }

@@ -6,14 +6,14 @@ import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, To
 import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { FetchHttpClient, HttpClient } from "effect/http"
-import { createServer, type IncomingHttpHeaders } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { IncomingHttpHeaders } from "node:http"
+import { serve } from "./support/server.ts"
 import { contoso, graph } from "./support/world.ts"
 
 /** A server that takes whatever comes and remembers it: the target of the redirects. */
 const trap = Effect.fnUntraced(function*(answer = "{}") {
   const caught: Array<{ readonly headers: IncomingHttpHeaders; readonly body: string }> = []
-  const server = createServer((request, response) => {
+  const port = yield* serve((request, response) => {
     let body = ""
     request.on("data", (chunk) => body += String(chunk))
     request.on("end", () => {
@@ -23,17 +23,7 @@ const trap = Effect.fnUntraced(function*(answer = "{}") {
       response.end(answer.slice(1))
     })
   })
-  yield* Effect.acquireRelease(
-    Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
-    () =>
-      Effect.promise(() => {
-        server.closeAllConnections()
-        return new Promise((resolve) => server.close(resolve))
-      })
-  )
-  const address: AddressInfo | string | null = server.address()
-  if (address === null || typeof address === "string") return yield* Effect.die("no address")
-  return { caught, url: `http://127.0.0.1:${address.port}/catch` }
+  return { caught, url: `http://127.0.0.1:${port}/catch` }
 })
 
 const transports = [

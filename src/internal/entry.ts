@@ -95,9 +95,13 @@ export class Entry implements CacheKey, Times {
     return this.#outage ??= Exit.succeed(this.result(outageMetadata))
   }
 
+  get accessToken(): Redacted.Redacted<string> {
+    return this.#accessToken ??= Redacted.make(this.#secret, { label: "access_token" })
+  }
+
   result(metadata: ResultMetadata): AuthenticationResult {
     return Object.freeze({
-      accessToken: this.#accessToken ??= Redacted.make(this.#secret, { label: "access_token" }),
+      accessToken: this.accessToken,
       tokenType: this.tokenType,
       expiresOn: DateTime.makeUnsafe(this.expiresOn),
       refreshOn: DateTime.makeUnsafe(this.refreshOn),

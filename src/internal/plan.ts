@@ -4,6 +4,7 @@ import * as Authority from "../Authority.ts"
 import { InvalidAuthorityError, InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
 import * as Scope from "../Scope.ts"
 import type { TokenRequest } from "../TokenRequest.ts"
+import { isJsonObject } from "./json.ts"
 
 export interface Settings {
   readonly clientId: string
@@ -18,6 +19,8 @@ export interface Plan {
   /** The empty string when there are none. */
   readonly claims: string
   readonly forced: boolean
+  /** The hash of the token that was refused, in lower case; the empty string when none was. */
+  readonly refused: string
   readonly correlationId: string | undefined
 }
 
@@ -35,7 +38,8 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   if (tenant.success !== "" && settings.allows?.(tenant.success) === false) {
     return Result.fail(notAllowed(tenant.success))
   }
-  const problem = claimsProblem(request.claims) ?? correlationIdProblem(request.correlationId)
+  const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
+    correlationIdProblem(request.correlationId)
   if (problem !== undefined) return Result.fail(problem)
   return Result.succeed({
     authority: authority.success,
@@ -43,6 +47,7 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
     scopes: scopes.success,
     claims: request.claims ?? "",
     forced: request.forceRefresh === true,
+    refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
     correlationId: request.correlationId
   })
 }
@@ -126,7 +131,13 @@ const typeProblem = (request: unknown): InvalidRequestError | undefined => {
   return undefined
 }
 
-const texts: ReadonlySet<string> = new Set(["tenantId", "authority", "claims", "correlationId"])
+const texts: ReadonlySet<string> = new Set([
+  "tenantId",
+  "authority",
+  "claims",
+  "accessTokenSha256ToRefresh",
+  "correlationId"
+])
 
 const isText = (value: unknown): value is string => typeof value === "string"
 
@@ -153,14 +164,17 @@ const claimsProblem = (claims: string | undefined): InvalidRequestError | undefi
 
 const longestClaims = 65_536
 
-const isJsonObject = (text: string): boolean => {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-  } catch {
-    return false
-  }
-}
+/** The value is not echoed: somebody may pass the token itself. */
+const hashProblem = (hash: string | undefined): InvalidRequestError | undefined =>
+  hash === undefined || /^[0-9a-f]{64}$/i.test(hash)
+    ? undefined
+    : new InvalidRequestError({
+      code: "field_malformed",
+      field: "accessTokenSha256ToRefresh",
+      origin: "local",
+      message: "accessTokenSha256ToRefresh is no SHA-256 in hexadecimal (64 digits)",
+      remedy: "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
+    })
 
 const correlationIdProblem = (id: string | undefined): InvalidRequestError | undefined =>
   id === undefined || /^[\w.-]{1,64}$/.test(id)

@@ -34,6 +34,9 @@ export const pureInternals: ReadonlyArray<string> = [
   "settings",
   "endpoints",
   "instanceDiscovery",
+  "origins",
+  "claimsChallenge",
+  "json",
   "sieve",
   "memory",
   "buildCount"
@@ -64,7 +67,7 @@ const fetches = new Set(["fetch", "globalThis.fetch", "window.fetch", "self.fetc
 
 /** Which files may import what; `only` is a list of files and of folders that end in a slash. */
 const confined: ReadonlyArray<{ readonly what: RegExp; readonly only: ReadonlyArray<string> }> = [
-  { what: /^effect\/http(?:\/|$)/, only: ["src/internal/identityHttp.ts", "src/testing/", "src/node/"] },
+  { what: /^effect\/http(?:\/|$)/, only: ["src/internal/identityHttp.ts", "src/BearerHttpClient.ts", "src/testing/", "src/node/"] },
   { what: /^effect\/persistence(?:\/|$)/, only: ["src/internal/breaker.ts"] },
   { what: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] }
 ]

@@ -25,6 +25,7 @@ describe("planOf", () => {
       scopes: { canonical: scopes, wire: scopes },
       claims: "",
       forced: false,
+      refused: "",
       correlationId: undefined
     })
   })

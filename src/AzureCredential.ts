@@ -1,0 +1,165 @@
+/**
+ * A client as the `TokenCredential` of `@azure/core-auth`, which the Azure SDKs and Microsoft Graph's take, and as the
+ * token provider that Azure OpenAI's take.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import type { AuthenticationResult } from "./AccessToken.ts"
+import { ConfidentialClient } from "./ConfidentialClient.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * What of `AbortSignal` is needed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AbortSignalLike {
+  readonly aborted: boolean
+  addEventListener(type: "abort", listener: () => void): void
+  removeEventListener(type: "abort", listener: () => void): void
+}
+
+/**
+ * What of core-auth's `GetTokenOptions` has an effect.
+ *
+ * **Details**
+ *
+ * `abortSignal` ends the wait at once; the request itself goes on for whoever else waits for it, and for the cache.
+ * `tenantId` and `claims` are those of a `TokenRequest`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GetTokenOptions {
+  readonly abortSignal?: AbortSignalLike | undefined
+  readonly tenantId?: string | undefined
+  readonly claims?: string | undefined
+}
+
+/**
+ * A token as the Azure SDKs want it; times are in milliseconds since the epoch.
+ *
+ * **Details**
+ *
+ * `refreshAfterTimestamp` is when to ask again. It is never in the past: while this client renews a due token, or rests
+ * after that failed, nobody needs to ask.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AccessToken {
+  readonly token: string
+  readonly expiresOnTimestamp: number
+  readonly refreshAfterTimestamp: number
+  readonly tokenType?: "Bearer"
+}
+
+/**
+ * A `TokenCredential` (`@azure/core-auth`) that is a client of ours.
+ *
+ * **Details**
+ *
+ * `getToken` rejects with the errors of `ConfidentialClient.acquireToken`, or with an `AbortError`.
+ * `bearerTokenProvider(scope)` makes the function that Azure OpenAI clients call before each request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AzureCredential {
+  readonly getToken: (scopes: string | Array<string>, options?: GetTokenOptions) => Promise<AccessToken>
+  readonly bearerTokenProvider: (scope: string) => () => Promise<string>
+}
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * The client of the context as a `TokenCredential`.
+ *
+ * **Details**
+ *
+ * Each call looks the token up, so it may be made before every request, as Graph's client does. Near its expiry a token is
+ * renewed by one request, however many ask; a token whose last minutes have come is renewed before it is handed out.
+ * `enableCae`, `requestOptions` and `tracingOptions` have no effect.
+ *
+ * **Gotchas**
+ *
+ * The credential works as long as the scope of the client is open. Outside Effect keep a `ManagedRuntime`.
+ *
+ * **Example** (A credential for the Azure SDKs)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { ManagedRuntime } from "effect"
+ * import { AzureCredential, ConfidentialClient } from "effect-entra"
+ *
+ * const runtime = ManagedRuntime.make(ConfidentialClient.layerTest("a-token"))
+ * const credential = await runtime.runPromise(AzureCredential.make)
+ *
+ * const { token } = await credential.getToken("https://vault.azure.net/.default")
+ * assert.strictEqual(token, "a-token")
+ * const azureADTokenProvider = credential.bearerTokenProvider("https://cognitiveservices.azure.com/.default")
+ * assert.strictEqual(await azureADTokenProvider(), "a-token")
+ * await runtime.dispose()
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = Effect.gen(function*() {
+  const client = yield* ConfidentialClient
+  const clock = yield* Clock.Clock
+  const run = Effect.runCallbackWith(yield* Effect.context<never>())
+
+  const getToken = (scopes: string | Array<string>, options: GetTokenOptions = {}): Promise<AccessToken> =>
+    new Promise((resolve, reject) => {
+      const { abortSignal, claims, tenantId } = options
+      if (abortSignal?.aborted === true) return reject(aborted())
+      let interrupt = (): void => {}
+      const abort = (): void => {
+        reject(aborted())
+        interrupt()
+      }
+      abortSignal?.addEventListener("abort", abort)
+      interrupt = run(client.acquireToken({ scopes, tenantId, claims }), {
+        onExit: (exit) => {
+          abortSignal?.removeEventListener("abort", abort)
+          if (Exit.isSuccess(exit)) resolve(accessTokenOf(exit.value, clock.currentTimeMillisUnsafe()))
+          else reject(Cause.squash(exit.cause))
+        }
+      })
+    })
+
+  return {
+    getToken,
+    bearerTokenProvider: (scope) => async () => (await getToken(scope)).token
+  }
+})
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** How long an SDK need not ask again for a token that is already being renewed (milliseconds). */
+const renewing = 5000
+
+const accessTokenOf = (result: AuthenticationResult, now: number): AccessToken => ({
+  token: Redacted.value(result.accessToken),
+  expiresOnTimestamp: DateTime.toEpochMillis(result.expiresOn),
+  refreshAfterTimestamp: Math.max(DateTime.toEpochMillis(result.refreshOn), now + renewing),
+  ...(result.tokenType === "Bearer" ? { tokenType: "Bearer" } : {})
+})
+
+/** What `AbortSignal` itself would throw. */
+const aborted = (): DOMException => new DOMException("The wait for a token was aborted.", "AbortError")

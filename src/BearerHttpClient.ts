@@ -1,0 +1,291 @@
+/**
+ * An `HttpClient` whose requests carry a token: to the origins of a table, and to no other.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts"
+import { ConfidentialClient } from "./ConfidentialClient.ts"
+import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
+import { claimsOf } from "./internal/claimsChallenge.ts"
+import { originOf, type OriginTable, readOrigins } from "./internal/origins.ts"
+import { accessTokenSha256 } from "./internal/tokenHash.ts"
+import type { TokenRequest } from "./TokenRequest.ts"
+
+export {
+  /**
+   * Which token goes where: an origin, such as `https://graph.microsoft.com`, and its scopes, or the whole token request.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type OriginTable
+}
+
+// -----------------------------------------------------------------------------
+// services
+// -----------------------------------------------------------------------------
+
+/**
+ * The tenant whose tokens the requests of this fiber carry; unless set, that of the table's request or of the client.
+ *
+ * **Example** (One client for many tenants)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { BearerHttpClient } from "effect-entra"
+ * import { HttpClient } from "effect/http"
+ *
+ * export const usersOf = (tenantId: string) =>
+ *   HttpClient.get("https://graph.microsoft.com/v1.0/users").pipe(
+ *     Effect.provideService(BearerHttpClient.CurrentTenantId, tenantId)
+ *   )
+ * ```
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const CurrentTenantId: Context.Reference<string | undefined> = Context.Reference(
+  "effect-entra/BearerHttpClient/CurrentTenantId",
+  { defaultValue: (): string | undefined => undefined }
+)
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * The `HttpClient` of the context, wrapped, with the errors of acquiring tokens in its type.
+ *
+ * **Details**
+ *
+ * Origins are compared as the URL standard serializes them, after everything else has changed the request, so neither case,
+ * port, user information, other scripts nor a trailing dot lead a token astray. They are https; plain http is for this
+ * machine alone. A request that has an `authorization` header is left as it is.
+ *
+ * When an API answers 401 its token is replaced once, by its hash, and with the claims that the API asks for
+ * (`insufficient_claims`); the request is repeated if its body can be sent again: all but streams. Of many requests whose
+ * token was refused one causes a token request. A replacement that is refused as well is not replaced for 30 seconds: then
+ * the token is not what is wrong, and the answer is yours.
+ *
+ * **Gotchas**
+ *
+ * The transport follows no redirect of a request that carries a token, not even `fetch`. `HttpClient.followRedirects` around
+ * this client does; each hop is judged anew. As with `HttpClientRequest.bearerToken` the request inside an answer or an
+ * error has the token among its headers; Effect shows it as redacted.
+ *
+ * **Example** (Handling token errors by their tags)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Duration, Effect } from "effect"
+ * import { BearerHttpClient, ConfidentialClient } from "effect-entra"
+ * import { EntraSimulator } from "effect-entra/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const graph = yield* BearerHttpClient.make({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" })
+ *   const response = yield* graph.get("https://graph.microsoft.com/v1.0/users").pipe(
+ *     Effect.catchTag("EntraThrottledError", (error) => Effect.fail(`again in ${Duration.format(error.retryAfter)}`))
+ *   )
+ *   // The simulator's Graph believes nobody.
+ *   assert.strictEqual(response.status, 401)
+ * })
+ *
+ * await Effect.runPromise(
+ *   program.pipe(Effect.provide([ConfidentialClient.layerTest("a-token"), EntraSimulator.layerMemory()]))
+ * )
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  origins: OriginTable
+): Effect.Effect<
+  HttpClient.HttpClient.With<HttpClientError.HttpClientError | AcquireTokenError>,
+  InvalidRequestError,
+  ConfidentialClient | HttpClient.HttpClient
+> => bearing(origins, (error) => error)
+
+/**
+ * Why there was no token, if that is what an `HttpClientError` of {@link layer} says; undefined for every other one.
+ *
+ * **Example** (Telling a missing token from a broken network)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { BearerHttpClient } from "effect-entra"
+ * import { HttpClient } from "effect/http"
+ *
+ * export const users = HttpClient.get("https://graph.microsoft.com/v1.0/users").pipe(
+ *   Effect.tapError((error) => Effect.logError(BearerHttpClient.tokenErrorOf(error)?.remedy ?? error.message))
+ * )
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTokenError | undefined =>
+  "cause" in error.reason && isEntraError(error.reason.cause) ? error.reason.cause : undefined
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * Replaces the `HttpClient` by one whose requests carry a token where the table says so; see {@link make} for the rules.
+ *
+ * **Details**
+ *
+ * What keeps a token from being acquired is the `cause` of an `HttpClientError` ({@link tokenErrorOf}): a `TransportError`
+ * when trying again may help, so that `HttpClient.retryTransient` does, an `EncodeError` when it cannot.
+ *
+ * **Example** (Listing users)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Layer } from "effect"
+ * import {
+ *   AuthorityResolver,
+ *   BearerHttpClient,
+ *   ClientCredential,
+ *   ConfidentialClient,
+ *   TokenCache,
+ *   TokenEndpoint
+ * } from "effect-entra"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import { HttpClient } from "effect/http"
+ *
+ * const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" }).pipe(
+ *   Layer.provide(ConfidentialClient.layer({
+ *     clientId: EntraSimulator.daemonClientId,
+ *     tenantId: EntraSimulator.contosoTenantId
+ *   })),
+ *   Layer.provide([
+ *     ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+ *     AuthorityResolver.layer,
+ *     TokenEndpoint.layer,
+ *     TokenCache.layerMemory()
+ *   ]),
+ *   Layer.provide(EntraSimulator.layerMemory())
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const response = yield* HttpClient.get("https://graph.microsoft.com/v1.0/users")
+ *   assert.strictEqual(response.status, 200)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Graph))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  origins: OriginTable
+): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
+  Layer.effect(HttpClient.HttpClient, bearing(origins, httpError))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Request = HttpClientRequest.HttpClientRequest
+type Response = HttpClientResponse.HttpClientResponse
+
+/** How long a replacement that is refused at once is not replaced again (milliseconds). */
+const rest = 30_000
+
+const bearing = <E>(
+  table: OriginTable,
+  onTokenError: (error: AcquireTokenError, request: Request) => E
+): Effect.Effect<
+  HttpClient.HttpClient.With<HttpClientError.HttpClientError | E>,
+  InvalidRequestError,
+  ConfidentialClient | HttpClient.HttpClient
+> =>
+  Effect.gen(function*() {
+    const origins = yield* Effect.fromResult(readOrigins(table))
+    const tokens = yield* ConfidentialClient
+    const transport = yield* HttpClient.HttpClient
+    const clock = yield* Clock.Clock
+    // When a token was acquired in place of a refused one. It goes with the token.
+    const replacements = new WeakMap<Redacted.Redacted<string>, number>()
+
+    const acquire = (asked: TokenRequest, request: Request) =>
+      Effect.mapError(tokens.acquireToken(asked), (error) => onTokenError(error, request))
+
+    const carrying = (request: Request, token: AuthenticationResult) =>
+      transport.postprocess(Effect.succeed(
+        HttpClientRequest.setHeader(request, "authorization", Redacted.value(authorizationHeader(token, request)))
+      )).pipe(Effect.updateContext(withoutRedirects))
+
+    const replaced = Effect.fnUntraced(
+      function*(response: Response, request: Request, asked: TokenRequest, refused: AuthenticationResult) {
+        const now = clock.currentTimeMillisUnsafe()
+        if (now - (replacements.get(refused.accessToken) ?? -Infinity) < rest) return response
+        const another = yield* acquire({
+          ...asked,
+          accessTokenSha256ToRefresh: yield* accessTokenSha256(refused.accessToken),
+          claims: claimsOf(response.headers["www-authenticate"]) ?? asked.claims
+        }, request)
+        replacements.set(another.accessToken, clock.currentTimeMillisUnsafe())
+        if (!isRepeatable(request.body)) return response
+        yield* discard(response)
+        return yield* carrying(request, another)
+      }
+    )
+
+    const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
+      const found = origins.get(originOf(request.url) ?? "")
+      if (found === undefined || request.headers["authorization"] !== undefined) {
+        return transport.postprocess(Effect.succeed(request))
+      }
+      return Effect.withFiber((fiber) => {
+        const tenantId = fiber.getRef(CurrentTenantId)
+        const asked = tenantId === undefined ? found : { ...found, tenantId }
+        return Effect.flatMap(acquire(asked, request), (token) =>
+          Effect.flatMap(
+            carrying(request, token),
+            (response) => response.status === 401 ? replaced(response, request, asked, token) : Effect.succeed(response)
+          ))
+      })
+    }
+
+    return HttpClient.makeWith((request) => Effect.flatMap(request, send), transport.preprocess)
+  })
+
+/** `fetch` follows redirects unless told not to. */
+const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
+  Context.add(context, FetchHttpClient.RequestInit, {
+    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
+    redirect: "manual"
+  })
+
+/** Streams may have a source that runs once; what only the transport knows may be such a stream. */
+const isRepeatable = (body: HttpBody.HttpBody): boolean =>
+  body._tag === "Raw" ? typeof body.body === "string" || ArrayBuffer.isView(body.body) : body._tag !== "Stream"
+
+/** Reads what little a refusal says, so that its connection is free again. */
+const discard = (response: Response): Effect.Effect<void> =>
+  Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout("1 second"), Effect.ignore)
+
+const httpError = (error: AcquireTokenError, request: Request): HttpClientError.HttpClientError => {
+  const details = { request, cause: error, description: `no token: ${error.message}` }
+  return new HttpClientError.HttpClientError({
+    reason: error.isRetryable
+      ? new HttpClientError.TransportError(details)
+      : new HttpClientError.EncodeError(details)
+  })
+}

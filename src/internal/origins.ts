@@ -1,0 +1,57 @@
+/** Which token goes to which origin: a table that users write, and the origin that a request really goes to. */
+import * as Result from "effect/Result"
+import { InvalidRequestError, quote } from "../EntraError.ts"
+import type { TokenRequest } from "../TokenRequest.ts"
+
+/** Origins by their serialization (RFC 6454 section 6.2), each with its scopes or its whole request. */
+export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | TokenRequest>>
+
+export const readOrigins = (
+  table: OriginTable
+): Result.Result<ReadonlyMap<string, TokenRequest>, InvalidRequestError> =>
+  Result.gen(function*() {
+    const origins = new Map<string, TokenRequest>()
+    for (const [origin, asked] of Object.entries(table)) {
+      origins.set(yield* readOrigin(origin), isScopes(asked) ? { scopes: asked } : asked)
+    }
+    return origins.size > 0 ? origins : yield* Result.fail(emptyTable())
+  })
+
+/** The origin a URL goes to, as `fetch` and every other user of the URL standard reads it; undefined when it is none. */
+export const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
+
+const isScopes = (asked: TokenRequest["scopes"] | TokenRequest): asked is TokenRequest["scopes"] =>
+  typeof asked === "string" || Array.isArray(asked)
+
+const readOrigin = (text: string): Result.Result<string, InvalidRequestError> => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return Result.fail(malformed(text, "is no https origin"))
+  if (url.origin !== text) return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`))
+  return url.protocol === "https:" || isLoopback(url.hostname)
+    ? Result.succeed(text)
+    : Result.fail(malformed(text, "would carry the token in the clear"))
+}
+
+/** What never leaves this machine: names and addresses of RFC 6761 section 6.3, RFC 5735 and RFC 4291. */
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
+
+const emptyTable = (): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_missing",
+    field: "origins",
+    origin: "local",
+    message: "origins is empty, so no request would carry a token",
+    remedy:
+      "Name the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
+  })
+
+const malformed = (text: string, what: string): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_malformed",
+    field: "origins",
+    origin: "local",
+    message: `origins has ${quote(text.replace(/^.*@/s, "...@"))}, which ${what}`,
+    remedy: "Write scheme and host, in lower case, with the port if it is not the usual one, and nothing else: "
+      + "https://graph.microsoft.com. Plain http is for this machine alone."
+  })

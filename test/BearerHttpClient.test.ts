@@ -1,0 +1,510 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer, Redacted, Stream } from "effect"
+import { BearerHttpClient, ConfidentialClient, EntraError } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import {
+  FetchHttpClient,
+  HttpBody,
+  HttpClient,
+  HttpClientError,
+  HttpClientRequest,
+  HttpClientResponse
+} from "effect/http"
+import { TestClock } from "effect/testing"
+import fc from "fast-check"
+import { inspect } from "node:util"
+import { serve } from "./support/server.ts"
+import { contoso, fabrikam, graph, tokenRequests, World } from "./support/world.ts"
+
+const graphOrigin = "https://graph.microsoft.com"
+const users = `${graphOrigin}/v1.0/users`
+const onGraph = BearerHttpClient.layer({ [graphOrigin]: graph })
+
+interface Left {
+  readonly url: URL
+  readonly authorization: string | undefined
+}
+
+/** A transport that remembers what reached it, and answers by URL. */
+const transport = (answer: (url: URL, count: number) => Response = () => new Response("{}")) => {
+  const left: Array<Left> = []
+  const client = HttpClient.make((request, url) => {
+    left.push({ url, authorization: request.headers["authorization"] })
+    return Effect.succeed(HttpClientResponse.fromWeb(request, answer(url, left.length)))
+  })
+  return { left, layer: Layer.succeed(HttpClient.HttpClient, client) }
+}
+
+/** A client whose tokens are numbered: one for each request that does not come from its cache. */
+const tokens = () => {
+  const asked: Array<ConfidentialClient.TestCalls["Service"][number]> = []
+  const layer = ConfidentialClient.layerTest((request) =>
+    Effect.sync(() => {
+      asked.push(request)
+      return `token-${asked.length}`
+    })
+  )
+  return { asked, layer }
+}
+
+const unauthorized = (challenge = "Bearer realm=\"\"") =>
+  new Response("no", { status: 401, headers: { "www-authenticate": challenge } })
+
+describe("the table", () => {
+  const wrong = [
+    { name: "no origin", table: {}, says: "is empty" },
+    { name: "a path", table: { [users]: graph }, says: graphOrigin },
+    { name: "a slash at the end", table: { [`${graphOrigin}/`]: graph }, says: graphOrigin },
+    { name: "upper case", table: { "https://Graph.microsoft.com": graph }, says: graphOrigin },
+    { name: "the usual port", table: { [`${graphOrigin}:443`]: graph }, says: graphOrigin },
+    { name: "user information", table: { "https://me:secret@graph.microsoft.com": graph }, says: graphOrigin },
+    {
+      name: "another script",
+      table: { "https://gräph.microsoft.com": graph },
+      says: "https://xn--grph-moa.microsoft.com"
+    },
+    { name: "no URL", table: { "graph.microsoft.com": graph }, says: "no https origin" },
+    { name: "another scheme", table: { "ftp://graph.microsoft.com": graph }, says: "no https origin" },
+    { name: "an opaque origin", table: { "data:,": graph }, says: "no https origin" },
+    { name: "plain http", table: { "http://graph.microsoft.com": graph }, says: "in the clear" },
+    {
+      name: "a host that only looks like this machine",
+      table: { "http://localhost.example.com": graph },
+      says: "in the clear"
+    },
+    {
+      name: "an address that only looks like this machine",
+      table: { "http://127.0.0.1.example.com": graph },
+      says: "clear"
+    }
+  ]
+  it.effect.each(wrong)("refuses $name", ({ says, table }) =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const error = yield* Effect.flip(Layer.build(BearerHttpClient.layer(table))).pipe(
+        Effect.provide([layer, tokens().layer])
+      )
+      assert.strictEqual(error._tag, "EntraInvalidRequestError")
+      assert.strictEqual(error.field, "origins")
+      assert.include(error.message, says)
+      assert.notInclude(JSON.stringify(error), "me:secret")
+      assert.deepStrictEqual(left, [])
+    }))
+
+  it.effect.each(["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])(
+    "takes %s",
+    (origin) =>
+      Effect.gen(function*() {
+        const { layer, left } = transport()
+        yield* HttpClient.get(`${origin}/x`).pipe(
+          Effect.provide(BearerHttpClient.layer({ [origin]: graph })),
+          Effect.provide([layer, tokens().layer])
+        )
+        assert.strictEqual(left[0]?.authorization, "Bearer token-1")
+      })
+  )
+
+  it.effect("takes scopes in both forms and whole requests", () =>
+    Effect.gen(function*() {
+      const { layer } = transport()
+      const { asked, layer: client } = tokens()
+      const origins = {
+        "https://one.example": graph,
+        "https://two.example": [graph],
+        "https://three.example": { scopes: graph, tenantId: "three" }
+      }
+      yield* Effect.forEach(Object.keys(origins), (origin) => HttpClient.get(origin)).pipe(
+        Effect.provide(BearerHttpClient.layer(origins)),
+        Effect.provide([layer, client])
+      )
+      assert.deepStrictEqual(asked, [{ scopes: graph }, { scopes: [graph] }, { scopes: graph, tenantId: "three" }])
+    }))
+})
+
+describe("a request", () => {
+  it.effect("carries the token of its fiber's tenant", () =>
+    Effect.gen(function*() {
+      const names = yield* Effect.forEach([contoso, fabrikam], (tenantId) =>
+        HttpClient.get(`${graphOrigin}/v1.0/organization`).pipe(
+          Effect.flatMap(({ json }) =>
+            json
+          ),
+          Effect.provideService(BearerHttpClient.CurrentTenantId, tenantId)
+        ))
+      assert.include(JSON.stringify(names[0]), contoso)
+      assert.include(JSON.stringify(names[1]), fabrikam)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(onGraph), Effect.provide(World())))
+
+  it.effect("that has an authorization header keeps it", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const { asked, layer: client } = tokens()
+      yield* HttpClient.execute(HttpClientRequest.get(users).pipe(HttpClientRequest.basicAuth("me", "mine"))).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([layer, client])
+      )
+      assert.match(left[0]?.authorization ?? "", /^Basic /)
+      assert.deepStrictEqual(asked, [])
+    }))
+
+  it.effect("is judged by where it goes after all middleware, under and over this client", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const changed = (url: string, client: Layer.Layer<HttpClient.HttpClient>) =>
+        Layer.effect(
+          HttpClient.HttpClient,
+          Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(HttpClientRequest.setUrl(url)))
+        ).pipe(Layer.provide(client))
+      const bearer = (client: Layer.Layer<HttpClient.HttpClient>) =>
+        onGraph.pipe(Layer.provide([client, tokens().layer]))
+      const elsewhere = "https://elsewhere.example/x"
+      for (
+        const client of [
+          changed(users, bearer(layer)),
+          bearer(changed(users, layer)),
+          changed(elsewhere, bearer(layer)),
+          bearer(changed(elsewhere, layer))
+        ]
+      ) yield* Effect.provide(HttpClient.get("/relative"), client)
+      assert.deepStrictEqual(left.map(({ authorization, url }) => [url.href, authorization]), [
+        [users, "Bearer token-1"],
+        [users, "Bearer token-1"],
+        [elsewhere, undefined],
+        [elsewhere, undefined]
+      ])
+    }))
+})
+
+describe("a token never leaves for another origin", () => {
+  const allowed = (url: URL) =>
+    url.protocol === "https:" &&
+    (url.hostname === "graph.microsoft.com" && url.port === "" ||
+      url.hostname === "orders.example" && url.port === "8443")
+  const origins = { [graphOrigin]: graph, "https://orders.example:8443": "api://orders/.default" }
+
+  const host = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom("graph.microsoft.com", "orders.example") },
+    fc.constantFrom(
+      "GRAPH.Microsoft.COM",
+      "graph.microsoft.com.",
+      "graph.microsoft.com..",
+      "graph.microsoft.com.evil.example",
+      "evil-graph.microsoft.com",
+      "evil.example",
+      "graphXmicrosoft.com",
+      "grаph.microsoft.com", // a Cyrillic а
+      "ｇｒａｐｈ.microsoft.com", // full width: the URL standard folds it to the real one
+      "graph。microsoft.com", // an ideographic full stop: folded as well
+      "gr%61ph.microsoft.com",
+      "graph.microsoft.com%2eevil.example",
+      "gra\tph.microsoft.com",
+      "graph.microsoft.com\u00ad",
+      "xn--graph-6cd.microsoft.com",
+      "orders.example.",
+      "[::1]",
+      "127.0.0.1",
+      "2130706433"
+    )
+  )
+  const url = fc.tuple(
+    fc.constantFrom("https:", "https:", "https:", "http:", "HTTPS:", "wss:", "file:"),
+    fc.constantFrom("//", "//", "//", "/", "", "\\\\", "///", "/\\"),
+    fc.constantFrom("", "", "", "user@", "user:pw@", "graph.microsoft.com@", "graph.microsoft.com:443@", "@", "a@b@"),
+    host,
+    fc.constantFrom("", "", ":443", ":8443", ":80", ":0443", ":", ":444", ":65536"),
+    fc.constantFrom(
+      "",
+      "/",
+      "/v1.0/users",
+      "/@graph.microsoft.com/",
+      "\\evil.example",
+      "?@evil.example",
+      "#x",
+      "//evil.example"
+    )
+  ).map((parts) => parts.join(""))
+
+  const locations = fc.array(fc.oneof(url, fc.constantFrom("/next", "//evil.example/", "//graph.microsoft.com/x")), {
+    maxLength: 4
+  })
+
+  const follow = fc.constantFrom("nowhere", "over", "under", "both")
+
+  it.effect("whatever the URL, and wherever it is sent from there", () =>
+    Effect.promise(() => {
+      const counts = { carried: 0, bare: 0, redirected: 0 }
+      return fc.assert(
+        fc.asyncProperty(url, locations, follow, async (first, locations, follow) => {
+          const { layer, left } = transport((_url, count) => {
+            const location = locations[count - 1]
+            return location === undefined || /[^\x20-\x7e]/.test(location)
+              ? new Response("{}")
+              : new Response(null, { status: 302, headers: { location } })
+          })
+          const following = () =>
+            Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.followRedirects(5)))
+          const under = follow === "under" || follow === "both" ? following().pipe(Layer.provide(layer)) : layer
+          const client = BearerHttpClient.layer(origins).pipe(Layer.provide([under, tokens().layer]))
+          const over = follow === "over" || follow === "both" ? following().pipe(Layer.provide(client)) : client
+          await Effect.runPromise(Effect.exit(HttpClient.get(first)).pipe(Effect.provide(over)))
+          for (const [index, { authorization, url }] of left.entries()) {
+            if (authorization !== undefined) assert.isTrue(allowed(url), `${first} carried a token to ${url.href}`)
+            // It is not safe by never sending any: without a redirect, an allowed origin gets its token.
+            if (index === 0 && allowed(url)) assert.match(authorization ?? "", /^Bearer token-/)
+            if (authorization === undefined) counts.bare++
+            else counts.carried++
+            if (index > 0) counts.redirected++
+          }
+        }),
+        { numRuns: 3000 }
+      ).then(() => {
+        // All three happened often: the property is not about nothing.
+        assert.isAbove(counts.carried, 300)
+        assert.isAbove(counts.bare, 300)
+        assert.isAbove(counts.redirected, 300)
+      })
+    }))
+
+  for (
+    const { name, transport } of [
+      { name: "fetch", transport: FetchHttpClient.layer },
+      {
+        name: "fetch told to follow",
+        transport: FetchHttpClient.layer.pipe(
+          Layer.provide(
+            Layer.succeed(FetchHttpClient.RequestInit, { redirect: "follow", headers: { "x-user": "kept" } })
+          )
+        )
+      },
+      { name: "undici", transport: NodeHttpClient.layerUndici },
+      { name: "node:http", transport: NodeHttpClient.layerNodeHttp }
+    ]
+  ) {
+    it.live.each([301, 302, 303, 307, 308])(`over sockets, ${name}: %i`, (status) =>
+      Effect.gen(function*() {
+        const caught: Array<string | undefined> = []
+        const trap = yield* serve((request, response) => {
+          caught.push(request.headers.authorization)
+          response.end("{}")
+        })
+        const seen: Array<string | undefined> = []
+        const api = yield* serve((request, response) => {
+          seen.push(request.headers.authorization)
+          if (request.url === "/here") response.end("{}")
+          else {response.writeHead(status, {
+              location: request.url === "/away" ? `http://localhost:${trap}/` : "/here"
+            }).end()}
+        })
+        const origin = `http://127.0.0.1:${api}`
+        const client = BearerHttpClient.layer({ [origin]: graph }).pipe(
+          Layer.provide([transport, ConfidentialClient.layerTest("a-token")])
+        )
+        const program = Effect.gen(function*() {
+          const plain = yield* HttpClient.HttpClient
+          const handedBack = yield* plain.get(`${origin}/away`)
+          assert.strictEqual(handedBack.status, status)
+          assert.deepStrictEqual(caught, [])
+          const following = HttpClient.followRedirects(plain, 3)
+          assert.strictEqual((yield* following.get(`${origin}/away`)).status, 200)
+          assert.deepStrictEqual(caught, [undefined])
+          assert.strictEqual((yield* following.get(`${origin}/around`)).status, 200)
+        })
+        yield* Effect.provide(program, client)
+        assert.deepStrictEqual(seen, Array(4).fill("Bearer a-token"))
+      }))
+  }
+})
+
+describe("401", () => {
+  it.effect("replaces the token once, by its hash, and repeats the request", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* HttpClient.get(users)
+      yield* simulator.fail(EntraSimulator.Fault.custom({ status: 401 }), { endpoint: "graph" })
+      const response = yield* HttpClient.get(users)
+      assert.strictEqual(response.status, 200)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(onGraph), Effect.provide(World())))
+
+  it.effect("of a hundred requests whose token is refused, one asks for another", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport((_, count) => count <= 100 ? unauthorized() : new Response("{}"))
+      const responses = yield* Effect.forEach(Array(100).keys(), () => HttpClient.get(users), {
+        concurrency: "unbounded"
+      })
+        .pipe(Effect.provide(onGraph), Effect.provide(layer))
+      assert.deepStrictEqual(new Set(responses.map(({ status }) => status)), new Set([200]))
+      assert.strictEqual(yield* tokenRequests, 2)
+      const sent = left.map(({ authorization }) => authorization)
+      assert.strictEqual(new Set(sent.slice(0, 100)).size, 1)
+      assert.strictEqual(new Set(sent.slice(100)).size, 1)
+      assert.notStrictEqual(sent[0], sent[100])
+    }).pipe(Effect.provide(World())))
+
+  it.effect("an API that refuses everything costs one more token in thirty seconds, not one a request", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport(() => unauthorized())
+      const call = HttpClient.get(users)
+      const program = Effect.gen(function*() {
+        for (let i = 0; i < 20; i++) assert.strictEqual((yield* call).status, 401)
+        assert.strictEqual(yield* tokenRequests, 2)
+        assert.strictEqual(left.length, 21)
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual((yield* call).status, 401)
+        assert.strictEqual(yield* tokenRequests, 3)
+      })
+      yield* program.pipe(Effect.provide(onGraph), Effect.provide(layer))
+    }).pipe(Effect.provide(World())))
+
+  it.effect("hands on the claims of the challenge, and keeps the token for them", () =>
+    Effect.gen(function*() {
+      const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
+      const challenge = `Bearer realm="", error="insufficient_claims", claims="${btoa(claims)}"`
+      const { layer, left } = transport((_, count) => count === 1 ? unauthorized(challenge) : new Response("{}"))
+      const program = Effect.andThen(HttpClient.get(users), HttpClient.get(users))
+      yield* program.pipe(Effect.provide(onGraph), Effect.provide(layer))
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const [first, second, ...more] = yield* simulator.requests
+      assert.strictEqual(first?.form["claims"], undefined)
+      assert.strictEqual(second?.form["claims"], claims)
+      assert.deepStrictEqual(more, [])
+      assert.strictEqual(left[1]?.authorization, left[2]?.authorization)
+      assert.notStrictEqual(left[0]?.authorization, left[1]?.authorization)
+    }).pipe(Effect.provide(World())))
+
+  const bodies = [
+    { name: "no body", body: HttpBody.empty, repeated: true },
+    { name: "text", body: HttpBody.text("x"), repeated: true },
+    { name: "JSON", body: HttpBody.jsonUnsafe({ a: 1 }), repeated: true },
+    { name: "bytes", body: HttpBody.uint8Array(new Uint8Array([1])), repeated: true },
+    { name: "a form", body: HttpBody.formData(new FormData()), repeated: true },
+    { name: "raw text", body: HttpBody.raw("x"), repeated: true },
+    { name: "raw anything", body: HttpBody.raw(new ReadableStream()), repeated: false },
+    { name: "a stream", body: HttpBody.stream(Stream.make(new Uint8Array([1]))), repeated: false }
+  ]
+  it.effect.each(bodies)("$name: repeated $repeated", ({ body, repeated }) =>
+    Effect.gen(function*() {
+      const { layer, left } = transport((_, count) => count === 1 ? unauthorized() : new Response("{}"))
+      const { asked, layer: client } = tokens()
+      const request = HttpClientRequest.post(users).pipe(HttpClientRequest.setBody(body))
+      const response = yield* HttpClient.execute(request).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([layer, client])
+      )
+      assert.strictEqual(response.status, repeated ? 200 : 401)
+      assert.strictEqual(left.length, repeated ? 2 : 1)
+      // In any case the next request will have a token that was not refused.
+      assert.strictEqual(asked.length, 2)
+      if (!repeated) assert.strictEqual(yield* response.text, "no")
+    }))
+
+  it.live("an answer that never ends is not waited for", () =>
+    Effect.gen(function*() {
+      const endless = new Response(new ReadableStream(), { status: 401 })
+      const { layer } = transport((_, count) => count === 1 ? endless : new Response("{}"))
+      const response = yield* HttpClient.get(users).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([layer, tokens().layer]),
+        Effect.timeout("10 seconds")
+      )
+      assert.strictEqual(response.status, 200)
+    }))
+})
+
+describe("errors", () => {
+  const failing = (error: EntraError.AcquireTokenError) => ConfidentialClient.layerTest(() => Effect.fail(error))
+  const details = { message: "m", remedy: "r", origin: "service" } as const
+  const unavailable = new EntraError.ServiceUnavailableError({ ...details, code: "service_unavailable" })
+  const refused = new EntraError.InvalidClientError({ ...details, code: "secret_wrong" })
+
+  it.effect("of tokens are in the type of `make`", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const error = yield* BearerHttpClient.make({ [graphOrigin]: graph }).pipe(
+        Effect.flatMap((client) => Effect.flip(client.get(users))),
+        Effect.provide([layer, failing(refused)])
+      )
+      assert.strictEqual(error, refused)
+      assert.deepStrictEqual(left, [])
+    }))
+
+  it.effect.each([
+    { error: unavailable, reason: "TransportError", transient: true },
+    { error: refused, reason: "EncodeError", transient: false }
+  ])("of tokens are the cause of HttpClientErrors: $reason", ({ error, reason, transient }) =>
+    Effect.gen(function*() {
+      const { layer } = transport()
+      const found = yield* Effect.flip(HttpClient.get(users)).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([layer, failing(error)])
+      )
+      assert.strictEqual(found._tag, "HttpClientError")
+      assert.strictEqual(found.reason._tag, reason)
+      assert.strictEqual(HttpClient.isTransientError(found), transient)
+      assert.strictEqual(BearerHttpClient.tokenErrorOf(found), error)
+      assert.include(found.message, error.message)
+    }))
+
+  it.effect("of the network are no errors of tokens", () =>
+    Effect.gen(function*() {
+      const client = HttpClient.make((request) =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, cause: "gone" })
+          })
+        )
+      )
+      const found = yield* Effect.flip(HttpClient.get(users)).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([Layer.succeed(HttpClient.HttpClient, client), ConfidentialClient.layerTest("the-secret-token")])
+      )
+      assert.strictEqual(BearerHttpClient.tokenErrorOf(found), undefined)
+      assert.notInclude(everything(found), "the-secret-token")
+    }))
+
+  it.effect("and answers do not show the token", () =>
+    Effect.gen(function*() {
+      const { layer } = transport(() => new Response("no", { status: 500 }))
+      const client = yield* HttpClient.HttpClient.pipe(
+        Effect.provide(onGraph),
+        Effect.provide([layer, ConfidentialClient.layerTest("the-secret-token")])
+      )
+      const response = yield* client.get(users)
+      assert.notInclude(everything(response), "the-secret-token")
+      const error = yield* Effect.flip(HttpClient.filterStatusOk(client).get(users))
+      assert.notInclude(everything(error), "the-secret-token")
+    }))
+
+  const everything = (value: unknown) =>
+    [inspect(value, { depth: 20, showHidden: true }), JSON.stringify(value), String(value)].join(
+      "\n"
+    )
+})
+
+it.effect("a request that is interrupted while it waits for a token sends nothing", () =>
+  Effect.gen(function*() {
+    const { layer, left } = transport()
+    const entered = yield* Deferred.make<void>()
+    const client = ConfidentialClient.layerTest(() =>
+      Effect.andThen(Deferred.succeed(entered, undefined), Effect.never)
+    )
+    const winner = yield* Effect.raceFirst(
+      HttpClient.get(users).pipe(Effect.provide(onGraph), Effect.provide([layer, client])),
+      Effect.as(Deferred.await(entered), "interrupted")
+    )
+    assert.strictEqual(winner, "interrupted")
+    assert.deepStrictEqual(left, [])
+  }))
+
+it.effect("the token is not held by the client", () =>
+  Effect.gen(function*() {
+    const { layer } = transport()
+    const client = yield* HttpClient.HttpClient.pipe(
+      Effect.provide(onGraph),
+      Effect.provide([layer, ConfidentialClient.layerTest(Redacted.value(Redacted.make("the-secret-token")))])
+    )
+    yield* client.get(users)
+    assert.notInclude(inspect(client, { depth: 20, showHidden: true }), "the-secret-token")
+  }))
