@@ -1,12 +1,11 @@
-import { Console, DateTime, Effect, Layer } from "effect"
-import { ConfidentialClient } from "effect-entra"
-import { FetchHttpClient } from "effect/http"
+import { Console, Effect, Layer } from "effect"
+import { BearerHttpClient, ConfidentialClient } from "effect-entra"
+import { FetchHttpClient, HttpClient } from "effect/http"
 
-const EntraLive = ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer))
+const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" }).pipe(
+  Layer.provide(ConfidentialClient.layerConfig()),
+  Layer.provide(FetchHttpClient.layer)
+)
+const users = Effect.flatMap(HttpClient.get("https://graph.microsoft.com/v1.0/users"), (response) => response.json)
 
-const program = Effect.gen(function*() {
-  const token = yield* ConfidentialClient.acquireToken({ scopes: "https://graph.microsoft.com/.default" })
-  yield* Console.log(`a ${token.tokenType} token for ${token.tenantId} until ${DateTime.formatIso(token.expiresOn)}`)
-})
-
-await Effect.runPromise(Effect.provide(program, EntraLive))
+await Effect.runPromise(users.pipe(Effect.flatMap(Console.log), Effect.provide(Graph)))

@@ -152,7 +152,7 @@ describe("a request", () => {
   it.effect("is judged by where it goes after all middleware, under and over this client", () =>
     Effect.gen(function*() {
       const { layer, left } = transport()
-      const changed = (url: string, client: Layer.Layer<HttpClient.HttpClient>) =>
+      const changed = <E>(url: string, client: Layer.Layer<HttpClient.HttpClient, E>) =>
         Layer.effect(
           HttpClient.HttpClient,
           Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(HttpClientRequest.setUrl(url)))

@@ -72,7 +72,8 @@ export const layerHttp = (options?: Options): Layer.Layer<EntraSimulator.EntraSi
   Layer.unwrap(Effect.sync(() => serve(Http.createServer(), "http", undefined, options)))
 
 /**
- * A simulator at `https://localhost:<port>`, with a certificate for `localhost` and 127.0.0.1 made on the spot.
+ * A simulator at `https://localhost:<port>`, with a certificate for `localhost` and 127.0.0.1 made on the spot, and for
+ * whatever `hosts` are led to it by other means, a proxy for example.
  *
  * **Gotchas**
  *
@@ -112,14 +113,16 @@ export const layerHttp = (options?: Options): Layer.Layer<EntraSimulator.EntraSi
  * @category layers
  * @since 0.1.0
  */
-export const layerHttps = (options?: Options): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> =>
+export const layerHttps = (
+  options?: Options & { readonly hosts?: ReadonlyArray<string> | undefined }
+): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> =>
   Layer.unwrap(Effect.gen(function*() {
     // TLS goes by the machine's time, even in a test that has a clock of its own.
     const now = Date.now()
     const { authority, certificate, privateKey } = yield* TestCertificate.makeChain({
       commonName: "localhost",
       algorithm: "EC",
-      subjectAltNames: ["localhost", "127.0.0.1"],
+      subjectAltNames: ["localhost", "127.0.0.1", ...options?.hosts ?? []],
       notBefore: new Date(now - 3_600_000),
       notAfter: new Date(now + 86_400_000)
     })

@@ -1,0 +1,24 @@
+/** Microsoft's own client for Graph with tokens of ours: any SDK that takes a `TokenCredential` works like this. */
+import { Client } from "@microsoft/microsoft-graph-client"
+import { TokenCredentialAuthenticationProvider } from "@microsoft/microsoft-graph-client/authProviders/azureTokenCredentials/index.js"
+import { Layer, ManagedRuntime } from "effect"
+import { AzureCredential, ConfidentialClient } from "effect-entra"
+import { FetchHttpClient } from "effect/http"
+
+const runtime = ManagedRuntime.make(ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer)))
+const credential = await runtime.runPromise(AzureCredential.make)
+
+// It asks for a token before every request; all but the first are answered from memory.
+const graph = Client.initWithMiddleware({
+  authProvider: new TokenCredentialAuthenticationProvider(credential, {
+    scopes: ["https://graph.microsoft.com/.default"]
+  })
+})
+for (let url: unknown = "/users?$top=50"; typeof url === "string";) {
+  const page = await graph.api(url).get()
+  console.log(`${page.value.length} users, the first of them ${page.value[0].displayName}`)
+  url = page["@odata.nextLink"]
+}
+const { hits, misses } = await runtime.runPromise(ConfidentialClient.stats)
+console.log(`${hits + misses} times a token was wanted, ${misses} times the service was asked`)
+await runtime.dispose()
