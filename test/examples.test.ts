@@ -5,6 +5,7 @@ import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { readdirSync } from "node:fs"
 import { runChild, temporaryFile } from "./support/child.ts"
+import { proxyTo } from "./support/proxy.ts"
 
 const sample = (name: string, environment: Record<string, string> = {}) =>
   runChild([`--conditions=@effect-entra/source`, `examples/${name}.ts`], environment)
@@ -23,8 +24,28 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
   "many-apps": ["2 tokens in the cache"],
+  "page-sample": [
+    "proves itself with a secret",
+    /(?:a token for 3f6a2c1e\S+ from (?:IdentityProvider|Cache)\n){2}a token for fabrikam\S+ from IdentityProvider\n/,
+    "EntraInvalidAuthorityError (tenant_not_tenanted)",
+    "wrong scope: scopes has \"User.Read\"",
+    "1 of 3 tokens came from the cache"
+  ],
   testing: ["both tests passed"]
 }
+
+/** Programs for the real service, from its environment. */
+const unchanged: Record<string, ReadonlyArray<string>> = {
+  "first-program": ["displayName: 'Ada Abe'", "@odata.nextLink"],
+  "graph-client": [
+    "50 users, the first of them Ada Abe",
+    "50 users, the first of them Chidi Eriksen",
+    "20 users, the first of them Emre Ivanova",
+    "3 times a token was wanted, 1 times the service was asked"
+  ]
+}
+
+const microsoft = ["login.microsoftonline.com", "graph.microsoft.com"]
 
 describe("samples", () => {
   for (const [name, expected] of Object.entries(shown)) {
@@ -36,23 +57,38 @@ describe("samples", () => {
       }))
   }
 
-  it.live("first-program, from the environment, over https", () =>
+  it.live("page-sample, with the certificate", () =>
     Effect.gen(function*() {
-      const { certificate, origin } = yield* SimulatorServer.SimulatorServer
-      const { status, stderr, stdout } = yield* sample("first-program", {
-        AZURE_AUTHORITY_HOST: origin,
-        AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
-        AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
-        AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
-        NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate ?? "")
-      })
+      const { status, stderr, stdout } = yield* sample("page-sample", { USE_CERTIFICATE: "true" })
       assert.strictEqual(status, 0, stderr)
-      assert.include(stdout, `a Bearer token for ${EntraSimulator.contosoTenantId} until 2`)
-    }).pipe(Effect.provide(SimulatorServer.layerHttps())))
+      assert.include(stdout, "proves itself with a certificate")
+      assert.include(stdout, "1 of 3 tokens came from the cache")
+    }))
+
+  for (const [name, expected] of Object.entries(unchanged)) {
+    it.live(`${name}, word for word: Microsoft's addresses lead to the simulator`, () =>
+      Effect.gen(function*() {
+        const { certificate, origin } = yield* SimulatorServer.SimulatorServer
+        const proxy = yield* proxyTo(Number(new URL(origin).port))
+        const { status, stderr, stdout } = yield* sample(name, {
+          AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
+          AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
+          AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
+          HTTPS_PROXY: proxy.url,
+          NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate ?? ""),
+          NODE_USE_ENV_PROXY: "1"
+        })
+        assert.strictEqual(status, 0, stderr)
+        for (const text of expected) assert.include(stdout, text)
+        assert.sameMembers([...new Set(proxy.asked)], microsoft.map((host) => `${host}:443`))
+        const { tokenRequests } = yield* (yield* EntraSimulator.EntraSimulator).counters
+        assert.strictEqual(tokenRequests, 1)
+      }).pipe(Effect.provide(SimulatorServer.layerHttps({ hosts: microsoft }))))
+  }
 
   it("none is left out", () => {
     const names = readdirSync("examples").filter((name) => name.endsWith(".ts")).map((name) => name.slice(0, -3))
-    assert.deepStrictEqual(names.sort(), [...Object.keys(shown), "first-program"].sort())
+    assert.deepStrictEqual(names.sort(), [...Object.keys(shown), ...Object.keys(unchanged)].sort())
   })
 })
 

@@ -8,27 +8,47 @@ export interface Meaning {
   readonly remedy: string
 }
 
-const client = (code: string, remedy: string): Meaning => ({ kind: "client", code, remedy })
-const authority = (code: string, remedy: string): Meaning => ({ kind: "authority", code, remedy })
-const refused = (code: string, remedy: string): Meaning => ({ kind: "refused", code, remedy })
+/** A remedy, and the place in the page that ships with the package where it is explained. */
+const meaning = (kind: Meaning["kind"]) => (code: string, remedy: string, anchor?: string): Meaning => ({
+  kind,
+  code,
+  remedy: anchor === undefined ? remedy : `${remedy} See docs/registering.md#${anchor} of effect-entra.`
+})
+
+const client = meaning("client")
+const authority = meaning("authority")
+const refused = meaning("refused")
 
 const unknownClient = client(
   "client_unknown",
-  "Check the client id, and that an administrator of this tenant has installed the app there (admin consent)."
+  "Check the client id, and that an administrator of this tenant has installed the app there (admin consent).",
+  "aadsts700016"
 )
 const wrongAssertion = client(
   "assertion_refused",
-  "Register this certificate (or federated credential) with the app, or send the one that is registered."
+  "Register this certificate (or federated credential) with the app, or send the one that is registered.",
+  "aadsts700027"
+)
+const noFederation = client(
+  "assertion_refused",
+  "Compare the assertion's iss, sub and aud with the federated credentials of the app, letter by letter.",
+  "a-federated-credential"
 )
 const tenantUnknown = authority(
   "tenant_unknown",
-  "Check the tenant id or domain name, and that the authority is the cloud in which the tenant lives."
+  "Check the tenant id or domain name, and that the authority is the cloud in which the tenant lives.",
+  "aadsts90002"
 )
 const notTenanted = authority("tenant_not_tenanted", "Name the tenant: its id or domain name as tenantId.")
-const noConsent = refused("consent_missing", "An administrator of the tenant must grant the app its permissions.")
+const noConsent = refused(
+  "consent_missing",
+  "An administrator of the tenant must grant the app its permissions.",
+  "aadsts65001"
+)
 const unknownResource = refused(
   "resource_unknown",
-  "Check the resource in the scope, and that it is installed in this tenant and in this cloud."
+  "Check the resource in the scope, and that it is installed in this tenant and in this cloud.",
+  "aadsts500011"
 )
 const blocked = refused(
   "blocked_by_policy",
@@ -46,15 +66,31 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
     7000215,
     client(
       "secret_wrong",
-      "Pass the secret's value, not its id; the portal shows the value only once, when it is made."
+      "Pass the secret's value, not its id; the portal shows the value only once, when it is made.",
+      "aadsts7000215"
     )
   ],
-  [7000222, client("secret_expired", "Make a new secret or, better, register a certificate, and configure it.")],
+  [
+    7000222,
+    client(
+      "secret_expired",
+      "Make a new secret or, better, register a certificate, and configure it.",
+      "aadsts7000222"
+    )
+  ],
   [7000218, client("client_refused", "Send a secret or an assertion: the app is registered as a confidential client.")],
   [7000112, client("client_disabled", "The app is disabled in this tenant: ask an administrator to enable it.")],
   [700016, unknownClient],
   [700038, unknownClient],
   [700011, unknownClient],
+  [
+    7000229,
+    client(
+      "service_principal_missing",
+      "The app is registered but not installed in this tenant: create its service principal there.",
+      "aadsts7000229"
+    )
+  ],
   [700024, client("assertion_time", "Check this machine's clock: the assertion was outside its time range.")],
   [700027, wrongAssertion],
   [7000214, wrongAssertion],
@@ -62,10 +98,10 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [700030, wrongAssertion],
   [700021, wrongAssertion],
   [700023, wrongAssertion],
-  [70021, wrongAssertion],
-  [700211, wrongAssertion],
-  [700212, wrongAssertion],
-  [700213, wrongAssertion],
+  [70021, noFederation],
+  [700211, noFederation],
+  [700212, noFederation],
+  [700213, noFederation],
   [50012, wrongAssertion],
   [50013, wrongAssertion],
   [50027, wrongAssertion],
@@ -77,6 +113,14 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [9001023, notTenanted],
   [50049, authority("instance_invalid", "Check the authority's host: it is none of a Microsoft cloud.")],
   [65001, noConsent],
+  [
+    501051,
+    refused(
+      "consent_missing",
+      "The API demands that an app is assigned one of its roles: have an administrator do that.",
+      "aadsts501051"
+    )
+  ],
   [650056, noConsent],
   [650057, noConsent],
   [500011, unknownResource],
@@ -91,6 +135,9 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [90033, transient],
   [50033, transient]
 ])
+
+/** The codes for which an administrator's consent is the remedy, so that its link helps. */
+export const consentHelps: ReadonlySet<string> = new Set(["consent_missing", "service_principal_missing"])
 
 /** Asking too often, in a loop, without a cache. */
 export const loopDetected = 50196

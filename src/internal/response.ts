@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import type { AccessToken } from "../AccessToken.ts"
 import * as Authority from "../Authority.ts"
 import * as EntraError from "../EntraError.ts"
-import { loopDetected, meaningOf } from "./aadsts.ts"
+import { consentHelps, loopDetected, meaningOf } from "./aadsts.ts"
 import type { Answer } from "./exchange.ts"
 import { defaultRetryAfter, parseRetryAfter } from "./retryAfter.ts"
 import type { Scrub } from "./scrub.ts"
@@ -140,7 +140,7 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
     ...common(answer, asked),
     code: meaning.code,
     message: `${error}: ${description}`,
-    remedy: meaning.code === "consent_missing" ? `${meaning.remedy} Link: ${consentLink(asked)}` : meaning.remedy,
+    remedy: consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(asked)}` : meaning.remedy,
     error,
     errorCodes: numbers,
     suberror: text(body.suberror),

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { loopDetected, meaningOf } from "../../src/internal/aadsts.ts"
+import { consentHelps, loopDetected, meaningOf } from "../../src/internal/aadsts.ts"
+import { readText } from "../docs/repository.ts"
 import { anyString } from "./support.ts"
 
 const rows = [
@@ -9,6 +10,7 @@ const rows = [
   { kind: "client", code: "client_refused", numbers: [7000218] },
   { kind: "client", code: "client_disabled", numbers: [7000112] },
   { kind: "client", code: "client_unknown", numbers: [700016, 700038, 700011] },
+  { kind: "client", code: "service_principal_missing", numbers: [7000229] },
   { kind: "client", code: "assertion_time", numbers: [700024] },
   {
     kind: "client",
@@ -18,12 +20,16 @@ const rows = [
   { kind: "authority", code: "tenant_unknown", numbers: [90002, 900023] },
   { kind: "authority", code: "tenant_not_tenanted", numbers: [50059, 50194, 9001023] },
   { kind: "authority", code: "instance_invalid", numbers: [50049] },
-  { kind: "refused", code: "consent_missing", numbers: [65001, 650056, 650057] },
+  { kind: "refused", code: "consent_missing", numbers: [65001, 501051, 650056, 650057] },
   { kind: "refused", code: "resource_unknown", numbers: [500011, 50001] },
   { kind: "refused", code: "blocked_by_policy", numbers: [53003, 530032] },
   { kind: "throttled", code: "throttled", numbers: [50196, 90055] },
   { kind: "unavailable", code: "service_unavailable", numbers: [90006, 90012, 90024, 90033, 50033] }
 ]
+
+/** The headings of the page that remedies point to; they are all made of letters, digits and blanks but for two marks. */
+const headings = [...(readText("docs/registering.md") ?? "").matchAll(/^#+ (.+)$/gm)]
+  .map(([, heading]) => heading?.toLowerCase().replace(/[':]/g, "").replaceAll(" ", "-"))
 
 describe("meaningOf", () => {
   it.each(rows.flatMap(({ numbers, ...row }) => numbers.map((number) => ({ ...row, number }))))(
@@ -35,6 +41,31 @@ describe("meaningOf", () => {
       assert.match(meaning.remedy, /^[A-Z].*\.$/)
     }
   )
+
+  it.each([
+    { numbers: [7000215], anchor: "aadsts7000215" },
+    { numbers: [7000222], anchor: "aadsts7000222" },
+    { numbers: [700027, 700021, 700030, 50012], anchor: "aadsts700027" },
+    { numbers: [70021, 700211, 700212, 700213], anchor: "a-federated-credential" },
+    { numbers: [700016, 700038, 700011], anchor: "aadsts700016" },
+    { numbers: [7000229], anchor: "aadsts7000229" },
+    { numbers: [500011, 50001], anchor: "aadsts500011" },
+    { numbers: [65001, 650056, 650057], anchor: "aadsts65001" },
+    { numbers: [501051], anchor: "aadsts501051" },
+    { numbers: [90002, 900023], anchor: "aadsts90002" }
+  ])("the remedy of $numbers is one sentence and a pointer to #$anchor", ({ anchor, numbers }) => {
+    for (const number of numbers) {
+      const { remedy } = meaningOf("anything", [number])
+      assert.isTrue(remedy.endsWith(`. See docs/registering.md#${anchor} of effect-entra.`), remedy)
+      assert.lengthOf(remedy.split(/\. (?=[A-Z])/), 2, remedy)
+      assert.include(headings, anchor)
+    }
+  })
+
+  it("an administrator's consent helps where it is missing, and where the app is not installed", () => {
+    assert.deepStrictEqual([...consentHelps].sort(), ["consent_missing", "service_principal_missing"])
+    assert.includeMembers(rows.map(({ code }) => code), [...consentHelps])
+  })
 
   it.each([28002, 700022])("AADSTS%i is about the scope, not about the client", (number) => {
     assert.strictEqual(meaningOf("invalid_request", [number]).kind, "refused")

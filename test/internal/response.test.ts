@@ -329,9 +329,20 @@ describe("refusals", () => {
     assert.strictEqual(error.message, "invalid_client: without a description")
   })
 
-  it("missing consent comes with the link for the administrator", () => {
-    const error = failure(readAnswer(answer(400, { error: "invalid_grant", error_codes: [65001] }), asked))
-    assert.include(error.remedy, `https://login.microsoftonline.com/${guid}/adminconsent?client_id=client`)
+  it.each([
+    { number: 65001, error: "invalid_grant", tag: "EntraTokenRequestError" },
+    { number: 501051, error: "invalid_grant", tag: "EntraTokenRequestError" },
+    { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" }
+  ])("AADSTS$number comes with the link for the administrator, at the end", ({ error: name, number, tag }) => {
+    const error = failure(readAnswer(answer(400, { error: name, error_codes: [number] }), asked))
+    assert.strictEqual(error._tag, tag)
+    const link = `https://login.microsoftonline.com/${guid}/adminconsent?client_id=client`
+    assert.isTrue(error.remedy.endsWith(`See docs/registering.md#aadsts${number} of effect-entra. Link: ${link}`))
+  })
+
+  it.each([700016, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
+    const error = failure(readAnswer(answer(400, { error: "x", error_codes: [number] }), asked))
+    assert.notInclude(error.remedy, "adminconsent")
   })
 
   it("an unknown tenant is the caller's tenantId", () => {

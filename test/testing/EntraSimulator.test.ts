@@ -193,6 +193,88 @@ describe("refusals", () => {
     }).pipe(Effect.provide(memory)))
 })
 
+describe("steps that were left out", () => {
+  const { daemonClientId: clientId, daemonSecret, fabrikamDomain, ordersAppId, ordersResource } = EntraSimulator
+  const app = { clientId, secrets: [daemonSecret], roles: { [ordersResource]: ["Orders.Read.All"] } }
+  const orders = { appId: ordersAppId, identifierUris: [ordersResource] }
+  const form = { ...goodForm, scope: `${ordersResource}/.default` }
+  const fabrikam = tokenUrl(fabrikamDomain)
+
+  const world = (changes: Partial<EntraSimulator.App>, resource: Partial<EntraSimulator.Resource> = {}) =>
+    EntraSimulator.layerMemory({
+      signer: EntraSimulator.signerFake,
+      apps: [{ ...app, ...changes }],
+      resources: [{ ...orders, ...resource }]
+    })
+
+  const rolesIn = (url: string) =>
+    Effect.map(Effect.flatMap(post(form, url), readToken), (token) => jose.decodeJwt(token.access_token)["roles"])
+
+  it.effect.each([
+    { name: "by id", home: tenant },
+    { name: "by domain, in any case", home: "Contoso.OnMicrosoft.com" }
+  ])("no service principal at home, named $name", ({ home }) =>
+    Effect.gen(function*() {
+      const expected = { status: 401, error: "invalid_client", code: 7000229, more: ["error_uri"] }
+      yield* assertRefusal(yield* post(form), expected)
+      yield* assertRefusal(yield* post(form, tokenUrl(EntraSimulator.contosoDomain)), expected)
+      yield* assertRefusal(yield* post(form, fabrikam), { status: 400, error: "unauthorized_client", code: 700016 })
+    }).pipe(Effect.provide(world({ home, tenants: [] }))))
+
+  it.effect("no home, so not found anywhere", () =>
+    Effect.gen(function*() {
+      yield* assertRefusal(yield* post(form), { status: 400, error: "unauthorized_client", code: 700016 })
+    }).pipe(Effect.provide(world({ tenants: [] }))))
+
+  it.effect("a home in which it is installed is like any tenant", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* rolesIn(tokenUrl()), ["Orders.Read.All"])
+      assert.deepStrictEqual(yield* rolesIn(fabrikam), ["Orders.Read.All"])
+    }).pipe(Effect.provide(world({ home: tenant }))))
+
+  it.effect("consent counts in the tenant in which it was given", () =>
+    Effect.gen(function*() {
+      assert.isUndefined(yield* rolesIn(tokenUrl()))
+      assert.deepStrictEqual(yield* rolesIn(fabrikam), ["Orders.Read.All"])
+    }).pipe(Effect.provide(world({ consents: [fabrikamDomain] }))))
+
+  it.effect.each([
+    { name: "no roles", changes: { roles: undefined } },
+    { name: "an empty list of roles", changes: { roles: { [ordersResource]: [] } } },
+    { name: "roles of another resource", changes: { roles: { "api://other": ["Other.Read"] } } },
+    { name: "roles that nobody consented to", changes: { consents: [] } }
+  ])("$name: a token without the claim", ({ changes }) =>
+    Effect.gen(function*() {
+      const { access_token: token } = yield* Effect.flatMap(post(form), readToken)
+      assert.notProperty(jose.decodeJwt(token), "roles")
+    }).pipe(Effect.provide(world(changes))))
+
+  it.effect.each(
+    [
+      { withoutRole: "unassigned", code: 501051, more: [] },
+      { withoutRole: "unconsented", code: 65001, more: ["suberror"] }
+    ] as const
+  )("a resource that refuses who is $withoutRole", ({ code, more, withoutRole }) =>
+    Effect.gen(function*() {
+      const body = yield* assertRefusal(yield* post(form), {
+        status: 400,
+        error: "invalid_grant",
+        code,
+        more: [...more]
+      })
+      assert.strictEqual(body.suberror, code === 65001 ? "consent_required" : undefined)
+      assert.deepStrictEqual(yield* rolesIn(fabrikam), ["Orders.Read.All"])
+      const simulator = yield* EntraSimulator.EntraSimulator
+      assert.deepStrictEqual((yield* simulator.counters).refusals, { [String(code)]: 1 })
+      yield* assertRefusal(yield* post({ ...form, client_secret: "x" }), {
+        status: 401,
+        error: "invalid_client",
+        code: 7000215,
+        more: ["error_uri"]
+      })
+    }).pipe(Effect.provide(world({ consents: [fabrikamDomain] }, { withoutRole }))))
+})
+
 describe("fixtures of the real service", () => {
   const fill = (template: string) =>
     template.replaceAll("{tenant-id}", tenant).replaceAll("{daemon-app-id}", EntraSimulator.daemonClientId)

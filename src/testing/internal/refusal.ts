@@ -44,6 +44,13 @@ export const notInstalled = (clientId: string, tenant: string) =>
     700016,
     `Application with identifier '${clientId}' was not found in the directory '${tenant}'.`
   )
+export const noServicePrincipal = (clientId: string, tenantId: string) =>
+  refusal(
+    401,
+    "invalid_client",
+    7000229,
+    `Application '${clientId}' is registered, but it has no service principal in tenant '${tenantId}'.`
+  )
 export const disabledClient = (clientId: string) =>
   refusal(400, "unauthorized_client", 7000112, `Application '${clientId}' is disabled.`)
 export const noCredential = refusal(
@@ -104,11 +111,27 @@ export const unknownResource = (resource: string, tenantId: string) =>
     `The resource principal named ${resource} was not found in the tenant named ${tenantId}. It may not be ` +
       "installed or consented to there, or the request was meant for another tenant."
   )
+export const noConsent = (clientId: string, resource: string): Refusal => ({
+  ...refusal(
+    400,
+    "invalid_grant",
+    65001,
+    `No administrator has consented that application '${clientId}' uses the resource '${resource}'.`
+  ),
+  suberror: "consent_required"
+})
+export const notAssigned = (clientId: string, resource: string) =>
+  refusal(
+    400,
+    "invalid_grant",
+    501051,
+    `The resource '${resource}' demands an assignment, and application '${clientId}' has none of its roles.`
+  )
 export const unknownInstance = refusal(400, "invalid_instance", 50049, "Unknown or invalid instance.")
 export const invalidTenant = (tenant: string): Refusal => ({ ...unknownTenant(tenant), error: "invalid_tenant" })
 
 /** The codes whose recorded answers carry an `error_uri`. */
-const withErrorUri: ReadonlySet<number> = new Set([7000215, 500011])
+const withErrorUri: ReadonlySet<number> = new Set([7000215, 7000229, 500011])
 
 const timestampOf = (millis: number) => `${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}Z`
 

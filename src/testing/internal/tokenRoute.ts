@@ -69,13 +69,14 @@ const issue = Effect.fnUntraced(function*(
   const scope = yield* required(form, "scope")
   const method = yield* checkCredential(world, target, tenant, app, form)
   const resource = yield* checkScope(world, tenant, scope)
+  const roles = yield* checkRoles(tenant, app, resource)
   const expiresIn = world.tokenLifetime
   return {
     token_type: "Bearer",
     expires_in: expiresIn,
     ext_expires_in: expiresIn,
     ...(world.refreshIn === undefined ? {} : { refresh_in: world.refreshIn }),
-    access_token: yield* world.signer.sign(claimsOf(world, tenant, app, resource, method))
+    access_token: yield* world.signer.sign(claimsOf(world, tenant, app, resource, { method, roles }))
   }
 })
 
@@ -94,7 +95,11 @@ const checkApp = (world: World, tenant: Tenant, clientId: string): Effect.Effect
   const app = world.findApp(clientId)
   if (app === undefined) return Effect.fail(Refusal.unknownClient(clientId))
   if (!app.isInstalledIn(tenant)) {
-    return Effect.fail(Refusal.notInstalled(clientId, tenant.displayName ?? tenant.id))
+    return Effect.fail(
+      app.isRegisteredIn(tenant)
+        ? Refusal.noServicePrincipal(clientId, tenant.id)
+        : Refusal.notInstalled(clientId, tenant.displayName ?? tenant.id)
+    )
   }
   return app.disabled ? Effect.fail(Refusal.disabledClient(clientId)) : Effect.succeed(app)
 }
@@ -144,10 +149,27 @@ const checkScope = (world: World, tenant: Tenant, scope: string): Effect.Effect<
     : Effect.succeed(resource)
 }
 
-const claimsOf = (world: World, tenant: Tenant, app: AppState, resource: ResourceState, method: "1" | "2") => {
+/** The service gives a token to an app that may do nothing, unless the resource demands more. */
+const checkRoles = (
+  tenant: Tenant,
+  app: AppState,
+  resource: ResourceState
+): Effect.Effect<ReadonlyArray<string>, Refusal.Refusal> => {
+  const roles = app.rolesOf(resource, tenant)
+  if (roles.length > 0 || resource.withoutRole === "token") return Effect.succeed(roles)
+  const refusal = resource.withoutRole === "unassigned" ? Refusal.notAssigned : Refusal.noConsent
+  return Effect.fail(refusal(app.clientId, resource.appId))
+}
+
+const claimsOf = (
+  world: World,
+  tenant: Tenant,
+  app: AppState,
+  resource: ResourceState,
+  { method, roles }: { readonly method: "1" | "2"; readonly roles: ReadonlyArray<string> }
+) => {
   const now = Math.floor(world.clock.currentTimeMillisUnsafe() / 1000)
   const principal = stableGuid(`${tenant.id} ${app.clientId}`)
-  const roles = app.roles.get(resource.appId)
   return {
     aud: resource.audience,
     iss: `${world.origin}/${tenant.id}/v2.0`,
@@ -159,7 +181,7 @@ const claimsOf = (world: World, tenant: Tenant, app: AppState, resource: Resourc
     azpacr: method,
     oid: principal,
     rh: `1.${newOpaque(16)}.`,
-    ...(roles === undefined ? {} : { roles: [...roles] }),
+    ...(roles.length === 0 ? {} : { roles: [...roles] }),
     sub: principal,
     tid: tenant.id,
     uti: newOpaque(16),

@@ -40,8 +40,11 @@ export interface Tenant {
  * **Details**
  *
  * `certificates` are PEM texts whose first block is the leaf. `tenants` are ids or domains of the tenants the app is
- * installed in; absent means all. `roles` are the application permissions granted, by resource (an identifier URI or
- * the resource's app id); those of a resource that does not exist are never used.
+ * installed in, that is, has a service principal in; absent means all. `home` is the id or domain of the tenant it is
+ * registered in: when the app is not installed there, it is refused with AADSTS7000229, elsewhere with 700016. `roles` are
+ * the application permissions granted, by resource (an identifier URI or the resource's app id); those of a resource that
+ * does not exist are never used. `consents` are ids or domains of the tenants whose administrators granted them; absent
+ * means all. Without a role a token has no `roles`.
  *
  * @category models
  * @since 0.1.0
@@ -51,8 +54,10 @@ export interface App {
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
   readonly certificates?: ReadonlyArray<string> | undefined
   readonly tenants?: ReadonlyArray<string> | undefined
+  readonly home?: string | undefined
   readonly disabled?: boolean | undefined
   readonly roles?: Readonly<Record<string, ReadonlyArray<string>>> | undefined
+  readonly consents?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -61,7 +66,9 @@ export interface App {
  * **Details**
  *
  * `audience` becomes the `aud` claim; absent means the app id, as for an API whose manifest asks for v2 tokens.
- * `tenants` are ids or domains of the tenants that have it; absent means all.
+ * `tenants` are ids or domains of the tenants that have it; absent means all. `withoutRole` is what an app gets that has
+ * no role of the resource in the tenant: `"token"`, a token without `roles`; `"unassigned"`, AADSTS501051, as from an API
+ * that demands assignment; `"unconsented"`, AADSTS65001; absent means `"token"`.
  *
  * @category models
  * @since 0.1.0
@@ -71,6 +78,7 @@ export interface Resource {
   readonly identifierUris: ReadonlyArray<string>
   readonly audience?: string | undefined
   readonly tenants?: ReadonlyArray<string> | undefined
+  readonly withoutRole?: "token" | "unassigned" | "unconsented" | undefined
 }
 
 /**
@@ -99,9 +107,10 @@ export interface Options {
 /** An app as the engine keeps it: what can change is mutable. */
 export interface AppState {
   readonly clientId: string
-  readonly roles: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly rolesOf: (resource: ResourceState, tenant: Tenant) => ReadonlyArray<string>
   readonly disabled: boolean
   readonly isInstalledIn: (tenant: Tenant) => boolean
+  readonly isRegisteredIn: (tenant: Tenant) => boolean
   secrets: ReadonlyArray<Redacted.Redacted>
   certificates: ReadonlyArray<RegisteredCertificate>
 }
@@ -111,6 +120,7 @@ export interface ResourceState {
   readonly appId: string
   readonly names: ReadonlySet<string>
   readonly audience: string
+  readonly withoutRole: "token" | "unassigned" | "unconsented"
   readonly isInstalledIn: (tenant: Tenant) => boolean
 }
 
@@ -136,7 +146,8 @@ export const toSeconds = (input: Duration.Input): number => Math.floor(Duration.
 
 const fold = (name: string) => name.toLowerCase()
 
-const installedIn = (names: ReadonlyArray<string> | undefined) => {
+/** Whether a tenant is among those named; absent names mean every tenant. */
+const among = (names: ReadonlyArray<string> | undefined) => {
   if (names === undefined) return () => true
   const set = new Set(names.map(fold))
   return (tenant: Tenant) => set.has(fold(tenant.id)) || (tenant.domain !== undefined && set.has(fold(tenant.domain)))
@@ -146,7 +157,8 @@ const makeResource = (resource: Resource): ResourceState => ({
   appId: fold(resource.appId),
   names: new Set([resource.appId, ...resource.identifierUris].map(fold)),
   audience: resource.audience ?? resource.appId,
-  isInstalledIn: installedIn(resource.tenants)
+  withoutRole: resource.withoutRole ?? "token",
+  isInstalledIn: among(resource.tenants)
 })
 
 const makeApp = (
@@ -159,11 +171,13 @@ const makeApp = (
     const resource = resources.find((resource) => resource.names.has(fold(name)))
     if (resource !== undefined) roles.set(resource.appId, [...(roles.get(resource.appId) ?? []), ...granted])
   }
+  const hasConsentOf = among(app.consents)
   return {
     clientId: fold(app.clientId),
-    roles,
+    rolesOf: (resource, tenant) => hasConsentOf(tenant) ? roles.get(resource.appId) ?? [] : [],
     disabled: app.disabled ?? false,
-    isInstalledIn: installedIn(app.tenants),
+    isRegisteredIn: among(app.home === undefined ? [] : [app.home]),
+    isInstalledIn: among(app.tenants),
     secrets: app.secrets ?? [],
     certificates
   }
