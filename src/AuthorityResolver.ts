@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Authority from "./Authority.ts"
 import { InvalidAuthorityError, type ServiceUnavailableError } from "./EntraError.ts"
 import { closedError } from "./internal/closed.ts"
-import { type Endpoints, endpointsOf } from "./internal/endpoints.ts"
+import { type Endpoints, endpointsOf, parseRegion } from "./internal/endpoints.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import * as Instance from "./internal/instanceDiscovery.ts"
 import { randomId } from "./internal/randomId.ts"
@@ -79,12 +79,17 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
 export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> = Layer.suspend(() => layerWith())
 
 /**
- * Like {@link layer}, with a say about the HTTP client and the host that is asked.
+ * Like {@link layer}, with a say about the HTTP client, the host that is asked, and the region.
  *
  * **Details**
  *
  * `transformClient` wraps the client (a proxy, a log); `discoveryHost` is asked about unknown hosts instead of themselves,
  * for example `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only.
+ *
+ * `region` is the short name of an Azure region (`westus2`): token requests go to the endpoint of that region, and to the
+ * cloud's global one while that cannot be reached. A name that can be none fails when the layer is built; an authority
+ * that has no regions (another host, an external tenant, AD FS) fails when it is resolved. Entra admits few apps to its
+ * regional endpoints, mostly Microsoft's own.
  *
  * **Example** (Asking the public cloud about unknown hosts)
  *
@@ -97,11 +102,21 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * @category layers
  * @since 0.1.0
  */
-export const layerWith = (options: {
-  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
-  readonly discoveryHost?: string | undefined
-} = {}): Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> =>
-  Layer.effect(AuthorityResolver, makeDiscovering(options))
+export function layerWith(
+  options?: Options & { readonly region?: undefined }
+): Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport>
+export function layerWith(
+  options: Options & { readonly region?: string | undefined }
+): Layer.Layer<AuthorityResolver, InvalidAuthorityError, IdentityHttp.Transport>
+export function layerWith(
+  options: Options & { readonly region?: string | undefined } = {}
+): Layer.Layer<AuthorityResolver, InvalidAuthorityError, IdentityHttp.Transport> {
+  const region = options.region === undefined ? Result.succeed(undefined) : parseRegion(options.region)
+  return Layer.effect(
+    AuthorityResolver,
+    Effect.flatMap(Effect.fromResult(region), (region) => makeDiscovering({ ...options, region }))
+  )
+}
 
 /**
  * Only known clouds and the layout that all share: no discovery call, whatever the host.
@@ -173,10 +188,14 @@ interface Known {
   readonly until: number
 }
 
-const makeDiscovering = (options: {
+interface Options {
   readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
   readonly discoveryHost?: string | undefined
-}): Effect.Effect<AuthorityResolver["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
+}
+
+const makeDiscovering = (
+  options: Options & { readonly region: string | undefined }
+): Effect.Effect<AuthorityResolver["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
@@ -209,8 +228,10 @@ const makeDiscovering = (options: {
 
     return AuthorityResolver.of({
       resolve: (authority, { channel }) => {
-        if (authority.cloud !== undefined || authority.kind !== "Entra") {
-          return Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel))
+        const { region } = options
+        // With a region a host that no table knows is refused anyway: nobody needs to be asked about it.
+        if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined) {
+          return Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel, region))
         }
         return Effect.flatMap(verdictOn(authority), (verdict) =>
           Effect.fromResult(

@@ -5,16 +5,16 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { CredentialError, type InvalidClientError, quote } from "./EntraError.ts"
+import { CredentialError, type InvalidClientError, type InvalidRequestError, quote } from "./EntraError.ts"
 import { assertionClaims, assertionHeader, isCompactJwt } from "./internal/assertion.ts"
 import { loadCertificate } from "./internal/certificate.ts"
+import { chooseSecret } from "./internal/credentialChoice.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
+import * as Environment from "./internal/environment.ts"
 import { assertionForm, type Form, secretForm } from "./internal/form.ts"
 import type { Authentication } from "./internal/identityHttp.ts"
 import { randomId } from "./internal/randomId.ts"
@@ -188,8 +188,8 @@ export const certificate = (options: {
  * **Details**
  *
  * The function is called once an attempt and never on a cache hit. What it fails with becomes a `CredentialError`
- * `assertion_failed` that says which tag or class it was, not what was in it; an empty or malformed JWT is refused before
- * anything is sent.
+ * `assertion_failed` that says which tag or class it was, not what was in it; a `CredentialError` stays as it is. An empty
+ * or malformed JWT is refused before anything is sent.
  *
  * **Example** (Presenting a platform's token)
  *
@@ -226,7 +226,9 @@ export const assertion = <E, R>(
  * **Details**
  *
  * Credentials in files (`AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) need a file system, which the core
- * does not have; with those alone this fails and says so.
+ * does not have; with those alone this fails and names `effect-entra/node`, whose `NodeClientCredential.fromConfig` reads
+ * them. With those beside a secret the secret is taken, and a warning says so. Several problems are reported in one
+ * `InvalidRequestError` `configuration_invalid`.
  *
  * **Example** (Reading the environment)
  *
@@ -245,13 +247,10 @@ export const assertion = <E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError> = Effect.gen(function*() {
-  const found = yield* Effect.mapError(environment, unreadableEnvironment)
-  if (Option.isSome(found.secret)) return yield* secret(found.secret.value)
-  return yield* credentialMissing(
-    Object.entries(found.files).flatMap(([name, value]) => Option.isSome(value) ? [name] : [])
+export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError> = Effect
+  .suspend(() =>
+    Environment.readCredential(undefined, { choose: chooseSecret, load: (material) => secret(material.secret) })
   )
-})
 
 // -----------------------------------------------------------------------------
 // layers
@@ -339,7 +338,7 @@ export const layerAssertion = <E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<ClientCredential, CredentialError> = Layer.suspend(() =>
+export const layerConfig: Layer.Layer<ClientCredential, CredentialError | InvalidRequestError> = Layer.suspend(() =>
   Layer.effect(ClientCredential, fromConfig)
 )
 
@@ -362,45 +361,8 @@ const inTheForm = (
     })
   })
 
-const environment = Config.all({
-  secret: Config.option(Config.Redacted("AZURE_CLIENT_SECRET")),
-  files: Config.all({
-    AZURE_CLIENT_CERTIFICATE_PATH: Config.option(Config.String("AZURE_CLIENT_CERTIFICATE_PATH")),
-    AZURE_FEDERATED_TOKEN_FILE: Config.option(Config.String("AZURE_FEDERATED_TOKEN_FILE"))
-  })
-})
-
-const unreadableEnvironment = (): CredentialError =>
-  new CredentialError({
-    code: "credential_missing",
-    field: "AZURE_CLIENT_SECRET",
-    origin: "local",
-    message: "the ConfigProvider could not be read",
-    remedy: "Look at the ConfigProvider that the program installs."
-  })
-
-const credentialMissing = (files: ReadonlyArray<string>): CredentialError =>
-  files.length > 0
-    ? new CredentialError({
-      code: "credential_file",
-      field: files.join(", "),
-      origin: "local",
-      message: `${files.join(" and ")} names a file, and the core reads none`,
-      remedy:
-        "Read the file in your program and pass what it holds to ClientCredential.layerCertificate or layerAssertion, with "
-        + "ConfidentialClient.layer. Reading it for you will be effect-entra/node's part; this version does not have it."
-    })
-    : new CredentialError({
-      code: "credential_missing",
-      field: "AZURE_CLIENT_SECRET",
-      origin: "local",
-      message: "AZURE_CLIENT_SECRET is not set, and no other credential is configured",
-      remedy: "Set AZURE_CLIENT_SECRET to the secret's value; with another kind of credential build the client with "
-        + "ConfidentialClient.layer."
-    })
-
 const assertionFailed = (error: unknown): CredentialError =>
-  new CredentialError({
+  error instanceof CredentialError ? error : new CredentialError({
     code: "assertion_failed",
     field: "assertion",
     origin: "local",

@@ -14,6 +14,7 @@ import * as Acquisition from "./Acquisition.ts"
 import * as AuthorityResolver from "./AuthorityResolver.ts"
 import * as ClientCredential from "./ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
+import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
 import { fakeResult } from "./internal/fakeResult.ts"
 import type { Transport } from "./internal/identityHttp.ts"
@@ -384,9 +385,14 @@ export const layer = (options: Options): Layer.Layer<
  *
  * **Details**
  *
- * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud) and
- * `AZURE_CLIENT_SECRET`; options override. Several problems of the environment are reported in one
- * `InvalidRequestError` `configuration_invalid`.
+ * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud),
+ * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`; options override. A
+ * variable that is set to nothing counts as not set. Everything that is wrong is found before any request is made, and
+ * several problems are reported in one `InvalidRequestError` `configuration_invalid`.
+ *
+ * Credentials in files are read by `layerConfig` of `effect-entra/node`. When `AZURE_CLIENT_CERTIFICATE_PATH` or
+ * `AZURE_FEDERATED_TOKEN_FILE` is set beside the secret, the secret is taken, with one warning that says so;
+ * `credential: "secret"` decides without it.
  *
  * **Example** (A client from the environment)
  *
@@ -402,15 +408,28 @@ export const layer = (options: Options): Layer.Layer<
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Partial<Options> = {}
+  options: Partial<Options> & {
+    readonly region?: string | undefined
+    readonly credential?: "secret" | "certificate" | "federation" | undefined
+  } = {}
 ): Layer.Layer<ConfidentialClient, ConfigurationError, Transport> =>
-  Layer.effect(
-    ConfidentialClient,
-    Effect.gen(function*() {
-      const credential = yield* Effect.result(ClientCredential.fromConfig)
-      return yield* make({ ...options, ...yield* Environment.read(options, credential) })
-    })
-  ).pipe(Layer.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]))
+  Layer.unwrap(
+    Effect.map(
+      Environment.read(options, {
+        choose: chooseSecret,
+        load: ({ secret }) => ClientCredential.secret(secret)
+      }),
+      ({ credential, region, ...settings }) =>
+        layer({ ...options, ...settings }).pipe(
+          Layer.provide([
+            Layer.succeed(ClientCredential.ClientCredential, credential),
+            AuthorityResolver.layerWith({ region }),
+            TokenEndpoint.layer,
+            TokenCache.layerMemory()
+          ])
+        )
+    )
+  )
 
 /**
  * The requests that a {@link layerTest} client was asked for, in order.

@@ -91,7 +91,8 @@ export interface InputProblem extends Problem {
  * **Details**
  *
  * Codes: `authority_malformed`, `authority_insecure`, `authority_mismatch`, `authority_unsupported`, `tenant_missing`,
- * `tenant_malformed`, `tenant_not_tenanted` (common, organizations, consumers), `tenant_not_allowed`, `tenant_unknown`
+ * `tenant_malformed`, `tenant_not_tenanted` (common, organizations, consumers), `tenant_not_allowed`, `region_malformed`,
+ * `region_detection` (a word that asks for the region to be detected, which is not supported), `tenant_unknown`
  * (AADSTS90002), `instance_invalid` (AADSTS50049).
  *
  * @category errors
@@ -136,9 +137,13 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  *
  * **Details**
  *
- * Codes: `secret_empty`, `certificate_unreadable`, `key_unreadable`, `key_format`, `key_unsupported`, `key_mismatch`,
- * `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_missing`, `credential_file`,
- * `credential_timeout`, `credential_defect`.
+ * Codes. Which one: `credential_missing`, `credential_incomplete` (a certificate's password or chain without its path),
+ * `credential_file` (it is in a file, and the core reads none). Files: `path_malformed` (no path, but a file's content),
+ * `file_missing`, `file_unreadable`, `file_empty`. Secrets: `secret_empty`, `secret_malformed`. Certificates:
+ * `certificate_unreadable`, `certificate_format` (PKCS#12), `certificate_expired`, `certificate_not_yet_valid`. Their
+ * keys: `key_missing`, `key_unreadable`, `key_format`, `key_unsupported`, `key_mismatch`, `key_password_missing`,
+ * `key_password_wrong`. Use: `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_timeout`,
+ * `credential_defect`.
  *
  * @category errors
  * @since 0.1.0
@@ -152,8 +157,9 @@ export class CredentialError extends Data.TaggedError("EntraCredentialError")<In
  *
  * **Details**
  *
- * Codes: `client_refused`, `client_unknown` (AADSTS700016, 700038), `client_disabled` (7000112), `secret_wrong`
- * (7000215), `secret_expired` (7000222), `assertion_refused` (700027 and its kin), `assertion_time` (700024).
+ * Codes: `client_refused`, `client_unknown` (AADSTS700016, 700038), `service_principal_missing` (7000229),
+ * `client_disabled` (7000112), `secret_wrong` (7000215), `secret_expired` (7000222), `assertion_refused` (700027 and its
+ * kin), `assertion_time` (700024).
  *
  * @category errors
  * @since 0.1.0
@@ -204,8 +210,8 @@ export class ClaimsChallengeError
  *
  * **Details**
  *
- * Codes: `consent_missing` (AADSTS65001, 650056, 650057), `resource_unknown` (500011, 50001), `blocked_by_policy`
- * (53003, 530032), `request_refused`.
+ * Codes: `consent_missing` (AADSTS65001, 501051, 650056, 650057), `resource_unknown` (500011, 50001),
+ * `blocked_by_policy` (53003, 530032), `request_refused`.
  *
  * @category errors
  * @since 0.1.0

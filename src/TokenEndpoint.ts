@@ -1,6 +1,7 @@
 /**
  * The token endpoint as a service: one POST, repeated by a schedule when the service fails to answer, behind a throttle
- * gate and a circuit breaker. The only module that talks to the token URL.
+ * gate and a circuit breaker; a regional endpoint that cannot be reached is replaced by the global one. The only module
+ * that talks to the token URL.
  *
  * @since 0.1.0
  */
@@ -70,7 +71,8 @@ export interface EndpointRequest {
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
  * - `retry`: default {@link RetryPolicy.standard}.
  * - `attemptTimeout`: for one attempt; default 10 seconds.
- * - `budget`: for all attempts together; default 30 seconds.
+ * - `budget`: for all attempts together; default 30 seconds. A regional endpoint gets half of it, so that the global one
+ *   has time left when it cannot be reached.
  * - `refusalTtl`: how long a refusal that asking again will not change is repeated locally; default 5 seconds, doubling to
  *   60.
  * - `breaker`: `failures` failed acquisitions in a row (default 5) close the way to an origin for `openDuration` (default
@@ -174,6 +176,12 @@ type Outage = ServiceUnavailableError | NetworkError
 const isOutage = (error: AcquireTokenError): error is Outage =>
   error instanceof ServiceUnavailableError || error instanceof NetworkError
 
+/** No answer at all, or nobody is asking: what comes from the service itself is its answer, wherever else one could ask. */
+const isUnreached = (error: AcquireTokenError): boolean =>
+  error._tag === "EntraNetworkError" || (error._tag === "EntraServiceUnavailableError" && silent.has(error.code))
+
+const silent: ReadonlySet<string> = new Set(["timeout", "budget_exceeded", "circuit_open"])
+
 const make = (
   options: Options
 ): Effect.Effect<TokenEndpoint["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
@@ -243,10 +251,14 @@ const make = (
       }))
     })
 
-    const attempts = (request: EndpointRequest, endpoints: Endpoints): Effect.Effect<AccessToken, AcquireTokenError> =>
+    const attempts = (
+      request: EndpointRequest,
+      endpoints: Endpoints,
+      limit: number
+    ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
-        const deadline = clock.currentTimeMillisUnsafe() + budget
+        const deadline = clock.currentTimeMillisUnsafe() + limit
         const schedule = policy.pipe(
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
@@ -260,19 +272,46 @@ const make = (
           Effect.retry(schedule),
           Effect.flatMap(Effect.fromResult),
           Effect.timeoutOrElse({
-            duration: budget,
-            orElse: () => Effect.fail(tooSlow("budget_exceeded", endpoints, request.asked, budget))
+            duration: limit,
+            orElse: () => Effect.fail(tooSlow("budget_exceeded", endpoints, request.asked, limit))
           })
         )
       })
 
-    const reach = (request: EndpointRequest, endpoints: Endpoints): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const reached = breaker.protect(new URL(endpoints.token).origin, attempts(request, endpoints))
-      const { fallback } = endpoints
-      return fallback === undefined
-        ? reached
-        : Effect.catchTag(reached, "EntraNetworkError", () => reach(request, fallback))
-    }
+    /** Origins that others stand in for at the moment, each said once. */
+    const unreached = new Set<string>()
+
+    const replaced = (origin: string, fallback: Endpoints, error: AcquireTokenError) =>
+      Effect.suspend(() => {
+        if (unreached.has(origin)) return Effect.void
+        unreached.add(origin)
+        return Effect.logWarning(
+          `${origin} cannot be reached (${error.code}): ${new URL(fallback.token).origin} is used until it can`
+        )
+      })
+
+    /** Whoever has a stand-in gets half of the time that is left, so that the stand-in has as much. */
+    const reach = (
+      request: EndpointRequest,
+      endpoints: Endpoints,
+      deadline: number
+    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const { origin } = new URL(endpoints.token)
+        const { fallback } = endpoints
+        const left = deadline - clock.currentTimeMillisUnsafe()
+        if (fallback === undefined) return breaker.protect(origin, attempts(request, endpoints, left))
+        return breaker.protect(origin, attempts(request, endpoints, left / 2)).pipe(
+          Effect.tap(() => Effect.sync(() => unreached.delete(origin))),
+          Effect.tapError((error) =>
+            Effect.sync(() => error.origin === "service" && !isUnreached(error) && unreached.delete(origin))
+          ),
+          Effect.catchIf(
+            isUnreached,
+            (error) => Effect.andThen(replaced(origin, fallback, error), reach(request, fallback, deadline))
+          )
+        )
+      })
 
     return TokenEndpoint.of({
       admit: (gate) =>
@@ -283,7 +322,10 @@ const make = (
       forget: (selector) => Effect.sync(() => gates.forget(selector)),
       request: (request) =>
         Effect.tapError(
-          Effect.tap(reach(request, request.endpoints), () => Effect.sync(() => gates.open(request.gate))),
+          Effect.tap(
+            Effect.suspend(() => reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget)),
+            () => Effect.sync(() => gates.open(request.gate))
+          ),
           (error) => Effect.sync(() => gates.close(request.gate, error))
         )
     })

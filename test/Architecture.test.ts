@@ -199,6 +199,13 @@ describe("the rules", () => {
     ["a module under another name in the index", { "src/index.ts": index.replace("as Scope", "as Scopes") }, [
       `src/index.ts:6: an index holds \`export * as X from "./X.ts"\` and nothing else`
     ]],
+    ["a layer without its namespace", {
+      "src/node/index.ts": [
+        `export { layerConfig } from "./NodeConfidentialClient.ts"`,
+        `export { layer } from "./Server.ts"`
+      ].join("\n"),
+      "src/node/NodeConfidentialClient.ts": ""
+    }, [`src/node/index.ts:2: an index holds \`export * as X from "./X.ts"\` and nothing else`]],
     ["an index with code", { "src/index.ts": `${index}\nexport const version = "1"` }, [
       `src/index.ts:9: an index holds \`export * as X from "./X.ts"\` and nothing else`
     ]],

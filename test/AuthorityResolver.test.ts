@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Result } from "effect"
 import { Authority, AuthorityResolver } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { contoso, Simulator } from "./support/world.ts"
 
@@ -15,8 +16,9 @@ const discoveries = EntraSimulator.EntraSimulator.use(({ counters }) =>
 )
 
 const host = "login.private.example"
-const Private = (layer = AuthorityResolver.layer) =>
-  layer.pipe(Layer.provideMerge(Simulator({ origin: `https://${host}` })))
+const Private = <E = never>(
+  layer: Layer.Layer<AuthorityResolver.AuthorityResolver, E, HttpClient.HttpClient> = AuthorityResolver.layer
+) => layer.pipe(Layer.provideMerge(Simulator({ origin: `https://${host}` })))
 
 describe("known clouds", () => {
   for (
@@ -91,4 +93,43 @@ describe("other hosts", () => {
     Effect.gen(function*() {
       assert.strictEqual((yield* resolve(`https://${host}/${contoso}`)).token, "http://gateway/token")
     }).pipe(Effect.provide(AuthorityResolver.layerStatic({ token: "http://gateway/token" }))))
+})
+
+describe("a region", () => {
+  const Regional = Private(AuthorityResolver.layerWith({ region: "WestUS2" }).pipe(Layer.orDie))
+
+  it.effect("is where known clouds are asked, with the global endpoint in its place", () =>
+    Effect.gen(function*() {
+      const { audience, fallback, token } = yield* resolve("https://login.windows.net/c.com")
+      assert.strictEqual(token, "https://westus2.login.microsoft.com/c.com/oauth2/v2.0/token")
+      assert.strictEqual(audience, token)
+      assert.strictEqual(fallback?.token, "https://login.microsoftonline.com/c.com/oauth2/v2.0/token")
+      assert.strictEqual(fallback?.audience, fallback?.token)
+      assert.isUndefined(fallback?.fallback)
+    }).pipe(Effect.provide(Regional)))
+
+  for (const authority of [`https://${host}/c.com`, "https://contoso.ciamlogin.com", "https://fs.contoso.com/adfs"]) {
+    it.effect(`is refused for ${authority}, and nobody is asked`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(resolve(authority))
+        assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
+        assert.strictEqual(error.code, "authority_unsupported")
+        assert.strictEqual(yield* discoveries, 0)
+      }).pipe(Effect.provide(Regional)))
+  }
+
+  for (
+    const [region, code] of [
+      ["west us 2", "region_malformed"],
+      ["", "region_malformed"],
+      ["TryAutoDetect", "region_detection"]
+    ] as const
+  ) {
+    it.effect(`${JSON.stringify(region)} is refused when the layer is built`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(AuthorityResolver.layerWith({ region })))))
+        assert.strictEqual(error.code, code)
+        assert.strictEqual(error.field, "region")
+      }))
+  }
 })

@@ -64,7 +64,7 @@ describe("ClientCredential", () => {
       Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
     >()
     expectTypeOf(ClientCredential.layerConfig).toEqualTypeOf<
-      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError | EntraError.InvalidRequestError>
     >()
     const federated = (make: () => Effect.Effect<string, Boom, Scope>) => ClientCredential.layerAssertion(make)
     expectTypeOf(federated).returns.toEqualTypeOf<Layer.Layer<ClientCredential.ClientCredential, never, Scope>>()
@@ -101,11 +101,20 @@ describe("AuthorityResolver", () => {
     }>()
   })
 
+  it("fails to build for a region that can be none, and only then", () => {
+    expectTypeOf(AuthorityResolver.layerWith()).toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
+    >()
+    expectTypeOf(AuthorityResolver.layerWith({ region: "westus2" })).toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver, EntraError.InvalidAuthorityError, HttpClient.HttpClient>
+    >()
+  })
+
   it("needs an HttpClient for discovery, and nothing without it", () => {
     expectTypeOf(AuthorityResolver.layer).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
     >()
-    expectTypeOf(AuthorityResolver.layerWith).returns.toEqualTypeOf<
+    expectTypeOf(AuthorityResolver.layerWith({ discoveryHost: "login.example" })).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
     >()
     expectTypeOf(AuthorityResolver.layerKnownClouds).toEqualTypeOf<Layer.Layer<AuthorityResolver.AuthorityResolver>>()
@@ -246,7 +255,10 @@ describe("ConfidentialClient", () => {
   it("layerConfig needs an HttpClient", () => {
     expectTypeOf(ConfidentialClient.layerConfig).toEqualTypeOf<
       (
-        options?: Partial<ConfidentialClient.Options>
+        options?: Partial<ConfidentialClient.Options> & {
+          readonly region?: string | undefined
+          readonly credential?: "secret" | "certificate" | "federation" | undefined
+        }
       ) => Layer.Layer<ConfidentialClient.ConfidentialClient, EntraError.ConfigurationError, HttpClient.HttpClient>
     >()
   })

@@ -1,9 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Schedule } from "effect"
-import { ConfidentialClient, type EntraError, RetryPolicy } from "effect-entra"
+import { Duration, Effect, Fiber, Layer, Schedule } from "effect"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  type EntraError,
+  RetryPolicy,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { fabrikam, graph, orders, tokenRequests, World } from "./support/world.ts"
+import { record, warnings } from "./support/log.ts"
+import { fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
 const acquire = ConfidentialClient.acquireToken({ scopes: graph })
@@ -198,4 +208,140 @@ describe("the breaker", () => {
       yield* once
       assert.strictEqual(yield* tokenRequests, 6)
     }).pipe(Effect.provide(World())))
+})
+
+describe("a regional endpoint", () => {
+  const region = "https://westus2.login.microsoft.com"
+  const cloud = "https://login.microsoftonline.com"
+
+  /** A client of a region; `regional` stands for what answers there, the simulator for the rest of the world. */
+  const regionalWorld = (
+    regional: (through: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest) => Answer,
+    options: TokenEndpoint.Options = {}
+  ) => {
+    const asked: Array<string> = []
+    const log = record()
+    const transformClient = (client: HttpClient.HttpClient) =>
+      HttpClient.make((request, url) => {
+        asked.push(url.origin)
+        return url.origin === region ? regional(client, request) : client.execute(request)
+      })
+    const layer = ConfidentialClient.layer({
+      clientId: EntraSimulator.daemonClientId,
+      tenantId: EntraSimulator.contosoTenantId
+    }).pipe(
+      Layer.provide([
+        ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+        Layer.orDie(AuthorityResolver.layerWith({ region: "westus2" })),
+        TokenEndpoint.layerWith({ transformClient, ...options }),
+        TokenCache.layerMemory()
+      ]),
+      Layer.provideMerge(Simulator()),
+      Layer.provideMerge(log.layer)
+    )
+    return { asked, layer, log }
+  }
+
+  type Answer = Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
+
+  const unreachable = (_: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest): Answer =>
+    Effect.fail(
+      new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request, cause: { code: "ENOTFOUND" } })
+      })
+    )
+  const forced = ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true })
+
+  it.effect("is asked first, and alone when it answers", () => {
+    const { asked, layer, log } = regionalWorld((through, request) => through.execute(request))
+    return Effect.gen(function*() {
+      const { metadata } = yield* acquire
+      assert.strictEqual(new URL(metadata.tokenEndpoint ?? "").origin, region)
+      assert.deepStrictEqual(asked, [region])
+      assert.deepStrictEqual(warnings(log), [])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that cannot be reached is replaced by the global one, with one warning until it can again", () => {
+    let down = true
+    const { asked, layer, log } = regionalWorld(
+      (through, request) => down ? unreachable(through, request) : through.execute(request),
+      { retry: RetryPolicy.none }
+    )
+    return Effect.gen(function*() {
+      const { metadata } = yield* acquire
+      assert.strictEqual(new URL(metadata.tokenEndpoint ?? "").origin, cloud)
+      yield* forced
+      assert.deepStrictEqual(asked, [region, cloud, region, cloud])
+      assert.strictEqual(warnings(log).length, 1)
+      assert.include(warnings(log)[0], region)
+      assert.include(warnings(log)[0], cloud)
+      down = false
+      yield* forced
+      assert.strictEqual(asked.at(-1), region)
+      down = true
+      yield* forced
+      assert.strictEqual(asked.at(-1), cloud)
+      assert.strictEqual(warnings(log).length, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is left alone while its circuit is open, and the global one is used at once", () => {
+    const { asked, layer, log } = regionalWorld(unreachable, { retry: RetryPolicy.none, breaker: { failures: 2 } })
+    return Effect.gen(function*() {
+      yield* forced
+      yield* forced
+      asked.length = 0
+      yield* forced
+      yield* forced
+      assert.deepStrictEqual(asked, [cloud, cloud])
+      yield* TestClock.adjust("30 seconds")
+      yield* forced
+      assert.deepStrictEqual(asked.slice(2), [region, cloud])
+      assert.strictEqual(warnings(log).length, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that swallows requests costs half of the budget", () => {
+    const { asked, layer, log } = regionalWorld(() => Effect.never)
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(acquire, { startImmediately: true })
+      yield* TestClock.adjust("14900 millis")
+      assert.notInclude(asked, cloud)
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(asked, [region, region, cloud])
+      assert.strictEqual(warnings(log).length, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("and a global one that both swallow requests cost the budget, no more", () => {
+    const { layer } = regionalWorld(() => Effect.never)
+    return Effect.gen(function*() {
+      yield* fail(Fault.delay("1 hour"), { times: Infinity })
+      const fiber = yield* Effect.forkChild(Effect.flip(acquire), { startImmediately: true })
+      yield* TestClock.adjust("29900 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(fiber)).code, "budget_exceeded")
+    }).pipe(Effect.provide(layer))
+  })
+
+  for (
+    const [name, fault, code] of [
+      ["a refusal", Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), "secret_wrong"],
+      ["a throttle", Fault.throttled(), "throttled"],
+      ["503", Fault.unavailable(), "service_unavailable"]
+    ] as const
+  ) {
+    it.effect(`${name} from there is an answer, and nobody else is asked`, () => {
+      const { asked, layer, log } = regionalWorld((through, request) => through.execute(request))
+      return Effect.gen(function*() {
+        yield* fail(fault, { times: Infinity })
+        assert.strictEqual((yield* inTime(Effect.flip(acquire))).code, code)
+        assert.notInclude(asked, cloud)
+        assert.notInclude(warnings(log).join(), cloud)
+      }).pipe(Effect.provide(layer))
+    })
+  }
 })

@@ -140,7 +140,7 @@ const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
         "key_format",
         "privateKey",
         `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
-        "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem."
+        "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem. NodeClientCredential of effect-entra/node reads other kinds."
       )
   )
 }

@@ -1,7 +1,7 @@
 /** The layout of addresses: which URL a kind of authority serves tokens at, and which assertion it wants there. */
 import * as Result from "effect/Result"
 import type * as Authority from "../Authority.ts"
-import { InvalidAuthorityError } from "../EntraError.ts"
+import { InvalidAuthorityError, quote } from "../EntraError.ts"
 import type { Thumbprints } from "./assertion.ts"
 
 export interface Endpoints {
@@ -14,16 +14,47 @@ export interface Endpoints {
   readonly fallback?: Endpoints | undefined
 }
 
+/** `region` is one that {@link parseRegion} accepted; the endpoints of the whole cloud stand in for it. */
 export const endpointsOf = (
   authority: Authority.Authority,
   host: string,
-  channel: "standard" | "mtls"
+  channel: "standard" | "mtls",
+  region?: string
 ): Result.Result<Endpoints, InvalidAuthorityError> => {
-  if (channel === "mtls") {
-    const mtls = mtlsHost(authority, host)
-    return mtls === undefined ? Result.fail(noMtls(authority)) : Result.succeed(at(authority, mtls))
+  const reached = channel === "mtls" ? mtlsHost(authority, host) : host
+  if (reached === undefined) return Result.fail(noMtls(authority))
+  const everywhere = at(authority, reached)
+  if (region === undefined) return Result.succeed(everywhere)
+  if (!hasRegions(authority)) return Result.fail(noRegions(authority, "region"))
+  const regional = channel === "standard" && authority.cloud === "public" ? "login.microsoft.com" : reached
+  return Result.succeed({ ...at(authority, `${region}.${regional}`), fallback: everywhere })
+}
+
+/** Regions are a matter of Microsoft's clouds (MSAL-DOTNET section 3.6). */
+export const hasRegions = (authority: Authority.Authority): boolean =>
+  authority.kind === "Entra" && authority.cloud !== undefined
+
+/** The short name of an Azure region, as it becomes part of a host name. */
+export const parseRegion = (input: string, field = "region"): Result.Result<string, InvalidAuthorityError> => {
+  const region = input.toLowerCase()
+  if (detection.has(region)) {
+    return Result.fail(
+      regionProblem(
+        "region_detection",
+        field,
+        `${field} ${quote(input)} asks for the region to be detected, which is not supported`
+      )
+    )
   }
-  return Result.succeed(at(authority, host))
+  return /^[a-z0-9]{1,63}$/.test(region)
+    ? Result.succeed(region)
+    : Result.fail(
+      regionProblem(
+        "region_malformed",
+        field,
+        `${field} ${quote(input)} ${input === "" ? "is empty" : "has other characters than letters and digits"}`
+      )
+    )
 }
 
 const at = (authority: Authority.Authority, host: string): Endpoints => {
@@ -49,4 +80,26 @@ const noMtls = (authority: Authority.Authority): InvalidAuthorityError =>
     origin: "local",
     message: `authority ${authority.host} has no endpoint for client certificates in the TLS handshake`,
     remedy: "Use an authority of a Microsoft cloud, or a credential that goes into the request's body."
+  })
+
+/** What other libraries take for "find out by yourself". */
+const detection: ReadonlySet<string> = new Set(["autodiscoverregion", "tryautodetect"])
+
+export const noRegions = (authority: Authority.Authority, field: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({
+    code: "authority_unsupported",
+    field,
+    origin: "local",
+    message: `${field} is set, and the authority ${authority.host} has no regional endpoints`,
+    remedy: `Leave ${field} out, or use an authority of a Microsoft cloud.`
+  })
+
+const regionProblem = (code: string, field: string, message: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({
+    code,
+    field,
+    origin: "local",
+    message,
+    remedy:
+      `Name the region in its short form, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
   })

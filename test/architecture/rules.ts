@@ -33,6 +33,7 @@ export const pureInternals: ReadonlyArray<string> = [
   "plan",
   "settings",
   "endpoints",
+  "credentialChoice",
   "instanceDiscovery",
   "origins",
   "claimsChallenge",
@@ -67,8 +68,12 @@ const fetches = new Set(["fetch", "globalThis.fetch", "window.fetch", "self.fetc
 
 /** Which files may import what; `only` is a list of files and of folders that end in a slash. */
 const confined: ReadonlyArray<{ readonly what: RegExp; readonly only: ReadonlyArray<string> }> = [
-  { what: /^effect\/http(?:\/|$)/, only: ["src/internal/identityHttp.ts", "src/BearerHttpClient.ts", "src/testing/", "src/node/"] },
+  {
+    what: /^effect\/http(?:\/|$)/,
+    only: ["src/internal/identityHttp.ts", "src/BearerHttpClient.ts", "src/testing/", "src/node/"]
+  },
   { what: /^effect\/persistence(?:\/|$)/, only: ["src/internal/breaker.ts"] },
+  { what: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files.ts", "src/cli/"] },
   { what: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] }
 ]
 
@@ -238,11 +243,15 @@ const globals = ({ globals, path }: Module): ReadonlyArray<string> => [
   )
 ]
 
-const index = ({ path, statements }: Module): ReadonlyArray<string> =>
+/** `effect-entra/node` has one layer that is a whole program's only import, so it is also there without a namespace. */
+const named: ReadonlyMap<string, string> = new Map([["src/node/index.ts", "./NodeConfidentialClient.ts"]])
+
+const index = ({ imports, path, statements }: Module): ReadonlyArray<string> =>
   !isIndex(path) ?
     [] :
     statements.flatMap(({ line, namespace }) =>
-      namespace !== undefined && namespace.specifier === `./${namespace.name}.ts`
+      (namespace !== undefined && namespace.specifier === `./${namespace.name}.ts`) ||
+        (namespace === undefined && imports.some((from) => from.line === line && from.specifier === named.get(path)))
         ? []
         : [`${path}:${line}: an index holds \`export * as X from "./X.ts"\` and nothing else`]
     )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
-import { endpointsOf } from "../../src/internal/endpoints.ts"
+import { endpointsOf, parseRegion } from "../../src/internal/endpoints.ts"
 import { failure, guid, success } from "./support.ts"
 
 const standardOf = (text: string) => {
@@ -72,5 +72,71 @@ describe("endpointsOf", () => {
         assert.strictEqual(url.search + url.hash + url.username, "")
       }
     }))
+  })
+})
+
+describe("regions", () => {
+  const regional = (text: string, channel: "standard" | "mtls" = "standard") => {
+    const authority = success(Authority.parse(text))
+    return endpointsOf(authority, Authority.networkHost(authority), channel, "westus2")
+  }
+
+  it.each([
+    { authority: "https://login.microsoftonline.com/a.com", host: "westus2.login.microsoft.com" },
+    { authority: "https://login.windows.net/a.com", host: "westus2.login.microsoft.com" },
+    { authority: "https://login.microsoft.com/a.com", host: "westus2.login.microsoft.com" },
+    { authority: "https://sts.windows.net/a.com", host: "westus2.login.microsoft.com" },
+    { authority: "https://login.microsoftonline.us/a.com", host: "westus2.login.microsoftonline.us" },
+    { authority: "https://login.usgovcloudapi.net/a.com", host: "westus2.login.microsoftonline.us" },
+    { authority: "https://login.chinacloudapi.cn/a.com", host: "westus2.login.partner.microsoftonline.cn" },
+    { authority: "https://login.windows-ppe.net/a.com", host: "westus2.login.windows-ppe.net" },
+    { authority: "https://login.sovcloud-identity.fr/a.com", host: "westus2.login.sovcloud-identity.fr" }
+  ])("$authority goes to $host, and to the cloud's own host in its place", ({ authority, host }) => {
+    const token = `https://${host}/a.com/oauth2/v2.0/token`
+    assert.deepStrictEqual(success(regional(authority)), {
+      token,
+      audience: token,
+      assertion: modern,
+      fallback: standardOf(authority)
+    })
+  })
+
+  it.each([
+    { authority: "https://login.microsoftonline.com/a.com", host: "westus2.mtlsauth.microsoft.com" },
+    { authority: "https://login.microsoftonline.us/a.com", host: "westus2.mtlsauth.microsoftonline.us" }
+  ])("certificates in the handshake: $authority goes to $host", ({ authority, host }) => {
+    const endpoints = success(regional(authority, "mtls"))
+    assert.strictEqual(endpoints.token, `https://${host}/a.com/oauth2/v2.0/token`)
+    assert.deepStrictEqual(endpoints.fallback, success(mtlsOf(authority)))
+  })
+
+  it.each([
+    { name: "AD FS", authority: "https://login.contoso.com/adfs" },
+    { name: "an external tenant", authority: "https://a.ciamlogin.com" },
+    { name: "a host that no table knows", authority: "https://sts.contoso.com/a.com" }
+  ])("none for $name", ({ authority }) => {
+    const error = failure(regional(authority))
+    assert.strictEqual(error.code, "authority_unsupported")
+    assert.strictEqual(error.field, "region")
+  })
+
+  it.each([
+    ["westus2", "westus2"],
+    ["CentralUS", "centralus"],
+    ["", "region_malformed"],
+    ["west us", "region_malformed"],
+    ["west-us", "region_malformed"],
+    ["westus2.evil.example/", "region_malformed"],
+    ["w\u00e9stus", "region_malformed"],
+    ["w".repeat(63), "w".repeat(63)],
+    ["w".repeat(64), "region_malformed"],
+    ["AutoDiscoverRegion", "region_detection"],
+    ["tryautodetect", "region_detection"]
+  ])("%j: %s", (input, expected) => {
+    const region = parseRegion(input, "AZURE_REGIONAL_AUTHORITY_NAME")
+    if (region._tag === "Success") return assert.strictEqual(region.success, expected)
+    assert.strictEqual(region.failure.code, expected)
+    assert.strictEqual(region.failure.field, "AZURE_REGIONAL_AUTHORITY_NAME")
+    assert.match(region.failure.message, /^AZURE_REGIONAL_AUTHORITY_NAME /)
   })
 })

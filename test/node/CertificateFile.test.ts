@@ -1,0 +1,224 @@
+/** From a file's bytes to a certificate, its chain and its key: a table of what files hold. */
+import { Redacted, Result } from "effect"
+import { execFileSync, spawnSync } from "node:child_process"
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, beforeAll, describe, it } from "vitest"
+import { certificateParts } from "../../src/node/internal/certificateFile.ts"
+import { blocks, type Made, make, makeLongChain, otherCurve, password, pkcs12, shortKey } from "./material.ts"
+
+const parts = (content: string | Uint8Array, options: { password?: string; path?: string; now?: number } = {}) =>
+  certificateParts(
+    typeof content === "string" ? Buffer.from(content) : content,
+    { path: options.path ?? "/run/secrets/daemon.pem", name: "PATH" },
+    { value: options.password === undefined ? undefined : Redacted.make(options.password), name: "PASSWORD" },
+    options.now ?? Date.now()
+  )
+
+const good = (...parameters: Parameters<typeof parts>) => Result.getOrThrow(parts(...parameters))
+
+const subjects = (pem: string) => blocks(pem).map((block) => new X509Certificate(block).subject)
+
+let rsa: Made
+let ec: Made
+let long: Awaited<ReturnType<typeof makeLongChain>>
+
+beforeAll(async () => {
+  rsa = await make("RSA")
+  ec = await make("EC")
+  long = await makeLongChain()
+})
+
+describe("keys", () => {
+  for (const algorithm of ["RSA", "EC"] as const) {
+    for (const form of ["pkcs8", "traditional", "encrypted", "encryptedTraditional"] as const) {
+      it(`${algorithm}, ${form}, before or after the certificate`, () => {
+        const { key, leaf } = algorithm === "RSA" ? rsa : ec
+        for (const content of [leaf + key[form], key[form] + leaf]) {
+          const { certificate, privateKey } = good(content, form.startsWith("encrypted") ? { password } : {})
+          assert.strictEqual(certificate, leaf)
+          assert.strictEqual(Redacted.value(privateKey), key.pkcs8)
+          assert.notInclude(String(privateKey), "PRIVATE")
+        }
+      })
+    }
+  }
+
+  it("a password that nothing needs is let be", () => {
+    assert.strictEqual(Redacted.value(good(rsa.leaf + rsa.key.pkcs8, { password: "unused" }).privateKey), rsa.key.pkcs8)
+  })
+
+  it("line ends, remarks, byte order marks and UTF-16 do not matter", () => {
+    const text =
+      `Bag Attributes\n    friendlyName: daemon\n${rsa.leaf}Key Attributes: <No Attributes>\n${rsa.key.pkcs8}\n\n`
+    for (
+      const content of [
+        text,
+        text.replaceAll("\n", "\r\n"),
+        `\ufeff${text}`,
+        Buffer.from(`\ufeff${text}`, "utf16le")
+      ]
+    ) assert.strictEqual(Redacted.value(good(content).privateKey), rsa.key.pkcs8)
+  })
+})
+
+describe("chains", () => {
+  it.each([
+    [["leaf", "middle", "root"]],
+    [["root", "middle", "leaf"]],
+    [["middle", "root", "leaf"]],
+    [["root", "leaf", "middle"]]
+  ])("%j is put into order", (order) => {
+    const pems: Readonly<Record<string, string>> = long
+    const { certificate } = good(long.key + order.map((name) => pems[name]).join(""))
+    assert.deepStrictEqual(subjects(certificate), ["CN=leaf", "CN=middle", "CN=root"])
+    assert.strictEqual(certificate, long.leaf + long.middle + long.root)
+  })
+
+  it("certificates of others and doubles are left out", () => {
+    const content = rsa.leaf + long.root + long.namesake + long.leaf + long.leaf + long.middle + ec.authority + long.key
+    assert.strictEqual(good(content).certificate, long.leaf + long.middle + long.root)
+  })
+
+  it("a link that is missing ends it", () => {
+    assert.strictEqual(good(long.root + long.leaf + long.key).certificate, long.leaf)
+  })
+})
+
+describe("times", () => {
+  const from = Date.UTC(2026, 0, 1)
+  const to = Date.UTC(2027, 0, 1)
+  const content = async () => {
+    const { key, leaf } = await make("EC", { notBefore: new Date(from), notAfter: new Date(to) })
+    return leaf + key.pkcs8
+  }
+
+  it.each([
+    [from - 1, "certificate_not_yet_valid"],
+    [from, undefined],
+    [to - 1, undefined],
+    [to, "certificate_expired"]
+  ])("%d: %s", async (now, code) => {
+    const result = parts(await content(), { now })
+    assert.strictEqual(Result.isFailure(result) ? result.failure.code : undefined, code)
+    if (Result.isFailure(result)) {
+      assert.strictEqual(result.failure.field, "PATH")
+      assert.match(result.failure.message, /202[67]-01-01/)
+    }
+  })
+})
+
+describe("what is wrong", () => {
+  const cases: ReadonlyArray<
+    readonly [name: string, content: () => string | Uint8Array, code: string, options?: Parameters<typeof parts>[1]]
+  > = [
+    ["nothing", () => "", "file_empty"],
+    ["white space", () => " \r\n", "file_empty"],
+    ["something else", () => "AZURE_CLIENT_ID=1", "certificate_unreadable"],
+    ["a certificate that is cut", () => rsa.leaf.slice(0, 400) + rsa.key.pkcs8, "certificate_unreadable"],
+    ["a certificate that is damaged", () => rsa.leaf.replace(/MII/, "AAA") + rsa.key.pkcs8, "certificate_unreadable"],
+    ["a key alone", () => rsa.key.pkcs8, "certificate_unreadable"],
+    ["DER", () => new X509Certificate(rsa.leaf).raw, "certificate_unreadable"],
+    ["DER that is named .pfx", () => Buffer.from([1, 2, 3]), "certificate_format", { path: "/a/Daemon.PFX" }],
+    ["PKCS#12", () => pkcs12, "certificate_format"],
+    ["PKCS#12 of no stated length", () => Buffer.from([0x30, 0x80, 0x02, 0x01, 0x03, 0x30]), "certificate_format"],
+    ["PKCS#12 in base64", () => pkcs12.toString("base64"), "certificate_format"],
+    ["a certificate alone", () => rsa.leaf + rsa.authority, "key_missing"],
+    ["a public key for a private one", () => rsa.leaf + publicKeyOf(rsa.key.pkcs8), "key_missing"],
+    ["two keys", () => rsa.leaf + rsa.key.pkcs8 + ec.key.pkcs8, "key_unreadable"],
+    ["a damaged key", () => rsa.leaf + rsa.key.pkcs8.replace(/MII/, "AAA"), "key_unreadable"],
+    ["an OpenSSH key", () => rsa.leaf + relabelled(rsa.key.pkcs8, "OPENSSH PRIVATE KEY"), "key_unreadable"],
+    ["an encrypted key", () => rsa.leaf + rsa.key.encrypted, "key_password_missing"],
+    ["an encrypted PKCS#1 key", () => rsa.leaf + rsa.key.encryptedTraditional, "key_password_missing"],
+    ["a wrong password", () => rsa.leaf + rsa.key.encrypted, "key_password_wrong", { password: "guess" }],
+    ["a wrong password of PKCS#1", () => rsa.leaf + rsa.key.encryptedTraditional, "key_password_wrong", {
+      password: "guess"
+    }],
+    ["an endless password", () => rsa.leaf + rsa.key.encrypted, "key_password_wrong", { password: "x".repeat(5000) }],
+    ["RSA with 1024 bits", () => rsa.leaf + shortKey(), "key_unsupported"],
+    ["EC on P-384", () => ec.leaf + otherCurve(), "key_unsupported"],
+    ["another certificate's key", () => rsa.leaf + ec.key.pkcs8, "key_mismatch"],
+    ["the issuer's certificate alone", () => rsa.authority + rsa.key.pkcs8, "key_mismatch"]
+  ]
+
+  for (const [name, content, code, options] of cases) {
+    it(`${name}: ${code}, and neither the file nor the password is shown`, () => {
+      const bytes = content()
+      const error = Result.getOrThrow(Result.flip(parts(bytes, options)))
+      assert.strictEqual(error._tag, "EntraCredentialError")
+      assert.strictEqual(error.code, code)
+      assert.strictEqual(error.field, code.startsWith("key_password") ? "PASSWORD" : "PATH")
+      assert.isTrue(error.message.startsWith(error.field))
+      assert.isFalse("cause" in error)
+      const shown = JSON.stringify(error) + error.message + error.remedy
+      for (const line of Buffer.from(bytes).toString().split(/[\r\n]+/)) {
+        if (line.length > 20 && !line.startsWith("-----")) assert.notInclude(shown, line)
+      }
+      if (options?.password !== undefined) assert.notInclude(shown, options.password)
+    })
+  }
+})
+
+const publicKeyOf = (privateKey: string) =>
+  createPublicKey(createPrivateKey(privateKey)).export({ format: "pem", type: "spki" }).toString()
+
+const relabelled = (pem: string, label: string) => pem.replaceAll("PRIVATE KEY", label)
+
+describe.skipIf(spawnSync("openssl", ["version"]).status !== 0)("what openssl writes", () => {
+  const inFolder = (use: (folder: string, run: (...parameters: ReadonlyArray<string>) => void) => void) => {
+    const folder = mkdtempSync(join(tmpdir(), "effect-entra-"))
+    try {
+      use(folder, (...parameters) => execFileSync("openssl", parameters, { cwd: folder, stdio: "ignore" }))
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+
+  it("PKCS#12 is refused, and what the remedy makes of it is read", () => {
+    inFolder((folder, run) => {
+      writeFileSync(join(folder, "app.in.pem"), rsa.leaf + rsa.authority + rsa.key.pkcs8)
+      run("pkcs12", "-export", "-in", "app.in.pem", "-out", "app.pfx", "-passout", `pass:${password}`)
+      const refused = Result.getOrThrow(Result.flip(parts(readFileSync(join(folder, "app.pfx")))))
+      assert.strictEqual(refused.code, "certificate_format")
+      assert.include(refused.remedy, "openssl pkcs12 -in app.pfx -out app.pem")
+      const pass = ["-passin", `pass:${password}`]
+      run("pkcs12", "-in", "app.pfx", "-out", "app.pem", ...pass, "-passout", `pass:${password}`)
+      assert.strictEqual(
+        good(readFileSync(join(folder, "app.pem")), { password }).certificate,
+        rsa.leaf + rsa.authority
+      )
+      run("pkcs12", "-in", "app.pfx", "-out", "clear.pem", ...pass, "-nodes")
+      assert.strictEqual(Redacted.value(good(readFileSync(join(folder, "clear.pem"))).privateKey), rsa.key.pkcs8)
+    })
+  })
+
+  it("an EC key with its parameters is read", () => {
+    inFolder((folder, run) => {
+      run("ecparam", "-name", "prime256v1", "-genkey", "-out", "key.pem")
+      run("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=daemon", "-days", "2", "-out", "certificate.pem")
+      const key = readFileSync(join(folder, "key.pem"), "utf8")
+      assert.include(key, "EC PARAMETERS")
+      const { certificate } = good(key + readFileSync(join(folder, "certificate.pem"), "utf8"))
+      assert.deepStrictEqual(subjects(certificate), ["CN=daemon"])
+    })
+  })
+
+  it("a key under a cipher of long ago is told apart from a wrong password", () => {
+    inFolder((folder, run) => {
+      writeFileSync(join(folder, "key.pem"), rsa.key.pkcs8)
+      try {
+        const flags =
+          "pkcs8 -topk8 -v1 PBE-MD5-DES -provider legacy -provider default -in key.pem -out old.pem -passout"
+        run(...flags.split(" "), `pass:${password}`)
+      } catch {
+        return
+      }
+      const error = Result.getOrThrow(
+        Result.flip(parts(rsa.leaf + readFileSync(join(folder, "old.pem"), "utf8"), { password }))
+      )
+      assert.strictEqual(error.code, "key_unsupported")
+    })
+  })
+})

@@ -1,0 +1,72 @@
+/** Certificates and keys in every form in which a file may hold them. */
+import { Effect, Redacted } from "effect"
+import { TestCertificate } from "effect-entra/testing"
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto"
+import "reflect-metadata"
+
+export const password = "the key's pass-phrase"
+
+export const blocks = (pem: string): ReadonlyArray<string> =>
+  pem.match(/-----BEGIN [^]*?-----END [A-Z ]+-----\n/g) ?? []
+
+const formsOf = (key: KeyObject, traditional: "pkcs1" | "sec1") => ({
+  pkcs8: key.export({ format: "pem", type: "pkcs8" }).toString(),
+  traditional: key.export({ format: "pem", type: traditional }).toString(),
+  encrypted: key.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: password }).toString(),
+  encryptedTraditional: key.export({ format: "pem", type: traditional, cipher: "aes-256-cbc", passphrase: password })
+    .toString()
+})
+
+/** A certificate, its issuer, and its key in all forms. */
+export const make = async (algorithm: "RSA" | "EC", options: TestCertificate.Options = {}) => {
+  const { authority, certificate, privateKey } = await Effect.runPromise(
+    TestCertificate.makeChain({ ...options, algorithm })
+  )
+  const key = createPrivateKey(Redacted.value(privateKey))
+  const [leaf = ""] = blocks(certificate)
+  return { leaf, authority, key: formsOf(key, algorithm === "RSA" ? "pkcs1" : "sec1") }
+}
+
+export type Made = Awaited<ReturnType<typeof make>>
+
+/** Root, intermediate, leaf, by their names; what they sign is real. */
+export const makeLongChain = async () => {
+  const { BasicConstraintsExtension, X509CertificateGenerator } = await import("@peculiar/x509")
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
+  const keys = () => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])
+  const validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 86_400_000) }
+  const issue = async (name: string, own: CryptoKeyPair, issuer: string, signing: CryptoKeyPair, ca: boolean) => {
+    const certificate = await X509CertificateGenerator.create({
+      ...validity,
+      subject: `CN=${name}`,
+      issuer: `CN=${issuer}`,
+      publicKey: own.publicKey,
+      signingKey: signing.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [new BasicConstraintsExtension(ca, undefined, true)]
+    })
+    return `${certificate.toString("pem")}\n`
+  }
+  const [root, middle, leaf] = [await keys(), await keys(), await keys()]
+  return {
+    root: await issue("root", root, "root", root, true),
+    /** Another intermediate of the same name, whose key signed nothing here. */
+    namesake: await issue("middle", root, "root", root, true),
+    middle: await issue("middle", middle, "root", root, true),
+    leaf: await issue("leaf", leaf, "middle", middle, false),
+    key: KeyObjectOf(await crypto.subtle.exportKey("pkcs8", leaf.privateKey))
+  }
+}
+
+const KeyObjectOf = (der: ArrayBuffer): string =>
+  createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" }).export({ format: "pem", type: "pkcs8" })
+    .toString()
+
+export const shortKey = (): string =>
+  generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey.export({ format: "pem", type: "pkcs1" }).toString()
+
+export const otherCurve = (): string =>
+  generateKeyPairSync("ec", { namedCurve: "secp384r1" }).privateKey.export({ format: "pem", type: "sec1" }).toString()
+
+/** The beginning of PKCS#12 (RFC 7292): a SEQUENCE whose first member is the version, 3. */
+export const pkcs12 = Buffer.concat([Buffer.from([0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03]), Buffer.alloc(253, 0x5a)])
