@@ -1,9 +1,10 @@
 /**
  * The classic daemon: an app without users that calls an API as itself.
  *
- * With `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` set it talks to Microsoft Entra ID and Microsoft
- * Graph; otherwise it starts the simulator on this machine and talks to that, over https.
+ * With `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and a credential in the environment it talks to Microsoft Entra ID and
+ * Microsoft Graph; otherwise it starts the simulator on this machine and talks to that, over https.
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Clock, Config, Console, Effect, Layer, Logger, Option, Redacted, References } from "effect"
 import {
   AuthorityResolver,
@@ -15,7 +16,7 @@ import {
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
-import { SimulatorServer } from "effect-entra/node"
+import { layerConfig, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { FetchHttpClient } from "effect/http"
 import { users } from "./support/graph.ts"
@@ -144,7 +145,7 @@ const simulated = Effect.gen(function*() {
 
 const real = Effect.fnUntraced(
   function*(tenant: string) {
-    yield* heading("With the secret of the environment")
+    yield* heading("With the credential of the environment")
     yield* work([tenant], "https://graph.microsoft.com")
     yield* heading("What goes wrong, and how it is told")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
@@ -152,8 +153,8 @@ const real = Effect.fnUntraced(
   },
   Effect.provide(
     BearerHttpClient.layer({ "https://graph.microsoft.com": graph }).pipe(
-      Layer.provideMerge(ConfidentialClient.layerConfig()),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provideMerge(layerConfig()),
+      Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer])
     )
   )
 )

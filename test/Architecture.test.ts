@@ -41,7 +41,7 @@ describe("the rules", () => {
   /** A small tree without a fault. */
   const tidy: Readonly<Record<string, string>> = {
     "package.json": JSON.stringify({
-      exports: { "./internal/*": null, "./testing/internal/*": null },
+      exports: { "./internal/*": null, "./node/internal/*": null, "./testing/internal/*": null },
       dependencies: { jose: "^6.0.0" },
       peerDependencies: { effect: "^4.1.0", "@effect/platform-node": "^4.1.0", "@peculiar/x509": "^2.0.0" }
     }),
@@ -217,6 +217,7 @@ describe("the rules", () => {
     ]],
     ["an open package", { "package.json": `${tidy["package.json"]}`.replaceAll("null", `"./src/internal/*.ts"`) }, [
       `package.json: "exports" does not close ./internal/* with null`,
+      `package.json: "exports" does not close ./node/internal/* with null`,
       `package.json: "exports" does not close ./testing/internal/* with null`
     ]]
   ]

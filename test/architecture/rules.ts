@@ -304,6 +304,6 @@ const unexported = (modules: ReadonlyMap<string, Module>): ReadonlyArray<string>
 }
 
 const openExports = ({ exports }: Package): ReadonlyArray<string> =>
-  ["./internal/*", "./testing/internal/*"].flatMap((path) =>
+  ["./internal/*", "./node/internal/*", "./testing/internal/*"].flatMap((path) =>
     exports.get(path) === null ? [] : [`package.json: "exports" does not close ${path} with null`]
   )
