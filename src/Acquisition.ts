@@ -147,7 +147,7 @@ export const make = (
         })
         const durations = () => Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
         const led = plan.claims === "" || plan.refused !== ""
-          ? cache.lead(order.key, fetching, { fresh: plan.forced || plan.claims !== "", seen: order.seen })
+          ? cache.lead(order.key, fetching, { fresh: plan.forced, seen: order.seen })
           : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
         return led.pipe(
           Effect.map(({ entry, level }) =>

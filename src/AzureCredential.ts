@@ -6,12 +6,18 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
+import type { AcquireTokenError } from "./EntraError.ts"
+import * as Refusals from "./internal/refusals.ts"
+import { accessTokenSha256 } from "./internal/tokenHash.ts"
+import type { TokenRequest } from "./TokenRequest.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -34,8 +40,9 @@ export interface AbortSignalLike {
  *
  * **Details**
  *
- * `abortSignal` ends the wait at once; the request itself goes on for whoever else waits for it, and for the cache.
- * `tenantId` and `claims` are those of a `TokenRequest`.
+ * `abortSignal` ends the wait at once; the request itself goes on for whoever else waits for it, and for the cache. What is
+ * cached is given even when the signal is aborted already. `tenantId` may come from an API's challenge: hold it to the
+ * client's `allowedTenants`. `claims` mean that the API has refused the cached token: it is replaced, for everybody.
  *
  * @category models
  * @since 0.1.0
@@ -76,7 +83,7 @@ export interface AccessToken {
  * @since 0.1.0
  */
 export interface AzureCredential {
-  readonly getToken: (scopes: string | Array<string>, options?: GetTokenOptions) => Promise<AccessToken>
+  readonly getToken: (scopes: string | ReadonlyArray<string>, options?: GetTokenOptions) => Promise<AccessToken>
   readonly bearerTokenProvider: (scope: string) => () => Promise<string>
 }
 
@@ -95,7 +102,8 @@ export interface AzureCredential {
  *
  * **Gotchas**
  *
- * The credential works as long as the scope of the client is open. Outside Effect keep a `ManagedRuntime`.
+ * Outside Effect keep a `ManagedRuntime`. Once it is disposed of, cached tokens are still handed out, and nothing new is
+ * fetched.
  *
  * **Example** (A credential for the Azure SDKs)
  *
@@ -120,11 +128,33 @@ export interface AzureCredential {
 export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = Effect.gen(function*() {
   const client = yield* ConfidentialClient
   const clock = yield* Clock.Clock
-  const run = Effect.runCallbackWith(yield* Effect.context<never>())
+  // Whoever made the credential has ended by the time that it is used.
+  const run = Effect.runCallbackWith(Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()))
 
-  const getToken = (scopes: string | Array<string>, options: GetTokenOptions = {}): Promise<AccessToken> =>
+  /** An SDK passes claims when an API has refused the token that it had, which is the cached one unless it was replaced. */
+  const renewed = (request: TokenRequest, claims: string): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    Effect.suspend(() => {
+      const refused = client.peek(request)
+      if (refused === undefined) return client.acquireToken({ ...request, claims })
+      if (Refusals.isAtRest(refused.accessToken, claims, clock.currentTimeMillisUnsafe())) {
+        return Effect.succeed(refused)
+      }
+      return accessTokenSha256(refused.accessToken).pipe(
+        Effect.flatMap((hash) => client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh: hash })),
+        Effect.tap(({ accessToken }) =>
+          Effect.sync(() => Refusals.note(accessToken, claims, clock.currentTimeMillisUnsafe()))
+        )
+      )
+    })
+
+  const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
     new Promise((resolve, reject) => {
-      const { abortSignal, claims, tenantId } = options
+      const { abortSignal } = options
+      const request = { scopes, tenantId: options.tenantId || undefined }
+      const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
+      // Core-auth repeats a renewal in the background with the signal of the request that began it.
+      const cached = options.claims || abortSignal?.aborted !== true ? undefined : client.peek(request)
+      if (cached !== undefined) return settle(cached)
       if (abortSignal?.aborted === true) return reject(aborted())
       let interrupt = (): void => {}
       const abort = (): void => {
@@ -132,10 +162,10 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
         interrupt()
       }
       abortSignal?.addEventListener("abort", abort)
-      interrupt = run(client.acquireToken({ scopes, tenantId, claims }), {
+      interrupt = run(options.claims ? renewed(request, options.claims) : client.acquireToken(request), {
         onExit: (exit) => {
           abortSignal?.removeEventListener("abort", abort)
-          if (Exit.isSuccess(exit)) resolve(accessTokenOf(exit.value, clock.currentTimeMillisUnsafe()))
+          if (Exit.isSuccess(exit)) settle(exit.value)
           else reject(Cause.squash(exit.cause))
         }
       })

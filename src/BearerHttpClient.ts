@@ -13,19 +13,22 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import { claimsOf } from "./internal/claimsChallenge.ts"
-import { originOf, type OriginTable, readOrigins } from "./internal/origins.ts"
+import { type OriginTable, readOrigins } from "./internal/origins.ts"
+import * as Refusals from "./internal/refusals.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
+import { veilError, veilResponse } from "./internal/veil.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
 export {
   /**
-   * Which token goes where: an origin, such as `https://graph.microsoft.com`, and its scopes, or the whole token request.
+   * Which token goes where: an origin, such as `https://graph.microsoft.com`, and its scopes, or scopes and tenant.
    *
    * @category models
    * @since 0.1.0
@@ -38,7 +41,8 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * The tenant whose tokens the requests of this fiber carry; unless set, that of the table's request or of the client.
+ * The tenant whose tokens the requests of this fiber carry, for origins whose tenant the table leaves open; unless set, that
+ * of the client.
  *
  * **Example** (One client for many tenants)
  *
@@ -76,14 +80,17 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  *
  * When an API answers 401 its token is replaced once, by its hash, and with the claims that the API asks for
  * (`insufficient_claims`); the request is repeated if its body can be sent again: all but streams. Of many requests whose
- * token was refused one causes a token request. A replacement that is refused as well is not replaced for 30 seconds: then
- * the token is not what is wrong, and the answer is yours.
+ * token was refused one causes a token request. A replacement that is refused as well is not replaced for 30 seconds, nor
+ * is a token whose replacement could not be had: then the API's answer is yours.
+ *
+ * Answers and errors show the request without the token.
  *
  * **Gotchas**
  *
- * The transport follows no redirect of a request that carries a token, not even `fetch`. `HttpClient.followRedirects` around
- * this client does; each hop is judged anew. As with `HttpClientRequest.bearerToken` the request inside an answer or an
- * error has the token among its headers; Effect shows it as redacted.
+ * The transport follows no redirect of a request that carries a token, not even `fetch`: the answer is the redirect, without
+ * its body. `HttpClient.followRedirects` around this client follows it; each hop is judged anew. `HttpClient.withScope` has
+ * its effect under this client, not around it. With `NODE_USE_ENV_PROXY` plain http to this machine goes through the proxy
+ * too, unless `NO_PROXY` has `localhost,127.0.0.1`.
  *
  * **Example** (Handling token errors by their tags)
  *
@@ -149,7 +156,7 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  * **Details**
  *
  * What keeps a token from being acquired is the `cause` of an `HttpClientError` ({@link tokenErrorOf}): a `TransportError`
- * when trying again may help, so that `HttpClient.retryTransient` does, an `EncodeError` when it cannot.
+ * when trying again at once may help, so that `HttpClient.retryTransient` does, else an `EncodeError`.
  *
  * **Example** (Listing users)
  *
@@ -204,9 +211,6 @@ export const layer = (
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
 
-/** How long a replacement that is refused at once is not replaced again (milliseconds). */
-const rest = 30_000
-
 const bearing = <E>(
   table: OriginTable,
   onTokenError: (error: AcquireTokenError, request: Request) => E
@@ -220,8 +224,6 @@ const bearing = <E>(
     const tokens = yield* ConfidentialClient
     const transport = yield* HttpClient.HttpClient
     const clock = yield* Clock.Clock
-    // When a token was acquired in place of a refused one. It goes with the token.
-    const replacements = new WeakMap<Redacted.Redacted<string>, number>()
 
     const acquire = (asked: TokenRequest, request: Request) =>
       Effect.mapError(tokens.acquireToken(asked), (error) => onTokenError(error, request))
@@ -229,42 +231,74 @@ const bearing = <E>(
     const carrying = (request: Request, token: AuthenticationResult) =>
       transport.postprocess(Effect.succeed(
         HttpClientRequest.setHeader(request, "authorization", Redacted.value(authorizationHeader(token, request)))
-      )).pipe(Effect.updateContext(withoutRedirects))
+      )).pipe(Effect.updateContext(withoutRedirects), Effect.mapError((error) => veilError(error, request)))
 
-    const replaced = Effect.fnUntraced(
-      function*(response: Response, request: Request, asked: TokenRequest, refused: AuthenticationResult) {
-        const now = clock.currentTimeMillisUnsafe()
-        if (now - (replacements.get(refused.accessToken) ?? -Infinity) < rest) return response
-        const another = yield* acquire({
-          ...asked,
-          accessTokenSha256ToRefresh: yield* accessTokenSha256(refused.accessToken),
-          claims: claimsOf(response.headers["www-authenticate"]) ?? asked.claims
-        }, request)
-        replacements.set(another.accessToken, clock.currentTimeMillisUnsafe())
-        if (!isRepeatable(request.body)) return response
-        yield* discard(response)
-        return yield* carrying(request, another)
-      }
-    )
+    /** What the API answers to a token, or to the one that takes its place. */
+    const answered = (
+      request: Request,
+      asked: TokenRequest,
+      token: AuthenticationResult
+    ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
+      Effect.flatMap(carrying(request, token), (response) => {
+        const claims = claimsOf(response.headers["www-authenticate"])
+        return response.status === 401 && isFrom(response, request) &&
+            !Refusals.isAtRest(token.accessToken, claims, clock.currentTimeMillisUnsafe())
+          ? replaced(response, request, asked, token, claims)
+          : Effect.as(isRedirect(response) ? discard(response) : Effect.void, veilResponse(response, request))
+      })
+
+    const replaced = (
+      response: Response,
+      request: Request,
+      asked: TokenRequest,
+      refused: AuthenticationResult,
+      claims: string | undefined
+    ) =>
+      Effect.gen(function*() {
+        const repeatable = isRepeatable(request.body)
+        // Nobody is to hold a connection while the identity provider is asked.
+        if (repeatable) yield* discard(response)
+        const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
+        const another = yield* acquire({ ...asked, accessTokenSha256ToRefresh, claims }, request).pipe(
+          Effect.tapError(() =>
+            Effect.sync(() => Refusals.note(refused.accessToken, claims, clock.currentTimeMillisUnsafe()))
+          ),
+          Effect.catch((error) => repeatable ? Effect.fail(error) : Effect.succeed(refused)),
+          Effect.onInterrupt(() => repeatable ? Effect.void : discard(response))
+        )
+        // One that comes from the cache has replaced the refused one some time ago, and may be refused in its turn.
+        if (another.metadata.tokenSource === "IdentityProvider") {
+          Refusals.note(another.accessToken, claims, clock.currentTimeMillisUnsafe())
+        }
+        return repeatable ? yield* answered(request, asked, another) : veilResponse(response, request)
+      })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
-      const found = origins.get(originOf(request.url) ?? "")
+      const found = origins.get(originOf(request) ?? "")
       if (found === undefined || request.headers["authorization"] !== undefined) {
         return transport.postprocess(Effect.succeed(request))
       }
       return Effect.withFiber((fiber) => {
-        const tenantId = fiber.getRef(CurrentTenantId)
+        const tenantId = found.tenantId ?? fiber.getRef(CurrentTenantId)
         const asked = tenantId === undefined ? found : { ...found, tenantId }
-        return Effect.flatMap(acquire(asked, request), (token) =>
-          Effect.flatMap(
-            carrying(request, token),
-            (response) => response.status === 401 ? replaced(response, request, asked, token) : Effect.succeed(response)
-          ))
+        return Effect.flatMap(acquire(asked, request), (token) => answered(request, asked, token))
       })
     }
 
     return HttpClient.makeWith((request) => Effect.flatMap(request, send), transport.preprocess)
   })
+
+/** Where a request goes, as the transports read it. */
+const originOf = (request: Request): string | undefined =>
+  Option.getOrUndefined(Option.map(HttpClientRequest.toUrl(request), ({ origin }) => origin))
+
+/** Not of another host that a transport has followed a redirect to. */
+const isFrom = (response: Response, request: Request): boolean =>
+  !URL.canParse(response.url) || new URL(response.url).origin === originOf(request)
+
+/** Whoever follows it does not read it, and only the transport's own answer can be ended unread. */
+const isRedirect = ({ headers, status }: Response): boolean =>
+  status >= 300 && status < 400 && headers["location"] !== undefined
 
 /** `fetch` follows redirects unless told not to. */
 const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
@@ -274,17 +308,22 @@ const withoutRedirects = (context: Context.Context<never>): Context.Context<neve
   })
 
 /** Streams may have a source that runs once; what only the transport knows may be such a stream. */
-const isRepeatable = (body: HttpBody.HttpBody): boolean =>
-  body._tag === "Raw" ? typeof body.body === "string" || ArrayBuffer.isView(body.body) : body._tag !== "Stream"
+const isRepeatable = (body: HttpBody.HttpBody): boolean => {
+  if (body._tag !== "Raw") return body._tag !== "Stream"
+  const raw: unknown = body.body
+  return typeof raw === "string" || ArrayBuffer.isView(raw) ||
+    [ArrayBuffer, Blob, FormData, URLSearchParams].some((kind) => raw instanceof kind)
+}
 
 /** Reads what little a refusal says, so that its connection is free again. */
 const discard = (response: Response): Effect.Effect<void> =>
   Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout("1 second"), Effect.ignore)
 
+/** Who is asked to wait is not helped by trying again at once. */
 const httpError = (error: AcquireTokenError, request: Request): HttpClientError.HttpClientError => {
-  const details = { request, cause: error, description: `no token: ${error.message}` }
+  const details = { request, cause: error, description: `no token: ${error.message} (${error.remedy})` }
   return new HttpClientError.HttpClientError({
-    reason: error.isRetryable
+    reason: error.isRetryable && error.retryAfter === undefined
       ? new HttpClientError.TransportError(details)
       : new HttpClientError.EncodeError(details)
   })

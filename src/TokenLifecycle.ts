@@ -146,21 +146,23 @@ export const make = (options: {
         counts.misses++
         const flight = flightOf(plan, key)
         const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
-        return flights.join(flight, logged(acquire({ plan, key, reason, beforeSending, seen })))
+        return flights.join(
+          flight,
+          Effect.annotateLogs(logged(acquire({ plan, key, reason, beforeSending, seen })), about(plan, settings))
+        )
       })
 
     /** The refused token is replaced if it is still the cached one; else somebody has replaced it already. */
     const replace = (plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
-        const entry = cache.peek(key.space, key.tenant, key.scopes)
-        if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
-        return Effect.flatMap(
-          accessTokenSha256(entry.accessToken),
-          (hash) =>
-            hash === plan.refused
-              ? fetch(plan, key, "ForceRefreshOrClaims", entry)
-              : runPlan({ ...plan, refused: "", claims: "" })
-        )
+        const cached = () => cache.peek(key.space, key.tenant, key.scopes)
+        const served = { ...plan, refused: "", claims: "" }
+        const entry = cached()
+        if (entry === undefined) return runPlan({ ...served, claims: plan.claims })
+        return Effect.flatMap(accessTokenSha256(entry.accessToken), (hash) =>
+          hash === plan.refused && cached() === entry
+            ? fetch(plan, key, "ForceRefreshOrClaims", entry)
+            : runPlan(served))
       })
 
     const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
@@ -224,20 +226,6 @@ export const make = (options: {
         )
       })
 
-    const logged = (flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
-      flight.pipe(
-        Effect.tap(({ metadata }) =>
-          Effect.logDebug(`token acquired (${metadata.tokenSource}, ${metadata.cacheRefreshReason})`)
-        ),
-        Effect.tapError((error) =>
-          error.origin === "local"
-            ? Effect.void
-            : error._tag === "EntraInvalidClientError"
-            ? Effect.logError(`credential refused (${error.code}): ${error.message}`)
-            : Effect.logWarning(`token request failed (${error._tag} ${error.code}): ${error.message}`)
-        )
-      )
-
     return {
       run,
       counts,
@@ -283,6 +271,22 @@ const about = (plan: Plan, settings: Settings) => ({
   tenantId: plan.tenant,
   scope: plan.scopes.wire
 })
+
+/** One line for what was asked; what to do about a failure belongs to it. */
+const logged = (flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+  flight.pipe(
+    Effect.tap(({ metadata }) =>
+      Effect.logDebug(`token acquired (${metadata.tokenSource}, ${metadata.cacheRefreshReason})`)
+    ),
+    Effect.tapError((error) => {
+      if (error.origin === "local") return Effect.void
+      const said = `(${error._tag} ${error.code}): ${error.message} ${error.remedy}`
+      const line = error._tag === "EntraInvalidClientError"
+        ? Effect.logError(`credential refused ${said}`)
+        : Effect.logWarning(`token request failed ${said}`)
+      return Effect.annotateLogs(line, { correlationId: error.correlationId })
+    })
+  )
 
 const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effect<void> =>
   noteBuild(clientId, now)

@@ -7,7 +7,7 @@ import {
   createPipelineRequest
 } from "@azure/core-rest-pipeline"
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, ManagedRuntime, Option, Tracer } from "effect"
 import { AzureCredential, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
@@ -43,9 +43,8 @@ describe("a token", () => {
   it.effect("of the tenant that the SDK asks for, and with its claims", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
-      const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
       yield* getToken(scopes, { tenantId: fabrikam })
-      yield* getToken(scopes, { claims })
+      yield* getToken(scopes, { claims, tenantId: "" })
       const seen = yield* simulator.requests
       assert.deepStrictEqual(seen.map(({ form, tenant }) => [tenant, form["claims"]]), [
         [fabrikam, undefined],
@@ -63,6 +62,69 @@ describe("a token", () => {
       assert.notStrictEqual(yield* Effect.promise(provide), first)
     }).pipe(Effect.provide(World())))
 })
+
+const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
+
+describe("claims", () => {
+  it.effect("mean that the cached token was refused: it is replaced for everybody", () =>
+    Effect.gen(function*() {
+      const { getToken } = yield* AzureCredential.make
+      const get = (options?: AzureCredential.GetTokenOptions) =>
+        Effect.promise(() => getToken([graph] as const, options))
+      const refused = yield* get()
+      const replaced = yield* get({ claims })
+      assert.notStrictEqual(replaced.token, refused.token)
+      assert.strictEqual((yield* get()).token, replaced.token)
+      // Others who had the refused one come to tell so, a little later.
+      for (let i = 0; i < 20; i++) assert.strictEqual((yield* get({ claims })).token, replaced.token)
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* TestClock.adjust("31 seconds")
+      assert.notStrictEqual((yield* get({ claims })).token, replaced.token)
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.live("one revocation costs one token request, however many clients of the SDK there are", () =>
+    Effect.gen(function*() {
+      const credential = yield* AzureCredential.make
+      const { token: revoked } = yield* Effect.promise(() => credential.getToken(graph))
+      const challenge = `Bearer error="insufficient_claims", claims="${btoa(claims)}"`
+      for (let i = 0; i < 20; i++) {
+        const pipeline = createEmptyPipeline()
+        pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes }))
+        const { status } = yield* Effect.promise(() =>
+          pipeline.sendRequest({
+            sendRequest: async (request) =>
+              request.headers.get("authorization") === `Bearer ${revoked}`
+                ? { request, status: 401, headers: createHttpHeaders({ "WWW-Authenticate": challenge }) }
+                : { request, status: 200, headers: createHttpHeaders() }
+          }, createPipelineRequest({ url: "https://graph.microsoft.com/v1.0/users" }))
+        )
+        assert.strictEqual(status, 200)
+      }
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+})
+
+it.effect("a span that has ended does not become the parent of what comes later", () =>
+  Effect.gen(function*() {
+    const ended: Array<{ readonly name: string; readonly parent: string | undefined }> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        ended.push({
+          name: options.name,
+          parent: Option.getOrUndefined(
+            Option.map(options.parent, (parent) => parent._tag === "Span" ? parent.name : "")
+          )
+        })
+        return span
+      }
+    })
+    const { getToken } = yield* AzureCredential.make.pipe(Effect.withSpan("startup"), Effect.withTracer(tracer))
+    yield* Effect.promise(() => getToken(scopes))
+    const acquisition = ended.find(({ name }) => name === "effect-entra.acquireToken")
+    assert.deepStrictEqual(acquisition, { name: "effect-entra.acquireToken", parent: undefined })
+  }).pipe(Effect.provide(World())))
 
 describe("an error", () => {
   it.effect("is ours, whole", () =>
@@ -90,6 +152,13 @@ describe("abortSignal", () => {
       const error = yield* Effect.flip(getToken(scopes, { abortSignal: AbortSignal.abort() }))
       assert.isTrue(isAbort(error))
       assert.strictEqual(yield* tokenRequests, 0)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("that is aborted already does not keep what is cached: SDKs renew with the signal of an old request", () =>
+    Effect.gen(function*() {
+      const { token } = yield* getToken(scopes)
+      assert.strictEqual((yield* getToken(scopes, { abortSignal: AbortSignal.abort() })).token, token)
+      assert.strictEqual(yield* tokenRequests, 1)
     }).pipe(Effect.provide(World())))
 
   it.effect("takes effect at once, and only for who aborts", () =>

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Redacted, Stream } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { BearerHttpClient, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import {
@@ -14,6 +14,7 @@ import {
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { inspect } from "node:util"
+import { runChild } from "./support/child.ts"
 import { serve } from "./support/server.ts"
 import { contoso, fabrikam, graph, tokenRequests, World } from "./support/world.ts"
 
@@ -67,6 +68,10 @@ describe("the table", () => {
     { name: "no URL", table: { "graph.microsoft.com": graph }, says: "no https origin" },
     { name: "another scheme", table: { "ftp://graph.microsoft.com": graph }, says: "no https origin" },
     { name: "an opaque origin", table: { "data:,": graph }, says: "no https origin" },
+    { name: "a wildcard", table: { "https://*.vault.azure.net": graph }, says: "wildcard" },
+    { name: "no scopes", table: { [graphOrigin]: "" }, says: "no scopes" },
+    { name: "an empty list of scopes", table: { [graphOrigin]: [] }, says: "no scopes" },
+    { name: "a request without scopes", table: { [graphOrigin]: { scopes: "" } }, says: "no scopes" },
     { name: "plain http", table: { "http://graph.microsoft.com": graph }, says: "in the clear" },
     {
       name: "a host that only looks like this machine",
@@ -178,6 +183,31 @@ describe("a request", () => {
 })
 
 describe("a token never leaves for another origin", () => {
+  it.effect("where there is a location that URLs are relative to", () =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          Object.defineProperty(globalThis, "location", {
+            value: new URL("https://my-app.example/page"),
+            configurable: true
+          })
+        ),
+        () => Effect.sync(() => Reflect.deleteProperty(globalThis, "location"))
+      )
+      const { layer, left } = transport()
+      const both = BearerHttpClient.layer({ [graphOrigin]: graph, "https://my-app.example": "api://mine/.default" })
+      const get = (url: string, client: ReturnType<typeof BearerHttpClient.layer>) =>
+        HttpClient.get(url).pipe(Effect.provide(client.pipe(Layer.provide([layer, tokens().layer]))))
+      yield* get("https:graph.microsoft.com/v1.0/users", onGraph)
+      yield* get("/v1.0/users", onGraph)
+      yield* get("/v1.0/users", both)
+      assert.deepStrictEqual(left.map(({ authorization, url }) => [url.host, authorization]), [
+        ["my-app.example", undefined],
+        ["my-app.example", undefined],
+        ["my-app.example", "Bearer token-1"]
+      ])
+    }))
+
   const allowed = (url: URL) =>
     url.protocol === "https:" &&
     (url.hostname === "graph.microsoft.com" && url.port === "" ||
@@ -374,6 +404,108 @@ describe("401", () => {
       assert.notStrictEqual(left[0]?.authorization, left[1]?.authorization)
     }).pipe(Effect.provide(World())))
 
+  it.effect("a challenge to a token that was just replaced is heard, once", () =>
+    Effect.gen(function*() {
+      const challenge = (n: number) =>
+        unauthorized(
+          `Bearer error="insufficient_claims", claims="${btoa(`{"access_token":{"nbf":{"value":"${n}"}}}`)}"`
+        )
+      const { layer } = transport((_, count) => count === 1 ? unauthorized() : challenge(count))
+      const call = Effect.asVoid(HttpClient.get(users))
+      yield* Effect.repeat(call, { times: 20 }).pipe(Effect.provide(onGraph), Effect.provide(layer))
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("claims that the service refuses cost one request in thirty seconds", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const challenge = `Bearer error="insufficient_claims", claims="${btoa(`{"access_token":{}}`)}"`
+      const { layer } = transport(() => unauthorized(challenge))
+      const client = yield* HttpClient.HttpClient.pipe(Effect.provide(onGraph), Effect.provide(layer))
+      yield* ConfidentialClient.acquireToken({ scopes: graph })
+      yield* simulator.fail(EntraSimulator.Fault.refused({ error: "interaction_required", code: 53003 }), {
+        times: Infinity
+      })
+      assert.strictEqual((yield* Effect.flip(client.get(users)))._tag, "HttpClientError")
+      for (let i = 0; i < 20; i++) {
+        const response = yield* client.get(users)
+        assert.strictEqual(response.status, 401)
+        assert.strictEqual(yield* response.text, "no")
+      }
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a token that others replaced meanwhile, and that is refused as well, is replaced in its turn", () =>
+    Effect.gen(function*() {
+      const refused = new Set<string>()
+      const seen: Array<string> = []
+      const gate = yield* Deferred.make<void>()
+      const api = HttpClient.make((request) =>
+        Effect.gen(function*() {
+          const token = request.headers["authorization"] ?? ""
+          if (seen.push(token) === 1) yield* Deferred.await(gate)
+          return HttpClientResponse.fromWeb(request, refused.has(token) ? unauthorized() : new Response("{}"))
+        })
+      )
+      const program = Effect.gen(function*() {
+        const slow = yield* Effect.forkChild(HttpClient.get(users))
+        yield* TestClock.adjust("40 minutes")
+        yield* HttpClient.get(users)
+        yield* TestClock.adjust("1 minute")
+        yield* HttpClient.get(users)
+        assert.strictEqual(new Set(seen).size, 2)
+        for (const token of seen) refused.add(token)
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual((yield* Fiber.join(slow)).status, 200)
+        assert.strictEqual((yield* HttpClient.get(users)).status, 200)
+        assert.strictEqual(yield* tokenRequests, 3)
+      })
+      yield* program.pipe(Effect.provide(onGraph), Effect.provide(Layer.succeed(HttpClient.HttpClient, api)))
+    }).pipe(Effect.provide(World())))
+
+  it.effect("clients that are made anew for each request share what is known of a token", () =>
+    Effect.gen(function*() {
+      const { layer } = transport(() => unauthorized())
+      const call = Effect.flatMap(BearerHttpClient.make({ [graphOrigin]: graph }), (client) => client.get(users))
+      yield* Effect.repeat(call, { times: 20 }).pipe(Effect.provide(layer))
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a clock that is put back does not keep a token from being replaced", () =>
+    Effect.gen(function*() {
+      const { layer } = transport(() => unauthorized())
+      const program = Effect.gen(function*() {
+        yield* TestClock.adjust("30 minutes")
+        yield* HttpClient.get(users)
+        assert.strictEqual(yield* tokenRequests, 2)
+        yield* TestClock.setTime(0)
+        yield* HttpClient.get(users)
+        assert.strictEqual(yield* tokenRequests, 3)
+      })
+      yield* program.pipe(Effect.provide(onGraph), Effect.provide(layer))
+    }).pipe(Effect.provide(World())))
+
+  it.effect("of a host that the transport went on to by itself is not Graph's", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport((url) =>
+        url.host === "evil.example"
+          ? unauthorized()
+          : new Response(null, { status: 302, headers: { location: "https://evil.example/" } })
+      )
+      const following = Layer.effect(
+        HttpClient.HttpClient,
+        Effect.map(HttpClient.HttpClient, HttpClient.followRedirects())
+      )
+      const { asked, layer: client } = tokens()
+      const response = yield* HttpClient.get(users).pipe(
+        Effect.provide(onGraph),
+        Effect.provide([following.pipe(Layer.provide(layer)), client])
+      )
+      assert.strictEqual(response.status, 401)
+      assert.strictEqual(asked.length, 1)
+      assert.deepStrictEqual(left.map(({ authorization }) => authorization), ["Bearer token-1", undefined])
+    }))
+
   const bodies = [
     { name: "no body", body: HttpBody.empty, repeated: true },
     { name: "text", body: HttpBody.text("x"), repeated: true },
@@ -381,6 +513,9 @@ describe("401", () => {
     { name: "bytes", body: HttpBody.uint8Array(new Uint8Array([1])), repeated: true },
     { name: "a form", body: HttpBody.formData(new FormData()), repeated: true },
     { name: "raw text", body: HttpBody.raw("x"), repeated: true },
+    { name: "raw bytes", body: HttpBody.raw(new ArrayBuffer(1)), repeated: true },
+    { name: "a raw blob", body: HttpBody.raw(new Blob(["x"])), repeated: true },
+    { name: "raw parameters", body: HttpBody.raw(new URLSearchParams({ a: "1" })), repeated: true },
     { name: "raw anything", body: HttpBody.raw(new ReadableStream()), repeated: false },
     { name: "a stream", body: HttpBody.stream(Stream.make(new Uint8Array([1]))), repeated: false }
   ]
@@ -411,6 +546,81 @@ describe("401", () => {
       )
       assert.strictEqual(response.status, 200)
     }))
+})
+
+describe("sockets", () => {
+  const throttled = new EntraError.ThrottledError({
+    code: "throttled",
+    message: "busy",
+    remedy: "wait",
+    origin: "local",
+    source: "local",
+    loopDetected: false,
+    retryAfter: Duration.seconds(1)
+  })
+  const failing = ConfidentialClient.layerTest(({ accessTokenSha256ToRefresh }) =>
+    accessTokenSha256ToRefresh === undefined ? Effect.succeed(`token-${Math.random()}`) : Effect.fail(throttled)
+  )
+  const never = ConfidentialClient.layerTest(({ accessTokenSha256ToRefresh }) =>
+    accessTokenSha256ToRefresh === undefined ? Effect.succeed("token") : Effect.never
+  )
+  const transports = [
+    { name: "undici", transport: NodeHttpClient.layerUndiciOptions({ connections: 2 }) },
+    { name: "node:http", transport: NodeHttpClient.layerNodeHttpOptions({ keepAlive: true, maxSockets: 2 }) }
+  ]
+  const requests = [
+    { what: "without a body", make: HttpClientRequest.get, reason: "HttpClientError" },
+    {
+      what: "with a stream",
+      make: (url: string) =>
+        HttpClientRequest.post(url).pipe(HttpClientRequest.bodyStream(Stream.make(new Uint8Array(1)))),
+      reason: "401"
+    }
+  ]
+  for (const { name, transport } of transports) {
+    for (const { make, reason, what } of requests) {
+      it.live(`of refused requests ${what} are free again when there is no other token (${name})`, () =>
+        Effect.gen(function*() {
+          const port = yield* serve((request, response) => {
+            request.resume()
+            response.writeHead(401, { "www-authenticate": "Bearer" }).end("x".repeat(100_000))
+          })
+          const call = (client: typeof failing) =>
+            HttpClient.execute(make(`http://localhost:${port}/`)).pipe(
+              Effect.flatMap((response) => Effect.as(response.text, String(response.status))),
+              Effect.catchTag("HttpClientError", ({ _tag }) => Effect.succeed(_tag)),
+              Effect.provide(
+                BearerHttpClient.layer({ [`http://localhost:${port}`]: graph }).pipe(Layer.provide(client))
+              )
+            )
+          const seen = yield* Effect.gen(function*() {
+            for (let i = 0; i < 3; i++) yield* Effect.timeoutOption(call(never), "50 millis")
+            return yield* Effect.forEach(Array(6).keys(), () => Effect.timeout(call(failing), "5 seconds"))
+          }).pipe(Effect.provide(transport))
+          assert.deepStrictEqual(seen, Array(6).fill(reason))
+        }))
+    }
+  }
+})
+
+describe("what nobody caught", () => {
+  for (const name of ["fetch", "undici", "node:http"]) {
+    it.live.each(["reset", "status", "redirect", "json"])(
+      `does not print the token: ${name}, %s`,
+      (what) =>
+        Effect.gen(function*() {
+          const { status, stderr, stdout } = yield* runChild([
+            "--conditions=@effect-entra/source",
+            "test/support/uncaught.ts",
+            name,
+            what
+          ])
+          assert.notStrictEqual(status, 0)
+          assert.include(stderr, "HttpClientError")
+          assert.notInclude(stderr + stdout, "THE-SECRET-TOKEN")
+        })
+    )
+  }
 })
 
 describe("errors", () => {

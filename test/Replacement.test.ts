@@ -141,13 +141,29 @@ describe("with claims", () => {
       assert.strictEqual(text(yield* acquire), first)
     }).pipe(Effect.provide(World())))
 
-  it.effect("two who want different claims do not share a flight", () =>
+  it.effect("told by a hundred at once, each with other claims, one token costs one request", () =>
     Effect.gen(function*() {
-      const simulator = yield* EntraSimulator.EntraSimulator
       const hash = sha256(text(yield* acquire))
-      yield* Effect.all([replace(hash, nbf), replace(hash, `{"access_token":{"acrs":{"value":"c1"}}}`)], {
-        concurrency: "unbounded"
-      })
-      assert.strictEqual(new Set((yield* simulator.requests).map(({ form }) => form["claims"])).size, 3)
+      const results = yield* Effect.forEach(
+        Array(100).keys(),
+        (n) => replace(hash, `{"access_token":{"nbf":{"essential":true,"value":"${n}"}}}`),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(new Set(results.map(text)).size, 1)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("told by a thousand at once with the same claims, too", () =>
+    Effect.gen(function*() {
+      const hash = sha256(text(yield* acquire))
+      yield* Effect.forEach(Array(1000).keys(), () => replace(hash, nbf), { concurrency: "unbounded" })
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("and nothing cached, the token is for this call alone", () =>
+    Effect.gen(function*() {
+      const other = text(yield* replace(sha256("gone"), nbf))
+      assert.notStrictEqual(text(yield* acquire), other)
+      assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World())))
 })

@@ -4,16 +4,38 @@ import * as Result from "effect/Result"
 import { isJsonObject } from "./json.ts"
 
 /**
- * The JSON of `claims` in a `WWW-Authenticate` header with `error="insufficient_claims"` (RFC 6750 section 3, Entra's
- * claims challenge); undefined when there is none that can be read.
+ * The JSON of the `claims` in a `WWW-Authenticate` header whose `Bearer` challenge has the error `insufficient_claims`
+ * (RFC 9110 section 11.6.1, RFC 6750 section 3, Entra's claims challenge); undefined when there is none that can be read.
  */
 export const claimsOf = (header: string | undefined): string | undefined => {
-  if (header === undefined || header.length > longest || !/\berror="insufficient_claims"/.test(header)) return undefined
-  const encoded = /\bclaims="([^"]*)"/.exec(header)?.[1]
-  if (encoded === undefined) return undefined
+  if (header === undefined || header.length > longest) return undefined
+  const challenge = challengesOf(header).find(({ parameters, scheme }) =>
+    scheme === "bearer" && parameters.get("error") === "insufficient_claims" && parameters.has("claims")
+  )
   // Some send base64, some base64url.
-  const text = Base64Url.decodeString(encoded.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""))
+  const encoded = /^[\w+/-]*/.exec(challenge?.parameters.get("claims") ?? "")?.[0] ?? ""
+  const text = Base64Url.decodeString(encoded.replaceAll("+", "-").replaceAll("/", "_"))
   return Result.isSuccess(text) && isJsonObject(text.success) ? text.success : undefined
 }
 
 const longest = 16_384
+
+interface Challenge {
+  readonly scheme: string
+  readonly parameters: Map<string, string>
+}
+
+/** One step of the grammar: a name, and after a single `=` its value, quoted or not; what is neither is passed over. */
+const step = /[\s,]*(?:([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~/-]+=*)))?|.)/sy
+
+/** In lower case what is told apart in any case. An unfinished quotation ends it. */
+const challengesOf = (header: string): ReadonlyArray<Challenge> => {
+  const challenges: Array<Challenge> = []
+  for (const [, name, quoted, plain] of header.matchAll(new RegExp(step, "gsy"))) {
+    if (name === undefined) continue
+    const value = quoted?.replace(/\\(.)/gs, "$1") ?? plain
+    if (value === undefined) challenges.push({ scheme: name.toLowerCase(), parameters: new Map() })
+    else challenges.at(-1)?.parameters.set(name.toLowerCase(), value)
+  }
+  return challenges
+}

@@ -1,31 +1,34 @@
-/** Which token goes to which origin: a table that users write, and the origin that a request really goes to. */
+/** Which token goes to which origin: a table that users write. */
 import * as Result from "effect/Result"
 import { InvalidRequestError, quote } from "../EntraError.ts"
 import type { TokenRequest } from "../TokenRequest.ts"
 
-/** Origins by their serialization (RFC 6454 section 6.2), each with its scopes or its whole request. */
-export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | TokenRequest>>
+/** Origins by their serialization (RFC 6454 section 6.2), each with its scopes, or with scopes and tenant. */
+export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | Asked>>
+
+export type Asked = Pick<TokenRequest, "scopes" | "tenantId">
 
 export const readOrigins = (
   table: OriginTable
-): Result.Result<ReadonlyMap<string, TokenRequest>, InvalidRequestError> =>
+): Result.Result<ReadonlyMap<string, Asked>, InvalidRequestError> =>
   Result.gen(function*() {
-    const origins = new Map<string, TokenRequest>()
+    const origins = new Map<string, Asked>()
     for (const [origin, asked] of Object.entries(table)) {
-      origins.set(yield* readOrigin(origin), isScopes(asked) ? { scopes: asked } : asked)
+      const request = isScopes(asked) ? { scopes: asked } : asked
+      if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))
+      origins.set(yield* readOrigin(origin), request)
     }
     return origins.size > 0 ? origins : yield* Result.fail(emptyTable())
   })
 
-/** The origin a URL goes to, as `fetch` and every other user of the URL standard reads it; undefined when it is none. */
-export const originOf = (url: string): string | undefined => URL.canParse(url) ? new URL(url).origin : undefined
-
-const isScopes = (asked: TokenRequest["scopes"] | TokenRequest): asked is TokenRequest["scopes"] =>
-  typeof asked === "string" || Array.isArray(asked)
+const isScopes = (asked: unknown): asked is TokenRequest["scopes"] => typeof asked === "string" || Array.isArray(asked)
 
 const readOrigin = (text: string): Result.Result<string, InvalidRequestError> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) return Result.fail(malformed(text, "is no https origin"))
+  if (url.hostname.includes("*")) {
+    return Result.fail(malformed(text, "has a wildcard, and each host is named by itself"))
+  }
   if (url.origin !== text) return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`))
   return url.protocol === "https:" || isLoopback(url.hostname)
     ? Result.succeed(text)
@@ -46,12 +49,23 @@ const emptyTable = (): InvalidRequestError =>
       "Name the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
   })
 
+const noScopes = (origin: string): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_missing",
+    field: "origins",
+    origin: "local",
+    message: `origins has no scopes for ${quote(withoutUser(origin))}`,
+    remedy: "Name the API's resource with /.default, or leave the origin out if its requests are to carry no token."
+  })
+
+const withoutUser = (text: string): string => text.replace(/^.*@/s, "...@")
+
 const malformed = (text: string, what: string): InvalidRequestError =>
   new InvalidRequestError({
     code: "field_malformed",
     field: "origins",
     origin: "local",
-    message: `origins has ${quote(text.replace(/^.*@/s, "...@"))}, which ${what}`,
+    message: `origins has ${quote(withoutUser(text))}, which ${what}`,
     remedy: "Write scheme and host, in lower case, with the port if it is not the usual one, and nothing else: "
       + "https://graph.microsoft.com. Plain http is for this machine alone."
   })

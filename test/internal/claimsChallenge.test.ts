@@ -20,6 +20,37 @@ describe("claimsOf", () => {
       found: claims
     },
     { name: "after another challenge", header: `Negotiate, ${challenge(base64(claims))}`, found: claims },
+    {
+      name: "the first Bearer challenge that has them",
+      header: `Bearer error="invalid_token", PoP error="insufficient_claims", claims="${base64("{}")}", `
+        + challenge(base64(claims)),
+      found: claims
+    },
+    {
+      name: "names and scheme in any case, blanks around =",
+      header: `BEARER Error = "insufficient_claims" , CLAIMS ="${base64(claims)}"`,
+      found: claims
+    },
+    {
+      name: "without quotes",
+      header: `Bearer error=insufficient_claims, claims=${base64url(claims)}`,
+      found: claims
+    },
+    {
+      name: "a quotation that holds another challenge",
+      header: `Bearer realm="error=\\"insufficient_claims\\", claims=\\"${base64(claims)}\\""`,
+      found: undefined
+    },
+    {
+      name: "a parameter whose name only ends so, before the real one",
+      header: `Bearer x-claims="${base64("{}")}", error="insufficient_claims", claims="${base64(claims)}"`,
+      found: claims
+    },
+    {
+      name: "a challenge of another scheme",
+      header: `PoP error="insufficient_claims", claims="${base64(claims)}"`,
+      found: undefined
+    },
     { name: "no header", header: undefined, found: undefined },
     { name: "an empty header", header: "", found: undefined },
     { name: "another error", header: `Bearer error="invalid_token", claims="${base64(claims)}"`, found: undefined },
