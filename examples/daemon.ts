@@ -163,13 +163,15 @@ const daemon = Effect.gen(function*() {
   const tenant = yield* Config.option(Config.String("AZURE_TENANT_ID"))
   yield* Option.isSome(tenant) ? real(tenant.value) : simulated
 }).pipe(
-  Effect.catchIf(EntraError.isEntraError, (error) =>
-    Effect.andThen(
-      trouble("It cannot go on", error),
-      Effect.sync(() => {
-        process.exitCode = 1
-      })
-    )),
+  Effect.catch((error) => {
+    process.exitCode = 1
+    const found = error._tag === "HttpClientError" ? BearerHttpClient.tokenErrorOf(error) : error
+    if (EntraError.isEntraError(found)) return trouble("It cannot go on", found)
+    return Console.log(
+      `It cannot go on: ${error.message}\n` +
+        "  -> With 403 the token carries no permission yet: docs/registering.md#a-token-without-roles-403-at-the-api"
+    )
+  }),
   // The sample prints each error itself.
   Effect.provideService(References.MinimumLogLevel, "Fatal"),
   Effect.provide(Logger.layer([Logger.consolePretty()]))

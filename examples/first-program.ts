@@ -1,11 +1,12 @@
 import { Console, Effect, Layer } from "effect"
 import { BearerHttpClient, ConfidentialClient } from "effect-entra"
-import { FetchHttpClient, HttpClient } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 
-const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" }).pipe(
-  Layer.provide(ConfidentialClient.layerConfig()),
-  Layer.provide(FetchHttpClient.layer)
+const Entra = Layer.provideMerge(ConfidentialClient.layerConfig(), FetchHttpClient.layer)
+const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" })
+const users = HttpClient.get("https://graph.microsoft.com/v1.0/users").pipe(
+  Effect.flatMap(HttpClientResponse.filterStatusOk),
+  Effect.flatMap((response) => response.json)
 )
-const users = Effect.flatMap(HttpClient.get("https://graph.microsoft.com/v1.0/users"), (response) => response.json)
 
-await Effect.runPromise(users.pipe(Effect.flatMap(Console.log), Effect.provide(Graph)))
+await Effect.runPromise(users.pipe(Effect.flatMap(Console.log), Effect.provide(Layer.provide(Graph, Entra))))

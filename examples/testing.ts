@@ -1,21 +1,34 @@
 /** Testing code that needs tokens: all faked, or all real but for the service. */
 import { Console, Effect, Layer } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import {
+  AuthorityResolver,
+  BearerHttpClient,
+  ClientCredential,
+  ConfidentialClient,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
-import { HttpClientRequest } from "effect/http"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import assert from "node:assert"
 
-const codeUnderTest = Effect.map(
-  ConfidentialClient.acquireToken({ scopes: "api://orders/.default" }),
-  ({ accessToken }) =>
-    HttpClientRequest.get("https://orders.contoso.com").pipe(HttpClientRequest.bearerToken(accessToken))
+const codeUnderTest = HttpClient.get("https://orders.contoso.com/open").pipe(
+  Effect.flatMap((response) => response.json)
+)
+const Orders = BearerHttpClient.layer({ "https://orders.contoso.com": "api://orders/.default" })
+
+// An API that answers with the header that it got.
+const FakeApi = Layer.succeed(
+  HttpClient.HttpClient,
+  HttpClient.make((request) =>
+    Effect.succeed(HttpClientResponse.fromWeb(request, Response.json(request.headers["authorization"])))
+  )
 )
 
 const faked = Effect.gen(function*() {
-  const { headers } = yield* codeUnderTest
-  assert.strictEqual(headers["authorization"], "Bearer a-token")
+  assert.strictEqual(yield* codeUnderTest, "Bearer a-token")
   assert.deepStrictEqual(yield* ConfidentialClient.TestCalls, [{ scopes: "api://orders/.default" }])
-}).pipe(Effect.provide(ConfidentialClient.layerTest("a-token")))
+}).pipe(Effect.provide(Orders), Effect.provide([ConfidentialClient.layerTest("a-token"), FakeApi]))
 
 // The default world of the simulator: two tenants, one app with a secret, Graph, and an API called api://orders.
 const Simulated = ConfidentialClient.layer({
@@ -35,8 +48,8 @@ const throttled = Effect.gen(function*() {
   const simulator = yield* EntraSimulator.EntraSimulator
   yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }))
   const error = yield* Effect.flip(codeUnderTest)
-  assert.strictEqual(error._tag, "EntraThrottledError")
-}).pipe(Effect.provide(Simulated))
+  assert.strictEqual(BearerHttpClient.tokenErrorOf(error)?._tag, "EntraThrottledError")
+}).pipe(Effect.provide(Orders), Effect.provide(Simulated))
 
 await Effect.runPromise(Effect.andThen(faked, throttled))
 await Effect.runPromise(Console.log("both tests passed"))

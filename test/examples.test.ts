@@ -45,7 +45,7 @@ const unchanged: Record<string, ReadonlyArray<string>> = {
   ]
 }
 
-const microsoft = ["login.microsoftonline.com", "graph.microsoft.com"]
+const microsoft = ["graph.microsoft.com", "login.microsoftonline.com"]
 
 describe("samples", () => {
   for (const [name, expected] of Object.entries(shown)) {
@@ -65,26 +65,56 @@ describe("samples", () => {
       assert.include(stdout, "1 of 3 tokens came from the cache")
     }))
 
+  /** A program for Microsoft's addresses, word for word: a proxy leads them to the simulator. */
+  const led = Effect.fnUntraced(function*(name: string, environment: Record<string, string> = {}) {
+    const { certificate, origin } = yield* SimulatorServer.SimulatorServer
+    const proxy = yield* proxyTo(Number(new URL(origin).port))
+    const ended = yield* sample(name, {
+      AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
+      AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
+      AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
+      HTTPS_PROXY: proxy.url,
+      NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate ?? ""),
+      NODE_USE_ENV_PROXY: "1",
+      ...environment
+    })
+    return { ...ended, hosts: [...new Set(proxy.asked)].sort() }
+  })
+  const Microsoft = (options: SimulatorServer.Options = {}) =>
+    SimulatorServer.layerHttps({ ...options, hosts: microsoft })
+
   for (const [name, expected] of Object.entries(unchanged)) {
-    it.live(`${name}, word for word: Microsoft's addresses lead to the simulator`, () =>
+    it.live(`${name}, at Microsoft's addresses`, () =>
       Effect.gen(function*() {
-        const { certificate, origin } = yield* SimulatorServer.SimulatorServer
-        const proxy = yield* proxyTo(Number(new URL(origin).port))
-        const { status, stderr, stdout } = yield* sample(name, {
-          AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
-          AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
-          AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
-          HTTPS_PROXY: proxy.url,
-          NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate ?? ""),
-          NODE_USE_ENV_PROXY: "1"
-        })
+        const { hosts, status, stderr, stdout } = yield* led(name)
         assert.strictEqual(status, 0, stderr)
         for (const text of expected) assert.include(stdout, text)
-        assert.sameMembers([...new Set(proxy.asked)], microsoft.map((host) => `${host}:443`))
+        assert.deepStrictEqual(hosts, microsoft.map((host) => `${host}:443`))
         const { tokenRequests } = yield* (yield* EntraSimulator.EntraSimulator).counters
         assert.strictEqual(tokenRequests, 1)
-      }).pipe(Effect.provide(SimulatorServer.layerHttps({ hosts: microsoft }))))
+      }).pipe(Effect.provide(Microsoft())))
   }
+
+  it.live("daemon, at Microsoft's addresses", () =>
+    Effect.gen(function*() {
+      const { hosts, status, stderr, stdout } = yield* led("daemon")
+      assert.strictEqual(status, 0, stderr)
+      assert.match(stdout, new RegExp(`${EntraSimulator.contosoTenantId} +120 +Ada Abe`))
+      assert.deepStrictEqual(hosts, microsoft.map((host) => `${host}:443`))
+    }).pipe(Effect.provide(Microsoft())))
+
+  const withoutRoles = [{ clientId: EntraSimulator.daemonClientId, secrets: [EntraSimulator.daemonSecret], roles: {} }]
+  it.live.each(["daemon", "first-program"])(
+    "%s, without a permission: tells so, shows no token, and fails",
+    (name) =>
+      Effect.gen(function*() {
+        const { status, stderr, stdout } = yield* led(name)
+        assert.strictEqual(status, 1)
+        assert.include(stdout + stderr, "403 GET https://graph.microsoft.com/v1.0/users")
+        assert.notInclude(stdout + stderr, "eyJ")
+        if (name === "daemon") assert.include(stdout, "docs/registering.md#a-token-without-roles-403-at-the-api")
+      }).pipe(Effect.provide(Microsoft({ apps: withoutRoles })))
+  )
 
   it("none is left out", () => {
     const names = readdirSync("examples").filter((name) => name.endsWith(".ts")).map((name) => name.slice(0, -3))
