@@ -142,6 +142,18 @@ describe("a request", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(onGraph), Effect.provide(World())))
 
+  it.effect("carries the token of the tenant that the table names, whatever its fiber's tenant is", () =>
+    Effect.gen(function*() {
+      const { layer } = transport()
+      const { asked, layer: client } = tokens()
+      yield* HttpClient.get(users).pipe(
+        Effect.provideService(BearerHttpClient.CurrentTenantId, fabrikam),
+        Effect.provide(BearerHttpClient.layer({ [graphOrigin]: { scopes: graph, tenantId: contoso } })),
+        Effect.provide([layer, client])
+      )
+      assert.deepStrictEqual(asked, [{ scopes: graph, tenantId: contoso }])
+    }))
+
   it.effect("that has an authorization header keeps it", () =>
     Effect.gen(function*() {
       const { layer, left } = transport()

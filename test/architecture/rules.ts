@@ -70,7 +70,13 @@ const fetches = new Set(["fetch", "globalThis.fetch", "window.fetch", "self.fetc
 const confined: ReadonlyArray<{ readonly what: RegExp; readonly only: ReadonlyArray<string> }> = [
   {
     what: /^effect\/http(?:\/|$)/,
-    only: ["src/internal/identityHttp.ts", "src/internal/veil.ts", "src/BearerHttpClient.ts", "src/testing/", "src/node/"]
+    only: [
+      "src/internal/identityHttp.ts",
+      "src/internal/veil.ts",
+      "src/BearerHttpClient.ts",
+      "src/testing/",
+      "src/node/"
+    ]
   },
   { what: /^effect\/persistence(?:\/|$)/, only: ["src/internal/breaker.ts"] },
   { what: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files.ts", "src/cli/"] },
