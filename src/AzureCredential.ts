@@ -152,10 +152,11 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
       const { abortSignal } = options
       const request = { scopes, tenantId: options.tenantId || undefined }
       const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
-      // Core-auth repeats a renewal in the background with the signal of the request that began it.
-      const cached = options.claims || abortSignal?.aborted !== true ? undefined : client.peek(request)
-      if (cached !== undefined) return settle(cached)
-      if (abortSignal?.aborted === true) return reject(aborted())
+      if (abortSignal?.aborted === true) {
+        // Core-auth repeats a renewal in the background with the signal of the request that began it.
+        const cached = options.claims ? undefined : client.peek(request)
+        return cached === undefined ? reject(aborted()) : settle(cached)
+      }
       let interrupt = (): void => {}
       const abort = (): void => {
         reject(aborted())

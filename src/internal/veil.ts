@@ -17,12 +17,15 @@ type Response = HttpClientResponse.HttpClientResponse
 /** `request` is the one that did not have the token yet. */
 export const veilResponse = (response: Response, request: Request): Response => new Veiled(response, request)
 
+/** A middleware may add errors that the type of its client does not show; those stay as they are. */
 export const veilError = (
   error: HttpClientError.HttpClientError,
   request: Request,
   response?: Response
 ): HttpClientError.HttpClientError =>
-  new HttpClientError.HttpClientError({ reason: reasonOf(error, request, response) })
+  HttpClientError.isHttpClientError(error)
+    ? new HttpClientError.HttpClientError({ reason: reasonOf(error, request, response) })
+    : error
 
 const reasonOf = (
   { reason }: HttpClientError.HttpClientError,
