@@ -1,6 +1,7 @@
 /**
  * The sample of MSAL.NET's page "Client credential flows", line by line: each comment says what stands there.
- * `USE_CERTIFICATE=true` takes the certificate; without it the secret is taken.
+ * `USE_CERTIFICATE=true` takes the certificate; without it the secret is taken. In a clone, after `npm ci`, run it with
+ * `node --conditions=@effect-entra/source examples/page-sample.ts`: without the condition `effect-entra` means `dist`.
  */
 import { Config, Console, Effect, Layer } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, Scope, TokenCache, TokenEndpoint } from "effect-entra"

@@ -178,6 +178,13 @@ const cases: ReadonlyArray<Case> = [
     sent: 1
   },
   {
+    name: "a region that serves only some",
+    tag: "EntraTokenRequestError",
+    code: "region_refused",
+    fault: Fault.refused({ code: 100007, error: "invalid_request" }),
+    sent: 1
+  },
+  {
     name: "another refusal",
     tag: "EntraTokenRequestError",
     code: "request_refused",

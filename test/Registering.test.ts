@@ -1,4 +1,5 @@
 /** docs/registering.md tells the truth: what each omitted step looks like, and that every pointer into it leads somewhere. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted, References, Result } from "effect"
 import {
@@ -10,16 +11,20 @@ import {
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
+import { NodeClientCredential, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as jose from "jose"
 import { execFile, spawnSync } from "node:child_process"
-import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { blocksOf } from "./docs/fences.ts"
 import { filesAt, readText } from "./docs/repository.ts"
+import { runChild, temporaryFile } from "./support/child.ts"
+import { proxyTo } from "./support/proxy.ts"
+import { serve } from "./support/server.ts"
 import { contoso, fabrikam, graph, orders } from "./support/world.ts"
 
 const page = readText("docs/registering.md") ?? ""
@@ -186,6 +191,38 @@ const rows: ReadonlyArray<
     link: consentLink
   },
   {
+    left: "nobody noticed that the app is disabled",
+    app: { disabled: true },
+    tag: "EntraInvalidClientError",
+    code: "client_disabled",
+    number: 7000112,
+    anchor: "aadsts7000112"
+  },
+  {
+    left: "the platform's token was kept for too long, or the clock is wrong",
+    fault: Fault.refused({ code: 700024, error: "invalid_client", status: 401 }),
+    tag: "EntraInvalidClientError",
+    code: "assertion_time",
+    number: 700024,
+    anchor: "aadsts700024"
+  },
+  {
+    left: "no policy lets the app through",
+    fault: Fault.refused({ code: 53003, error: "access_denied" }),
+    tag: "EntraTokenRequestError",
+    code: "blocked_by_policy",
+    number: 53003,
+    anchor: "aadsts53003"
+  },
+  {
+    left: "the region was not left out",
+    fault: Fault.refused({ code: 100007, error: "invalid_request" }),
+    tag: "EntraTokenRequestError",
+    code: "region_refused",
+    number: 100007,
+    anchor: "aadsts100007"
+  },
+  {
     left: "the API was not installed",
     resource: { tenants: [fabrikam] },
     request: { scopes: orders },
@@ -304,6 +341,10 @@ describe("the page", () => {
       "aadsts700027",
       "aadsts700016",
       "aadsts7000229",
+      "aadsts7000112",
+      "aadsts700024",
+      "aadsts53003",
+      "aadsts100007",
       "aadsts500011",
       "aadsts65001",
       "aadsts501051",
@@ -340,10 +381,77 @@ describe("the page", () => {
 })
 
 // -----------------------------------------------------------------------------
+// its programs
+// -----------------------------------------------------------------------------
+
+const programWith = (text: string) =>
+  blocksOf(page).find(({ code, info }) => info[0] === "ts" && code.includes(text))?.code ?? `throw new Error("lost")`
+
+describe("the programs", () => {
+  it.live("users.mts with a certificate, word for word: Microsoft's addresses lead to the simulator", () =>
+    Effect.gen(function*() {
+      const { certificate, privateKey } = yield* TestCertificate.make()
+      const { addCertificate } = yield* EntraSimulator.EntraSimulator
+      yield* addCertificate(clientId, certificate)
+      const server = yield* SimulatorServer.SimulatorServer
+      const proxy = yield* proxyTo(Number(new URL(server.origin).port))
+      const { status, stderr, stdout } = yield* runChild([
+        "--conditions=@effect-entra/source",
+        "--input-type=module-typescript",
+        `--eval=${programWith("layerConfig()")}`
+      ], {
+        AZURE_CLIENT_ID: clientId,
+        AZURE_TENANT_ID: contoso,
+        AZURE_CLIENT_CERTIFICATE_PATH: yield* temporaryFile(certificate + Redacted.value(privateKey)),
+        HTTPS_PROXY: proxy.url,
+        NODE_EXTRA_CA_CERTS: yield* temporaryFile(server.certificate ?? ""),
+        NODE_USE_ENV_PROXY: "1"
+      })
+      assert.strictEqual(status, 0, stderr)
+      assert.include(stdout, "displayName: 'Ada Abe'")
+    }).pipe(
+      Effect.provide(SimulatorServer.layerHttps({ hosts: ["graph.microsoft.com", "login.microsoftonline.com"] }))
+    ))
+
+  it.live("what a job on GitHub does gets the token of the job, for Entra", () =>
+    Effect.gen(function*() {
+      const assertion = "aGVhZGVy.Y2xhaW1z.c2lnbmF0dXJl"
+      const asked: Array<unknown> = []
+      const port = yield* serve((request, response) => {
+        asked.push({ url: request.url, authorization: request.headers.authorization })
+        response.setHeader("content-type", "application/json").end(JSON.stringify({ value: assertion }))
+      })
+      const server = yield* SimulatorServer.SimulatorServer
+      const proxy = yield* proxyTo(Number(new URL(server.origin).port))
+      const program = `${programWith("ACTIONS_ID_TOKEN_REQUEST_URL")}
+const token = ConfidentialClient.acquireToken({ scopes: "${graph}" })
+await Effect.runPromise(Effect.ignore(token).pipe(Effect.provide(EntraLive)))`
+      const { status, stderr } = yield* runChild([
+        "--conditions=@effect-entra/source",
+        "--input-type=module-typescript",
+        `--eval=${program}`
+      ], {
+        ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${port}/token?api-version=2.0`,
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN: "of-the-job",
+        HTTPS_PROXY: proxy.url,
+        NODE_EXTRA_CA_CERTS: yield* temporaryFile(server.certificate ?? ""),
+        NODE_USE_ENV_PROXY: "1"
+      })
+      assert.strictEqual(status, 0, stderr)
+      assert.deepStrictEqual(asked, [
+        { url: "/token?api-version=2.0&audience=api://AzureADTokenExchange", authorization: "Bearer of-the-job" }
+      ])
+      const { requests } = yield* EntraSimulator.EntraSimulator
+      assert.deepStrictEqual((yield* requests).map(({ form }) => form["client_assertion"]), [assertion])
+    }).pipe(Effect.provide(SimulatorServer.layerHttps({ hosts: ["login.microsoftonline.com"] }))))
+})
+
+// -----------------------------------------------------------------------------
 // its openssl commands
 // -----------------------------------------------------------------------------
 
 const commands = blocksOf(page).flatMap(({ code, info }) => info[0] === "sh" && code.includes("openssl") ? [code] : [])
+const oneFile = blocksOf(page).find(({ code, info }) => info[0] === "sh" && code.includes("umask"))?.code ?? "false"
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0
 
 describe("the openssl commands", () => {
@@ -368,11 +476,21 @@ describe("the openssl commands", () => {
             certificate: certificate ?? "",
             privateKey: Redacted.make(key ?? "")
           })
-          const { accessToken } = yield* Effect.provide(
-            ask(),
-            World({ credential, app: { certificates: [certificate ?? ""] } })
+          yield* Effect.promise(() => promisify(execFile)("sh", ["-ec", oneFile], { cwd: folder }))
+          for (const name of ["key.pem", "my-daemon.pem"]) {
+            const { mode } = yield* Effect.promise(() => stat(join(folder, name)))
+            assert.strictEqual((mode & 0o777).toString(8), "600", name)
+          }
+          const both = NodeClientCredential.layerCertificateFile({ path: join(folder, "my-daemon.pem") }).pipe(
+            Layer.provide(NodeFileSystem.layer)
           )
-          assert.isDefined(rolesOf(accessToken))
+          for (const one of [credential, both]) {
+            const { accessToken } = yield* Effect.provide(
+              ask(),
+              World({ credential: one, app: { certificates: [certificate ?? ""] } })
+            )
+            assert.isDefined(rolesOf(accessToken))
+          }
         })
     )
   }

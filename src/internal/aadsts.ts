@@ -52,7 +52,13 @@ const unknownResource = refused(
 )
 const blocked = refused(
   "blocked_by_policy",
-  "A conditional access policy for workload identities blocks this app: ask an administrator."
+  "A conditional access policy for workload identities blocks this app: ask an administrator.",
+  "aadsts53003"
+)
+const regionRefused = refused(
+  "region_refused",
+  "Leave the region out (AZURE_REGIONAL_AUTHORITY_NAME, option region): regional endpoints serve only some callers.",
+  "aadsts100007"
 )
 const throttled: Meaning = {
   kind: "throttled",
@@ -79,7 +85,14 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
     )
   ],
   [7000218, client("client_refused", "Send a secret or an assertion: the app is registered as a confidential client.")],
-  [7000112, client("client_disabled", "The app is disabled in this tenant: ask an administrator to enable it.")],
+  [
+    7000112,
+    client(
+      "client_disabled",
+      "The app is disabled in this tenant: ask an administrator to enable it.",
+      "aadsts7000112"
+    )
+  ],
   [700016, unknownClient],
   [700038, unknownClient],
   [700011, unknownClient],
@@ -91,7 +104,14 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
       "aadsts7000229"
     )
   ],
-  [700024, client("assertion_time", "Check this machine's clock: the assertion was outside its time range.")],
+  [
+    700024,
+    client(
+      "assertion_time",
+      "Check this machine's clock, or renew the platform's token: the assertion was outside its time range.",
+      "aadsts700024"
+    )
+  ],
   [700027, wrongAssertion],
   [7000214, wrongAssertion],
   [1000502, wrongAssertion],
@@ -102,6 +122,8 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [700211, noFederation],
   [700212, noFederation],
   [700213, noFederation],
+  [7002137, noFederation],
+  [7002138, noFederation],
   [50012, wrongAssertion],
   [50013, wrongAssertion],
   [50027, wrongAssertion],
@@ -127,6 +149,7 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [50001, unknownResource],
   [53003, blocked],
   [530032, blocked],
+  [100007, regionRefused],
   [50196, throttled],
   [90055, throttled],
   [90006, transient],

@@ -94,7 +94,8 @@ export type Part = "token" | "instance" | "openIdConfiguration" | "keys" | "user
  *
  * **Gotchas**
  *
- * An app or tenant that does not exist, and a certificate that cannot be read, are defects: the test is wrong.
+ * An app or tenant that does not exist, and a certificate that cannot be read, are defects: the test is wrong. So are
+ * certificates without the packages that read them: `npm i -D @peculiar/x509 reflect-metadata`.
  *
  * **Example** (Asking for a token by hand)
  *
@@ -321,6 +322,12 @@ export const routes = HttpRouter.addAll([
 /**
  * An `HttpClient` that ends in the simulator instead of the network, whatever https host is asked: the host of the URL
  * counts as the one the request was posted to. A dropped connection is a `TransportError`.
+ *
+ * **Gotchas**
+ *
+ * It goes by the path, not by the host. A request to an API of your own is answered with an empty 404, as is whatever else
+ * the simulator does not serve; a path that it does serve, such as `/v1.0/users`, is answered on your API's host too. To
+ * fake that API as well, put an `HttpClient` around this one that answers for its host.
  *
  * **Example** (An HTTP client that reaches only the simulator)
  *

@@ -15,7 +15,7 @@ const rows = [
   {
     kind: "client",
     code: "assertion_refused",
-    numbers: [700027, 700021, 700023, 700030, 700211, 700212, 700213, 70021, 50012, 50048]
+    numbers: [700027, 700021, 700023, 700030, 700211, 700212, 700213, 7002137, 7002138, 70021, 50012, 50048]
   },
   { kind: "authority", code: "tenant_unknown", numbers: [90002, 900023] },
   { kind: "authority", code: "tenant_not_tenanted", numbers: [50059, 50194, 9001023] },
@@ -23,6 +23,7 @@ const rows = [
   { kind: "refused", code: "consent_missing", numbers: [65001, 501051, 650056, 650057] },
   { kind: "refused", code: "resource_unknown", numbers: [500011, 50001] },
   { kind: "refused", code: "blocked_by_policy", numbers: [53003, 530032] },
+  { kind: "refused", code: "region_refused", numbers: [100007] },
   { kind: "throttled", code: "throttled", numbers: [50196, 90055] },
   { kind: "unavailable", code: "service_unavailable", numbers: [90006, 90012, 90024, 90033, 50033] }
 ]
@@ -46,13 +47,17 @@ describe("meaningOf", () => {
     { numbers: [7000215], anchor: "aadsts7000215" },
     { numbers: [7000222], anchor: "aadsts7000222" },
     { numbers: [700027, 700021, 700030, 50012], anchor: "aadsts700027" },
-    { numbers: [70021, 700211, 700212, 700213], anchor: "a-federated-credential" },
+    { numbers: [70021, 700211, 700212, 700213, 7002137, 7002138], anchor: "a-federated-credential" },
     { numbers: [700016, 700038, 700011], anchor: "aadsts700016" },
     { numbers: [7000229], anchor: "aadsts7000229" },
     { numbers: [500011, 50001], anchor: "aadsts500011" },
     { numbers: [65001, 650056, 650057], anchor: "aadsts65001" },
     { numbers: [501051], anchor: "aadsts501051" },
-    { numbers: [90002, 900023], anchor: "aadsts90002" }
+    { numbers: [90002, 900023], anchor: "aadsts90002" },
+    { numbers: [7000112], anchor: "aadsts7000112" },
+    { numbers: [700024], anchor: "aadsts700024" },
+    { numbers: [53003, 530032], anchor: "aadsts53003" },
+    { numbers: [100007], anchor: "aadsts100007" }
   ])("the remedy of $numbers is one sentence and a pointer to #$anchor", ({ anchor, numbers }) => {
     for (const number of numbers) {
       const { remedy } = meaningOf("anything", [number])

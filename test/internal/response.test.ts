@@ -165,6 +165,13 @@ describe("refusals", () => {
       code: "consent_missing"
     },
     {
+      name: "a regional endpoint that does not serve this caller",
+      status: 400,
+      body: { error: "invalid_request", error_codes: [100007] },
+      tag: "EntraTokenRequestError",
+      code: "region_refused"
+    },
+    {
       name: "anything else",
       status: 400,
       body: { error: "invalid_scope", error_codes: [1002012] },

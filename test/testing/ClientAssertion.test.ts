@@ -103,6 +103,21 @@ const hs256 = (secret: (material: Material) => string): NonNullable<Draft["raw"]
 describe("refused", () => {
   const cases: ReadonlyArray<{ readonly name: string; readonly draft: () => Draft; readonly code: number }> = [
     { name: "wrong key", draft: () => ({ key: "other" }), code: 700027 },
+    {
+      name: "the token of a platform",
+      draft: () => ({
+        raw: (_header, claims, { other }) =>
+          jose.importPKCS8(Redacted.value(other.privateKey), "RS256").then((key) =>
+            new jose.SignJWT({
+              ...claims,
+              iss: "https://token.actions.githubusercontent.com",
+              sub: "repo:contoso/orders:ref:refs/heads/main",
+              aud: "api://AzureADTokenExchange"
+            }).setProtectedHeader({ alg: "RS256", typ: "JWT", kid: "of GitHub" }).sign(key)
+          )
+      }),
+      code: 700027
+    },
     { name: "wrong audience", draft: () => ({ claims: { aud: "https://example.com/token" } }), code: 700023 },
     {
       name: "other tenant's audience",

@@ -172,6 +172,16 @@ describe("refusals", () => {
       assert.strictEqual(get.status, 404)
     }).pipe(Effect.provide(memory)))
 
+  it.effect("what it does not serve is an empty 404, on whatever host", () =>
+    Effect.gen(function*() {
+      for (const url of ["https://orders.contoso.com/open", "https://graph.microsoft.com/v1.0/groups"]) {
+        const response = yield* HttpClient.get(url)
+        assert.strictEqual(response.status, 404)
+        assert.strictEqual(yield* response.text, "")
+      }
+      assert.strictEqual((yield* HttpClient.get("https://orders.contoso.com/v1.0/users")).status, 401)
+    }).pipe(Effect.provide(memory)))
+
   it.effect("the correlation id of the client comes back, and only a GUID", () =>
     Effect.gen(function*() {
       const id = "0f8fad5b-d9cb-469f-a165-70867728950e"

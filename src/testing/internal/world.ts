@@ -46,6 +46,15 @@ export interface Tenant {
  * does not exist are never used. `consents` are ids or domains of the tenants whose administrators granted them; absent
  * means all. Without a role a token has no `roles`.
  *
+ * **Gotchas**
+ *
+ * The simulator knows no federated credentials yet: it trusts no issuer but the app itself, and answers the token of a
+ * platform with AADSTS700027. In a test let the token file (or `layerAssertion`) hold an assertion that is signed with the
+ * key of a certificate in `certificates`, its `iss` and `sub` the client id. To see what a federated credential that does
+ * not match looks like, script it: `Fault.refused({ code: 700213, error: "invalid_client", status: 401 })`.
+ *
+ * Reading certificates takes two optional packages: `npm i -D @peculiar/x509 reflect-metadata`.
+ *
  * @category models
  * @since 0.1.0
  */

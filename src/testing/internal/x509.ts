@@ -5,8 +5,16 @@ import * as Effect from "effect/Effect"
 let library: Promise<typeof X509> | undefined
 
 const load = async (): Promise<typeof X509> => {
-  await import("reflect-metadata")
-  return import("@peculiar/x509")
+  try {
+    await import("reflect-metadata")
+    return await import("@peculiar/x509")
+  } catch (cause) {
+    throw new Error(
+      "EntraSimulator reads certificates with @peculiar/x509, and TestCertificate makes them with it: " +
+        "npm i -D @peculiar/x509 reflect-metadata",
+      { cause }
+    )
+  }
 }
 
 export const x509 = Effect.promise(() => library ??= load())
