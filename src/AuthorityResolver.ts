@@ -87,7 +87,7 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * for example `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only.
  *
  * `region` is the short name of an Azure region (`westus2`): token requests go to the endpoint of that region, and to the
- * cloud's global one while that cannot be reached. A name that can be none fails when the layer is built; an authority
+ * cloud's global one while that cannot be reached or answers 5xx. A name that can be none fails when the layer is built; an authority
  * that has no regions (another host, an external tenant, AD FS) fails when it is resolved. Entra admits few apps to its
  * regional endpoints, mostly Microsoft's own.
  *

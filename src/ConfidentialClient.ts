@@ -386,8 +386,9 @@ export const layer = (options: Options): Layer.Layer<
  * **Details**
  *
  * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud),
- * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`; options override. A
- * variable that is set to nothing counts as not set. Everything that is wrong is found before any request is made, and
+ * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`; options override: a
+ * tenant that `authority` names is taken before `AZURE_TENANT_ID`, and `region: ""` means no region. A variable that is
+ * set to nothing counts as not set. `AZURE_TENANT_ID=adfs` means that the host is AD FS. Everything that is wrong is found before any request is made, and
  * several problems are reported in one `InvalidRequestError` `configuration_invalid`.
  *
  * Credentials in files are read by `layerConfig` of `effect-entra/node`. When `AZURE_CLIENT_CERTIFICATE_PATH` or
@@ -410,14 +411,15 @@ export const layer = (options: Options): Layer.Layer<
 export const layerConfig = (
   options: Partial<Options> & {
     readonly region?: string | undefined
-    readonly credential?: "secret" | "certificate" | "federation" | undefined
+    readonly credential?: "secret" | undefined
   } = {}
 ): Layer.Layer<ConfidentialClient, ConfigurationError, Transport> =>
   Layer.unwrap(
     Effect.map(
       Environment.read(options, {
         choose: chooseSecret,
-        load: ({ secret }) => ClientCredential.secret(secret)
+        load: ({ secret }) => ClientCredential.secret(secret),
+        decide: `layerConfig({ credential: "secret" })`
       }),
       ({ credential, region, ...settings }) =>
         layer({ ...options, ...settings }).pipe(

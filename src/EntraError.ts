@@ -138,12 +138,12 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  * **Details**
  *
  * Codes. Which one: `credential_missing`, `credential_incomplete` (a certificate's password or chain without its path),
- * `credential_file` (it is in a file, and the core reads none). Files: `path_malformed` (no path, but a file's content),
- * `file_missing`, `file_unreadable`, `file_empty`. Secrets: `secret_empty`, `secret_malformed`. Certificates:
- * `certificate_unreadable`, `certificate_format` (PKCS#12), `certificate_expired`, `certificate_not_yet_valid`. Their
- * keys: `key_missing`, `key_unreadable`, `key_format`, `key_unsupported`, `key_mismatch`, `key_password_missing`,
- * `key_password_wrong`. Use: `signing_failed`, `assertion_failed`, `assertion_malformed`, `credential_timeout`,
- * `credential_defect`.
+ * `credential_file` (it is in a file, and the core reads none). Files: `path_malformed` (no path, but a file's content, or
+ * with a line break), `file_missing`, `file_unreadable` (also: a directory, a device, too large, too slow), `file_empty`.
+ * Secrets: `secret_empty`, `secret_malformed`. Certificates: `certificate_unreadable`, `certificate_format` (PKCS#12),
+ * `certificate_expired`, `certificate_not_yet_valid`. Their keys: `key_missing`, `key_unreadable`, `key_format`,
+ * `key_unsupported`, `key_mismatch`, `key_password_missing`, `key_password_wrong`. Use: `signing_failed`,
+ * `assertion_failed`, `assertion_malformed`, `credential_timeout`, `credential_defect`.
  *
  * @category errors
  * @since 0.1.0
@@ -211,7 +211,8 @@ export class ClaimsChallengeError
  * **Details**
  *
  * Codes: `consent_missing` (AADSTS65001, 501051, 650056, 650057), `resource_unknown` (500011, 50001),
- * `blocked_by_policy` (53003, 530032), `request_refused`.
+ * `blocked_by_policy` (53003, 530032), `region_refused` (100007: regional endpoints serve only some callers),
+ * `request_refused`.
  *
  * @category errors
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
  * The token endpoint as a service: one POST, repeated by a schedule when the service fails to answer, behind a throttle
- * gate and a circuit breaker; a regional endpoint that cannot be reached is replaced by the global one. The only module
- * that talks to the token URL.
+ * gate and a circuit breaker; a regional endpoint that gives no answer, or is out of order, is replaced by the global one.
+ * The only module that talks to the token URL.
  *
  * @since 0.1.0
  */
@@ -28,6 +28,7 @@ import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
 import { type Form, requestHeaders } from "./internal/form.ts"
+import { isAhead } from "./internal/freshness.ts"
 import type { Refused } from "./internal/gate.ts"
 import * as Gates from "./internal/gates.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
@@ -71,8 +72,9 @@ export interface EndpointRequest {
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
  * - `retry`: default {@link RetryPolicy.standard}.
  * - `attemptTimeout`: for one attempt; default 10 seconds.
- * - `budget`: for all attempts together; default 30 seconds. A regional endpoint gets half of it, so that the global one
- *   has time left when it cannot be reached.
+ * - `budget`: for all attempts together, and for the credential's part in them; default 30 seconds. A regional endpoint
+ *   gets half of it, so that the global one has time left: it is asked when the regional one cannot be reached or has
+ *   answered 5xx to its last attempt, and by itself while a `Retry-After` of the regional one holds.
  * - `refusalTtl`: how long a refusal that asking again will not change is repeated locally; default 5 seconds, doubling to
  *   60.
  * - `breaker`: `failures` failed acquisitions in a row (default 5) close the way to an origin for `openDuration` (default
@@ -176,12 +178,6 @@ type Outage = ServiceUnavailableError | NetworkError
 const isOutage = (error: AcquireTokenError): error is Outage =>
   error instanceof ServiceUnavailableError || error instanceof NetworkError
 
-/** No answer at all, or nobody is asking: what comes from the service itself is its answer, wherever else one could ask. */
-const isUnreached = (error: AcquireTokenError): boolean =>
-  error._tag === "EntraNetworkError" || (error._tag === "EntraServiceUnavailableError" && silent.has(error.code))
-
-const silent: ReadonlySet<string> = new Set(["timeout", "budget_exceeded", "circuit_open"])
-
 const make = (
   options: Options
 ): Effect.Effect<TokenEndpoint["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
@@ -259,6 +255,8 @@ const make = (
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const deadline = clock.currentTimeMillisUnsafe() + limit
+        const { meter } = request
+        const sent = meter.attempts
         const schedule = policy.pipe(
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
@@ -273,20 +271,34 @@ const make = (
           Effect.flatMap(Effect.fromResult),
           Effect.timeoutOrElse({
             duration: limit,
-            orElse: () => Effect.fail(tooSlow("budget_exceeded", endpoints, request.asked, limit))
+            // Where nothing was sent, the credential has used the time up, and not the service.
+            orElse: (): Effect.Effect<never, AcquireTokenError> =>
+              Effect.fail(
+                meter.attempts === sent
+                  ? credentialTimeout(limit)
+                  : tooSlow("budget_exceeded", endpoints, request.asked, limit)
+              )
           })
         )
       })
 
-    /** Origins that others stand in for at the moment, each said once. */
-    const unreached = new Set<string>()
+    /** Origins that others stand in for at the moment, said of each at most once a minute. */
+    const replaced = new Set<string>()
+    const quietUntil = new Map<string, number>()
+    /** Until when an origin has asked to be left alone. */
+    const resting = new Map<string, number>()
 
-    const replaced = (origin: string, fallback: Endpoints, error: AcquireTokenError) =>
+    const replace = (origin: string, fallback: Endpoints, error: Outage) =>
       Effect.suspend(() => {
-        if (unreached.has(origin)) return Effect.void
-        unreached.add(origin)
+        const now = clock.currentTimeMillisUnsafe()
+        if (error.origin === "service" && error.retryAfter !== undefined) {
+          resting.set(origin, now + Math.min(millis(error.retryAfter), longestRest))
+        }
+        if (replaced.has(origin) || isAhead(quietUntil.get(origin) ?? 0, now, quiet)) return Effect.void
+        replaced.add(origin)
+        quietUntil.set(origin, now + quiet)
         return Effect.logWarning(
-          `${origin} cannot be reached (${error.code}): ${new URL(fallback.token).origin} is used until it can`
+          `${origin} gives no token (${error.code}): ${new URL(fallback.token).origin} is used until it does`
         )
       })
 
@@ -299,16 +311,18 @@ const make = (
       Effect.suspend(() => {
         const { origin } = new URL(endpoints.token)
         const { fallback } = endpoints
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const now = clock.currentTimeMillisUnsafe()
+        const left = deadline - now
         if (fallback === undefined) return breaker.protect(origin, attempts(request, endpoints, left))
+        if (isAhead(resting.get(origin) ?? 0, now, longestRest)) return reach(request, fallback, deadline)
+        const answered = Effect.sync(() => replaced.delete(origin))
         return breaker.protect(origin, attempts(request, endpoints, left / 2)).pipe(
-          Effect.tap(() => Effect.sync(() => unreached.delete(origin))),
-          Effect.tapError((error) =>
-            Effect.sync(() => error.origin === "service" && !isUnreached(error) && unreached.delete(origin))
-          ),
+          Effect.tap(answered),
+          // A refusal is an answer, wherever else one could ask.
+          Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
           Effect.catchIf(
-            isUnreached,
-            (error) => Effect.andThen(replaced(origin, fallback, error), reach(request, fallback, deadline))
+            isOutage,
+            (error) => Effect.andThen(replace(origin, fallback, error), reach(request, fallback, deadline))
           )
         )
       })
@@ -330,6 +344,10 @@ const make = (
         )
     })
   })
+
+/** Milliseconds. */
+const quiet = 60_000
+const longestRest = 3_600_000
 
 const credentialProblem = (code: string, what: string): CredentialError =>
   new CredentialError({

@@ -4,17 +4,20 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Effect, Exit, FileSystem, Layer, PlatformError, Redacted } from "effect"
-import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
+import { Cause, ConfigProvider, Effect, Exit, Fiber, FileSystem, Layer, PlatformError, Redacted, Stream } from "effect"
+import { ClientCredential, ConfidentialClient, EntraError, RetryPolicy } from "effect-entra"
 import { layerConfig, NodeClientCredential, type NodeConfidentialClient } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
-import type { HttpClient } from "effect/http"
+import { HttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import { afterAll, beforeAll, expectTypeOf } from "vitest"
-import { make, otherCurve, password, pkcs12 } from "./node/material.ts"
+import { bareKey, make, otherCurve, password, pkcs12 } from "./node/material.ts"
 import { record, type Recorded, warnings } from "./support/log.ts"
 import { contoso, fabrikam, graph } from "./support/world.ts"
 
@@ -24,8 +27,15 @@ const secret = Redacted.value(EntraSimulator.daemonSecret)
 const otherSecret = "N0t-the.Secret~of_anyone"
 const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2lnbmF0dXJl"
 
+const inBase64 = {
+  "PKCS#8": bareKey("pkcs8"),
+  SEC1: bareKey("sec1"),
+  "PKCS#12": pkcs12.toString("base64")
+}
+
 /** Lines that no error, no log line and no span may hold. */
 const hidden = new Set([secret, otherSecret, password, token])
+for (const key of Object.values(inBase64)) hidden.add(key.slice(0, 40))
 
 beforeAll(async () => {
   const rsa = await make("RSA")
@@ -52,6 +62,7 @@ beforeAll(async () => {
   write("empty", "\n")
   write("large", Buffer.alloc(1_048_577, 0x41))
   write("token", `${token}\n`)
+  execFileSync("mkfifo", [path("pipe")])
   write("no-token", "a password that somebody wrote into the wrong file")
 })
 
@@ -70,8 +81,12 @@ const environment = (variables: Variables) => ConfigProvider.layer(ConfigProvide
 const fromNode = (variables: Variables, options?: Options, files = NodeFileSystem.layer) =>
   layerConfig(options).pipe(Layer.provide(files), Layer.provideMerge(Http), Layer.provide(environment(variables)))
 
-const fromCore = (variables: Variables, options?: Options) =>
-  ConfidentialClient.layerConfig(options).pipe(Layer.provideMerge(Http), Layer.provide(environment(variables)))
+/** JavaScript passes whatever it likes. */
+const fromCore = (variables: Variables, options: Options = {}) =>
+  ConfidentialClient.layerConfig(Object.assign({}, options, { credential: undefined }, options)).pipe(
+    Layer.provideMerge(Http),
+    Layer.provide(environment(variables))
+  )
 
 /** Build, see that nothing hidden is shown and that nothing was sent, and give what failed. */
 const build = (
@@ -134,6 +149,24 @@ const everywhere: ReadonlyArray<Row> = [
   bad("a tenant with a path", { ...right, AZURE_TENANT_ID: "a/b" }, "Authority", "tenant_malformed", [
     "AZURE_TENANT_ID"
   ]),
+  ...[secret, secret.toUpperCase()].map((value) =>
+    bad(
+      "a client id and a secret that are swapped",
+      {
+        ...app,
+        AZURE_CLIENT_ID: value,
+        AZURE_CLIENT_SECRET: EntraSimulator.daemonClientId
+      },
+      "Request",
+      "field_malformed",
+      ["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"]
+    )
+  ),
+  ...["AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE_REGIONAL_AUTHORITY_NAME"].flatMap((name) =>
+    [secret, `http://${secret}/x`, secret.padEnd(200, "!")].map((value) =>
+      bad(`the secret in ${name}`, { ...right, [name]: value }, "Request", "field_malformed", [name])
+    )
+  ),
   bad("http", { ...right, AZURE_AUTHORITY_HOST: "http://a.example" }, "Authority", "authority_insecure", HOST),
   bad("no URL", { ...right, AZURE_AUTHORITY_HOST: "login" }, "Authority", "authority_malformed", HOST),
   bad(
@@ -149,6 +182,35 @@ const everywhere: ReadonlyArray<Row> = [
     "Authority",
     "authority_unsupported",
     ["AZURE_TENANT_ID"]
+  ),
+  bad(
+    "two tenants of an external host",
+    { ...right, AZURE_AUTHORITY_HOST: "https://a.ciamlogin.com/fabrikam.example" },
+    "Authority",
+    "authority_mismatch",
+    ["AZURE_TENANT_ID", ...HOST]
+  ),
+  bad("AD FS at a cloud", { ...right, AZURE_TENANT_ID: "adfs" }, "Authority", "authority_unsupported", [
+    "AZURE_TENANT_ID"
+  ]),
+  bad(
+    "no region by MSAL's name",
+    { ...right, AZURE_REGIONAL_AUTHORITY_NAME: "DisableMsalForceRegion" },
+    "Authority",
+    "region_malformed",
+    REGION
+  ),
+  ...["clientId", "tenantId", "authority", "region", "allowedTenants"].flatMap((field) =>
+    ["null", "5", "{}"].map((value) =>
+      bad(
+        `${field}: ${value}`,
+        right,
+        "Request",
+        "field_malformed",
+        [field],
+        JSON.parse(`{"${field}":${value}}`)
+      )
+    )
   ),
   bad("a region with a dash", { ...right, AZURE_REGIONAL_AUTHORITY_NAME: "west-us" }, "Authority", "region_malformed", [
     ...REGION
@@ -296,7 +358,45 @@ const node: ReadonlyArray<Row> = [
   bad("a directory for a token", federation("."), "Credential", "file_unreadable", TOKEN),
   bad("an empty token file", federation("empty"), "Credential", "file_empty", TOKEN),
   bad("no token in the file", federation("no-token"), "Credential", "assertion_malformed", TOKEN),
-  bad("a token for a path", { ...app, AZURE_FEDERATED_TOKEN_FILE: token }, "Credential", "path_malformed", TOKEN),
+  ...[token, ` ${token}`, `"${token}"`, `Bearer ${token}`, `/run/${token}`].map((value) =>
+    bad(
+      `a token for a path: ${value.replace(token, "...")}`,
+      { ...app, AZURE_FEDERATED_TOKEN_FILE: value },
+      "Credential",
+      "path_malformed",
+      TOKEN
+    )
+  ),
+  ...(["PKCS#8", "SEC1", "PKCS#12"] as const).flatMap((kind) =>
+    ["", " ", "'"].map((around) =>
+      bad(
+        `${kind} in base64 for a path, between ${JSON.stringify(around)}`,
+        { ...app, AZURE_CLIENT_CERTIFICATE_PATH: around + inBase64[kind] + around },
+        "Credential",
+        "path_malformed",
+        PATH
+      )
+    )
+  ),
+  bad("a path and a line break", certificate("good.pem\n"), "Credential", "path_malformed", PATH),
+  ...["/dev/zero", "/dev/null"].map((device) =>
+    bad(`${device}`, { ...app, AZURE_CLIENT_CERTIFICATE_PATH: device }, "Credential", "file_unreadable", PATH)
+  ),
+  bad(
+    "a device for a token",
+    { ...app, AZURE_FEDERATED_TOKEN_FILE: "/dev/zero" },
+    "Credential",
+    "file_unreadable",
+    TOKEN
+  ),
+  bad("a pipe for a token", federation("pipe"), "Credential", "file_unreadable", TOKEN),
+  bad(
+    "a path that is the password",
+    { ...certificate(password), AZURE_CLIENT_CERTIFICATE_PASSWORD: password },
+    "Request",
+    "field_malformed",
+    PATH
+  ),
   bad(
     "PEM for a path",
     { ...app, AZURE_CLIENT_CERTIFICATE_PATH: `-----BEGIN PRIVATE KEY-----\n${otherSecret}` },
@@ -377,7 +477,110 @@ describe("a file that this process may not read", () => {
   }
 })
 
+describe("a FileSystem", () => {
+  const info = Effect.map(FileSystem.FileSystem, (files) => files.stat(path("good.pem"))).pipe(
+    Effect.flatten,
+    Effect.provide(NodeFileSystem.layer)
+  )
+  const content = new Error(otherSecret)
+  const thrown = (): never => {
+    throw content
+  }
+  const broken: ReadonlyArray<readonly [name: string, files: Parameters<typeof FileSystem.layerNoop>[0]]> = [
+    ["dies when it is asked", { stat: () => Effect.die(content) }],
+    ["throws", { stat: thrown }],
+    ["fails with an error of its own", { stat: () => Effect.fail(JSON.parse(JSON.stringify({ otherSecret }))) }],
+    ["dies while it reads", { stat: () => Effect.orDie(info), stream: () => Stream.die(content) }],
+    ["interrupts itself", { stat: () => Effect.interrupt }],
+    ["gives an endless file", {
+      stat: () => Effect.orDie(info),
+      stream: () => Stream.forever(Stream.make(Buffer.alloc(4096, 0x41)))
+    }]
+  ]
+  for (const [name, files] of broken) {
+    for (const variables of [certificate("good.pem"), federation("token")]) {
+      it.live(`that ${name}: ${Object.keys(variables).at(-1)}`, () =>
+        Effect.gen(function*() {
+          const error = yield* build(
+            fromNode(variables, {}, FileSystem.layerNoop(files)),
+            record()
+          )
+          assert.strictEqual(error?._tag, "EntraCredentialError")
+          assert.strictEqual(error?.code, "file_unreadable")
+        }))
+    }
+  }
+
+  for (const variables of [certificate("good.pem"), federation("token")]) {
+    it.effect(`that hangs is given up: ${Object.keys(variables).at(-1)}`, () =>
+      Effect.gen(function*() {
+        const Hanging = FileSystem.layerNoop({ stat: () => Effect.never })
+        const fiber = yield* Effect.forkChild(build(fromNode(variables, {}, Hanging), record()))
+        yield* TestClock.adjust("10 seconds")
+        const error = yield* Fiber.join(fiber)
+        assert.strictEqual(error?.code, "file_unreadable")
+        assert.include(error?.message, Object.values(variables).at(-1))
+      }))
+
+    it.live(`that hangs can be interrupted: ${Object.keys(variables).at(-1)}`, () =>
+      Effect.gen(function*() {
+        const Hanging = FileSystem.layerNoop({ stat: () => Effect.never })
+        const fiber = yield* Effect.forkChild(Effect.scoped(Layer.build(fromNode(variables, {}, Hanging))), {
+          startImmediately: true
+        })
+        const exit = yield* Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+      }))
+  }
+})
+
+describe("a pipe", () => {
+  it.live("is read for a certificate", () =>
+    Effect.gen(function*() {
+      execFileSync("mkfifo", [path("certificate.pipe")])
+      const writer = spawn("sh", ["-c", "cat \"$0\" > \"$1\"", path("good.pem"), path("certificate.pipe")])
+      assert.isUndefined(yield* build(fromNode(certificate("certificate.pipe")), record()))
+      if (writer.exitCode === null) yield* Effect.promise(() => once(writer, "exit"))
+    }))
+})
+
+describe("paths that are quoted, however long", () => {
+  for (
+    const value of [
+      "/var/run/secrets/azure/tokens/azure-identity-token",
+      "/var/lib/kubelet/pods/3f2c9a1e-1B2c-4d5e-8f90-0123456789ab/volumes/kubernetes.io~projected/azure-identity-token",
+      "/private/var/folders/q7/0j8xm2ld1n9g5w3x0000gnT/T/AbCdEf0123456789/certificates/of/the/daemon/daemon",
+      "C:\\Users\\Administrator\\AppData\\Local\\Microsoft\\Credentials2\\Certificates\\Production\\daemon",
+      "secrets/certificates/production/westeurope/applications/orders/daemon",
+      "Services/Orders/Secrets/Production/WestEurope2/Certificates/daemon-certificate.pem",
+      "MyService/a.pem"
+    ]
+  ) {
+    it.live(value, () =>
+      Effect.gen(function*() {
+        const error = yield* build(fromNode({ ...app, AZURE_CLIENT_CERTIFICATE_PATH: value }), record())
+        assert.strictEqual(error?.code, "file_missing")
+        assert.include(error?.message, JSON.stringify(value.slice(0, 100)).slice(0, -1))
+      }))
+  }
+})
+
 describe("a ConfigProvider that fails", () => {
+  it.live("for some variables names those, and what else is wrong", () =>
+    Effect.gen(function*() {
+      const some = ConfigProvider.make((path) =>
+        path[0] === "AZURE_CLIENT_SECRET" || path[0] === "AZURE_CLIENT_ID"
+          ? Effect.fail(new ConfigProvider.SourceError({ message: otherSecret }))
+          : Effect.succeed(path[0] === "AZURE_TENANT_ID" ? ConfigProvider.makeValue("a/b") : undefined)
+      )
+      const error = yield* build(
+        ConfidentialClient.layerConfig().pipe(Layer.provideMerge(Http), Layer.provide(ConfigProvider.layer(some))),
+        record()
+      )
+      assert.strictEqual(error?.code, "configuration_invalid")
+      assert.deepStrictEqual(error?.field.split(", "), ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"])
+    }))
+
   it.live("is named, in the core and on Node", () =>
     Effect.gen(function*() {
       const broken = ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: otherSecret })))
@@ -465,6 +668,8 @@ describe("what is used when several are set", () => {
       const log = record()
       yield* Effect.provide(ClientCredential.fromConfig, [environment(all), log.layer])
       assert.strictEqual(warnings(log).length, 1)
+      // It has no options.
+      assert.notInclude(warnings(log)[0], "decide")
     }))
 })
 
@@ -501,6 +706,59 @@ describe("what overrides", () => {
         const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph }))
         assert.strictEqual(error.code, "tenant_missing")
       }).pipe(Effect.provide(layer({ ...right, AZURE_TENANT_ID: "" }))))
+  }
+
+  for (const [name, layer] of [["the core", fromCore], ["Node", fromNode]] as const) {
+    for (const tenant of [contoso, "a/b"]) {
+      it.live(`${name}: the tenant of the option authority, not ${tenant} of the environment`, () =>
+        Effect.gen(function*() {
+          const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
+          assert.strictEqual(tenantId, fabrikam)
+        }).pipe(
+          Effect.provide(
+            layer({ ...right, AZURE_TENANT_ID: tenant }, { authority: `https://login.microsoftonline.com/${fabrikam}` })
+          )
+        ))
+    }
+
+    it.live(`${name}: the environment's tenant beside an option without a single one`, () =>
+      Effect.gen(function*() {
+        const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
+        assert.strictEqual(tenantId, contoso)
+      }).pipe(Effect.provide(layer(right, { authority: "https://login.microsoftonline.com/common" }))))
+
+    it.live(`${name}: an empty region as an option switches the environment's off`, () =>
+      Effect.gen(function*() {
+        const { metadata } = yield* ConfidentialClient.acquireToken({ scopes: graph })
+        assert.strictEqual(
+          metadata.tokenEndpoint,
+          `https://login.microsoftonline.com/${contoso}/oauth2/v2.0/token`
+        )
+      }).pipe(Effect.provide(layer({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: "west us" }, { region: "" }))))
+
+    for (const host of ["https://sts.example", "https://sts.example/adfs"]) {
+      it.live(`${name}: the tenant adfs means AD FS, at ${host}`, () =>
+        Effect.gen(function*() {
+          const urls: Array<string> = []
+          const Nobody = Layer.succeed(
+            HttpClient.HttpClient,
+            HttpClient.make((request, url) => {
+              urls.push(url.href)
+              return Effect.die(request)
+            })
+          )
+          const variables = environment({ ...right, AZURE_TENANT_ID: "ADFS", AZURE_AUTHORITY_HOST: host })
+          const client = name === "Node"
+            ? layerConfig().pipe(Layer.provide([NodeFileSystem.layer, Nobody]))
+            : ConfidentialClient.layerConfig().pipe(Layer.provide(Nobody))
+          yield* ConfidentialClient.acquireToken({ scopes: graph }).pipe(
+            Effect.provideService(RetryPolicy.Current, RetryPolicy.none),
+            Effect.flip,
+            Effect.provide(Layer.provide(client, variables))
+          )
+          assert.deepStrictEqual(urls, ["https://sts.example/adfs/oauth2/token"])
+        }))
+    }
   }
 
   it.live("an authority without a single tenant leaves the tenant to its variable", () =>

@@ -257,7 +257,7 @@ describe("ConfidentialClient", () => {
       (
         options?: Partial<ConfidentialClient.Options> & {
           readonly region?: string | undefined
-          readonly credential?: "secret" | "certificate" | "federation" | undefined
+          readonly credential?: "secret" | undefined
         }
       ) => Layer.Layer<ConfidentialClient.ConfidentialClient, EntraError.ConfigurationError, HttpClient.HttpClient>
     >()

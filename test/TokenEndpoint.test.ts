@@ -217,7 +217,9 @@ describe("a regional endpoint", () => {
   /** A client of a region; `regional` stands for what answers there, the simulator for the rest of the world. */
   const regionalWorld = (
     regional: (through: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest) => Answer,
-    options: TokenEndpoint.Options = {}
+    options: TokenEndpoint.Options = {},
+    credential: Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError> = ClientCredential
+      .layerSecret(EntraSimulator.daemonSecret)
   ) => {
     const asked: Array<string> = []
     const log = record()
@@ -231,7 +233,7 @@ describe("a regional endpoint", () => {
       tenantId: EntraSimulator.contosoTenantId
     }).pipe(
       Layer.provide([
-        ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+        credential,
         Layer.orDie(AuthorityResolver.layerWith({ region: "westus2" })),
         TokenEndpoint.layerWith({ transformClient, ...options }),
         TokenCache.layerMemory()
@@ -280,6 +282,7 @@ describe("a regional endpoint", () => {
       yield* forced
       assert.strictEqual(asked.at(-1), region)
       down = true
+      yield* TestClock.adjust("1 minute")
       yield* forced
       assert.strictEqual(asked.at(-1), cloud)
       assert.strictEqual(warnings(log).length, 2)
@@ -330,8 +333,7 @@ describe("a regional endpoint", () => {
   for (
     const [name, fault, code] of [
       ["a refusal", Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), "secret_wrong"],
-      ["a throttle", Fault.throttled(), "throttled"],
-      ["503", Fault.unavailable(), "service_unavailable"]
+      ["a throttle", Fault.throttled(), "throttled"]
     ] as const
   ) {
     it.effect(`${name} from there is an answer, and nobody else is asked`, () => {
@@ -344,4 +346,74 @@ describe("a regional endpoint", () => {
       }).pipe(Effect.provide(layer))
     })
   }
+
+  /** 503 from the region, once for each request to it. */
+  const outOfOrder = (retryAfter?: Duration.Input) => {
+    const fault = retryAfter === undefined ? Fault.unavailable() : Fault.unavailable({ retryAfter })
+    return (through: HttpClient.HttpClient, request: HttpClientRequest.HttpClientRequest): Answer =>
+      Effect.andThen(fail(fault), through.execute(request)).pipe(Effect.provide(Failing))
+  }
+  let simulator: EntraSimulator.EntraSimulator["Service"]
+  const Failing = Layer.suspend(() => Layer.succeed(EntraSimulator.EntraSimulator, simulator))
+  const withFaults = Effect.map(EntraSimulator.EntraSimulator, (service) => {
+    simulator = service
+  })
+
+  it.effect("that answers 503 to every attempt is replaced at once, from the first acquisition on", () => {
+    const { asked, layer, log } = regionalWorld(outOfOrder())
+    return Effect.gen(function*() {
+      yield* withFaults
+      for (let minute = 0; minute < 10; minute++) {
+        const { metadata } = yield* inTime(forced, "1 minute")
+        assert.strictEqual(new URL(metadata.tokenEndpoint ?? "").origin, cloud)
+      }
+      assert.deepStrictEqual(asked.slice(0, 5), [region, region, region, region, cloud])
+      const said = warnings(log).filter((line) => line.includes(region) && line.includes(cloud))
+      assert.strictEqual(said.length, 1)
+      assert.include(said[0], "gives no token (service_unavailable)")
+      assert.notInclude(said[0], "reached")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that asks for patience is left alone that long", () => {
+    const { asked, layer } = regionalWorld(outOfOrder("20 seconds"))
+    return Effect.gen(function*() {
+      yield* withFaults
+      yield* forced
+      yield* forced
+      assert.deepStrictEqual(asked, [region, cloud, cloud])
+      yield* TestClock.adjust("20 seconds")
+      yield* forced
+      assert.deepStrictEqual(asked.slice(3), [region, cloud])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that comes and goes is told of once a minute", () => {
+    let calls = 0
+    const { layer, log } = regionalWorld(
+      (through, request) => calls++ % 2 === 0 ? unreachable(through, request) : through.execute(request),
+      { retry: RetryPolicy.none }
+    )
+    return Effect.gen(function*() {
+      for (let second = 0; second < 120; second++) {
+        yield* forced
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(warnings(log).length, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is not blamed for a credential that uses up the time", () => {
+    const { asked, layer, log } = regionalWorld(
+      (through, request) => through.execute(request),
+      { budget: "10 seconds" },
+      ClientCredential.layerAssertion(() => Effect.never)
+    )
+    return Effect.gen(function*() {
+      const error = yield* inTime(Effect.flip(acquire))
+      assert.strictEqual(error.code, "credential_timeout")
+      assert.deepStrictEqual(asked, [])
+      assert.deepStrictEqual(warnings(log).filter((line) => line.includes("gives no token")), [])
+    }).pipe(Effect.provide(layer))
+  })
 })

@@ -90,7 +90,7 @@ const keyKind = (key: KeyOf): Effect.Effect<boolean, CredentialError> =>
     Effect.catchTag("UnknownError", () =>
       Effect.mapError(
         Effect.as(Effect.tryPromise(() => key("ES256")), false),
-        () => unsupportedKey("is damaged, or neither RSA nor EC on the curve P-256")
+        () => unsupportedKey("is damaged, or neither plain RSA nor EC on the curve P-256")
       ))
   )
 

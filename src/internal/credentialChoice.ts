@@ -12,7 +12,10 @@ export interface CredentialVariables {
   readonly AZURE_FEDERATED_TOKEN_FILE: string | undefined
 }
 
-export type CredentialKind = "secret" | "certificate" | "federation"
+/** In the order in which they are taken when nothing decides. */
+const kinds = ["secret", "certificate", "federation"] as const
+
+export type CredentialKind = typeof kinds[number]
 
 export interface SecretMaterial {
   readonly kind: "secret"
@@ -39,18 +42,17 @@ export interface Choice<M> {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** In the order in which they are taken when nothing decides. */
 const variableOf = {
   secret: "AZURE_CLIENT_SECRET",
   certificate: "AZURE_CLIENT_CERTIFICATE_PATH",
   federation: "AZURE_FEDERATED_TOKEN_FILE"
 } as const
 
-const kinds = ["secret", "certificate", "federation"] as const
-
+/** `decide` is what the caller can write to decide among several, if he can. */
 export const chooseCredential = (
   found: CredentialVariables,
-  wanted: CredentialKind | undefined
+  wanted: CredentialKind | undefined,
+  decide?: string
 ): Choice<Material> => {
   if (wanted !== undefined && !kinds.includes(wanted)) {
     return { material: Result.fail(unknownKind()), problems: [], warnings: [] }
@@ -75,8 +77,11 @@ export const chooseCredential = (
       ...(minds && chain === undefined ? [neitherTrueNorFalse()] : [])
     ],
     warnings: [
-      ...(wanted === undefined && set.length > 1 ? [severalSet(set)] : []),
-      ...(kind === "secret" && isGuid(found.AZURE_CLIENT_SECRET) ? [secretsId] : [])
+      ...(wanted === undefined && set.length > 1 ? [severalSet(set, decide)] : []),
+      ...(kind === "secret" && found.AZURE_CLIENT_SECRET !== undefined &&
+          isGuid(Redacted.value(found.AZURE_CLIENT_SECRET))
+        ? [secretsId] :
+        [])
     ]
   }
 }
@@ -84,12 +89,13 @@ export const chooseCredential = (
 /** The choice of who reads no files. */
 export const chooseSecret = (
   found: CredentialVariables,
-  wanted: CredentialKind | undefined
+  wanted: CredentialKind | undefined,
+  decide?: string
 ): Choice<SecretMaterial> => {
   if (wanted === "certificate" || wanted === "federation") {
     return { material: Result.fail(needsFiles(["credential"], `is "${wanted}"`)), problems: [], warnings: [] }
   }
-  const { material, ...rest } = chooseCredential(found, wanted)
+  const { material, ...rest } = chooseCredential(found, wanted, decide)
   return {
     ...rest,
     material: Result.flatMap(
@@ -163,8 +169,7 @@ const flagOf = (text: string | undefined): boolean | undefined => {
   }
 }
 
-const isGuid = (secret: Redacted.Redacted<string> | undefined): boolean =>
-  secret !== undefined && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(Redacted.value(secret))
+export const isGuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
 // -----------------------------------------------------------------------------
 // what is said
@@ -172,12 +177,11 @@ const isGuid = (secret: Redacted.Redacted<string> | undefined): boolean =>
 
 const secretPage = "See docs/registering.md#a-secret of effect-entra."
 
-const severalSet = (set: ReadonlyArray<CredentialKind>): string => {
+const severalSet = (set: ReadonlyArray<CredentialKind>, decide: string | undefined): string => {
   const [used, ...ignored] = set.map((kind) => variableOf[kind])
   return `several credentials are set: ${used} is used, ${ignored.join(" and ")} ${
     ignored.length > 1 ? "are" : "is"
-  } ignored. ` +
-    `Unset what is not meant, or decide with layerConfig({ credential: "secret" | "certificate" | "federation" })`
+  } ignored. Unset what is not meant${decide === undefined ? "" : `, or decide with ${decide}`}`
 }
 
 const secretsId = `${variableOf.secret} looks like the id of a secret: what is needed is its value. ${secretPage}`

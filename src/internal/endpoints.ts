@@ -10,7 +10,7 @@ export interface Endpoints {
   /** The `aud` of assertions. */
   readonly audience: string
   readonly assertion: { readonly thumbprint: keyof Thumbprints; readonly rsa: "PS256" | "RS256" }
-  /** Where to go when this one cannot be reached. */
+  /** Where to go when this one gives no answer, or is out of order. */
   readonly fallback?: Endpoints | undefined
 }
 
@@ -36,25 +36,28 @@ export const hasRegions = (authority: Authority.Authority): boolean =>
 
 /** The short name of an Azure region, as it becomes part of a host name. */
 export const parseRegion = (input: string, field = "region"): Result.Result<string, InvalidAuthorityError> => {
+  // JavaScript passes what it likes.
+  if (typeof input !== "string") return Result.fail(regionProblem("region_malformed", field, "is no string"))
   const region = input.toLowerCase()
   if (detection.has(region)) {
-    return Result.fail(
-      regionProblem(
-        "region_detection",
-        field,
-        `${field} ${quote(input)} asks for the region to be detected, which is not supported`
-      )
-    )
+    return Result.fail(regionProblem(
+      "region_detection",
+      field,
+      `${quote(input)} asks for the region to be detected, which is not supported`
+    ))
   }
-  return /^[a-z0-9]{1,63}$/.test(region)
-    ? Result.succeed(region)
-    : Result.fail(
-      regionProblem(
-        "region_malformed",
-        field,
-        `${field} ${quote(input)} ${input === "" ? "is empty" : "has other characters than letters and digits"}`
-      )
-    )
+  if (region === "disablemsalforceregion") {
+    return Result.fail(regionProblem("region_malformed", field, `${quote(input)} is what MSAL calls no region at all`))
+  }
+  return /^[a-z0-9]{1,63}$/.test(region) ? Result.succeed(region) : Result.fail(regionProblem(
+    "region_malformed",
+    field,
+    input === ""
+      ? "is empty"
+      : /^[a-z0-9]+$/.test(region)
+      ? `${quote(input)} is longer than a host name's part can be (63 characters)`
+      : `${quote(input)} has other characters than letters and digits`
+  ))
 }
 
 const at = (authority: Authority.Authority, host: string): Endpoints => {
@@ -94,12 +97,12 @@ export const noRegions = (authority: Authority.Authority, field: string): Invali
     remedy: `Leave ${field} out, or use an authority of a Microsoft cloud.`
   })
 
-const regionProblem = (code: string, field: string, message: string): InvalidAuthorityError =>
+const regionProblem = (code: string, field: string, what: string): InvalidAuthorityError =>
   new InvalidAuthorityError({
     code,
     field,
     origin: "local",
-    message,
+    message: `${field} ${what}`,
     remedy:
       `Name the region in its short form, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
   })

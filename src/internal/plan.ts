@@ -94,7 +94,7 @@ const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthor
     "Build a client for that cloud; a request may only choose the tenant."
   )
 
-export const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
+const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
   authorityProblem(
     "authority_unsupported",
     "tenantId",

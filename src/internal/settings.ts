@@ -1,8 +1,8 @@
 /** A client's options, checked once when it is built. */
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
-import { type InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
-import { type Settings, tenantAtAdfs } from "./plan.ts"
+import { InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
+import type { Settings } from "./plan.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -11,13 +11,14 @@ export const settingsOf = (options: {
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
 }): Result.Result<Settings, InvalidAuthorityError | InvalidRequestError> =>
   Result.gen(function*() {
+    const [mistyped] = typeProblems(options)
+    if (mistyped !== undefined) return yield* Result.fail(mistyped)
     const clientId = yield* parseClientId(options.clientId)
     const authority = yield* Authority.parse(options.authority ?? "public")
     const tenant = options.tenantId === undefined ? undefined : yield* Authority.parseTenant(options.tenantId)
-    if (tenant !== undefined && authority.kind === "Adfs") return yield* Result.fail(tenantAtAdfs(tenant))
     return {
       clientId,
-      authority: tenant === undefined ? authority : Authority.withTenant(authority, tenant),
+      authority: yield* placeOf(authority, tenant, "tenantId"),
       allows: yield* guardOf(options.allowedTenants)
     }
   })
@@ -38,14 +39,94 @@ export const parseClientId = (
       })
     )
 
+/** Where an authority and the tenant beside it lead. AD FS has no tenants; the Azure SDKs write it as the tenant `adfs`. */
+export const placeOf = (
+  authority: Authority.Authority,
+  tenant: string | undefined,
+  field: string
+): Result.Result<Authority.Authority, InvalidAuthorityError> => {
+  if (tenant === undefined) return Result.succeed(authority)
+  if (authority.kind === "Adfs") {
+    return tenant === "adfs" ? Result.succeed(authority) : Result.fail(unsupported(
+      field,
+      `${field} is set, and the authority ${authority.host} is AD FS, which has no tenants`,
+      `Leave ${field} out.`
+    ))
+  }
+  if (tenant !== "adfs") return Result.succeed(Authority.withTenant(authority, tenant))
+  return authority.kind === "Entra" && authority.cloud === undefined && authority.tenant === undefined
+    ? Result.succeed({ ...authority, kind: "Adfs" })
+    : Result.fail(unsupported(
+      field,
+      `${field} is adfs, and ${Authority.format(authority)} is no AD FS`,
+      "Name the AD FS server as the authority, such as https://sts.example.com/adfs."
+    ))
+}
+
 const guardOf = (
   allowed: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
-): Result.Result<Settings["allows"], InvalidAuthorityError> =>
-  Result.gen(function*() {
-    if (allowed === undefined) return undefined
-    // Only a plain yes lets anyone in: not a promise, not a forgotten return.
-    if (typeof allowed === "function") return (tenantId: string) => allowed(tenantId) === true
-    const tenants = new Set<string>()
-    for (const tenant of allowed) tenants.add(yield* Authority.parseTenant(tenant, "allowedTenants"))
-    return (tenantId: string) => tenants.has(tenantId)
+): Result.Result<Settings["allows"], InvalidAuthorityError> => {
+  if (allowed === undefined) return Result.succeed(undefined)
+  // Only a plain yes lets anyone in: not a promise, not a forgotten return.
+  if (typeof allowed === "function") return Result.succeed((tenantId: string) => allowed(tenantId) === true)
+  const tenants = new Set<string>()
+  const malformed: Array<string> = []
+  for (const tenant of allowed) {
+    const parsed = Authority.parseTenant(tenant)
+    if (Result.isSuccess(parsed)) tenants.add(parsed.success)
+    else malformed.push(tenant)
+  }
+  return malformed.length === 0
+    ? Result.succeed((tenantId: string) => tenants.has(tenantId))
+    : Result.fail(notTenants(malformed))
+}
+
+// -----------------------------------------------------------------------------
+// types, which JavaScript does not check
+// -----------------------------------------------------------------------------
+
+const isText = (value: unknown): boolean => typeof value === "string"
+
+const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown) => boolean]> = new Map([
+  ["clientId", ["a string", isText]],
+  ["tenantId", ["a string", isText]],
+  ["authority", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
+  ["region", ["a string", isText]],
+  ["allowedTenants", [
+    "an array of strings, or a function",
+    (value: unknown) => typeof value === "function" || (Array.isArray(value) && value.every(isText))
+  ]]
+])
+
+export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError> =>
+  Object.entries(options).flatMap(([field, value]) => {
+    const type = types.get(field)
+    return type === undefined || value === undefined || type[1](value) ? [] : [notA(type[0], field)]
+  })
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const notA = (wanted: string, field: string): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is not ${wanted}`,
+    remedy: `Pass ${wanted} as ${field}.`
+  })
+
+const unsupported = (field: string, message: string, remedy: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({ code: "authority_unsupported", field, origin: "local", message, remedy })
+
+const notTenants = (names: ReadonlyArray<string>): InvalidAuthorityError =>
+  new InvalidAuthorityError({
+    code: "tenant_malformed",
+    field: "allowedTenants",
+    origin: "local",
+    message: `allowedTenants has what is neither a tenant id nor a domain name: ${
+      names.slice(0, 10).map(quote).join(", ")
+    }${names.length > 10 ? ` and ${names.length - 10} more` : ""}`,
+    remedy: "Name each tenant by its directory (tenant) id or by one of its domain names, as callers do."
   })

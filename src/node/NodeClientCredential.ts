@@ -9,10 +9,20 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { ClientCredential } from "../ClientCredential.ts"
 import type { CredentialError, InvalidRequestError } from "../EntraError.ts"
-import { chooseCredential } from "../internal/credentialChoice.ts"
+import { chooseCredential, type CredentialKind } from "../internal/credentialChoice.ts"
 import * as Environment from "../internal/environment.ts"
 import * as CredentialFiles from "./internal/credentialFiles.ts"
 import type { Files } from "./internal/files.ts"
+
+export {
+  /**
+   * Which of several credentials of the environment is meant.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type CredentialKind
+}
 
 // -----------------------------------------------------------------------------
 // models
@@ -37,14 +47,6 @@ export interface CertificateFile {
   readonly sendCertificateChain?: boolean | undefined
 }
 
-/**
- * Which of several credentials of the environment is meant.
- *
- * @category models
- * @since 0.1.0
- */
-export type CredentialKind = "secret" | "certificate" | "federation"
-
 // -----------------------------------------------------------------------------
 // constructors
 // -----------------------------------------------------------------------------
@@ -55,13 +57,15 @@ export type CredentialKind = "secret" | "certificate" | "federation"
  * **Details**
  *
  * The key may be PKCS#8, encrypted or not, PKCS#1 (`RSA PRIVATE KEY`) or SEC1 (`EC PRIVATE KEY`); RSA with 2048 bits or
- * more, or EC on P-256. The app's own certificate is the one that the key fits; its issuers are put into order behind it.
- * All this, and whether the certificate is valid now, is judged when this effect runs. PKCS#12 (`.pfx`) is recognised and
- * refused.
+ * more, or EC on P-256. The app's own certificate is the one that a key of the file fits; of several that are valid now the
+ * first in the file is taken, and expired ones, damaged ones and keys of others are passed over. Its issuers are put into
+ * order behind it, up to one that signs itself. All this is judged when this effect runs. PKCS#12 (`.pfx`) is recognised
+ * and refused.
  *
  * **Gotchas**
  *
- * The file is read once: a renewed certificate is seen when the layer is built again.
+ * The file is read once: a renewed certificate is seen when the layer is built again. It may be a pipe, and must not be
+ * larger than 1 MiB; what cannot be read within 10 seconds is `file_unreadable`.
  *
  * **Example** (A file that is not there)
  *
@@ -92,8 +96,10 @@ export const certificateFile = (
  *
  * **Details**
  *
- * The file is read for every attempt, so a token that was replaced is used at once. It is also read when this effect runs,
- * to find a missing file early. White space around the token is ignored.
+ * The file is read for every attempt, so a token that was replaced is used at once; after a refusal, at the next call but
+ * one, a second later at the latest. It is also read when this effect runs, to find a missing file early. White space
+ * around the token is ignored. What is a pipe or a device, is larger than 1 MiB, or cannot be read within 5 seconds is
+ * `file_unreadable`.
  *
  * **Example** (A workload in Kubernetes)
  *
@@ -148,7 +154,11 @@ export const federatedTokenFile = (
 export const fromConfig = (
   options: { readonly credential?: CredentialKind | undefined } = {}
 ): Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError, Files> =>
-  Environment.readCredential(options.credential, { choose: chooseCredential, load: CredentialFiles.fromMaterial })
+  Environment.readCredential(options.credential, {
+    choose: chooseCredential,
+    load: CredentialFiles.fromMaterial,
+    decide: `the option { credential: "secret" | "certificate" | "federation" }`
+  })
 
 // -----------------------------------------------------------------------------
 // layers

@@ -38,7 +38,7 @@ export interface Options extends Partial<ConfidentialClient.Options> {
  * | Variable | Meaning |
  * | --- | --- |
  * | `AZURE_CLIENT_ID` | the application (client) id |
- * | `AZURE_TENANT_ID` | the tenant of requests that name none; optional |
+ * | `AZURE_TENANT_ID` | the tenant of requests that name none; optional; `adfs`: the host is AD FS |
  * | `AZURE_CLIENT_SECRET` | the secret's value |
  * | `AZURE_CLIENT_CERTIFICATE_PATH` | a PEM file with certificate and key: `NodeClientCredential.certificateFile` |
  * | `AZURE_CLIENT_CERTIFICATE_PASSWORD` | of the key, if it is encrypted |
@@ -47,7 +47,8 @@ export interface Options extends Partial<ConfidentialClient.Options> {
  * | `AZURE_AUTHORITY_HOST` | an `https` URL; default: the public cloud |
  * | `AZURE_REGIONAL_AUTHORITY_NAME` | a region, by its short name; default: the cloud's global endpoint |
  *
- * A variable that is set to nothing counts as not set. Of several credentials the secret is used, else the certificate,
+ * Options override: a tenant that `authority` names is taken before `AZURE_TENANT_ID`, and `region: ""` means no region. A
+ * variable that is set to nothing counts as not set. Of several credentials the secret is used, else the certificate,
  * else the token file, with one warning that says so; `credential` decides without it, and then the other credentials'
  * variables do not matter. Everything that is wrong is found before any request is made, and several problems are reported
  * in one `InvalidRequestError` `configuration_invalid`.
@@ -71,7 +72,11 @@ export const layerConfig = (
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
   Layer.unwrap(
     Effect.map(
-      Environment.read(options, { choose: chooseCredential, load: fromMaterial }),
+      Environment.read(options, {
+        choose: chooseCredential,
+        load: fromMaterial,
+        decide: `layerConfig({ credential: "secret" | "certificate" | "federation" })`
+      }),
       ({ credential, region, ...settings }) =>
         ConfidentialClient.layer({ ...options, ...settings }).pipe(
           Layer.provide([

@@ -34,6 +34,8 @@ export const pureInternals: ReadonlyArray<string> = [
   "settings",
   "endpoints",
   "credentialChoice",
+  "configurationProblems",
+  "environmentSettings",
   "instanceDiscovery",
   "origins",
   "claimsChallenge",

@@ -130,6 +130,7 @@ describe("regions", () => {
     ["w\u00e9stus", "region_malformed"],
     ["w".repeat(63), "w".repeat(63)],
     ["w".repeat(64), "region_malformed"],
+    ["DisableMsalForceRegion", "region_malformed"],
     ["AutoDiscoverRegion", "region_detection"],
     ["tryautodetect", "region_detection"]
   ])("%j: %s", (input, expected) => {
@@ -138,5 +139,13 @@ describe("regions", () => {
     assert.strictEqual(region.failure.code, expected)
     assert.strictEqual(region.failure.field, "AZURE_REGIONAL_AUTHORITY_NAME")
     assert.match(region.failure.message, /^AZURE_REGIONAL_AUTHORITY_NAME /)
+  })
+
+  it.each([
+    ["w".repeat(64), /longer/],
+    ["west us", /other characters/],
+    ["DisableMsalForceRegion", /no region at all/]
+  ])("%j: says what is wrong", (input, what) => {
+    assert.match(failure(parseRegion(input)).message, what)
   })
 })

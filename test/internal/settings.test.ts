@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { EntraError } from "effect-entra"
+import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { parseClientId, settingsOf } from "../../src/internal/settings.ts"
 import { anyString, failure, guid, success } from "./support.ts"
@@ -116,6 +116,34 @@ describe("settingsOf", () => {
     const { allows } = success(settingsOf({ clientId, allowedTenants }))
     for (const tenant of yes) assert.strictEqual(allows?.(tenant), true, tenant)
     for (const tenant of no) assert.strictEqual(allows?.(tenant), false, tenant)
+  })
+
+  it("names every wrong tenant among the allowed", () => {
+    const { message } = failure(settingsOf({ clientId, allowedTenants: ["a/b", "a.com", "*"] }))
+    assert.match(message, /"a\/b", "\*"$/)
+  })
+
+  it.each([null, 5, {}, true])("types that are wrong are errors: %j", (value) => {
+    for (const field of ["clientId", "tenantId", "authority", "allowedTenants"]) {
+      const error = failure(settingsOf(JSON.parse(JSON.stringify({ clientId, [field]: value }))))
+      assert.strictEqual(error.code, "field_malformed")
+      assert.strictEqual(error.field, field)
+    }
+  })
+
+  it.each([
+    ["https://sts.example", "adfs", "https://sts.example/adfs"],
+    ["https://sts.example/adfs", "adfs", "https://sts.example/adfs"],
+    ["https://sts.example/adfs", "contoso.com", "authority_unsupported"],
+    ["https://sts.example/contoso.com", "adfs", "authority_unsupported"],
+    ["https://a.ciamlogin.com", "adfs", "authority_unsupported"],
+    ["public", "adfs", "authority_unsupported"]
+  ])("%s and the tenant %s: %s", (authority, tenantId, expected) => {
+    const settings = settingsOf({ clientId, authority, tenantId })
+    assert.strictEqual(
+      Result.isSuccess(settings) ? Authority.format(settings.success.authority) : settings.failure.code,
+      expected
+    )
   })
 
   it("never throws", () => {

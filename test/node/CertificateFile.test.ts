@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, beforeAll, describe, it } from "vitest"
 import { certificateParts } from "../../src/node/internal/certificateFile.ts"
-import { blocks, type Made, make, makeLongChain, otherCurve, password, pkcs12, shortKey } from "./material.ts"
+import { blocks, type Made, make, makeLongChain, otherCurve, password, pkcs12, pssKey, shortKey } from "./material.ts"
 
 const parts = (content: string | Uint8Array, options: { password?: string; path?: string; now?: number } = {}) =>
   certificateParts(
@@ -50,6 +50,35 @@ describe("keys", () => {
     assert.strictEqual(Redacted.value(good(rsa.leaf + rsa.key.pkcs8, { password: "unused" }).privateKey), rsa.key.pkcs8)
   })
 
+  it("the same key twice, in whatever forms", () => {
+    for (const again of [rsa.key.pkcs8, rsa.key.traditional]) {
+      assert.strictEqual(
+        Redacted.value(good(rsa.key.pkcs8 + rsa.leaf + again).privateKey),
+        rsa.key.pkcs8
+      )
+    }
+    assert.strictEqual(
+      Redacted.value(good(rsa.leaf + rsa.key.encrypted + rsa.key.traditional, { password }).privateKey),
+      rsa.key.pkcs8
+    )
+  })
+
+  it("another key, an OpenSSH key, or one whose password is not known, beside the own", () => {
+    const others = [ec.key.pkcs8, relabelled(ec.key.pkcs8, "OPENSSH PRIVATE KEY"), ec.key.encrypted, shortKey()]
+    for (const other of others) {
+      for (const content of [other + rsa.leaf + rsa.key.pkcs8, rsa.leaf + rsa.key.pkcs8 + other]) {
+        const { certificate, privateKey } = good(content)
+        assert.strictEqual(certificate, rsa.leaf)
+        assert.strictEqual(Redacted.value(privateKey), rsa.key.pkcs8)
+      }
+    }
+  })
+
+  it("of two pairs the first", () => {
+    assert.strictEqual(good(ec.leaf + rsa.leaf + rsa.key.pkcs8 + ec.key.pkcs8).certificate, ec.leaf)
+    assert.strictEqual(good(rsa.leaf + ec.leaf + ec.key.pkcs8 + rsa.key.pkcs8).certificate, rsa.leaf)
+  })
+
   it("line ends, remarks, byte order marks and UTF-16 do not matter", () => {
     const text =
       `Bag Attributes\n    friendlyName: daemon\n${rsa.leaf}Key Attributes: <No Attributes>\n${rsa.key.pkcs8}\n\n`
@@ -87,6 +116,56 @@ describe("chains", () => {
   })
 })
 
+describe("chains in which there is a choice", () => {
+  const cases = [
+    ["it ends at the root that signs itself", ["leaf", "middle", "crossSigned", "root", "older"], [
+      "leaf",
+      "middle",
+      "root"
+    ]],
+    ["an expired issuer is passed over", ["leaf", "middleExpired", "middle", "root"], ["leaf", "middle", "root"]],
+    ["so is one that leads nowhere", ["leaf", "middleAstray", "middle", "root"], ["leaf", "middle", "root"]],
+    ["and one that may issue nothing", ["leaf", "middleOfNone", "middle", "root"], ["leaf", "middle", "root"]],
+    ["the one that is valid for longest is taken", ["leaf", "middle", "middleLonger", "root"], [
+      "leaf",
+      "middleLonger",
+      "root"
+    ]],
+    ["an expired issuer is better than none", ["leaf", "middleExpired", "root"], ["leaf", "middleExpired", "root"]],
+    ["a root that is missing has a stand-in", ["leaf", "middle", "crossSigned", "older"], [
+      "leaf",
+      "middle",
+      "crossSigned",
+      "older"
+    ]],
+    ["of several certificates for the key the first is taken", ["leaf", "leafLonger", "middle"], ["leaf", "middle"]],
+    ["the first that is valid now", ["leafExpired", "leafLonger", "leaf", "middle"], ["leafLonger", "middle"]]
+  ] as const
+
+  it.each(cases)("%s", (_name, file, expected) => {
+    const { certificate } = good(long.key + file.map((name) => long[name]).join(""))
+    assert.strictEqual(certificate, expected.map((name) => long[name]).join(""))
+  })
+
+  it("a damaged certificate is passed over", () => {
+    for (const content of [damaged(rsa.leaf) + ec.leaf, ec.leaf + damaged(rsa.leaf)]) {
+      assert.strictEqual(good(content + ec.key.pkcs8).certificate, ec.leaf)
+    }
+  })
+})
+
+describe("a file of markers", () => {
+  it.each(["-----BEGIN A-----\n", "-----END A-----\n", "-----BEGIN ", "-----BEGIN A-----\n-----END B-----\n"])(
+    "%j is read in no time",
+    (mark) => {
+      const started = performance.now()
+      const result = parts(mark.repeat(1_048_576 / mark.length))
+      assert.isTrue(Result.isFailure(result) && result.failure.code === "certificate_unreadable")
+      assert.isBelow(performance.now() - started, 1000)
+    }
+  )
+})
+
 describe("times", () => {
   const from = Date.UTC(2026, 0, 1)
   const to = Date.UTC(2027, 0, 1)
@@ -118,7 +197,7 @@ describe("what is wrong", () => {
     ["white space", () => " \r\n", "file_empty"],
     ["something else", () => "AZURE_CLIENT_ID=1", "certificate_unreadable"],
     ["a certificate that is cut", () => rsa.leaf.slice(0, 400) + rsa.key.pkcs8, "certificate_unreadable"],
-    ["a certificate that is damaged", () => rsa.leaf.replace(/MII/, "AAA") + rsa.key.pkcs8, "certificate_unreadable"],
+    ["a certificate that is damaged", () => damaged(rsa.leaf) + rsa.key.pkcs8, "certificate_unreadable"],
     ["a key alone", () => rsa.key.pkcs8, "certificate_unreadable"],
     ["DER", () => new X509Certificate(rsa.leaf).raw, "certificate_unreadable"],
     ["DER that is named .pfx", () => Buffer.from([1, 2, 3]), "certificate_format", { path: "/a/Daemon.PFX" }],
@@ -127,7 +206,22 @@ describe("what is wrong", () => {
     ["PKCS#12 in base64", () => pkcs12.toString("base64"), "certificate_format"],
     ["a certificate alone", () => rsa.leaf + rsa.authority, "key_missing"],
     ["a public key for a private one", () => rsa.leaf + publicKeyOf(rsa.key.pkcs8), "key_missing"],
-    ["two keys", () => rsa.leaf + rsa.key.pkcs8 + ec.key.pkcs8, "key_unreadable"],
+    ["several keys, none of them the certificate's", () => rsa.leaf + ec.key.pkcs8 + long.key, "key_mismatch"],
+    [
+      "the own key without its password beside another",
+      () => rsa.leaf + rsa.key.encrypted + ec.key.pkcs8,
+      "key_password_missing"
+    ],
+    [
+      "a damaged certificate of the key beside another",
+      () => damaged(rsa.leaf) + ec.leaf + rsa.key.pkcs8,
+      "certificate_unreadable"
+    ],
+    [
+      "damaged certificates alone",
+      () => damaged(rsa.leaf) + damaged(ec.leaf) + rsa.key.pkcs8,
+      "certificate_unreadable"
+    ],
     ["a damaged key", () => rsa.leaf + rsa.key.pkcs8.replace(/MII/, "AAA"), "key_unreadable"],
     ["an OpenSSH key", () => rsa.leaf + relabelled(rsa.key.pkcs8, "OPENSSH PRIVATE KEY"), "key_unreadable"],
     ["an encrypted key", () => rsa.leaf + rsa.key.encrypted, "key_password_missing"],
@@ -138,6 +232,7 @@ describe("what is wrong", () => {
     }],
     ["an endless password", () => rsa.leaf + rsa.key.encrypted, "key_password_wrong", { password: "x".repeat(5000) }],
     ["RSA with 1024 bits", () => rsa.leaf + shortKey(), "key_unsupported"],
+    ["RSA-PSS", () => rsa.leaf + pssKey(), "key_unsupported"],
     ["EC on P-384", () => ec.leaf + otherCurve(), "key_unsupported"],
     ["another certificate's key", () => rsa.leaf + ec.key.pkcs8, "key_mismatch"],
     ["the issuer's certificate alone", () => rsa.authority + rsa.key.pkcs8, "key_mismatch"]
@@ -163,6 +258,8 @@ describe("what is wrong", () => {
 
 const publicKeyOf = (privateKey: string) =>
   createPublicKey(createPrivateKey(privateKey)).export({ format: "pem", type: "spki" }).toString()
+
+const damaged = (pem: string) => pem.replace(/MII/, "AAA")
 
 const relabelled = (pem: string, label: string) => pem.replaceAll("PRIVATE KEY", label)
 

@@ -2,7 +2,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { AuthorityResolver, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { AuthorityResolver, ConfidentialClient, EntraError, TokenCache, TokenEndpoint } from "effect-entra"
 import { layerConfig, NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient } from "effect/http"
@@ -171,6 +171,74 @@ describe("federated tokens", () => {
         assert.strictEqual((yield* counters).tokenRequests, 3)
       }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
     }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+
+  const acquire = ConfidentialClient.acquireToken({ scopes: graph })
+
+  it.live("a token that is replaced after a refusal is used at the next call but one, and nothing is sent until then", () =>
+    Effect.gen(function*() {
+      const path = write("refused", yield* issue("used"))
+      const { counters } = yield* EntraSimulator.EntraSimulator
+      const sent = Effect.map(counters, ({ tokenRequests }) => tokenRequests)
+      yield* Effect.gen(function*() {
+        // Nobody has registered the certificate yet.
+        const error = yield* Effect.flip(acquire)
+        assert.strictEqual(error._tag, "EntraInvalidClientError")
+        yield* register(made.RSA.leaf)
+        yield* Effect.sleep("1100 millis")
+        // The same token: the refusal stands.
+        for (let call = 0; call < 3; call++) assert.strictEqual((yield* Effect.flip(acquire)).origin, "local")
+        assert.strictEqual(yield* sent, 1)
+        write("refused", yield* issue("fresh"))
+        yield* Effect.sleep("1100 millis")
+        yield* Effect.ignore(acquire)
+        yield* Effect.sleep("200 millis")
+        yield* acquire
+        assert.strictEqual(yield* sent, 2)
+      }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
+    }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+
+  it.live("a token that was replaced while it was being refused is tried at once, for each tenant that was under way", () =>
+    Effect.gen(function*() {
+      const path = write("overtaken", yield* issue("stale"))
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const credential = yield* NodeClientCredential.federatedTokenFile(path)
+      const before = credential.revision()
+      const attempt = (correlationId: string) =>
+        credential.authenticate({
+          clientId,
+          tenantId: contoso,
+          authority: "",
+          tokenEndpoint: "",
+          audience: "",
+          assertion: { thumbprint: "x5t", rsa: "RS256" },
+          claims: "",
+          correlationId
+        })
+      const refused = (correlationId: string) =>
+        credential.refused(
+          new EntraError.InvalidClientError({
+            code: "assertion_refused",
+            message: "no",
+            remedy: "none",
+            origin: "service",
+            correlationId
+          })
+        )
+      yield* attempt("one")
+      yield* attempt("two")
+      assert.isFalse(yield* refused("one"))
+      assert.strictEqual(credential.revision(), before)
+      yield* attempt("one")
+      write("overtaken", yield* issue("new"))
+      assert.isTrue(yield* refused("one"))
+      assert.notStrictEqual(credential.revision(), before)
+      assert.isTrue(yield* refused("two"))
+      yield* attempt("one")
+      assert.isFalse(yield* refused("one"))
+      rmSync(path)
+      assert.isFalse(yield* refused("one"))
+      assert.deepStrictEqual(yield* simulator.requests, [])
+    }).pipe(Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])))
 
   it.live("each attempt of one acquisition reads the file", () =>
     Effect.gen(function*() {

@@ -4,21 +4,17 @@
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
-import { CredentialError } from "../../EntraError.ts"
+import { type KeyObject, X509Certificate } from "node:crypto"
+import type { CredentialError } from "../../EntraError.ts"
 import { fileProblem, type Named } from "./files.ts"
+import { type Block, blocksOf } from "./pem.ts"
+import { keysOf, type Password, unsupported } from "./privateKeys.ts"
 
 export interface CertificateParts {
   /** PEM: the certificate that the key is for, its issuers after it. */
   readonly certificate: string
   /** PEM: PKCS#8, not encrypted. */
   readonly privateKey: Redacted.Redacted<string>
-}
-
-export interface Password {
-  readonly value: Redacted.Redacted<string> | undefined
-  /** What the caller calls it. */
-  readonly name: string
 }
 
 /** `now` in milliseconds. */
@@ -29,14 +25,17 @@ export const certificateParts = (
   now: number
 ): Result.Result<CertificateParts, CredentialError> =>
   Result.gen(function*() {
-    const blocks = yield* blocksOf(bytes, file)
-    const certificates = yield* certificatesOf(blocks, file)
-    const key = yield* keyOf(blocks, file, password)
-    yield* supported(key, file)
-    const leaf = yield* leafOf(certificates, key, file, now)
-    yield* timely(leaf, file, now)
+    const blocks = yield* pemOf(bytes, file)
+    const { certificates, damaged } = yield* certificatesOf(blocks, file)
+    const { failures, keys } = yield* keysOf(blocks, file, password)
+    const pairs = certificates.flatMap((certificate) => {
+      const key = keys.find((key) => attempt(() => certificate.checkPrivateKey(key)) === true)
+      return key === undefined ? [] : [{ certificate, key }]
+    })
+    if (pairs.length === 0) return yield* Result.fail(noPair(keys, failures, damaged, file))
+    const { certificate, key } = yield* bestOf(pairs, file, now)
     return {
-      certificate: chainOf(leaf, certificates).map((certificate) => certificate.toString()).join(""),
+      certificate: chainOf(certificate, certificates, now).map((certificate) => certificate.toString()).join(""),
       privateKey: Redacted.make(key.export({ format: "pem", type: "pkcs8" }).toString(), { label: "private_key" })
     }
   })
@@ -45,21 +44,12 @@ export const certificateParts = (
 // PEM
 // -----------------------------------------------------------------------------
 
-interface Block {
-  readonly label: string
-  readonly pem: string
-}
-
-/** What stands around the blocks (attributes, remarks) is left out. */
-const blocksOf = (bytes: Uint8Array, file: Named): Result.Result<ReadonlyArray<Block>, CredentialError> => {
+const pemOf = (bytes: Uint8Array, file: Named): Result.Result<ReadonlyArray<Block>, CredentialError> => {
   const text = textOf(bytes)
   if (text.trim() === "") {
     return Result.fail(fileProblem("file_empty", file, "is empty", `Write certificate and key into the file. ${page}`))
   }
-  const blocks = [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g)].map(([pem, label = ""]) => ({
-    label,
-    pem
-  }))
+  const blocks = blocksOf(text)
   if (blocks.length > 0) return Result.succeed(blocks)
   // A vault hands PKCS#12 out in base64.
   const binary = /^[A-Za-z0-9+/=\s]+$/.test(text) ? Buffer.from(text, "base64") : bytes
@@ -83,159 +73,98 @@ const isPkcs12 = (bytes: Uint8Array): boolean => {
 // certificates
 // -----------------------------------------------------------------------------
 
-const certificatesOf = (
-  blocks: ReadonlyArray<Block>,
-  file: Named
-): Result.Result<ReadonlyArray<X509Certificate>, CredentialError> => {
+const certificatesOf = (blocks: ReadonlyArray<Block>, file: Named) => {
   const certificates = new Map<string, X509Certificate>()
+  let damaged = false
   for (const { label, pem } of blocks) {
     if (label !== "CERTIFICATE" && label !== "X509 CERTIFICATE") continue
     const certificate = attempt(() => new X509Certificate(pem))
-    if (certificate === undefined) return Result.fail(noCertificate(file, "holds a certificate that cannot be read"))
-    certificates.set(certificate.fingerprint256, certificate)
+    if (certificate === undefined) damaged = true
+    else certificates.set(certificate.fingerprint256, certificate)
   }
   return certificates.size > 0
-    ? Result.succeed([...certificates.values()])
-    : Result.fail(noCertificate(file, "holds no certificate"))
+    ? Result.succeed({ certificates: [...certificates.values()], damaged })
+    : Result.fail(noCertificate(file, damaged ? unreadable : "holds no certificate"))
 }
 
-/** Of several certificates for one key, such as an old one beside its renewal, the one that is valid for longest. */
-const leafOf = (
-  certificates: ReadonlyArray<X509Certificate>,
-  key: KeyObject,
-  file: Named,
-  now: number
-): Result.Result<X509Certificate, CredentialError> => {
-  const begun = (certificate: X509Certificate) => Number(certificate.validFromDate.getTime() <= now)
-  const [leaf] = certificates
-    .filter((certificate) => attempt(() => certificate.checkPrivateKey(key)) === true)
-    .sort((one, other) => begun(other) - begun(one) || other.validToDate.getTime() - one.validToDate.getTime())
-  return leaf === undefined
-    ? Result.fail(fileProblem(
-      "key_mismatch",
-      file,
-      "holds a private key that is for none of its certificates",
-      `Put the certificate and the key that it was made for into one file. ${page}`
-    ))
-    : Result.succeed(leaf)
+const unreadable = "holds a certificate that cannot be read"
+
+interface Pair {
+  readonly certificate: X509Certificate
+  readonly key: KeyObject
 }
 
-const timely = (leaf: X509Certificate, file: Named, now: number): Result.Result<void, CredentialError> => {
-  const { validFromDate, validToDate } = leaf
-  if (now < validFromDate.getTime()) {
-    return Result.fail(fileProblem(
+/** The first in the file that can be used now, as other libraries take the first. */
+const bestOf = (pairs: ReadonlyArray<Pair>, file: Named, now: number): Result.Result<Pair, CredentialError> => {
+  const usable = pairs.filter(({ key }) => unsupported(key, file) === undefined)
+  const current = usable.find(({ certificate }) => isValid(certificate, now))
+  if (current !== undefined) return Result.succeed(current)
+  const begun = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
+  const [late] = usable.toSorted((one, other) =>
+    begun(other) - begun(one) || validTo(other.certificate) - validTo(one.certificate)
+  )
+  const problem = late === undefined
+    ? pairs.map(({ key }) => unsupported(key, file)).find((problem) => problem !== undefined)
+    : untimely(late.certificate, file, now)
+  return Result.fail(problem ?? mismatch(file))
+}
+
+const validTo = (certificate: X509Certificate): number => certificate.validToDate.getTime()
+
+const isValid = (certificate: X509Certificate, now: number): boolean =>
+  certificate.validFromDate.getTime() <= now && now < validTo(certificate)
+
+const untimely = ({ validFromDate, validToDate }: X509Certificate, file: Named, now: number): CredentialError =>
+  now < validFromDate.getTime()
+    ? fileProblem(
       "certificate_not_yet_valid",
       file,
       `holds a certificate that is valid from ${validFromDate.toISOString()} only`,
       "Wait until then, use another certificate, or set this machine's clock if it is wrong."
-    ))
-  }
-  return now < validToDate.getTime() ? Result.succeed(undefined) : Result.fail(fileProblem(
-    "certificate_expired",
-    file,
-    `holds a certificate that expired at ${validToDate.toISOString()}`,
-    `Make a new one and register it with the app. ${page}`
-  ))
-}
+    )
+    : fileProblem(
+      "certificate_expired",
+      file,
+      `holds a certificate that expired at ${validToDate.toISOString()}`,
+      `Make a new one and register it with the app. ${page}`
+    )
 
-/** From the app's own certificate up to the last issuer that the file holds; certificates of others are left out. */
+// -----------------------------------------------------------------------------
+// chains
+// -----------------------------------------------------------------------------
+
+/**
+ * From the app's own certificate up to one that signs itself, or to the last issuer that the file holds; certificates of
+ * others are left out. Of several issuers one that is valid now is taken, that leads on, that is valid for longest.
+ */
 const chainOf = (
   leaf: X509Certificate,
-  certificates: ReadonlyArray<X509Certificate>
+  certificates: ReadonlyArray<X509Certificate>,
+  now: number
 ): ReadonlyArray<X509Certificate> => {
   const chain = [leaf]
-  for (let last: X509Certificate | undefined = leaf; last !== undefined;) {
-    const issued: X509Certificate = last
-    last = certificates.find((other) => !chain.includes(other) && isIssuer(other, issued))
+  for (let last: X509Certificate | undefined = leaf; last !== undefined && !isIssuer(last, last);) {
+    const [issuer] = issuersOf(last, certificates)
+      .filter((other) => !chain.includes(other))
+      .map((other) => ({ other, valid: isValid(other, now), leads: leadsOn(other, certificates) }))
+      .toSorted((a, b) =>
+        Number(b.valid) - Number(a.valid) || Number(b.leads) - Number(a.leads) || validTo(b.other) - validTo(a.other)
+      )
+    last = issuer?.other
     if (last !== undefined) chain.push(last)
   }
   return chain
 }
 
+const issuersOf = (issued: X509Certificate, certificates: ReadonlyArray<X509Certificate>) =>
+  certificates.filter((other) => other !== issued && other.ca && isIssuer(other, issued))
+
+/** Whether the chain ends well with it, or goes on. */
+const leadsOn = (certificate: X509Certificate, certificates: ReadonlyArray<X509Certificate>): boolean =>
+  isIssuer(certificate, certificate) || issuersOf(certificate, certificates).length > 0
+
 const isIssuer = (certificate: X509Certificate, issued: X509Certificate): boolean =>
   attempt(() => issued.checkIssued(certificate) && issued.verify(certificate.publicKey)) === true
-
-// -----------------------------------------------------------------------------
-// keys
-// -----------------------------------------------------------------------------
-
-const keyOf = (
-  blocks: ReadonlyArray<Block>,
-  file: Named,
-  password: Password
-): Result.Result<KeyObject, CredentialError> => {
-  const [block, another] = blocks.filter(({ label }) => label.endsWith("PRIVATE KEY"))
-  if (block === undefined) {
-    return Result.fail(fileProblem(
-      "key_missing",
-      file,
-      "holds no private key",
-      `Append the key to the file: it is to hold certificate and key. ${page}`
-    ))
-  }
-  if (another !== undefined) {
-    return Result.fail(
-      fileProblem(
-        "key_unreadable",
-        file,
-        "holds several private keys",
-        "Leave the certificate's own key alone in the file."
-      )
-    )
-  }
-  const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(block.pem)
-  if (encrypted && password.value === undefined) {
-    return Result.fail(
-      problem(
-        "key_password_missing",
-        password.name,
-        `${password.name} is not set, and the private key in the certificate's file is encrypted`,
-        `Set ${password.name} to the password of the key.`
-      )
-    )
-  }
-  try {
-    return Result.succeed(createPrivateKey({
-      key: block.pem,
-      ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
-    }))
-  } catch (error) {
-    return Result.fail(keyProblem(error, encrypted, file, password))
-  }
-}
-
-/** By the code alone: what OpenSSL says besides is of no use. */
-const keyProblem = (error: unknown, encrypted: boolean, file: Named, password: Password): CredentialError => {
-  const code = error instanceof Error && "code" in error ? error.code : undefined
-  if (!encrypted || code === "ERR_OSSL_UNSUPPORTED") {
-    return fileProblem("key_unreadable", file, "holds a private key that is damaged or of no known kind", newKey)
-  }
-  return code === "ERR_OSSL_EVP_UNSUPPORTED"
-    ? fileProblem(
-      "key_unsupported",
-      file,
-      "holds a private key that is encrypted in a way that this Node does not know",
-      "Encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem (with -provider legacy if it was made long ago)."
-    )
-    : problem(
-      "key_password_wrong",
-      password.name,
-      `${password.name} does not open the private key in the certificate's file`,
-      `Set ${password.name} to the password of that key; look for quotes and line breaks that do not belong to it.`
-    )
-}
-
-const supported = (key: KeyObject, file: Named): Result.Result<void, CredentialError> => {
-  const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
-  const what = key.asymmetricKeyType === "rsa"
-    ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
-    : key.asymmetricKeyType === "ec" && namedCurve === "prime256v1"
-    ? undefined
-    : "is neither RSA nor EC on the curve P-256"
-  return what === undefined
-    ? Result.succeed(undefined)
-    : Result.fail(fileProblem("key_unsupported", file, `holds a private key that ${what}`, newKey))
-}
 
 // -----------------------------------------------------------------------------
 // problems
@@ -243,10 +172,23 @@ const supported = (key: KeyObject, file: Named): Result.Result<void, CredentialE
 
 const page = "See docs/registering.md#a-certificate of effect-entra."
 
-const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
+/** No key is for any certificate: the likeliest reason. */
+const noPair = (
+  keys: ReadonlyArray<KeyObject>,
+  failures: ReadonlyArray<CredentialError>,
+  damaged: boolean,
+  file: Named
+): CredentialError =>
+  failures[0] ?? keys.map((key) => unsupported(key, file)).find((problem) => problem !== undefined) ??
+    (damaged ? noCertificate(file, unreadable) : mismatch(file))
 
-const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message, remedy })
+const mismatch = (file: Named): CredentialError =>
+  fileProblem(
+    "key_mismatch",
+    file,
+    "holds a private key that is for none of its certificates",
+    `Put the certificate and the key that it was made for into one file. ${page}`
+  )
 
 const noCertificate = (file: Named, what: string): CredentialError =>
   fileProblem(

@@ -1,7 +1,10 @@
 /** Reading what a path names, over whichever `FileSystem` the user brings: bounded, and with no error that shows a content. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import type * as PlatformError from "effect/PlatformError"
+import * as Option from "effect/Option"
+import * as PlatformError from "effect/PlatformError"
+import * as Stream from "effect/Stream"
 import { CredentialError, quote } from "../../EntraError.ts"
 
 /** The service that users provide. */
@@ -16,23 +19,80 @@ export interface Named {
 /** Bytes of the largest file that is read; certificates and tokens have a few thousand. */
 export const fileLimit = 1_048_576
 
-export const read = ({ name, path }: Named): Effect.Effect<Uint8Array, CredentialError, Files> =>
-  isContent(path) ? Effect.fail(contentForPath(name)) : Effect.flatMap(
+/** Who may be slow and how slow: a pipe that nobody writes to keeps a thread of this process for each attempt. */
+export interface Patience {
+  readonly pipes: boolean
+  readonly seconds: number
+}
+
+export const read = (file: Named, { pipes, seconds }: Patience): Effect.Effect<Uint8Array, CredentialError, Files> => {
+  const what = pathProblem(file.path)
+  return what !== undefined ? Effect.fail(malformedPath(file.name, what)) : Effect.flatMap(
     FileSystem.FileSystem,
     (files) =>
       Effect.gen(function*() {
-        const { size, type } = yield* files.stat(path)
-        if (type === "Directory") return yield* unreadable({ name, path }, "is a directory")
-        if (size > fileLimit) return yield* unreadable({ name, path }, "is larger than 1 MiB")
-        return yield* files.readFile(path)
+        const { size, type } = yield* files.stat(file.path)
+        if (type === "Directory") return yield* unreadable(file, "is a directory")
+        if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
+        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and is to be read more than once")
+        if (size > fileLimit) return yield* tooLarge(file)
+        // A pipe cannot be read from a position, as streams of `FileSystem` do.
+        const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : start(files, file))
+        return bytes.byteLength > fileLimit ? yield* tooLarge(file) : bytes
       }).pipe(
-        Effect.catchTag("PlatformError", (error) => Effect.fail(problemOf({ name, path }, error)))
+        Effect.timeoutOrElse({
+          duration: seconds * 1000,
+          orElse: () => Effect.fail(unreadable(file, `could not be read within ${seconds} s`))
+        }),
+        // The file system is somebody else's: what it fails with or dies of may hold what is in the file.
+        Effect.catchCause((cause) => Effect.fail(problemOf(file, Option.getOrUndefined(Cause.findErrorOption(cause)))))
       )
   )
+}
 
-/** Somebody set the variable to what belongs into the file; none of that may be shown. */
-const isContent = (path: string): boolean =>
-  path.length > 1024 || /[\r\n\0]|-----BEGIN/.test(path) || /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(path)
+const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
+
+/** What a file says of its size need not be true, nor still true. */
+const start = (files: FileSystem.FileSystem, file: Named) =>
+  Effect.map(
+    Stream.runFoldEffect(
+      files.stream(file.path, { bytesToRead: fileLimit + 1 }),
+      () => ({ chunks: Array<Uint8Array>(), total: 0 }),
+      ({ chunks, total }, chunk) => {
+        if (total + chunk.byteLength > fileLimit) return Effect.fail(tooLarge(file))
+        chunks.push(chunk)
+        return Effect.succeed({ chunks, total: total + chunk.byteLength })
+      }
+    ),
+    ({ chunks }) => Buffer.concat(chunks)
+  )
+
+// -----------------------------------------------------------------------------
+// paths
+// -----------------------------------------------------------------------------
+
+/** What cannot be a path; a value that only may be none is tried. */
+const pathProblem = (path: string): string | undefined => {
+  const bare = path.replace(/^[\r\n]+|[\r\n]+$/g, "")
+  if (path.length > 1024 || /[\r\n\0]|-----BEGIN|eyJ[\w-]+\.[\w-]+\./.test(bare)) return content
+  // Base64 of DER, which begins with a SEQUENCE.
+  const der = /(?:^|[\s"':=])M[A-P][A-Za-z0-9+/]{38,}/.exec(bare)
+  if (der !== null && isMixed(der[0])) return content
+  return bare === path ? undefined : "begins or ends with a line break"
+}
+
+const content = "looks like what belongs into the file"
+
+/** Long runs of base64 or of digits, as no path has them: not to be shown when no file has that name. */
+const isDoubtful = (path: string): boolean => {
+  if (/^\s*["']?\{/.test(path)) return true
+  // What begins or ends like a path may have long names in it, which have no slashes.
+  const isPath = /^(?:[/\\~.]|[A-Za-z]:[/\\])|\.\w{1,8}$/.test(path)
+  const runs = path.match(isPath ? /[\w+=-]{60,}/g : /[A-Za-z0-9+/=]{60,}|[\w=-]{60,}/g) ?? []
+  return runs.some((run) => isMixed(run) || (!isPath && !/[./\\]/.test(path)))
+}
+
+const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run) && /\d/.test(run)
 
 // -----------------------------------------------------------------------------
 // problems
@@ -48,8 +108,11 @@ export const fileProblem = (code: string, { name, path }: Named, what: string, r
     remedy
   })
 
-const problemOf = (file: Named, { reason }: PlatformError.PlatformError): CredentialError => {
-  switch (reason._tag) {
+const problemOf = (file: Named, error: unknown): CredentialError => {
+  if (error instanceof CredentialError) return error
+  if (isDoubtful(file.path)) return malformedPath(file.name, content)
+  const reason = error instanceof PlatformError.PlatformError ? error.reason._tag : "the FileSystem died"
+  switch (reason) {
     case "NotFound":
       return fileProblem(
         "file_missing",
@@ -60,7 +123,7 @@ const problemOf = (file: Named, { reason }: PlatformError.PlatformError): Creden
     case "PermissionDenied":
       return unreadable(file, "this process may not read")
     default:
-      return unreadable(file, `cannot be read (${reason._tag})`)
+      return unreadable(file, `cannot be read (${reason})`)
   }
 }
 
@@ -72,11 +135,15 @@ const unreadable = (file: Named, what: string): CredentialError =>
     `Set ${file.name} to the path of a file that the user of this process may read.`
   )
 
-const contentForPath = (name: string): CredentialError =>
+const tooLarge = (file: Named): CredentialError => unreadable(file, "is larger than 1 MiB")
+
+const malformedPath = (name: string, what: string): CredentialError =>
   new CredentialError({
     code: "path_malformed",
     field: name,
     origin: "local",
-    message: `${name} is no path: it looks like what belongs into the file`,
-    remedy: `Write the content into a file that only this program may read, and set ${name} to the file's path.`
+    message: `${name} is no path: it ${what}`,
+    remedy: what === content
+      ? `Write the content into a file that only this program may read, and set ${name} to the file's path.`
+      : `Set ${name} to the path alone.`
   })

@@ -15,3 +15,14 @@ export const tokenOf = (bytes: Uint8Array, file: Named): Result.Result<Redacted.
 
 const remedy = "Look at what writes the file; it must hold the token that the platform issues, and nothing else. "
   + "See docs/registering.md#a-federated-credential of effect-entra."
+
+/** A token as it was last read. Its number changes with it and says nothing about it. */
+export interface Issue {
+  readonly token: Redacted.Redacted<string>
+  readonly number: number
+}
+
+export const nextIssue = (last: Issue | undefined, token: Redacted.Redacted<string>): Issue =>
+  last !== undefined && Redacted.value(last.token) === Redacted.value(token)
+    ? last
+    : { token, number: (last?.number ?? 0) + 1 }

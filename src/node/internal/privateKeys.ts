@@ -1,0 +1,104 @@
+/** The private keys of a PEM file, and what is wrong with those that cannot be read or used. */
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { createPrivateKey, type KeyObject } from "node:crypto"
+import { CredentialError } from "../../EntraError.ts"
+import { fileProblem, type Named } from "./files.ts"
+import type { Block } from "./pem.ts"
+
+export interface Password {
+  readonly value: Redacted.Redacted<string> | undefined
+  /** What the caller calls it. */
+  readonly name: string
+}
+
+/** Each key once, in whatever forms the file has it, and why others could not be read. */
+export const keysOf = (blocks: ReadonlyArray<Block>, file: Named, password: Password) => {
+  const keys: Array<KeyObject> = []
+  const failures: Array<CredentialError> = []
+  for (const block of blocks) {
+    if (!block.label.endsWith("PRIVATE KEY")) continue
+    const key = keyOf(block, file, password)
+    if (Result.isFailure(key)) failures.push(key.failure)
+    else if (!keys.some((other) => other.equals(key.success))) keys.push(key.success)
+  }
+  const [failure] = failures
+  if (keys.length > 0) return Result.succeed({ keys, failures })
+  return Result.fail(
+    failure ?? fileProblem(
+      "key_missing",
+      file,
+      "holds no private key",
+      `Append the key to the file: it is to hold certificate and key. ${page}`
+    )
+  )
+}
+
+const keyOf = ({ pem }: Block, file: Named, password: Password): Result.Result<KeyObject, CredentialError> => {
+  const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem)
+  if (encrypted && password.value === undefined) {
+    return Result.fail(
+      problem(
+        "key_password_missing",
+        password.name,
+        `${password.name} is not set, and the private key in the certificate's file is encrypted`,
+        `Set ${password.name} to the password of the key.`
+      )
+    )
+  }
+  try {
+    return Result.succeed(createPrivateKey({
+      key: pem,
+      ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
+    }))
+  } catch (error) {
+    return Result.fail(keyProblem(error, encrypted, file, password))
+  }
+}
+
+/** By the code alone: what OpenSSL says besides is of no use. */
+const keyProblem = (error: unknown, encrypted: boolean, file: Named, password: Password): CredentialError => {
+  const code = error instanceof Error && "code" in error ? error.code : undefined
+  if (!encrypted || code === "ERR_OSSL_UNSUPPORTED") {
+    return fileProblem("key_unreadable", file, "holds a private key that is damaged or of no known kind", newKey)
+  }
+  return code === "ERR_OSSL_EVP_UNSUPPORTED"
+    ? fileProblem(
+      "key_unsupported",
+      file,
+      "holds a private key that is encrypted in a way that this Node does not know",
+      "Encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem (with -provider legacy -provider default if it was made long ago)."
+    )
+    : problem(
+      "key_password_wrong",
+      password.name,
+      `${password.name} does not open the private key in the certificate's file`,
+      `Set ${password.name} to the password of that key; look for quotes and line breaks that do not belong to it.`
+    )
+}
+
+/** Why a key cannot sign assertions; undefined: it can. */
+export const unsupported = (key: KeyObject, file: Named): CredentialError | undefined => {
+  const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
+  const what = key.asymmetricKeyType === "rsa"
+    ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
+    : key.asymmetricKeyType === "ec" && namedCurve === "prime256v1"
+    ? undefined
+    : key.asymmetricKeyType === "rsa-pss"
+    ? "is for RSA-PSS alone, and is to be plain RSA"
+    : "is neither RSA nor EC on the curve P-256"
+  return what === undefined
+    ? undefined
+    : fileProblem("key_unsupported", file, `holds a private key that ${what}`, newKey)
+}
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const page = "See docs/registering.md#a-certificate of effect-entra."
+
+const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
+
+const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
+  new CredentialError({ code, field, origin: "local", message, remedy })
