@@ -41,8 +41,9 @@ export interface AbortSignalLike {
  * **Details**
  *
  * `abortSignal` ends the wait at once; the request itself goes on for whoever else waits for it, and for the cache. What is
- * cached is given even when the signal is aborted already. `tenantId` may come from an API's challenge: hold it to the
- * client's `allowedTenants`. `claims` mean that the API has refused the cached token: it is replaced, for everybody.
+ * cached is given even when the signal is aborted already, except in a token's last minutes. `tenantId` may come from an
+ * API's challenge: hold it to the client's `allowedTenants`. `claims` mean that the API has refused the cached token: it is
+ * replaced, for everybody, and then not again for 30 seconds, whatever the claims.
  *
  * @category models
  * @since 0.1.0
@@ -131,20 +132,21 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
   // Whoever made the credential has ended by the time that it is used.
   const run = Effect.runCallbackWith(Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()))
 
-  /** An SDK passes claims when an API has refused the token that it had, which is the cached one unless it was replaced. */
-  const renewed = (request: TokenRequest, claims: string): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
-    Effect.suspend(() => {
-      const refused = client.peek(request)
-      if (refused === undefined) return client.acquireToken({ ...request, claims })
-      if (Refusals.isAtRest(refused.accessToken, claims, clock.currentTimeMillisUnsafe())) {
-        return Effect.succeed(refused)
-      }
-      return accessTokenSha256(refused.accessToken).pipe(
-        Effect.flatMap((hash) => client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh: hash })),
-        Effect.tap(({ accessToken }) =>
-          Effect.sync(() => Refusals.note(accessToken, claims, clock.currentTimeMillisUnsafe()))
-        )
-      )
+  /**
+   * An SDK passes claims when an API has refused the token that it had, which is the cached one unless somebody has
+   * replaced it. A renewal without claims that was under way is replaced in its turn.
+   */
+  const renewed = (
+    request: TokenRequest,
+    claims: string,
+    left: number
+  ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    Effect.gen(function*() {
+      const refused = client.peek(request) ?? (yield* client.acquireToken(request))
+      if (left === 0 || Refusals.isAtRest(refused.accessToken, claims, clock)) return refused
+      const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
+      const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
+      return another.metadata.tokenSource === "IdentityProvider" ? another : yield* renewed(request, claims, left - 1)
     })
 
   const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
@@ -163,7 +165,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
         interrupt()
       }
       abortSignal?.addEventListener("abort", abort)
-      interrupt = run(options.claims ? renewed(request, options.claims) : client.acquireToken(request), {
+      interrupt = run(options.claims ? renewed(request, options.claims, 2) : client.acquireToken(request), {
         onExit: (exit) => {
           abortSignal?.removeEventListener("abort", abort)
           if (Exit.isSuccess(exit)) settle(exit.value)

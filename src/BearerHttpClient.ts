@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpBody from "effect/http/HttpBody"
@@ -83,7 +84,7 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * token was refused one causes a token request. A replacement that is refused as well is not replaced for 30 seconds, nor
  * is a token whose replacement could not be had: then the API's answer is yours.
  *
- * Answers and errors show the request without the token.
+ * Answers and errors show the request without the token; `HttpClientResponse.toWeb` has nothing for such an answer.
  *
  * **Gotchas**
  *
@@ -228,23 +229,35 @@ const bearing = <E>(
     const acquire = (asked: TokenRequest, request: Request) =>
       Effect.mapError(tokens.acquireToken(asked), (error) => onTokenError(error, request))
 
-    const carrying = (request: Request, token: AuthenticationResult) =>
-      transport.postprocess(Effect.succeed(
-        HttpClientRequest.setHeader(request, "authorization", Redacted.value(authorizationHeader(token, request)))
-      )).pipe(Effect.updateContext(withoutRedirects), Effect.mapError((error) => veilError(error, request)))
+    const carrying = (request: Request, token: AuthenticationResult) => {
+      const authorization = Redacted.value(authorizationHeader(token, request))
+      return Effect.withFiber<Response, HttpClientError.HttpClientError>((fiber) => {
+        const before = fiber.context
+        // Only here is what the transport was built with to be seen.
+        const sent = Effect.sync(() => {
+          fiber.setContext(withoutRedirects(fiber.context))
+          return HttpClientRequest.setHeader(request, "authorization", authorization)
+        })
+        return Effect.ensuring(transport.postprocess(sent), Effect.sync(() => fiber.setContext(before)))
+      }).pipe(Effect.mapError((error) => veilError(error, request)))
+    }
 
-    /** What the API answers to a token, or to the one that takes its place. */
+    /** What the API answers to a token, or to the one that takes its place; `left` more may. */
     const answered = (
       request: Request,
       asked: TokenRequest,
-      token: AuthenticationResult
+      token: AuthenticationResult,
+      left: number
     ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
       Effect.flatMap(carrying(request, token), (response) => {
-        const claims = claimsOf(response.headers["www-authenticate"])
-        return response.status === 401 && isFrom(response, request) &&
-            !Refusals.isAtRest(token.accessToken, claims, clock.currentTimeMillisUnsafe())
-          ? replaced(response, request, asked, token, claims)
-          : Effect.as(isRedirect(response) ? discard(response) : Effect.void, veilResponse(response, request))
+        const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
+        return response.status === 401 && left > 0 && isFrom(response, request) &&
+            !Refusals.isAtRest(token.accessToken, claims, clock)
+          ? replaced(response, request, asked, token, claims, left)
+          : Effect.as(
+            isRedirect(response) ? discard(response, "10 millis") : Effect.void,
+            veilResponse(response, request)
+          )
       })
 
     const replaced = (
@@ -252,25 +265,19 @@ const bearing = <E>(
       request: Request,
       asked: TokenRequest,
       refused: AuthenticationResult,
-      claims: string | undefined
+      claims: string,
+      left: number
     ) =>
       Effect.gen(function*() {
         const repeatable = isRepeatable(request.body)
         // Nobody is to hold a connection while the identity provider is asked.
-        if (repeatable) yield* discard(response)
+        if (repeatable) yield* discard(response, "1 second")
         const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
         const another = yield* acquire({ ...asked, accessTokenSha256ToRefresh, claims }, request).pipe(
-          Effect.tapError(() =>
-            Effect.sync(() => Refusals.note(refused.accessToken, claims, clock.currentTimeMillisUnsafe()))
-          ),
           Effect.catch((error) => repeatable ? Effect.fail(error) : Effect.succeed(refused)),
-          Effect.onInterrupt(() => repeatable ? Effect.void : discard(response))
+          Effect.onInterrupt(() => repeatable ? Effect.void : discard(response, "1 second"))
         )
-        // One that comes from the cache has replaced the refused one some time ago, and may be refused in its turn.
-        if (another.metadata.tokenSource === "IdentityProvider") {
-          Refusals.note(another.accessToken, claims, clock.currentTimeMillisUnsafe())
-        }
-        return repeatable ? yield* answered(request, asked, another) : veilResponse(response, request)
+        return repeatable ? yield* answered(request, asked, another, left - 1) : veilResponse(response, request)
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
@@ -281,12 +288,15 @@ const bearing = <E>(
       return Effect.withFiber((fiber) => {
         const tenantId = found.tenantId ?? fiber.getRef(CurrentTenantId)
         const asked = tenantId === undefined ? found : { ...found, tenantId }
-        return Effect.flatMap(acquire(asked, request), (token) => answered(request, asked, token))
+        return Effect.flatMap(acquire(asked, request), (token) => answered(request, asked, token, mostReplacements))
       })
     }
 
     return HttpClient.makeWith((request) => Effect.flatMap(request, send), transport.preprocess)
   })
+
+/** One that others had replaced already may be refused in its turn; and a challenge may follow a plain refusal. */
+const mostReplacements = 3
 
 /** Where a request goes, as the transports read it. */
 const originOf = (request: Request): string | undefined =>
@@ -316,8 +326,8 @@ const isRepeatable = (body: HttpBody.HttpBody): boolean => {
 }
 
 /** Reads what little a refusal says, so that its connection is free again. */
-const discard = (response: Response): Effect.Effect<void> =>
-  Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout("1 second"), Effect.ignore)
+const discard = (response: Response, patience: Duration.Input): Effect.Effect<void> =>
+  Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout(patience), Effect.ignore)
 
 /** Who is asked to wait is not helped by trying again at once. */
 const httpError = (error: AcquireTokenError, request: Request): HttpClientError.HttpClientError => {

@@ -18,9 +18,11 @@ import { noteBuild } from "./internal/buildCount.ts"
 import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry, Hit } from "./internal/entry.ts"
+import { logged } from "./internal/flightLog.ts"
 import { coolDown, freshness, isAhead } from "./internal/freshness.ts"
 import { isRefused } from "./internal/gate.ts"
 import { type Plan, planOf, type Settings } from "./internal/plan.ts"
+import * as Refusals from "./internal/refusals.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import type { TokenCache } from "./TokenCache.ts"
@@ -146,9 +148,15 @@ export const make = (options: {
         counts.misses++
         const flight = flightOf(plan, key)
         const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
+        const acquired = Effect.annotateLogs(
+          logged(acquire({ plan, key, reason, beforeSending, seen })),
+          about(plan, settings)
+        )
         return flights.join(
           flight,
-          Effect.annotateLogs(logged(acquire({ plan, key, reason, beforeSending, seen })), about(plan, settings))
+          plan.refused === "" || seen === undefined
+            ? acquired
+            : Refusals.noted(acquired, seen.accessToken, plan.claims, clock)
         )
       })
 
@@ -271,22 +279,6 @@ const about = (plan: Plan, settings: Settings) => ({
   tenantId: plan.tenant,
   scope: plan.scopes.wire
 })
-
-/** One line for what was asked; what to do about a failure belongs to it. */
-const logged = (flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
-  flight.pipe(
-    Effect.tap(({ metadata }) =>
-      Effect.logDebug(`token acquired (${metadata.tokenSource}, ${metadata.cacheRefreshReason})`)
-    ),
-    Effect.tapError((error) => {
-      if (error.origin === "local") return Effect.void
-      const said = `(${error._tag} ${error.code}): ${error.message} ${error.remedy}`
-      const line = error._tag === "EntraInvalidClientError"
-        ? Effect.logError(`credential refused ${said}`)
-        : Effect.logWarning(`token request failed ${said}`)
-      return Effect.annotateLogs(line, { correlationId: error.correlationId })
-    })
-  )
 
 const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effect<void> =>
   noteBuild(clientId, now)

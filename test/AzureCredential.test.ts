@@ -48,6 +48,7 @@ describe("a token", () => {
       const seen = yield* simulator.requests
       assert.deepStrictEqual(seen.map(({ form, tenant }) => [tenant, form["claims"]]), [
         [fabrikam, undefined],
+        [contoso, undefined],
         [contoso, claims]
       ])
     }).pipe(Effect.provide(World())))
@@ -81,6 +82,48 @@ describe("claims", () => {
       yield* TestClock.adjust("31 seconds")
       assert.notStrictEqual((yield* get({ claims })).token, replaced.token)
       assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("are asked for even while a renewal without them is under way", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const { getToken } = yield* AzureCredential.make
+      const first = yield* Effect.promise(() => getToken(scopes))
+      yield* TestClock.adjust("40 minutes")
+      yield* simulator.fail(Fault.delay("1 second"))
+      yield* Effect.promise(() => getToken(scopes))
+      const fiber = yield* Effect.forkChild(Effect.promise(() => getToken(scopes, { claims })))
+      yield* TestClock.adjust("1 second")
+      assert.notStrictEqual((yield* Fiber.join(fiber)).token, first.token)
+      assert.deepStrictEqual((yield* simulator.requests).map(({ form }) => form["claims"]), [
+        undefined,
+        undefined,
+        claims
+      ])
+    }).pipe(Effect.provide(World())))
+
+  it.effect("replace a token that is not cached yet, or in its last minutes, and what replaces it is kept", () =>
+    Effect.gen(function*() {
+      const { getToken } = yield* AzureCredential.make
+      for (let i = 0; i < 20; i++) yield* Effect.promise(() => getToken(scopes, { claims }))
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* TestClock.adjust("56 minutes")
+      for (let i = 0; i < 20; i++) yield* Effect.promise(() => getToken(scopes, { claims }))
+      assert.strictEqual(yield* tokenRequests, 4)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("that the service refuses, ever different ones, cost one request in thirty seconds", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const { getToken } = yield* AzureCredential.make
+      yield* Effect.promise(() => getToken(scopes))
+      yield* simulator.fail(Fault.refused({ error: "interaction_required", code: 53003 }), { times: Infinity })
+      for (let i = 0; i < 50; i++) {
+        yield* Effect.exit(
+          Effect.tryPromise(() => getToken(scopes, { claims: `{"access_token":{"nbf":{"value":"${i}"}}}` }))
+        )
+      }
+      assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World())))
 
   it.live("one revocation costs one token request, however many clients of the SDK there are", () =>

@@ -332,8 +332,10 @@ describe("a token never leaves for another origin", () => {
           response.end("{}")
         })
         const seen: Array<string | undefined> = []
+        const kept: Array<unknown> = []
         const api = yield* serve((request, response) => {
           seen.push(request.headers.authorization)
+          kept.push(request.headers["x-user"])
           if (request.url === "/here") response.end("{}")
           else {response.writeHead(status, {
               location: request.url === "/away" ? `http://localhost:${trap}/` : "/here"
@@ -355,6 +357,8 @@ describe("a token never leaves for another origin", () => {
         })
         yield* Effect.provide(program, client)
         assert.deepStrictEqual(seen, Array(4).fill("Bearer a-token"))
+        // What the user has told the transport when it was built goes on to hold.
+        if (name === "fetch told to follow") assert.deepStrictEqual(kept, Array(4).fill("kept"))
       }))
   }
 })
@@ -482,6 +486,37 @@ describe("401", () => {
       yield* Effect.repeat(call, { times: 20 }).pipe(Effect.provide(layer))
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World())))
+
+  it.live("callers who give up meanwhile do not make it one token request a call", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const { layer } = transport(() => unauthorized())
+      yield* ConfidentialClient.acquireToken({ scopes: graph })
+      yield* simulator.fail(EntraSimulator.Fault.delay("60 millis"), { times: Infinity })
+      const client = yield* HttpClient.HttpClient.pipe(Effect.provide(onGraph), Effect.provide(layer))
+      for (let i = 0; i < 15; i++) yield* Effect.timeoutOption(client.get(users), "30 millis")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a client that gives the same token again and again is asked a few times", () =>
+    Effect.gen(function*() {
+      const fake = yield* ConfidentialClient.ConfidentialClient.pipe(
+        Effect.provide(ConfidentialClient.layerTest("a-token"))
+      )
+      const result = yield* fake.acquireToken({ scopes: graph })
+      const fromCache = { ...result, metadata: { ...result.metadata, tokenSource: "Cache" as const } }
+      const { layer, left } = transport(() => unauthorized())
+      const response = yield* HttpClient.get(users).pipe(
+        Effect.provide(onGraph),
+        Effect.provide(layer),
+        Effect.provideService(
+          ConfidentialClient.ConfidentialClient,
+          ConfidentialClient.ConfidentialClient.of({ ...fake, acquireToken: () => Effect.succeed(fromCache) })
+        )
+      )
+      assert.strictEqual(response.status, 401)
+      assert.strictEqual(left.length, 4)
+    }))
 
   it.effect("a clock that is put back does not keep a token from being replaced", () =>
     Effect.gen(function*() {
@@ -684,6 +719,24 @@ describe("errors", () => {
       )
       assert.strictEqual(BearerHttpClient.tokenErrorOf(found), undefined)
       assert.notInclude(everything(found), "the-secret-token")
+    }))
+
+  it.live.each([
+    { name: "fetch", transport: FetchHttpClient.layer },
+    { name: "undici", transport: NodeHttpClient.layerUndici },
+    { name: "node:http", transport: NodeHttpClient.layerNodeHttp }
+  ])("keep the transport's own cause: $name", ({ transport }) =>
+    Effect.gen(function*() {
+      const origin = "http://127.0.0.1:1"
+      const found = yield* Effect.flip(HttpClient.get(origin)).pipe(
+        Effect.provide(BearerHttpClient.layer({ [origin]: graph })),
+        Effect.provide([transport, ConfidentialClient.layerTest("the-secret-token")])
+      )
+      assert.strictEqual(found.reason._tag, "TransportError")
+      assert.instanceOf(found.cause, Error)
+      assert.strictEqual("cause" in found.reason && found.reason.cause, found.cause)
+      assert.match(inspect(found.cause, { depth: 5 }), /ECONNREFUSED|bad port/)
+      assert.notInclude(inspect(found, { depth: 20, showHidden: true }), "the-secret-token")
     }))
 
   it.effect("and answers do not show the token", () =>

@@ -13,7 +13,7 @@ export const claimsOf = (header: string | undefined): string | undefined => {
     scheme === "bearer" && parameters.get("error") === "insufficient_claims" && parameters.has("claims")
   )
   // Some send base64, some base64url.
-  const encoded = /^[\w+/-]*/.exec(challenge?.parameters.get("claims") ?? "")?.[0] ?? ""
+  const encoded = /^[\w+/-]*/.exec((challenge?.parameters.get("claims") ?? "").replace(/\s/g, ""))?.[0] ?? ""
   const text = Base64Url.decodeString(encoded.replaceAll("+", "-").replaceAll("/", "_"))
   return Result.isSuccess(text) && isJsonObject(text.success) ? text.success : undefined
 }
@@ -25,17 +25,19 @@ interface Challenge {
   readonly parameters: Map<string, string>
 }
 
-/** One step of the grammar: a name, and after a single `=` its value, quoted or not; what is neither is passed over. */
-const step = /[\s,]*(?:([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~/-]+=*)))?|.)/sy
+/** One step: a name, and after `=` its value, quoted or not, whatever it has; what is neither is passed over. */
+const step = /([\s,]*)(?:([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?|.)/gsy
 
-/** In lower case what is told apart in any case. An unfinished quotation ends it. */
+/** In lower case what is told apart in any case. A scheme begins the header, or stands after a comma. */
 const challengesOf = (header: string): ReadonlyArray<Challenge> => {
   const challenges: Array<Challenge> = []
-  for (const [, name, quoted, plain] of header.matchAll(new RegExp(step, "gsy"))) {
+  for (const { 1: before = "", 2: name, 3: quoted, 4: plain, index } of header.matchAll(step)) {
     if (name === undefined) continue
     const value = quoted?.replace(/\\(.)/gs, "$1") ?? plain
-    if (value === undefined) challenges.push({ scheme: name.toLowerCase(), parameters: new Map() })
-    else challenges.at(-1)?.parameters.set(name.toLowerCase(), value)
+    if (value !== undefined) challenges.at(-1)?.parameters.set(name.toLowerCase(), value)
+    else if (index === 0 || before.includes(",")) {
+      challenges.push({ scheme: name.toLowerCase(), parameters: new Map() })
+    }
   }
   return challenges
 }

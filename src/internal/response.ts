@@ -59,7 +59,10 @@ export const readAnswer = (answer: Answer, asked: Asked): Result.Result<AccessTo
 const Seconds = Schema.Union([Schema.Finite, Schema.FiniteFromString])
 
 const TokenResponse = Schema.Struct({
-  access_token: Schema.RedactedFromValue(Schema.NonEmptyString, { label: "access_token" }),
+  // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
+  access_token: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\x20-\x7e]+$/)), {
+    label: "access_token"
+  }),
   token_type: Schema.NonEmptyString,
   // Entra sends numbers; AD FS and others send numeric strings.
   expires_in: Seconds.check(Schema.isBetween({ minimum: 1, maximum: 10 * 365 * 86_400 })),

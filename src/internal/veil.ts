@@ -32,15 +32,17 @@ const reasonOf = (
   request: Request,
   veiled: Response | undefined
 ): HttpClientError.HttpClientErrorReason => {
+  // An error's cause is no property that a spread copies.
+  const cause = "cause" in reason && reason.cause !== undefined ? { cause: veilCause(reason.cause, request) } : {}
   switch (reason._tag) {
     case "TransportError":
-      return new HttpClientError.TransportError({ ...reason, request })
+      return new HttpClientError.TransportError({ ...reason, ...cause, request })
     case "EncodeError":
-      return new HttpClientError.EncodeError({ ...reason, request })
+      return new HttpClientError.EncodeError({ ...reason, ...cause, request })
     case "InvalidUrlError":
-      return new HttpClientError.InvalidUrlError({ ...reason, request })
+      return new HttpClientError.InvalidUrlError({ ...reason, ...cause, request })
   }
-  const parts = { ...reason, request, response: veiled ?? veilResponse(reason.response, request) }
+  const parts = { ...reason, ...cause, request, response: veiled ?? veilResponse(reason.response, request) }
   switch (reason._tag) {
     case "StatusCodeError":
       return new HttpClientError.StatusCodeError(parts)
@@ -50,6 +52,9 @@ const reasonOf = (
       return new HttpClientError.EmptyBodyError(parts)
   }
 }
+
+const veilCause = (cause: unknown, request: Request): unknown =>
+  HttpClientError.isHttpClientError(cause) ? veilError(cause, request) : cause
 
 class Veiled extends Inspectable.Class implements Response {
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId

@@ -51,6 +51,19 @@ describe("claimsOf", () => {
       header: `PoP error="insufficient_claims", claims="${base64(claims)}"`,
       found: undefined
     },
+    ...[
+      "authorization_uri=https://login.microsoftonline.com/x",
+      "authorization_uri=https://login.microsoftonline.com/x resource_id=https://storage.azure.com",
+      "realm=",
+      "realm=my api",
+      "error_codes=[50076]",
+      "timestamp=2020-01-01 10:00:00Z"
+    ].map((part) => ({
+      name: `after ${part}`,
+      header: `Bearer ${part}, error="insufficient_claims", claims="${base64(claims)}"`,
+      found: claims
+    })),
+    { name: "with blanks in it", header: challenge(` ${base64(claims)} `), found: claims },
     { name: "no header", header: undefined, found: undefined },
     { name: "an empty header", header: "", found: undefined },
     { name: "another error", header: `Bearer error="invalid_token", claims="${base64(claims)}"`, found: undefined },
