@@ -1,6 +1,6 @@
 /** docs/registering.md tells the truth: what each omitted step looks like, and that every pointer into it leads somewhere. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted, References, Result } from "effect"
 import {
   Authority,
@@ -15,7 +15,7 @@ import { NodeClientCredential, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as jose from "jose"
-import { execFile, spawnSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -23,6 +23,7 @@ import { promisify } from "node:util"
 import { blocksOf } from "./docs/fences.ts"
 import { filesAt, readText } from "./docs/repository.ts"
 import { runChild, temporaryFile } from "./support/child.ts"
+import { ensureOpenssl } from "./support/openssl.ts"
 import { proxyTo } from "./support/proxy.ts"
 import { serve } from "./support/server.ts"
 import { contoso, fabrikam, graph, orders } from "./support/world.ts"
@@ -452,15 +453,16 @@ await Effect.runPromise(Effect.ignore(token).pipe(Effect.provide(EntraLive)))`
 
 const commands = blocksOf(page).flatMap(({ code, info }) => info[0] === "sh" && code.includes("openssl") ? [code] : [])
 const oneFile = blocksOf(page).find(({ code, info }) => info[0] === "sh" && code.includes("umask"))?.code ?? "false"
-const hasOpenssl = spawnSync("openssl", ["version"]).status === 0
 
 describe("the openssl commands", () => {
+  beforeAll(ensureOpenssl, 120_000)
+
   it("are there, for RSA and for EC", () => {
     assert.deepStrictEqual(commands.map((code) => /-newkey (\w+)/.exec(code)?.[1]), ["rsa", "ec"])
   })
 
   for (const code of commands) {
-    it.live.skipIf(!hasOpenssl)(
+    it.live(
       `${/-newkey \w+/.exec(code)?.[0]} makes what layerCertificate takes`,
       () =>
         Effect.gen(function*() {

@@ -1,12 +1,13 @@
 /** From a file's bytes to a certificate, its chain and its key: a table of what files hold. */
 import { Redacted, Result } from "effect"
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, beforeAll, describe, it } from "vitest"
 import { certificateParts } from "../../src/node/internal/certificateFile.ts"
+import { ensureOpenssl } from "../support/openssl.ts"
 import { blocks, type Made, make, makeLongChain, otherCurve, password, pkcs12, pssKey, shortKey } from "./material.ts"
 
 const parts = (content: string | Uint8Array, options: { password?: string; path?: string; now?: number } = {}) =>
@@ -238,6 +239,24 @@ describe("what is wrong", () => {
     ["the issuer's certificate alone", () => rsa.authority + rsa.key.pkcs8, "key_mismatch"]
   ]
 
+  // With one wrong password in 256 the padding is right by chance, and what is wrong is found later.
+  it.each([
+    ["PKCS#8", () => rsa.key.encrypted],
+    ["PKCS#1", () => rsa.key.encryptedTraditional]
+  ])("a wrong password of %s is told as one, whichever it is", (_, key) => {
+    const codes = Array.from(
+      { length: 1500 },
+      (_, n) => Result.getOrThrow(Result.flip(parts(rsa.leaf + key(), { password: `guess ${n}` }))).code
+    )
+    assert.deepStrictEqual([...new Set(codes)], ["key_password_wrong"])
+  })
+
+  it("an encrypted key that is damaged is no matter of its password", () => {
+    const damagedKey = rsa.key.encrypted.replace(/MII/, "AAA")
+    const error = Result.getOrThrow(Result.flip(parts(rsa.leaf + damagedKey, { password })))
+    assert.strictEqual(error.code, "key_unreadable")
+  })
+
   for (const [name, content, code, options] of cases) {
     it(`${name}: ${code}, and neither the file nor the password is shown`, () => {
       const bytes = content()
@@ -263,7 +282,9 @@ const damaged = (pem: string) => pem.replace(/MII/, "AAA")
 
 const relabelled = (pem: string, label: string) => pem.replaceAll("PRIVATE KEY", label)
 
-describe.skipIf(spawnSync("openssl", ["version"]).status !== 0)("what openssl writes", () => {
+describe("what openssl writes", () => {
+  beforeAll(ensureOpenssl, 120_000)
+
   const inFolder = (use: (folder: string, run: (...parameters: ReadonlyArray<string>) => void) => void) => {
     const folder = mkdtempSync(join(tmpdir(), "effect-entra-"))
     try {

@@ -8,7 +8,7 @@ import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../EntraError.ts"
 import { fileProblem, type Named } from "./files.ts"
 import { type Block, blocksOf } from "./pem.ts"
-import { keysOf, type Password, unsupported } from "./privateKeys.ts"
+import { keysOf, page, type Password, unsupported } from "./privateKeys.ts"
 
 export interface CertificateParts {
   /** PEM: the certificate that the key is for, its issuers after it. */
@@ -169,8 +169,6 @@ const isIssuer = (certificate: X509Certificate, issued: X509Certificate): boolea
 // -----------------------------------------------------------------------------
 // problems
 // -----------------------------------------------------------------------------
-
-const page = "See docs/registering.md#a-certificate of effect-entra."
 
 /** No key is for any certificate: the likeliest reason. */
 const noPair = (

@@ -52,14 +52,17 @@ const keyOf = ({ pem }: Block, file: Named, password: Password): Result.Result<K
       ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
     }))
   } catch (error) {
-    return Result.fail(keyProblem(error, encrypted, file, password))
+    return Result.fail(keyProblem(error, encrypted && isWhole(pem), file, password))
   }
 }
 
-/** By the code alone: what OpenSSL says besides is of no use. */
-const keyProblem = (error: unknown, encrypted: boolean, file: Named, password: Password): CredentialError => {
+/** Whether what can be seen of an encrypted key is in order: PKCS#8 is a SEQUENCE, the traditional form shows nothing. */
+const isWhole = (pem: string): boolean => !pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem)
+
+/** By the code alone: what OpenSSL says besides is of no use, and a wrong password has many (its padding may be right). */
+const keyProblem = (error: unknown, locked: boolean, file: Named, password: Password): CredentialError => {
   const code = error instanceof Error && "code" in error ? error.code : undefined
-  if (!encrypted || code === "ERR_OSSL_UNSUPPORTED") {
+  if (!locked) {
     return fileProblem("key_unreadable", file, "holds a private key that is damaged or of no known kind", newKey)
   }
   return code === "ERR_OSSL_EVP_UNSUPPORTED"
@@ -96,7 +99,7 @@ export const unsupported = (key: KeyObject, file: Named): CredentialError | unde
 // problems
 // -----------------------------------------------------------------------------
 
-const page = "See docs/registering.md#a-certificate of effect-entra."
+export const page = "See docs/registering.md#a-certificate of effect-entra."
 
 const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
 
