@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -21,6 +20,7 @@ import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import { claimsOf } from "./internal/claimsChallenge.ts"
+import { withoutRedirects } from "./internal/identityHttp.ts"
 import { type OriginTable, readOrigins } from "./internal/origins.ts"
 import * as Refusals from "./internal/refusals.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
@@ -250,14 +250,16 @@ const bearing = <E>(
       left: number
     ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
       Effect.flatMap(carrying(request, token), (response) => {
-        const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
-        return response.status === 401 && left > 0 && isFrom(response, request) &&
-            !Refusals.isAtRest(token.accessToken, claims, clock)
-          ? replaced(response, request, asked, token, claims, left)
-          : Effect.as(
-            isRedirect(response) ? discard(response, "10 millis") : Effect.void,
-            veilResponse(response, request)
-          )
+        if (response.status === 401 && left > 0 && isFrom(response, request)) {
+          const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
+          if (!Refusals.isAtRest(token.accessToken, claims, clock)) {
+            return replaced(response, request, asked, token, claims, left)
+          }
+        }
+        return Effect.as(
+          isRedirect(response) ? discard(response, "10 millis") : Effect.void,
+          veilResponse(response, request)
+        )
       })
 
     const replaced = (
@@ -309,13 +311,6 @@ const isFrom = (response: Response, request: Request): boolean =>
 /** Whoever follows it does not read it, and only the transport's own answer can be ended unread. */
 const isRedirect = ({ headers, status }: Response): boolean =>
   status >= 300 && status < 400 && headers["location"] !== undefined
-
-/** `fetch` follows redirects unless told not to. */
-const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
-  Context.add(context, FetchHttpClient.RequestInit, {
-    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
-    redirect: "manual"
-  })
 
 /** Streams may have a source that runs once; what only the transport knows may be such a stream. */
 const isRepeatable = (body: HttpBody.HttpBody): boolean => {

@@ -95,13 +95,19 @@ const guarded = (client: Transport): Transport =>
               if (destination.origin !== undefined && destination.origin !== origin) return redirected(request)
               destination.origin = origin
             }
-            const init = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
-            fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" }))
+            fiber.setContext(withoutRedirects(fiber.context))
             return Effect.succeed(request)
           }))
       ),
     client.preprocess
   )
+
+/** `fetch` follows redirects unless told not to; whatever else was asked of it holds. */
+export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
+  Context.add(context, FetchHttpClient.RequestInit, {
+    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
+    redirect: "manual"
+  })
 
 const redirectRefused = "REDIRECT_REFUSED"
 

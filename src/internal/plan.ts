@@ -139,9 +139,9 @@ const texts: ReadonlySet<string> = new Set([
   "correlationId"
 ])
 
-const isText = (value: unknown): value is string => typeof value === "string"
+export const isText = (value: unknown): value is string => typeof value === "string"
 
-const notA = (wanted: string, field: string): InvalidRequestError =>
+export const notA = (wanted: string, field: string): InvalidRequestError =>
   new InvalidRequestError({
     code: "field_malformed",
     field,

@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
-import type { Settings } from "./plan.ts"
+import { isText, notA, type Settings } from "./plan.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -85,8 +85,6 @@ const guardOf = (
 // types, which JavaScript does not check
 // -----------------------------------------------------------------------------
 
-const isText = (value: unknown): boolean => typeof value === "string"
-
 const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown) => boolean]> = new Map([
   ["clientId", ["a string", isText]],
   ["tenantId", ["a string", isText]],
@@ -107,15 +105,6 @@ export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError
 // -----------------------------------------------------------------------------
 // problems
 // -----------------------------------------------------------------------------
-
-const notA = (wanted: string, field: string): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
-    field,
-    origin: "local",
-    message: `${field} is not ${wanted}`,
-    remedy: `Pass ${wanted} as ${field}.`
-  })
 
 const unsupported = (field: string, message: string, remedy: string): InvalidAuthorityError =>
   new InvalidAuthorityError({ code: "authority_unsupported", field, origin: "local", message, remedy })
