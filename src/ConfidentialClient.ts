@@ -507,7 +507,7 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   constructor(lifecycle: TokenLifecycle.TokenLifecycle, cache: TokenCache.TokenCache["Service"]) {
     this.lifecycle = lifecycle
     this.stats = Effect.map(cache.stats, (cached) => {
-      const { hits, misses, refreshes } = lifecycle.counts
+      const { hits, misses, refreshes } = lifecycle.counts()
       return { ...cached, hits, misses, refreshes, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
     })
   }

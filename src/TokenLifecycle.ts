@@ -17,10 +17,11 @@ import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { noteBuild } from "./internal/buildCount.ts"
 import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
-import type { Entry, Hit } from "./internal/entry.ts"
+import type { Entry } from "./internal/entry.ts"
 import { logged } from "./internal/flightLog.ts"
 import { coolDown, freshness, isAhead } from "./internal/freshness.ts"
 import { isRefused } from "./internal/gate.ts"
+import * as HitPath from "./internal/hitPath.ts"
 import { type Plan, planOf, type Settings } from "./internal/plan.ts"
 import * as Refusals from "./internal/refusals.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
@@ -40,7 +41,7 @@ export interface TokenLifecycle {
   readonly invalidate: (
     selection: "all" | { readonly tenantId: string } | TokenRequest
   ) => Effect.Effect<void, ConfigurationError>
-  readonly counts: { readonly hits: number; readonly misses: number; readonly refreshes: number }
+  readonly counts: () => { readonly hits: number; readonly misses: number; readonly refreshes: number }
 }
 
 /**
@@ -70,7 +71,7 @@ export const make = (options: {
     const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
     // Counts invalidations: who asks after one does not join a flight from before it.
     let generation = 0
-    const counts = { hits: 0, misses: 0, refreshes: 0 }
+    const counts = { misses: 0, refreshes: 0 }
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
     const space = (): string => {
@@ -78,22 +79,14 @@ export const make = (options: {
       return binding === undefined ? bearerSpace : spaceOf(owner, binding)
     }
 
-    /** The hit path: the caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
-    const lookUp = (request: TokenRequest): Entry | undefined => {
-      if (
-        typeof request !== "object" || request === null || request.forceRefresh === true ||
-        request.claims !== undefined || request.authority !== undefined ||
-        request.accessTokenSha256ToRefresh !== undefined
-      ) return undefined
-      const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
-      const scope = typeof request.scopes === "string"
-        ? request.scopes
-        : Array.isArray(request.scopes) && request.scopes.length === 1
-        ? request.scopes[0]
-        : undefined
-      if (tenant === undefined || scope === undefined || settings.allows?.(tenant) === false) return undefined
-      return cache.peek(space(), tenant, scope)
-    }
+    const { hit, isResting, hits, serve } = HitPath.make({
+      clock,
+      peek: cache.peek,
+      space,
+      homeTenant,
+      allows: settings.allows,
+      longestRest: options.coolDown.cap
+    })
 
     const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
 
@@ -101,24 +94,9 @@ export const make = (options: {
     const flightOf = (plan: Plan, key: CacheKey): string =>
       keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(generation))
 
-    const isResting = (entry: Entry, now: number): boolean => isAhead(entry.retryOn, now, options.coolDown.cap)
-
-    const hit = (exit: Hit): Hit => {
-      counts.hits++
-      return exit
-    }
-
     const run = (request: TokenRequest): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
-      const entry = lookUp(request)
-      if (entry !== undefined) {
-        const now = clock.currentTimeMillisUnsafe()
-        if (now < entry.refreshOn) {
-          if (!entry.visited) entry.visited = true
-          return hit(entry.fresh)
-        }
-        // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
-        if (now < entry.usableUntil && (entry.renewing || isResting(entry, now))) return hit(entry.due)
-      }
+      const found = serve(request)
+      if (found !== undefined) return found
       const plan = planOf(request, settings)
       return Result.isFailure(plan) ? Exit.fail(plan.failure) : runPlan(plan.success)
     }
@@ -236,7 +214,7 @@ export const make = (options: {
 
     return {
       run,
-      counts,
+      counts: () => ({ ...counts, hits: hits() }),
       peek: (request) => {
         const plan = planOf(request, settings)
         if (Result.isFailure(plan)) return undefined

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 
 /**
  * A request for a token.
@@ -17,6 +18,7 @@
  * - `accessTokenSha256ToRefresh`: the hash (`ConfidentialClient.accessTokenSha256`) of a token that an API refused. If that is the
  *   cached one it is replaced, with the token for `claims` if there are any; otherwise the cache answers, because somebody
  *   else has replaced it already.
+ * - `minimumValidity`: a token that is valid for less than this is replaced first; default: none.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
  *
  * @category models
@@ -29,5 +31,6 @@ export interface TokenRequest {
   readonly forceRefresh?: boolean | undefined
   readonly claims?: string | undefined
   readonly accessTokenSha256ToRefresh?: string | undefined
+  readonly minimumValidity?: Duration.Input | undefined
   readonly correlationId?: string | undefined
 }

@@ -1,0 +1,71 @@
+/**
+ * The hit path: from a request as it was spelled to the stored result, by two look-ups and a clock read. Nothing is parsed,
+ * built or kept; what is not found here, or not fresh, is for the plan.
+ */
+import type * as Clock from "effect/Clock"
+import type { TokenRequest } from "../TokenRequest.ts"
+import type { Entry, Hit } from "./entry.ts"
+import { isAhead } from "./freshness.ts"
+
+export interface HitPath {
+  /** The stored result, if there is one that nothing has to be done for. */
+  readonly serve: (request: TokenRequest) => Hit | undefined
+  /** A hit is counted wherever it is found. */
+  readonly hit: (exit: Hit) => Hit
+  readonly isResting: (entry: Entry, now: number) => boolean
+  readonly hits: () => number
+}
+
+export const make = (options: {
+  readonly clock: Clock.Clock
+  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly space: () => string
+  readonly homeTenant: string | undefined
+  readonly allows: ((tenantId: string) => boolean) | undefined
+  /** Milliseconds: no rest after a failed renewal is longer. */
+  readonly longestRest: number
+}): HitPath => {
+  const { allows, clock, homeTenant, longestRest, peek, space } = options
+  let hits = 0
+
+  const hit = (exit: Hit): Hit => {
+    hits++
+    return exit
+  }
+
+  const isResting = (entry: Entry, now: number): boolean => isAhead(entry.retryOn, now, longestRest)
+
+  /** The caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
+  const lookUp = (request: TokenRequest): Entry | undefined => {
+    if (
+      typeof request !== "object" || request === null || request.forceRefresh === true ||
+      request.claims !== undefined || request.authority !== undefined || request.minimumValidity !== undefined ||
+      request.accessTokenSha256ToRefresh !== undefined
+    ) return undefined
+    const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
+    const scope = typeof request.scopes === "string"
+      ? request.scopes
+      : Array.isArray(request.scopes) && request.scopes.length === 1
+      ? request.scopes[0]
+      : undefined
+    if (tenant === undefined || scope === undefined || allows?.(tenant) === false) return undefined
+    return peek(space(), tenant, scope)
+  }
+
+  return {
+    hit,
+    isResting,
+    hits: () => hits,
+    serve: (request) => {
+      const entry = lookUp(request)
+      if (entry === undefined) return undefined
+      const now = clock.currentTimeMillisUnsafe()
+      if (now < entry.refreshOn) {
+        if (!entry.visited) entry.visited = true
+        return hit(entry.fresh)
+      }
+      // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
+      return now < entry.usableUntil && (entry.renewing || isResting(entry, now)) ? hit(entry.due) : undefined
+    }
+  }
+}
