@@ -17,6 +17,7 @@ import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
 import { fakeResult } from "./internal/fakeResult.ts"
+import type { Asked, HitPath } from "./internal/hitPath.ts"
 import type { Transport } from "./internal/identityHttp.ts"
 import { settingsOf } from "./internal/settings.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
@@ -524,9 +525,11 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
 interface AcquireToken<R> extends Effect.Effect<AuthenticationResult, AcquireTokenError, R> {}
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- see above
-class AcquireToken<R> {
+class AcquireToken<R> implements Asked {
   readonly request: TokenRequest
   readonly lifecycle: TokenLifecycle.TokenLifecycle | undefined
+  path: HitPath | undefined = undefined
+  entry: TokenCache.Entry | undefined = undefined
   constructor(request: TokenRequest, lifecycle: TokenLifecycle.TokenLifecycle | undefined) {
     this.request = request
     this.lifecycle = lifecycle
@@ -537,9 +540,9 @@ Object.setPrototypeOf(
   Effectable.Prototype<AcquireToken<ConfidentialClient>>({
     label: "effect-entra/acquireToken",
     evaluate(fiber) {
-      if (this.lifecycle !== undefined) return this.lifecycle.run(this.request)
+      if (this.lifecycle !== undefined) return this.lifecycle.run(this)
       const client = Context.getUnsafe(fiber.context, ConfidentialClient)
-      return client instanceof Client ? client.lifecycle.run(this.request) : client.acquireToken(this.request)
+      return client instanceof Client ? client.lifecycle.run(this) : client.acquireToken(this.request)
     }
   })
 )

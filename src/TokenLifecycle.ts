@@ -19,15 +19,17 @@ import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./inter
 import { closedError } from "./internal/closed.ts"
 import type { Entry } from "./internal/entry.ts"
 import { logged } from "./internal/flightLog.ts"
-import { coolDown, freshness, isAhead } from "./internal/freshness.ts"
-import { isRefused } from "./internal/gate.ts"
+import { freshness, isAhead, isTooShort } from "./internal/freshness.ts"
+import { isRefused, patience } from "./internal/gate.ts"
 import * as HitPath from "./internal/hitPath.ts"
-import { type Plan, planOf, type Settings } from "./internal/plan.ts"
+import * as Keeper from "./internal/keeper.ts"
+import { keepablePlanOf, type Plan, planOf, type Settings } from "./internal/plan.ts"
 import * as Refusals from "./internal/refusals.ts"
+import { renewal } from "./internal/renewal.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import type { TokenCache } from "./TokenCache.ts"
-import type { TokenRequest } from "./TokenRequest.ts"
+import type { OnThrottled, TokenRequest } from "./TokenRequest.ts"
 
 /**
  * What a client does with requests; times are in milliseconds.
@@ -36,12 +38,18 @@ import type { TokenRequest } from "./TokenRequest.ts"
  * @since 0.1.0
  */
 export interface TokenLifecycle {
-  readonly run: (request: TokenRequest) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  readonly run: (asked: HitPath.Asked) => Effect.Effect<AuthenticationResult, AcquireTokenError>
   readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
   readonly invalidate: (
     selection: "all" | { readonly tenantId: string } | TokenRequest
   ) => Effect.Effect<void, ConfigurationError>
-  readonly counts: () => { readonly hits: number; readonly misses: number; readonly refreshes: number }
+  readonly keepFresh: (request: TokenRequest) => Effect.Effect<void, ConfigurationError, Scope.Scope>
+  readonly counts: () => {
+    readonly hits: number
+    readonly misses: number
+    readonly refreshes: number
+    readonly flights: number
+  }
 }
 
 /**
@@ -59,6 +67,7 @@ export const make = (options: {
   readonly outageTolerance: boolean
   readonly lastWait: number
   readonly coolDown: { readonly base: number; readonly cap: number }
+  readonly onThrottled: OnThrottled
 }): Effect.Effect<TokenLifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { acquire, cache, settings } = options
@@ -66,6 +75,8 @@ export const make = (options: {
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("the client")
     })
+    // Those who wait for a gate to open share one timer for a key, and so come back together.
+    const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const bearerSpace = spaceOf(owner, undefined)
     const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
@@ -88,28 +99,52 @@ export const make = (options: {
       longestRest: options.coolDown.cap
     })
 
+    const keepers = yield* Keeper.make({ clock, coolDown: options.coolDown, isResting })
+
     const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
+
+    const cached = (key: CacheKey): Entry | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
     /** Only callers who send the same share a flight, the correlation id apart. */
     const flightOf = (plan: Plan, key: CacheKey): string =>
       keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(generation))
 
-    const run = (request: TokenRequest): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
-      const found = serve(request)
+    const run = (asked: HitPath.Asked): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
+      const found = serve(asked)
       if (found !== undefined) return found
-      const plan = planOf(request, settings)
-      return Result.isFailure(plan) ? Exit.fail(plan.failure) : runPlan(plan.success)
+      const plan = planOf(asked.request, settings)
+      if (Result.isFailure(plan)) return Exit.fail(plan.failure)
+      const answer = runPlan(plan.success)
+      return (plan.success.onThrottled ?? options.onThrottled) === "wait" ? patiently(plan.success, answer) : answer
     }
+
+    /** Whoever is told to leave the service alone does so, and asks again. */
+    const patiently = (
+      plan: Plan,
+      answer: Effect.Effect<AuthenticationResult, AcquireTokenError>
+    ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+      Effect.catch(answer, (error) => {
+        const left = patience(error)
+        if (left === undefined) return Effect.fail(error)
+        // However often it has to wait, it is one acquisition.
+        counts.misses--
+        return Effect.andThen(
+          waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
+          Effect.suspend(() => patiently(plan, runPlan(plan)))
+        )
+      })
 
     const runPlan = (plan: Plan): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const key = keyOf(plan)
       if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
       if (plan.refused !== "") return replace(plan, key)
-      const entry = cache.peek(key.space, key.tenant, key.scopes)
+      const entry = cached(key)
       if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
       entry.visited = true
-      switch (freshness(entry, clock.currentTimeMillisUnsafe())) {
+      const now = clock.currentTimeMillisUnsafe()
+      if (isTooShort(entry, now, plan.minimumValidity)) return fetch(plan, key, "Expired", entry)
+      switch (freshness(entry, now)) {
         case "fresh":
           return hit(entry.fresh)
         case "due":
@@ -126,10 +161,7 @@ export const make = (options: {
         counts.misses++
         const flight = flightOf(plan, key)
         const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
-        const acquired = Effect.annotateLogs(
-          logged(acquire({ plan, key, reason, beforeSending, seen })),
-          about(plan, settings)
-        )
+        const acquired = told(plan, acquire({ plan, key, reason, beforeSending, seen }))
         return flights.join(
           flight,
           plan.refused === "" || seen === undefined
@@ -141,12 +173,11 @@ export const make = (options: {
     /** The refused token is replaced if it is still the cached one; else somebody has replaced it already. */
     const replace = (plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
-        const cached = () => cache.peek(key.space, key.tenant, key.scopes)
         const served = { ...plan, refused: "", claims: "" }
-        const entry = cached()
+        const entry = cached(key)
         if (entry === undefined) return runPlan({ ...served, claims: plan.claims })
         return Effect.flatMap(accessTokenSha256(entry.accessToken), (hash) =>
-          hash === plan.refused && cached() === entry
+          hash === plan.refused && cached(key) === entry
             ? fetch(plan, key, "ForceRefreshOrClaims", entry)
             : runPlan(served))
       })
@@ -154,56 +185,36 @@ export const make = (options: {
     const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() => {
         if (entry.renewing || isResting(entry, clock.currentTimeMillisUnsafe())) return Effect.void
-        return flights.launch(flightOf(plan, key), renewal(entry, plan, key, "ProactivelyRefreshed"))
+        return flights.launch(flightOf(plan, key), renewed(entry, plan, key, "ProactivelyRefreshed"))
       })
 
-    /** A flight that also keeps the entry's account of renewals. */
-    const renewal = (entry: Entry, plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
+    /** A flight for the sake of the cache, not of a caller; without a token in hand it is an acquisition. */
+    const renewed = (entry: Entry | undefined, plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
       Effect.suspend(() => {
-        entry.renewing = true
         counts.refreshes++
-        return acquire({
-          plan: { ...plan, correlationId: undefined },
-          key,
-          reason,
-          beforeSending: Effect.void,
-          seen: entry
-        })
-      }).pipe(
-        Effect.tapError((error) =>
-          Effect.suspend(() => {
-            entry.failures++
-            const rest = coolDown(entry.failures, options.coolDown)
-            entry.retryOn = clock.currentTimeMillisUnsafe() + rest
-            return Effect.logWarning(
-              `token renewal failed (${error._tag} ${error.code}); the token in hand stays in use`
-            )
-              .pipe(Effect.annotateLogs({ nextTryInMillis: rest, ...about(plan, settings) }))
-          })
-        ),
-        Effect.onExit(() =>
-          Effect.sync(() => {
-            entry.renewing = false
-          })
-        )
-      )
+        const anonymous = { ...plan, correlationId: undefined }
+        const flight = acquire({ plan: anonymous, key, reason, beforeSending: Effect.void, seen: entry })
+        return entry === undefined
+          ? told(plan, flight)
+          : renewal(entry, flight, { clock, coolDown: options.coolDown, annotations: about(plan, settings) })
+      })
 
     /** In its last minutes a token is renewed first, and served when that is slow or impossible. */
     const stretch = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (isAhead(entry.stretchedUntil, now, options.lastWait)) return hit(entry.outage)
-        const flight = flights.join(flightOf(plan, key), renewal(entry, plan, key, "Expired"))
+        const flight = flights.join(flightOf(plan, key), renewed(entry, plan, key, "Expired"))
         const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
-            if (later >= entry.expiresOn) return otherwise
+            if (later >= entry.expiresOn || isTooShort(entry, later, plan.minimumValidity)) return missed(otherwise)
             entry.stretchedUntil = later + options.lastWait
             return hit(entry.outage)
           })
         return flight.pipe(
-          Effect.tap(() => Effect.sync(() => counts.misses++)),
-          Effect.catch((error) => isRefused(error) ? Effect.fail(error) : serveOr(Effect.fail(error))),
+          Effect.tap(() => missed(Effect.void)),
+          Effect.catch((error) => isRefused(error) ? missed(Effect.fail(error)) : serveOr(Effect.fail(error))),
           Effect.timeoutOrElse({
             duration: Math.min(options.lastWait, entry.expiresOn - now),
             orElse: () => serveOr(flight)
@@ -212,26 +223,58 @@ export const make = (options: {
         )
       })
 
+    const missed = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.suspend(() => {
+        counts.misses++
+        return effect
+      })
+
+    const told = (plan: Plan, flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+      Effect.annotateLogs(logged(flight), about(plan, settings))
+
     return {
       run,
-      counts: () => ({ ...counts, hits: hits() }),
+      counts: () => ({ ...counts, hits: hits(), flights: flights.size() }),
       peek: (request) => {
         const plan = planOf(request, settings)
         if (Result.isFailure(plan)) return undefined
-        const { claims, forced, refused } = plan.success
+        const { claims, forced, minimumValidity, refused } = plan.success
         if (forced || claims !== "" || refused !== "") return undefined
-        const key = keyOf(plan.success)
-        const entry = cache.peek(key.space, key.tenant, key.scopes)
+        const entry = cached(keyOf(plan.success))
         if (entry === undefined) return undefined
-        const now = freshness(entry, clock.currentTimeMillisUnsafe())
-        const exit = now === "fresh" ? entry.fresh : now === "due" ? entry.due : undefined
+        const now = clock.currentTimeMillisUnsafe()
+        if (isTooShort(entry, now, minimumValidity)) return undefined
+        const state = freshness(entry, now)
+        const exit = state === "fresh" ? entry.fresh : state === "due" ? entry.due : undefined
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
       },
+      keepFresh: (request) =>
+        Effect.flatMap(Effect.fromResult(keepablePlanOf(request, settings)), (plan) => {
+          // A cache that keeps nothing has nothing to keep fresh.
+          if (cache.disabled) return Effect.void
+          const find = () => cached(keyOf(plan))
+          return keepers.keep({
+            key: () => keyOf(plan),
+            minimumValidity: plan.minimumValidity,
+            find,
+            renew: (entry) => {
+              const key = keyOf(plan)
+              const reason = entry === undefined
+                ? "NoCachedAccessToken"
+                : clock.currentTimeMillisUnsafe() < entry.usableUntil
+                ? "ProactivelyRefreshed"
+                : "Expired"
+              return flights.join(flightOf(plan, key), renewed(entry, plan, key, reason))
+            }
+          })
+        }),
       invalidate: (selection) => {
         const drop = (selector: Selector) =>
           Effect.suspend(() => {
             generation++
-            return Effect.andThen(cache.invalidate(selector), options.forget(selector))
+            return Effect.andThen(cache.invalidate(selector), options.forget(selector)).pipe(
+              Effect.andThen(Effect.sync(() => keepers.wake(selector)))
+            )
           })
         if (selection === "all") return drop({ owner })
         if (!("scopes" in selection)) {

@@ -26,6 +26,8 @@ export class Entry implements CacheKey, Times {
   #fresh: Hit | undefined = undefined
   /** For the eviction policy: whether it was used since the policy last looked. */
   visited = false
+  /** Kept by the cache that holds it: false as soon as it has been evicted, replaced or invalidated. */
+  isCached = false
 
   /** For renewal: whether it is going on, how often it failed in a row, and when to try again. */
   renewing = false
@@ -36,6 +38,7 @@ export class Entry implements CacheKey, Times {
 
   readonly #usable: number
   readonly #expiry: number
+  readonly #issued: number
   readonly space: string
   readonly tenant: string
   readonly tokenType: string
@@ -57,6 +60,7 @@ export class Entry implements CacheKey, Times {
     this.#refresh = Math.floor(times.refreshOn / 1000)
     this.#usable = Math.floor(times.usableUntil / 1000)
     this.#expiry = Math.floor(times.expiresOn / 1000)
+    this.#issued = Math.floor(times.issuedAt / 1000)
     this.space = key.space
     this.tenant = key.tenant
     this.tokenType = token.tokenType
@@ -69,6 +73,10 @@ export class Entry implements CacheKey, Times {
   /** Bytes, estimated: the strings of its own as one-byte strings, plus what the object itself takes. */
   get size(): number {
     return this.#secret.length + this.scopes.length + this.grantedScopes.length + 300
+  }
+
+  get issuedAt(): number {
+    return this.#issued * 1000
   }
 
   get refreshOn(): number {

@@ -1,15 +1,24 @@
 /**
- * The hit path: from a request as it was spelled to the stored result, by two look-ups and a clock read. Nothing is parsed,
- * built or kept; what is not found here, or not fresh, is for the plan.
+ * The hit path: from a request as it was spelled to the stored result, by two look-ups and a clock read. Nothing is parsed
+ * or built; what is not found here, or not fresh, is for the plan. An effect that is kept and run again remembers its entry,
+ * and the look-ups are for when that has been evicted, replaced or invalidated.
  */
 import type * as Clock from "effect/Clock"
 import type { TokenRequest } from "../TokenRequest.ts"
 import type { Entry, Hit } from "./entry.ts"
 import { isAhead } from "./freshness.ts"
 
+/** A request that may be run again, and where its last run found its token. */
+export interface Asked {
+  readonly request: TokenRequest
+  /** Whose run that was: one effect may be run with several clients. */
+  path: HitPath | undefined
+  entry: Entry | undefined
+}
+
 export interface HitPath {
   /** The stored result, if there is one that nothing has to be done for. */
-  readonly serve: (request: TokenRequest) => Hit | undefined
+  readonly serve: (asked: Asked) => Hit | undefined
   /** A hit is counted wherever it is found. */
   readonly hit: (exit: Hit) => Hit
   readonly isResting: (entry: Entry, now: number) => boolean
@@ -52,12 +61,25 @@ export const make = (options: {
     return peek(space(), tenant, scope)
   }
 
-  return {
+  const find = (asked: Asked): Entry | undefined => {
+    const entry = lookUp(asked.request)
+    // A guard may change its mind, so with one every run looks anew.
+    if (entry !== undefined && entry.isCached && allows === undefined) {
+      asked.path = path
+      asked.entry = entry
+    }
+    return entry
+  }
+
+  const path: HitPath = {
     hit,
     isResting,
     hits: () => hits,
-    serve: (request) => {
-      const entry = lookUp(request)
+    serve: (asked) => {
+      const known = asked.entry
+      const entry = known !== undefined && known.isCached && asked.path === path && known.space === space()
+        ? known
+        : find(asked)
       if (entry === undefined) return undefined
       const now = clock.currentTimeMillisUnsafe()
       if (now < entry.refreshOn) {
@@ -68,4 +90,5 @@ export const make = (options: {
       return now < entry.usableUntil && (entry.renewing || isResting(entry, now)) ? hit(entry.due) : undefined
     }
   }
+  return path
 }

@@ -45,6 +45,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       tenants.set(entry.tenant, new Map([[partition.scopes, partition], [entry.scopes, entry]]))
     } else partition.set(entry.scopes, entry)
     queue.add(entry)
+    entry.isCached = true
     usage.entries++
     usage.bytes += entry.size
   }
@@ -63,6 +64,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       lastSpace = undefined
     }
     queue.remove(entry)
+    entry.isCached = false
     usage.entries--
     usage.bytes -= entry.size
   }

@@ -1,0 +1,127 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
+import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
+
+const tokenOf = (effect: ReturnType<typeof ConfidentialClient.acquireToken>) =>
+  Effect.map(effect, (result) => Redacted.value(result.accessToken))
+
+describe("an effect that is kept remembers its token, and only while the cache has it", () => {
+  const kept = ConfidentialClient.acquireToken({ scopes: [graph] })
+  const other = ConfidentialClient.acquireToken({ scopes: [graph], tenantId: fabrikam })
+
+  it.effect("it hits again and again", () =>
+    Effect.gen(function*() {
+      const first = yield* tokenOf(kept)
+      const second = yield* kept
+      const third = yield* kept
+      assert.strictEqual(Redacted.value(second.accessToken), first)
+      assert.strictEqual(third, second)
+      assert.strictEqual((yield* ConfidentialClient.stats).hits, 2)
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
+  for (
+    const [how, drop] of [
+      ["by its request", ConfidentialClient.invalidate({ scopes: graph })],
+      ["with its tenant", ConfidentialClient.invalidate({ tenantId: contoso })],
+      ["with all", ConfidentialClient.invalidate("all")]
+    ] as const
+  ) {
+    it.effect(`invalidated ${how}: the next run fetches another`, () =>
+      Effect.gen(function*() {
+        const before = yield* tokenOf(kept)
+        yield* kept
+        yield* drop
+        assert.notStrictEqual(yield* tokenOf(kept), before)
+        assert.strictEqual(yield* tokenRequests, 2)
+      }).pipe(Effect.provide(World())))
+  }
+
+  it.effect("replaced: the next run yields the new one", () =>
+    Effect.gen(function*() {
+      const before = yield* tokenOf(kept)
+      yield* kept
+      const forced = yield* tokenOf(ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true }))
+      assert.notStrictEqual(forced, before)
+      assert.strictEqual(yield* tokenOf(kept), forced)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("evicted: the next run fetches another", () =>
+    Effect.gen(function*() {
+      const before = yield* tokenOf(kept)
+      yield* kept
+      yield* tokenOf(other)
+      assert.notStrictEqual(yield* tokenOf(kept), before)
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World({ cache: TokenCache.layerMemory({ maxEntries: 1 }) }))))
+
+  it.effect("due: served, and renewed by the run that finds it so", () =>
+    Effect.gen(function*() {
+      yield* kept
+      yield* kept
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual((yield* kept).metadata.cacheRefreshReason, "ProactivelyRefreshed")
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* kept).metadata.cacheRefreshReason, "NotApplicable")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("run with another client, it yields that client's token", () =>
+    Effect.gen(function*() {
+      const credential = yield* ClientCredential.secret(EntraSimulator.daemonSecret)
+      const clientOf = (tenantId: string) =>
+        ConfidentialClient.make({ clientId: EntraSimulator.daemonClientId, tenantId, credential })
+      const [one, two] = [yield* clientOf(contoso), yield* clientOf(fabrikam)]
+      const as = (client: typeof one) => Effect.provideService(kept, ConfidentialClient.ConfidentialClient, client)
+      yield* as(one)
+      yield* as(two)
+      for (let turn = 0; turn < 3; turn++) {
+        const ofOne = yield* as(one)
+        const ofTwo = yield* as(two)
+        assert.deepStrictEqual([ofOne.tenantId, ofTwo.tenantId], [contoso, fabrikam])
+        assert.deepStrictEqual([ofOne.metadata.tokenSource, ofTwo.metadata.tokenSource], ["Cache", "Cache"])
+      }
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(
+          Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()),
+          Simulator()
+        )
+      )
+    ))
+
+  it.effect("with a guard that changes its mind, every run is judged", () => {
+    const admitted = new Set([contoso])
+    return Effect.gen(function*() {
+      yield* kept
+      yield* kept
+      admitted.clear()
+      assert.strictEqual((yield* Effect.flip(kept)).code, "tenant_not_allowed")
+    }).pipe(Effect.provide(World({ client: { allowedTenants: (tenant) => admitted.has(tenant) } })))
+  })
+
+  it.effect("under another binding, it yields no token of the former", () => {
+    let keyId = "key-1"
+    const credential = Layer.effect(
+      ClientCredential.ClientCredential,
+      Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (secret) => ({
+        ...secret,
+        binding: () => ({ tokenType: "Bearer", keyId })
+      }))
+    )
+    return Effect.gen(function*() {
+      const bound = ConfidentialClient.acquireToken({ scopes: orders })
+      const before = yield* tokenOf(bound)
+      yield* bound
+      keyId = "key-2"
+      assert.notStrictEqual(yield* tokenOf(bound), before)
+      keyId = "key-1"
+      assert.strictEqual(yield* tokenOf(bound), before)
+    }).pipe(Effect.provide(World({ credential })))
+  })
+})
