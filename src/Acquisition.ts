@@ -18,6 +18,7 @@ import { timesOf } from "./internal/freshness.ts"
 import * as Meter from "./internal/meter.ts"
 import type { Plan } from "./internal/plan.ts"
 import { randomId } from "./internal/randomId.ts"
+import type { Telemetry } from "./internal/telemetry.ts"
 import type { TokenCache } from "./TokenCache.ts"
 import type { TokenEndpoint } from "./TokenEndpoint.ts"
 
@@ -38,6 +39,7 @@ export interface Services {
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
   readonly cache: TokenCache["Service"]
+  readonly telemetry: Pick<Telemetry, "ended" | "proved">
 }
 
 /**
@@ -73,7 +75,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, clientId, credential, endpoint, resolver } = services
+    const { cache, clientId, credential, endpoint, resolver, telemetry } = services
 
     const fetch = Effect.fnUntraced(function*(order: Order, correlationId: string, meter: Meter.Meter) {
       const { plan } = order
@@ -109,7 +111,7 @@ export const make = (
               assertion: endpoints.assertion,
               claims: plan.claims,
               correlationId
-            }),
+            }).pipe(Effect.tap(() => telemetry.proved(credential.revision()))),
           meter
         })
       const token = yield* Effect.catchTag(
@@ -151,18 +153,28 @@ export const make = (
           : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
         return led.pipe(
           Effect.map(({ entry, level }) =>
-            entry.result({
-              tokenSource: level === "None" ? "IdentityProvider" : "Cache",
-              cacheLevel: level,
-              cacheRefreshReason: order.reason,
-              outage: false,
-              tokenEndpoint,
-              durations: durations()
-            })
+            // A replacement is known by its `Redacted`, so what is served later has to carry the same.
+            entry.result(
+              {
+                tokenSource: level === "None" ? "IdentityProvider" : "Cache",
+                cacheLevel: level,
+                cacheRefreshReason: order.reason,
+                outage: false,
+                tokenEndpoint,
+                durations: durations()
+              },
+              plan.refused !== ""
+            )
           ),
           // The errors of this flight are its own until it ends, so what is known only now can be added.
           Effect.mapError((error) =>
             meter.attempts === 0 ? error : Object.assign(error, { attempts: meter.attempts, durations: durations() })
+          ),
+          Effect.onExit((exit) =>
+            telemetry.ended(
+              { plan, reason: order.reason, correlationId, meter, durations: durations() },
+              exit
+            )
           ),
           Effect.withSpan("effect-entra.acquireToken", {
             attributes: {

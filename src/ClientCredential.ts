@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -71,6 +72,7 @@ export interface Attempt {
  *   a secret. It means something within one process only.
  * - `authenticate`: called once an attempt, never on a cache hit.
  * - `refused`: told when the service refused the client; true when there is new material and one more try is worth it.
+ * - `expiresOn`: when the material expires, where that is known; a client warns 30 days before.
  *
  * @category services
  * @since 0.1.0
@@ -81,6 +83,7 @@ export class ClientCredential extends Context.Service<ClientCredential, {
   readonly revision: () => string
   readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
   readonly refused: (error: InvalidClientError) => Effect.Effect<boolean>
+  readonly expiresOn?: (() => DateTime.Utc | undefined) | undefined
 }>()("effect-entra/ClientCredential") {}
 
 // -----------------------------------------------------------------------------
@@ -164,7 +167,8 @@ export const certificate = (options: {
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     const loaded = yield* loadCertificate(options)
-    return yield* inTheForm((attempt) => {
+    const expiresOn = loaded.expiresOn === undefined ? undefined : DateTime.makeUnsafe(loaded.expiresOn)
+    const credential = yield* inTheForm((attempt) => {
       const algorithm = loaded.rsa ? attempt.assertion.rsa : "ES256"
       const header = assertionHeader({
         algorithm,
@@ -180,6 +184,7 @@ export const certificate = (options: {
       })
       return Effect.map(loaded.sign(header, claims), assertionForm)
     })
+    return { ...credential, expiresOn: () => expiresOn }
   })
 
 /**

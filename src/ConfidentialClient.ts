@@ -9,22 +9,26 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import * as Acquisition from "./Acquisition.ts"
 import * as AuthorityResolver from "./AuthorityResolver.ts"
 import * as ClientCredential from "./ClientCredential.ts"
+import type { ClientEvent } from "./ClientEvent.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
-import { fakeResult } from "./internal/fakeResult.ts"
+import { fakeClient } from "./internal/fakeClient.ts"
 import type { Asked, HitPath } from "./internal/hitPath.ts"
 import type { Transport } from "./internal/identityHttp.ts"
+import * as Prefetch from "./internal/prefetch.ts"
 import { settingsOf } from "./internal/settings.ts"
+import * as Telemetry from "./internal/telemetry.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import * as TokenCache from "./TokenCache.ts"
 import * as TokenEndpoint from "./TokenEndpoint.ts"
 import * as TokenLifecycle from "./TokenLifecycle.ts"
-import type { TokenRequest } from "./TokenRequest.ts"
+import type { OnThrottled, TokenRequest } from "./TokenRequest.ts"
 
 export {
   /**
@@ -54,6 +58,35 @@ export {
   accessTokenSha256
 }
 
+export {
+  /**
+   * What became of one request of a {@link prefetch}.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Prefetched,
+  /**
+   * Options of a {@link prefetch}.
+   *
+   * **Details**
+   *
+   * - `concurrency`: how many requests are under way at a time; default 16.
+   * - `onProgress`: run after each request.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type PrefetchOptions,
+  /**
+   * How far a {@link prefetch} is: `done` of `total` requests have come to their end, `failed` of them without a token.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type PrefetchProgress
+} from "./internal/prefetch.ts"
+
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------
@@ -73,6 +106,9 @@ export {
  * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.
  * - `lastWait`: how long a caller waits for a renewal in that margin; default 2 seconds.
  * - `coolDown`: how long the service is left alone after a renewal failed; default 30 seconds, doubling to 5 minutes.
+ * - `onThrottled`: what a caller does while the service has asked to be left alone (by `Retry-After`): `"fail"` at once with
+ *   a `ThrottledError`, or `"wait"` for as long as it takes, to be bounded with `Effect.timeout`; default `"fail"`. Fresh and
+ *   due tokens are served without waiting. A refusal is no throttle, nor is an open circuit.
  *
  * @category models
  * @since 0.1.0
@@ -88,6 +124,7 @@ export interface Options {
   readonly coolDown?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
+  readonly onThrottled?: OnThrottled | undefined
 }
 
 /**
@@ -101,7 +138,9 @@ export const defaults = {
   expiryMargin: "5 minutes",
   outageTolerance: true,
   lastWait: "2 seconds",
-  coolDown: { base: "30 seconds", cap: "5 minutes" }
+  coolDown: { base: "30 seconds", cap: "5 minutes" },
+  onThrottled: "fail",
+  prefetch: { concurrency: Prefetch.defaultConcurrency }
 } as const
 
 /**
@@ -110,16 +149,19 @@ export const defaults = {
  * **Details**
  *
  * `hits` are acquisitions that were answered from memory at once, `misses` those that had to wait; `hitRate` is hits over
- * both, 0 before the first; `refreshes` counts background renewals. The cache's numbers are those of all its clients.
+ * both, 0 before the first; `refreshes` counts what was renewed or acquired in the background; `flights` are under way now.
+ * `throttled` keys are not asked for now because the service asked to be left alone, `refused` ones because it has just
+ * refused them. The numbers of the cache and of the endpoint are those of all their clients.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ClientStats extends TokenCache.CacheStats {
+export interface ClientStats extends TokenCache.CacheStats, TokenEndpoint.EndpointStats {
   readonly hits: number
   readonly misses: number
   readonly hitRate: number
   readonly refreshes: number
+  readonly flights: number
 }
 
 /**
@@ -140,7 +182,7 @@ export type Invalidation = "all" | { readonly tenantId: string } | TokenRequest
  * **Details**
  *
  * `acquireToken` is lazy: each run of the effect looks the token up. `peek` is synchronous, never starts a request, and
- * gives a fresh or due token or undefined.
+ * gives a fresh or due token or undefined. `keepFresh` renews without being asked; `prefetch` warms many.
  *
  * @category services
  * @since 0.1.0
@@ -149,7 +191,13 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
   readonly acquireToken: (request: TokenRequest) => Effect.Effect<AuthenticationResult, AcquireTokenError>
   readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
   readonly invalidate: (selection: Invalidation) => Effect.Effect<void, ConfigurationError>
+  readonly keepFresh: (request: TokenRequest) => Effect.Effect<void, ConfigurationError, Scope.Scope>
+  readonly prefetch: <R = never>(
+    requests: Iterable<TokenRequest>,
+    options?: Prefetch.PrefetchOptions<R>
+  ) => Effect.Effect<Array<Prefetch.Prefetched>, never, R>
   readonly stats: Effect.Effect<ClientStats>
+  readonly events: Stream.Stream<ClientEvent>
 }>()("effect-entra/ConfidentialClient") {}
 
 // -----------------------------------------------------------------------------
@@ -235,6 +283,91 @@ export const invalidate = (selection: Invalidation): Effect.Effect<void, Configu
   ConfidentialClient.use((client) => client.invalidate(selection))
 
 /**
+ * Keep a token fresh without anybody asking: it is acquired now if there is none, and renewed whenever it is due, until the
+ * scope closes.
+ *
+ * **When to use**
+ *
+ * For the few tokens that a program cannot do without, so that even the first caller of the day does not wait.
+ *
+ * **Details**
+ *
+ * Returns as soon as the request is seen to be right; all else goes on in the background, on one timer. After a failure it
+ * tries again by the client's `coolDown`, or when the service may be asked again. What this client invalidates is acquired
+ * anew at once, what the cache has pushed out when it is next due. It joins the flights of callers and never adds to them.
+ *
+ * **Gotchas**
+ *
+ * `forceRefresh`, `claims` and `accessTokenSha256ToRefresh` are about one call, so they are refused here. Over a cache that
+ * keeps nothing this does nothing.
+ *
+ * **Example** (A token that is always there)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * // Beside the rest of the program: it lives as long as the layer.
+ * const Warm = Layer.effectDiscard(ConfidentialClient.keepFresh({ scopes: "api://orders/.default" }))
+ *
+ * await Effect.runPromise(
+ *   Effect.void.pipe(Effect.provide(Layer.provide(Warm, ConfidentialClient.layerTest("a-token"))))
+ * )
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const keepFresh = (
+  request: TokenRequest
+): Effect.Effect<void, ConfigurationError, ConfidentialClient | Scope.Scope> =>
+  ConfidentialClient.use((client) => client.keepFresh(request))
+
+/**
+ * Acquire the tokens for many requests, so that they are there when they are asked for.
+ *
+ * **Details**
+ *
+ * Yields one `Exit` per request, in their order, and never fails as a whole: one broken tenant leaves the others warm.
+ * Requests for the same token share a flight.
+ *
+ * **Gotchas**
+ *
+ * The results are those of that moment; ask the client again when a token is needed. The cache should hold them all: see
+ * `TokenCache.layerMemory`.
+ *
+ * **Example** (Warming all tenants at the start)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Exit } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const requests = ["contoso.onmicrosoft.com", "fabrikam.onmicrosoft.com"].map((tenantId) => ({
+ *   scopes: "api://orders/.default",
+ *   tenantId
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const exits = yield* ConfidentialClient.prefetch(requests, {
+ *     onProgress: ({ done, failed, total }) => Effect.logDebug(`${done} of ${total}, ${failed} failed`)
+ *   })
+ *   assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, true])
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, ConfidentialClient.layerTest("a-token")))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const prefetch = <R = never>(
+  requests: Iterable<TokenRequest>,
+  options?: Prefetch.PrefetchOptions<R>
+): Effect.Effect<Array<Prefetch.Prefetched>, never, ConfidentialClient | R> =>
+  ConfidentialClient.use((client) => client.prefetch(requests, options))
+
+/**
  * What the client did so far.
  *
  * **Example** (Watching the hit rate)
@@ -255,6 +388,35 @@ export const invalidate = (selection: Invalidation): Effect.Effect<void, Configu
  */
 export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = ConfidentialClient.use((client) =>
   client.stats
+)
+
+/**
+ * What happens from now on: misses, failures and renewals, one event a flight; never a hit. It ends when the client is
+ * closed.
+ *
+ * **Details**
+ *
+ * A subscriber who is slow holds nobody up: of more than 256 events that wait for it the oldest go.
+ *
+ * **Example** (Watching for failures)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const watch = ConfidentialClient.events.pipe(
+ *   Stream.filter((event) => event._tag === "AcquisitionFailed"),
+ *   Stream.runForEach(({ error, tenantId }) => Effect.logError(tenantId, error.code))
+ * )
+ *
+ * await Effect.runPromise(Effect.provide(watch, ConfidentialClient.layerTest("a-token")))
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const events: Stream.Stream<ClientEvent, never, ConfidentialClient> = Stream.unwrap(
+  ConfidentialClient.useSync((client) => client.events)
 )
 
 // -----------------------------------------------------------------------------
@@ -308,13 +470,20 @@ export const make = (
     const expiryMargin = Duration.toMillis(options.expiryMargin ?? defaults.expiryMargin)
     const cache = yield* TokenCache.TokenCache
     const endpoint = yield* TokenEndpoint.TokenEndpoint
+    const telemetry = yield* Telemetry.make({
+      clientId: settings.clientId,
+      cache,
+      endpoint,
+      expiresOn: options.credential.expiresOn
+    })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
       expiryMargin,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,
-      cache
+      cache,
+      telemetry
     })
     const lifecycle = yield* TokenLifecycle.make({
       settings,
@@ -327,9 +496,11 @@ export const make = (
       coolDown: {
         base: Duration.toMillis(options.coolDown?.base ?? defaults.coolDown.base),
         cap: Duration.toMillis(options.coolDown?.cap ?? defaults.coolDown.cap)
-      }
+      },
+      onThrottled: options.onThrottled ?? defaults.onThrottled
     })
-    return new Client(lifecycle, cache)
+    yield* telemetry.watch(lifecycle.counts)
+    return new Client(lifecycle, cache, endpoint, telemetry.events)
   })
 
 // -----------------------------------------------------------------------------
@@ -474,27 +645,7 @@ export const layerTest = (
 ): Layer.Layer<ConfidentialClient | TestCalls> =>
   Layer.effectContext(Effect.sync(() => {
     const calls: Array<TokenRequest> = []
-    const client = ConfidentialClient.of({
-      acquireToken: (request) =>
-        Effect.suspend(() => {
-          calls.push(request)
-          return Effect.map(
-            typeof token === "string" ? Effect.succeed(token) : token(request),
-            (text) => fakeResult(request, text)
-          )
-        }),
-      peek: () => undefined,
-      invalidate: () => Effect.void,
-      stats: Effect.sync(() => ({
-        hits: 0,
-        misses: calls.length,
-        hitRate: 0,
-        refreshes: 0,
-        entries: 0,
-        bytes: 0,
-        evictions: 0
-      }))
-    })
+    const client = ConfidentialClient.of(fakeClient(token, calls))
     return Context.make(ConfidentialClient, client).pipe(Context.add(TestCalls, calls))
   }))
 
@@ -505,17 +656,28 @@ export const layerTest = (
 class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly lifecycle: TokenLifecycle.TokenLifecycle
   readonly stats: Effect.Effect<ClientStats>
-  constructor(lifecycle: TokenLifecycle.TokenLifecycle, cache: TokenCache.TokenCache["Service"]) {
+  readonly events: Stream.Stream<ClientEvent>
+  constructor(
+    lifecycle: TokenLifecycle.TokenLifecycle,
+    cache: TokenCache.TokenCache["Service"],
+    endpoint: TokenEndpoint.TokenEndpoint["Service"],
+    events: Stream.Stream<ClientEvent>
+  ) {
     this.lifecycle = lifecycle
-    this.stats = Effect.map(cache.stats, (cached) => {
-      const { hits, misses, refreshes } = lifecycle.counts()
-      return { ...cached, hits, misses, refreshes, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
+    this.events = events
+    this.stats = Effect.zipWith(cache.stats, endpoint.stats, (cached, gates) => {
+      const counts = lifecycle.counts()
+      const { hits, misses } = counts
+      return { ...cached, ...gates, ...counts, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
     })
   }
   readonly acquireToken = (request: TokenRequest): AcquireToken<never> =>
     new AcquireToken<never>(request, this.lifecycle)
   readonly peek = (request: TokenRequest) => this.lifecycle.peek(request)
   readonly invalidate = (selection: Invalidation) => this.lifecycle.invalidate(selection)
+  readonly keepFresh = (request: TokenRequest) => this.lifecycle.keepFresh(request)
+  readonly prefetch = <R>(requests: Iterable<TokenRequest>, options?: Prefetch.PrefetchOptions<R>) =>
+    Prefetch.prefetch(this.acquireToken, requests, options)
 }
 
 /**

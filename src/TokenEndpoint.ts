@@ -97,6 +97,15 @@ export interface Options {
 }
 
 /**
+ * How many keys (client, tenant, scopes, claims, credential) are not asked for now: `throttled` because the service asked to
+ * be left alone, `refused` because it has just refused them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EndpointStats = Gates.GateCounts
+
+/**
  * What holds unless an option says otherwise.
  *
  * @category models
@@ -119,7 +128,8 @@ export const defaults = {
  * **Details**
  *
  * `admit` fails when the gate is closed; it stands before the credential, so that a throttled call signs nothing.
- * `request` sends, and closes or opens the gate by what comes of it. `forget` drops remembered refusals.
+ * `request` sends, and closes or opens the gate by what comes of it. `forget` drops remembered refusals. `stats` is the
+ * gate's state now.
  *
  * @category services
  * @since 0.1.0
@@ -128,6 +138,7 @@ export class TokenEndpoint extends Context.Service<TokenEndpoint, {
   readonly admit: (gate: Gate) => Effect.Effect<void, ThrottledError | Refused>
   readonly request: (request: EndpointRequest) => Effect.Effect<AccessToken, AcquireTokenError>
   readonly forget: (selector: Selector) => Effect.Effect<void>
+  readonly stats: Effect.Effect<EndpointStats>
 }>()("effect-entra/TokenEndpoint") {}
 
 // -----------------------------------------------------------------------------
@@ -334,6 +345,7 @@ const make = (
           return verdict === undefined ? Effect.void : Effect.fail(verdict)
         }),
       forget: (selector) => Effect.sync(() => gates.forget(selector)),
+      stats: Effect.sync(gates.counts),
       request: (request) =>
         Effect.tapError(
           Effect.tap(

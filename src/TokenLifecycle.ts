@@ -11,10 +11,9 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import type { Order } from "./Acquisition.ts"
-import * as Authority from "./Authority.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
-import { noteBuild } from "./internal/buildCount.ts"
+import { warnIfBuiltTooOften } from "./internal/buildWarning.ts"
 import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry } from "./internal/entry.ts"
@@ -23,7 +22,7 @@ import { freshness, isAhead, isTooShort } from "./internal/freshness.ts"
 import { isRefused, patience } from "./internal/gate.ts"
 import * as HitPath from "./internal/hitPath.ts"
 import * as Keeper from "./internal/keeper.ts"
-import { keepablePlanOf, type Plan, planOf, type Settings } from "./internal/plan.ts"
+import { keepablePlanOf, type Plan, planOf, selectorOf, type Settings } from "./internal/plan.ts"
 import * as Refusals from "./internal/refusals.ts"
 import { renewal } from "./internal/renewal.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
@@ -141,7 +140,7 @@ export const make = (options: {
       if (plan.refused !== "") return replace(plan, key)
       const entry = cached(key)
       if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
-      entry.visited = true
+      entry.touch()
       const now = clock.currentTimeMillisUnsafe()
       if (isTooShort(entry, now, plan.minimumValidity)) return fetch(plan, key, "Expired", entry)
       switch (freshness(entry, now)) {
@@ -160,7 +159,10 @@ export const make = (options: {
       Effect.suspend(() => {
         counts.misses++
         const flight = flightOf(plan, key)
-        const beforeSending = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
+        // Where no cache answers those who come a moment later, whoever comes at the same moment is let on board.
+        const isUncached = plan.forced || cache.disabled || (plan.claims !== "" && plan.refused === "")
+        const leave = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
+        const beforeSending = isUncached ? Effect.andThen(Effect.yieldNow, leave) : Effect.void
         const acquired = told(plan, acquire({ plan, key, reason, beforeSending, seen }))
         return flights.join(
           flight,
@@ -184,7 +186,9 @@ export const make = (options: {
 
     const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() => {
-        if (entry.renewing || isResting(entry, clock.currentTimeMillisUnsafe())) return Effect.void
+        if (entry.renewing || isResting(entry, clock.currentTimeMillisUnsafe())) {
+          return Effect.void
+        }
         return flights.launch(flightOf(plan, key), renewed(entry, plan, key, "ProactivelyRefreshed"))
       })
 
@@ -203,17 +207,23 @@ export const make = (options: {
     const stretch = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        if (isAhead(entry.stretchedUntil, now, options.lastWait)) return hit(entry.outage)
+        if (isAhead(entry.stretchedUntil, now, options.lastWait)) {
+          return hit(entry.outage)
+        }
         const flight = flights.join(flightOf(plan, key), renewed(entry, plan, key, "Expired"))
         const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
-            if (later >= entry.expiresOn || isTooShort(entry, later, plan.minimumValidity)) return missed(otherwise)
+            if (later >= entry.expiresOn || isTooShort(entry, later, plan.minimumValidity)) {
+              return missed(otherwise)
+            }
             entry.stretchedUntil = later + options.lastWait
             return hit(entry.outage)
           })
         return flight.pipe(
-          Effect.tap(() => missed(Effect.void)),
+          Effect.tap(() =>
+            missed(Effect.void)
+          ),
           Effect.catch((error) => isRefused(error) ? missed(Effect.fail(error)) : serveOr(Effect.fail(error))),
           Effect.timeoutOrElse({
             duration: Math.min(options.lastWait, entry.expiresOn - now),
@@ -268,26 +278,14 @@ export const make = (options: {
             }
           })
         }),
-      invalidate: (selection) => {
-        const drop = (selector: Selector) =>
+      invalidate: (selection) =>
+        Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
           Effect.suspend(() => {
             generation++
-            return Effect.andThen(cache.invalidate(selector), options.forget(selector)).pipe(
-              Effect.andThen(Effect.sync(() => keepers.wake(selector)))
-            )
-          })
-        if (selection === "all") return drop({ owner })
-        if (!("scopes" in selection)) {
-          return Effect.flatMap(
-            Effect.fromResult(Authority.parseTenant(selection.tenantId)),
-            (tenant) => drop({ owner, tenant })
-          )
-        }
-        return Effect.flatMap(
-          Effect.fromResult(planOf(selection, settings)),
-          ({ scopes, tenant }) => drop({ owner, tenant, scopes: scopes.canonical })
-        )
-      }
+            return Effect.andThen(cache.invalidate(selector), options.forget(selector))
+          }).pipe(
+            Effect.andThen(Effect.sync(() => keepers.wake(selector)))
+          ))
     }
   })
 
@@ -300,11 +298,3 @@ const about = (plan: Plan, settings: Settings) => ({
   tenantId: plan.tenant,
   scope: plan.scopes.wire
 })
-
-const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effect<void> =>
-  noteBuild(clientId, now)
-    ? Effect.logWarning(
-      "this client was built more than ten times within a minute, each time with an empty cache. "
-        + "Effect.provide inside a handler does that: provide the layer once at the edge of the program, or use a ManagedRuntime."
-    ).pipe(Effect.annotateLogs({ clientId }))
-    : Effect.void

@@ -6,6 +6,14 @@
 import type * as Duration from "effect/Duration"
 
 /**
+ * What a caller does who finds the service throttled: hear of it, or wait for its turn.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OnThrottled = "fail" | "wait"
+
+/**
  * A request for a token.
  *
  * **Details**
@@ -18,7 +26,11 @@ import type * as Duration from "effect/Duration"
  * - `accessTokenSha256ToRefresh`: the hash (`ConfidentialClient.accessTokenSha256`) of a token that an API refused. If that is the
  *   cached one it is replaced, with the token for `claims` if there are any; otherwise the cache answers, because somebody
  *   else has replaced it already.
- * - `minimumValidity`: a token that is valid for less than this is replaced first; default: none.
+ * - `minimumValidity`: a cached token that is valid for less than this is replaced first; default: none. One that was issued
+ *   less than a tenth of its lifetime ago is the best there is and is served as it is, so that a service which issues
+ *   shorter ones is not asked on every call; `expiresOn` of the result tells the truth.
+ * - `onThrottled`: what a caller does while the service has asked to be left alone: `"fail"` at once with a
+ *   `ThrottledError`, or `"wait"` until it may be asked again, however long that is; default: the client's.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
  *
  * @category models
@@ -32,5 +44,6 @@ export interface TokenRequest {
   readonly claims?: string | undefined
   readonly accessTokenSha256ToRefresh?: string | undefined
   readonly minimumValidity?: Duration.Input | undefined
+  readonly onThrottled?: OnThrottled | undefined
   readonly correlationId?: string | undefined
 }

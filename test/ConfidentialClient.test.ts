@@ -239,6 +239,46 @@ describe("flights", () => {
       assert.strictEqual(yield* tokenRequests, 4)
     }).pipe(Effect.provide(World())))
 
+  it.effect.each([
+    { name: "forced", more: { forceRefresh: true } },
+    { name: "with the same claims", more: { claims: `{"a":1}` } },
+    { name: "forced and with the same claims", more: { forceRefresh: true, claims: `{"a":1}` } }
+  ])("a thousand callers at once, $name: one request and one token", ({ more }) =>
+    Effect.gen(function*() {
+      yield* acquire({ scopes: graph })
+      const call = acquire({ scopes: graph, ...more })
+      const results = yield* Effect.all(Array.from({ length: 1000 }, () => call), { concurrency: "unbounded" })
+      assert.strictEqual(new Set(results.map((result) => Redacted.value(result.accessToken))).size, 1)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("an invalidation of another key leaves a flight its token", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 second"))
+      const fiber = yield* Effect.forkChild(acquire({ scopes: graph }), { startImmediately: true })
+      yield* ConfidentialClient.invalidate({ tenantId: fabrikam })
+      yield* ConfidentialClient.invalidate({ scopes: orders })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.strictEqual((yield* acquire({ scopes: graph })).metadata.tokenSource, "Cache")
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("stats count the flights that are under way", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const under = Effect.map(ConfidentialClient.stats, ({ flights }) => flights)
+      assert.strictEqual(yield* under, 0)
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 second"), { times: Infinity })
+      for (const scopes of [graph, graph, orders]) {
+        yield* Effect.forkChild(acquire({ scopes }), { startImmediately: true })
+      }
+      assert.strictEqual(yield* under, 2)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* under, 0)
+    }).pipe(Effect.provide(World())))
+
   it.effect("two forced callers: the one who comes after the request was sent starts another", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator

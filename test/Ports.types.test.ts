@@ -2,7 +2,7 @@
  * What the services owe each other, and what the client promises: compiled with everything else (`npm run check:types`),
  * where each line can fail.
  */
-import type { Duration, Effect, Layer, Redacted } from "effect"
+import type { DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import {
   type AccessToken,
   type Authority,
@@ -52,8 +52,14 @@ describe("ClientCredential", () => {
     >()
   })
 
+  it("may know when its material expires", () => {
+    expectTypeOf<Credential["expiresOn"]>().toEqualTypeOf<(() => DateTime.Utc | undefined) | undefined>()
+  })
+
   it("has no other members", () => {
-    expectTypeOf<keyof Credential>().toEqualTypeOf<"channel" | "binding" | "revision" | "authenticate" | "refused">()
+    expectTypeOf<keyof Credential>().toEqualTypeOf<
+      "channel" | "binding" | "revision" | "authenticate" | "refused" | "expiresOn"
+    >()
   })
 
   it("has layers that need nothing but what the caller's own function needs", () => {
@@ -144,7 +150,7 @@ describe("TokenEndpoint", () => {
         request: TokenEndpoint.EndpointRequest
       ) => Effect.Effect<AccessToken.AccessToken, EntraError.AcquireTokenError>
     >()
-    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request" | "forget">()
+    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request" | "forget" | "stats">()
   })
 
   it("is told where and what to send, and asks for a proof per attempt that a credential can give", () => {

@@ -132,6 +132,20 @@ describe("renewal", () => {
       assert.deepStrictEqual(times, [0, 30, 90, 210, 450])
     }).pipe(Effect.provide(World())))
 
+  it.effect("that began before an invalidate does not bring the token back", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* TestClock.adjust("1800 seconds")
+      yield* simulator.fail(Fault.delay("5 seconds"))
+      yield* acquire
+      yield* ConfidentialClient.invalidate("all")
+      yield* TestClock.adjust("5 seconds")
+      assert.isUndefined(yield* ConfidentialClient.peek({ scopes: graph }))
+      assert.strictEqual((yield* acquire).metadata.tokenSource, "IdentityProvider")
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
   it.effect("a token in its last minutes is renewed first when the service is well", () =>
     Effect.gen(function*() {
       const first = yield* token
@@ -193,6 +207,27 @@ describe("renewal", () => {
       assert.isAtMost(yield* tokenRequests, 8)
     }).pipe(Effect.provide(World({ tokenLifetime: "300 seconds" }))))
 
+  for (const lifetime of [300, 299, 60]) {
+    it.effect(
+      `tokens of ${lifetime} s reach a hit rate above 99 % in three hours of one call a second`,
+      () =>
+        Effect.gen(function*() {
+          for (let second = 0; second < 3 * 3600; second++) {
+            const { expiresOn } = yield* acquire
+            assert.isAbove(expiresOn.epochMilliseconds, second * 1000)
+            yield* TestClock.adjust("1 second")
+          }
+          const { hitRate, hits, misses } = yield* ConfidentialClient.stats
+          assert.isAbove(hitRate, 0.99)
+          assert.strictEqual(hits + misses, 3 * 3600)
+          assert.strictEqual(misses, 1, "only the first caller waited")
+          // Half a life each, up to a tenth of that earlier, and a second for who asks.
+          assert.isAtMost(yield* tokenRequests, Math.ceil((3 * 3600) / (0.45 * lifetime - 1)) + 1)
+        }).pipe(Effect.provide(World({ tokenLifetime: `${lifetime} seconds` }))),
+      30_000
+    )
+  }
+
   it.effect("two clients over one cache: the second waits for the first and asks nobody", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
@@ -244,6 +279,7 @@ describe("renewal", () => {
         { startImmediately: true }
       )
       assert.strictEqual(yield* token, first)
+      yield* settle
       assert.strictEqual(yield* tokenRequests, 2)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* Fiber.join(forced)).code, "timeout")
@@ -258,6 +294,127 @@ describe("renewal", () => {
       const error = yield* Effect.flip(guarded.acquireToken({ scopes: graph, tenantId: contoso }))
       assert.strictEqual(error.code, "tenant_not_allowed")
     }).pipe(Effect.provide(SharedWorld)))
+})
+
+describe("minimumValidity", () => {
+  const needs = (minimumValidity: Duration.Input) => ConfidentialClient.acquireToken({ scopes: graph, minimumValidity })
+
+  it.effect.each([
+    Number.NaN,
+    -1,
+    Infinity,
+    "abc",
+    "-5 minutes",
+    "Infinity",
+    "5 parsecs",
+    null,
+    true,
+    [Number.NaN, 1],
+    { seconds: Number.NaN, minutes: 5 },
+    { mins: 5 }
+  ])("%j is refused before any request", (minimumValidity) =>
+    Effect.gen(function*() {
+      const wrong = { scopes: graph, minimumValidity: minimumValidity as never }
+      const error = yield* Effect.flip(ConfidentialClient.acquireToken(wrong))
+      assert.strictEqual(error._tag, "EntraInvalidRequestError")
+      assert.deepStrictEqual([error.code, "field" in error ? error.field : ""], ["field_malformed", "minimumValidity"])
+      assert.strictEqual(yield* tokenRequests, 0)
+      yield* acquire
+      assert.isUndefined(yield* ConfidentialClient.peek(wrong))
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a token that is valid for longer is served, one valid for less is replaced first", () =>
+    Effect.gen(function*() {
+      const first = yield* token
+      yield* TestClock.setTime(3_599_000 - 1_200_000)
+      const due = yield* needs("20 minutes")
+      assert.strictEqual(Redacted.value(due.accessToken), first)
+      assert.strictEqual(due.metadata.cacheRefreshReason, "ProactivelyRefreshed")
+      yield* settle
+      assert.strictEqual(yield* tokenRequests, 2, "due, so it was renewed too")
+      const second = yield* token
+      yield* TestClock.adjust(3_599_000 - 1_199_999)
+      const replaced = yield* needs("20 minutes")
+      assert.notStrictEqual(Redacted.value(replaced.accessToken), second)
+      assert.strictEqual(replaced.metadata.cacheRefreshReason, "Expired")
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("peek goes by it too", () =>
+    Effect.gen(function*() {
+      yield* acquire
+      yield* TestClock.setTime(3_599_000 - 1_200_000)
+      const look = (minimumValidity: Duration.Input) => ConfidentialClient.peek({ scopes: graph, minimumValidity })
+      assert.isDefined(yield* look("20 minutes"))
+      assert.isUndefined(yield* look("1201 seconds"))
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("joins the flight of those who need less", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* TestClock.setTime(2_400_000)
+      yield* simulator.fail(Fault.delay("5 seconds"))
+      // Served at once, and renewed behind its back.
+      yield* acquire
+      const fiber = yield* Effect.forkChild(needs("50 minutes"), { startImmediately: true })
+      yield* TestClock.adjust("5 seconds")
+      assert.isAbove((yield* Fiber.join(fiber)).expiresOn.epochMilliseconds, 2_405_000 + 3_000_000)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a service that issues shorter ones is asked ten times a lifetime at most, and the result tells the truth", () =>
+    Effect.gen(function*() {
+      for (let second = 0; second < 3000; second++) {
+        const { expiresOn } = yield* needs("1 day")
+        assert.isAtMost(expiresOn.epochMilliseconds, second * 1000 + 300_000)
+        assert.isAtLeast(expiresOn.epochMilliseconds, second * 1000 + 270_000)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(yield* tokenRequests, 100)
+    }).pipe(Effect.provide(World({ tokenLifetime: "300 seconds" }))))
+
+  it.effect("cannot be had: the error, and the token in hand for those who need less", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const first = yield* token
+      yield* TestClock.setTime(1_000_000)
+      yield* simulator.fail(Fault.throttled({ retryAfter: "10 minutes" }))
+      assert.strictEqual((yield* Effect.flip(needs("50 minutes")))._tag, "EntraThrottledError")
+      assert.strictEqual((yield* Effect.flip(needs("50 minutes")))._tag, "EntraThrottledError")
+      assert.strictEqual(yield* token, first)
+      assert.strictEqual(Redacted.value((yield* needs("40 minutes")).accessToken), first)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("in its last minutes a token is stretched only for those for whom it is long enough", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* TestClock.setTime(3_599_000 - 120_000)
+      yield* simulator.fail(Fault.delay("1 hour"), { times: Infinity })
+      const fibers = yield* Effect.forEach(
+        [needs("1 minute"), needs("119 seconds")],
+        (each) => Effect.forkChild(each, { startImmediately: true })
+      )
+      yield* TestClock.adjust("2 seconds")
+      const [enough, short] = fibers
+      assert.isTrue(enough !== undefined && (yield* Fiber.join(enough)).metadata.outage)
+      assert.isUndefined(short?.pollUnsafe())
+      yield* TestClock.adjust("30 seconds")
+      const error = short === undefined ? undefined : yield* Effect.flip(Fiber.join(short))
+      assert.strictEqual(error?._tag, "EntraServiceUnavailableError")
+    }).pipe(Effect.provide(World())))
+
+  it.effect("0 is none", () =>
+    Effect.gen(function*() {
+      yield* acquire
+      for (const none of [0, "0 seconds", Duration.zero, 0n, { seconds: 0 }, [0, 0]] as const) {
+        assert.strictEqual((yield* needs(none)).metadata.tokenSource, "Cache")
+      }
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
 })
 
 const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }

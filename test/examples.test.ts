@@ -1,6 +1,7 @@
 /** The samples run as a user runs them: by node, in a process of their own. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { EntraMetrics } from "effect-entra"
 import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { readdirSync } from "node:fs"
@@ -24,6 +25,17 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
   "many-apps": ["2 tokens in the cache"],
+  observability: [
+    "TokenAcquired fabrikam.onmicrosoft.com",
+    "AcquisitionFailed contoso.onmicrosoft.com throttled",
+    "5 events",
+    /entra_acquisitions_total\{client_id="\S+",source="Cache",reason="NotApplicable"\} 18\n/,
+    ...Object.values(EntraMetrics).flatMap((metric) =>
+      "id" in metric ? [`# TYPE ${metric.id} ${metric.type.toLowerCase()}`] : []
+    ),
+    /docs\/grafana\.json asks for 13 metrics, of which are missing: none\n/,
+    /docs\/prometheus-rules\.yaml asks for \d metrics, of which are missing: none\n/
+  ],
   "page-sample": [
     "proves itself with a secret",
     /(?:a token for 3f6a2c1e\S+ from (?:IdentityProvider|Cache)\n){2}a token for fabrikam\S+ from IdentityProvider\n/,

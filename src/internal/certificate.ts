@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import * as jose from "jose"
 import { CredentialError } from "../EntraError.ts"
 import type { AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
+import { notAfter } from "./notAfter.ts"
 
 export interface Certificate {
   /** Whether the key is RSA; otherwise it is EC on P-256. */
@@ -14,6 +15,8 @@ export interface Certificate {
   readonly thumbprints: Thumbprints
   /** The certificates in base64 DER, leaf first: the value of `x5c`. */
   readonly chain: ReadonlyArray<string>
+  /** Milliseconds since the epoch; undefined when it cannot be told. */
+  readonly expiresOn: number | undefined
   readonly sign: (
     header: AssertionHeader,
     claims: AssertionClaims
@@ -41,6 +44,7 @@ export const loadCertificate = (options: {
         x5t: Base64Url.encode(yield* digest("SHA-1", der))
       },
       chain,
+      expiresOn: notAfter(der),
       sign: (header, claims) =>
         Effect.tryPromise({
           try: async () =>

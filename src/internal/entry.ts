@@ -1,12 +1,13 @@
 /**
- * A cached token: one flat object. The token sits in a private field, out of sight of inspection and JSON; results, and
- * the effects that yield them, are made at the first hit and kept.
+ * A cached token: one flat object. The token sits in a private field, out of sight of inspection and JSON. Results, and
+ * the effects that yield them, are made at the first hit and kept; so is, when it is first needed, what few tokens need.
  */
 import * as DateTime from "effect/DateTime"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../AccessToken.ts"
 import type { CacheKey } from "./cacheKey.ts"
+import { authorityOf, type Family, familyOf } from "./family.ts"
 import type { Times } from "./freshness.ts"
 
 export type Hit = Exit.Exit<AuthenticationResult>
@@ -18,61 +19,74 @@ const freshMetadata = fromMemory("NotApplicable", false)
 const dueMetadata = fromMemory("ProactivelyRefreshed", false)
 const outageMetadata = fromMemory("NotApplicable", true)
 
+/** Which queue of the cache an entry stands in. */
+export type Place = "none" | "small" | "main"
+
+interface Account {
+  renewing: boolean
+  failures: number
+  retryOn: number
+  stretchedUntil: number
+  accessToken: Redacted.Redacted<string> | undefined
+  due: Hit | undefined
+  outage: Hit | undefined
+}
+
 export class Entry implements CacheKey, Times {
   // What a hit reads comes first, so that it lies together. Times are whole seconds, rounded down: small integers, which
   // V8 keeps in the object itself.
-  readonly scopes: string
+  /** Replaced by its equal when the entry is stored. */
+  family: Family
   readonly #refresh: number
   #fresh: Hit | undefined = undefined
-  /** For the eviction policy: whether it was used since the policy last looked. */
-  visited = false
-  /** Kept by the cache that holds it: false as soon as it has been evicted, replaced or invalidated. */
-  isCached = false
-
-  /** For renewal: whether it is going on, how often it failed in a row, and when to try again. */
-  renewing = false
-  failures = 0
-  retryOn = 0
-  /** For its last minutes: until when it is served without trying to renew it first. */
-  stretchedUntil = 0
+  /** For the eviction policy: how often it was used since the policy last looked, at most 3. */
+  uses = 0
+  place: Place = "none"
 
   readonly #usable: number
   readonly #expiry: number
   readonly #issued: number
-  readonly space: string
-  readonly tenant: string
-  readonly tokenType: string
-  readonly grantedScopes: string
-  readonly authority: string
+  /** Replaced by its equal when the entry is stored. */
+  tenant: string
   readonly correlationId: string
   readonly #secret: string
 
-  /** For the eviction policy: its neighbours by age. */
+  /** Its neighbours in the queue. */
   older: Entry | undefined = undefined
   younger: Entry | undefined = undefined
+  /** Its neighbours among those that expire at about the same time. */
+  before: Entry | undefined = undefined
+  after: Entry | undefined = undefined
 
-  #accessToken: Redacted.Redacted<string> | undefined = undefined
-  #due: Hit | undefined = undefined
-  #outage: Hit | undefined = undefined
+  #account: Account | undefined = undefined
 
   constructor(key: CacheKey, token: AccessToken, times: Times) {
-    this.scopes = key.scopes
+    this.family = familyOf(key, token)
     this.#refresh = Math.floor(times.refreshOn / 1000)
     this.#usable = Math.floor(times.usableUntil / 1000)
     this.#expiry = Math.floor(times.expiresOn / 1000)
     this.#issued = Math.floor(times.issuedAt / 1000)
-    this.space = key.space
     this.tenant = key.tenant
-    this.tokenType = token.tokenType
-    this.grantedScopes = token.scopes.join(" ")
-    this.authority = token.authority
     this.correlationId = token.correlationId
     this.#secret = Redacted.value(token.secret)
   }
 
-  /** Bytes, estimated: the strings of its own as one-byte strings, plus what the object itself takes. */
+  get space(): string {
+    return this.family.space
+  }
+
+  get scopes(): string {
+    return this.family.scopes
+  }
+
+  /** False as soon as it has been evicted, replaced or invalidated. */
+  get isCached(): boolean {
+    return this.place !== "none"
+  }
+
+  /** Bytes, estimated: the token, the names, and what the objects take once it has been hit. */
   get size(): number {
-    return this.#secret.length + this.scopes.length + this.grantedScopes.length + 300
+    return this.#secret.length + this.tenant.length + this.correlationId.length + 640
   }
 
   get issuedAt(): number {
@@ -91,33 +105,97 @@ export class Entry implements CacheKey, Times {
     return this.#expiry * 1000
   }
 
+  /** Tell the eviction policy of a use. */
+  touch(): void {
+    if (this.uses < 3) this.uses++
+  }
+
   get fresh(): Hit {
     return this.#fresh ??= Exit.succeed(this.result(freshMetadata))
   }
 
   get due(): Hit {
-    return this.#due ??= Exit.succeed(this.result(dueMetadata))
+    return (this.#opened.due ??= Exit.succeed(this.result(dueMetadata, true)))
   }
 
   get outage(): Hit {
-    return this.#outage ??= Exit.succeed(this.result(outageMetadata))
+    return (this.#opened.outage ??= Exit.succeed(this.result(outageMetadata, true)))
   }
 
+  /** The same object each time, for those who keep account of tokens by it. */
   get accessToken(): Redacted.Redacted<string> {
-    return this.#accessToken ??= Redacted.make(this.#secret, { label: "access_token" })
+    return this.#knownToken ?? (this.#opened.accessToken = this.#newToken())
   }
 
-  result(metadata: ResultMetadata): AuthenticationResult {
+  /** `lasting`: what is handed out later carries the very same `Redacted`. */
+  result(metadata: ResultMetadata, lasting = false): AuthenticationResult {
     return Object.freeze({
-      accessToken: this.accessToken,
-      tokenType: this.tokenType,
+      accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
+      tokenType: this.family.tokenType,
       expiresOn: DateTime.makeUnsafe(this.expiresOn),
       refreshOn: DateTime.makeUnsafe(this.refreshOn),
-      scopes: Object.freeze(this.grantedScopes.split(" ")),
+      scopes: this.family.grantedScopes,
       tenantId: this.tenant,
-      authority: this.authority,
+      authority: authorityOf(this.family, this.tenant),
       correlationId: this.correlationId,
       metadata
     })
+  }
+
+  get #knownToken(): Redacted.Redacted<string> | undefined {
+    const fresh = this.#fresh
+    return fresh !== undefined && Exit.isSuccess(fresh) ? fresh.value.accessToken : this.#account?.accessToken
+  }
+
+  #newToken(): Redacted.Redacted<string> {
+    return Redacted.make(this.#secret, { label: "access_token" })
+  }
+
+  // ---------------------------------------------------------------------------
+  // renewal
+  // ---------------------------------------------------------------------------
+
+  get #opened(): Account {
+    return this.#account ??= {
+      renewing: false,
+      failures: 0,
+      retryOn: 0,
+      stretchedUntil: 0,
+      accessToken: undefined,
+      due: undefined,
+      outage: undefined
+    }
+  }
+
+  /** Whether a renewal is under way. */
+  get renewing(): boolean {
+    return this.#account?.renewing ?? false
+  }
+  set renewing(renewing: boolean) {
+    this.#opened.renewing = renewing
+  }
+
+  /** How often its renewal failed in a row. */
+  get failures(): number {
+    return this.#account?.failures ?? 0
+  }
+  set failures(failures: number) {
+    this.#opened.failures = failures
+  }
+
+  /** When to try again after a failure. */
+  get retryOn(): number {
+    return this.#account?.retryOn ?? 0
+  }
+  set retryOn(retryOn: number) {
+    this.#opened.retryOn = retryOn
+  }
+
+  /** For its last minutes: until when it is served without trying to renew it first. */
+  get stretchedUntil(): number {
+    return this.#account?.stretchedUntil ?? 0
+  }
+  set stretchedUntil(until: number) {
+    this.#opened.stretchedUntil = until
   }
 }

@@ -2,6 +2,7 @@
 
 /** `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
 export interface Times {
+  readonly issuedAt: number
   readonly refreshOn: number
   readonly usableUntil: number
   readonly expiresOn: number
@@ -33,8 +34,29 @@ export const timesOf = (
     ? named - token.issuedAt
     : lifetime / 2
   const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)
-  return { refreshOn: Math.min(refreshOn, usableUntil), usableUntil, expiresOn: token.expiresOn }
+  return {
+    issuedAt: token.issuedAt,
+    refreshOn: Math.min(refreshOn, usableUntil),
+    usableUntil,
+    expiresOn: token.expiresOn
+  }
 }
+
+/** A tenth of a lifetime: for so long a new token is the best there is. */
+const settledAt = ({ expiresOn, issuedAt }: Times): number => issuedAt + Math.max(0, expiresOn - issuedAt) / 10
+
+/**
+ * Whether a token is valid for less than a caller needs, and asking again may help. Where the service issues shorter ones
+ * than that, every call would else be a request.
+ */
+export const isTooShort = (times: Times, now: number, minimumValidity: number): boolean =>
+  minimumValidity > 0 && times.expiresOn - now < minimumValidity && now >= settledAt(times)
+
+/** When to renew it so that nobody who needs `minimumValidity` ever waits: the margin is as before its expiry. */
+export const renewOn = (times: Times, minimumValidity: number): number =>
+  minimumValidity > 0
+    ? Math.min(times.refreshOn, Math.max(times.usableUntil - minimumValidity, settledAt(times)))
+    : times.refreshOn
 
 /** Whether a rest is still going on; one that ends later than it can was set before the clock was put back. */
 export const isAhead = (until: number, now: number, atMost: number): boolean => now < until && until - now <= atMost

@@ -52,13 +52,27 @@ export const closeAfter = (
   return { kind: "refused", until: now + hold, hold, error }
 }
 
+export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longest)
+
+/**
+ * How long a caller who is willing to wait leaves the service alone, in milliseconds; undefined: waiting is no help. A
+ * refusal is told at once, whatever it asks for: somebody has to do something about it.
+ */
+export const patience = (error: EntraError.AcquireTokenError): number | undefined => {
+  const asksForPatience = error._tag === "EntraThrottledError" ||
+    (error._tag === "EntraServiceUnavailableError" && error.origin === "service")
+  return asksForPatience && error.retryAfter !== undefined
+    ? Math.min(Duration.toMillis(error.retryAfter), longest)
+    : undefined
+}
+
 /** What a caller hears now; undefined: go on. Only a throttle stops a forced request. */
 export const judge = (
   state: GateState | undefined,
   now: number,
   forced: boolean
 ): EntraError.ThrottledError | Refused | undefined => {
-  if (state === undefined || !isAhead(state.until, now, longest)) return undefined
+  if (state === undefined || !isClosed(state, now)) return undefined
   if (state.kind === "refused") return forced ? undefined : remembered(state.error)
   return locallyThrottled(state.error, state.until - now)
 }

@@ -2,7 +2,7 @@
 import type * as Clock from "effect/Clock"
 import type { AcquireTokenError, ThrottledError } from "../EntraError.ts"
 import { type CacheKey, keyText, type Selector, selects } from "./cacheKey.ts"
-import { closeAfter, type GateState, judge, type Outcome, type RefusalTtl, type Refused } from "./gate.ts"
+import { closeAfter, type GateState, isClosed, judge, type Outcome, type RefusalTtl, type Refused } from "./gate.ts"
 
 /** What the service may answer differently: not the spelling of a request, not its correlation id. */
 export interface Gate {
@@ -19,6 +19,13 @@ export interface Gates {
   readonly close: (gate: Gate, error: AcquireTokenError) => void
   /** Forget refusals; what the service asked for by Retry-After stays. */
   readonly forget: (selector: Selector) => void
+  readonly counts: () => GateCounts
+}
+
+/** How many keys are closed now, by the service's wish and by its refusals. */
+export interface GateCounts {
+  readonly throttled: number
+  readonly refused: number
 }
 
 /** So many closed gates are remembered; hostile input pushes out older refusals and grows nothing. */
@@ -58,6 +65,12 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       for (const [name, { key, state }] of closed) {
         if (state.kind === "refused" && selects(selector, key)) closed.delete(name)
       }
+    },
+    counts: () => {
+      const now = clock.currentTimeMillisUnsafe()
+      const counts = { throttled: 0, refused: 0 }
+      for (const { state } of closed.values()) if (isClosed(state, now)) counts[state.kind]++
+      return counts
     }
   }
 }

@@ -83,7 +83,7 @@ export const make = (options: {
       if (entry === undefined) return undefined
       const now = clock.currentTimeMillisUnsafe()
       if (now < entry.refreshOn) {
-        if (!entry.visited) entry.visited = true
+        entry.touch()
         return hit(entry.fresh)
       }
       // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.

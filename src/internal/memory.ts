@@ -1,7 +1,9 @@
 /** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
 import { type Selector, selects } from "./cacheKey.ts"
 import { Entry } from "./entry.ts"
-import * as Sieve from "./sieve.ts"
+import * as ExpiryWheel from "./expiryWheel.ts"
+import * as Family from "./family.ts"
+import * as S3Fifo from "./s3fifo.ts"
 
 export interface Memory {
   readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
@@ -13,12 +15,14 @@ export interface Memory {
 /** Most tenants use one scope, and a map for one entry costs more than the entry. */
 type Partition = Entry | Map<string, Entry>
 
-/** Entries a store looks at for being expired. */
-const swept = 16
+/** How far a store looks for what has expired, so that its pause is bounded. */
+const sweep = 256
 
 export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): Memory => {
   const spaces = new Map<string, Map<string, Partition>>()
-  const queue = Sieve.make()
+  const families = Family.make()
+  const queue = S3Fifo.make()
+  const wheel = ExpiryWheel.make()
   const usage = { entries: 0, bytes: 0, evictions: 0 }
 
   // Most caches serve one client, so the space is nearly always the one asked for last.
@@ -36,35 +40,42 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     return partition.get(scopes)
   }
 
-  const insert = (entry: Entry): void => {
-    const tenants = spaces.get(entry.space) ?? new Map<string, Partition>()
-    if (tenants.size === 0) spaces.set(entry.space, tenants)
+  const insert = (entry: Entry, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
+    entry.family = families.join(entry.family)
+    const { scopes, space } = entry
+    const tenants = spaces.get(space) ?? new Map<string, Partition>()
+    if (tenants.size === 0) spaces.set(space, tenants)
     const partition = tenants.get(entry.tenant)
     if (partition === undefined) tenants.set(entry.tenant, entry)
-    else if (partition instanceof Entry) {
-      tenants.set(entry.tenant, new Map([[partition.scopes, partition], [entry.scopes, entry]]))
-    } else partition.set(entry.scopes, entry)
-    queue.add(entry)
-    entry.isCached = true
+    else {
+      const neighbour = partition instanceof Entry ? partition : partition.values().next().value
+      entry.tenant = neighbour?.tenant ?? entry.tenant
+      if (partition instanceof Map) partition.set(scopes, entry)
+      else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
+    }
+    queue.add(entry, heirTo)
+    wheel.add(entry)
     usage.entries++
     usage.bytes += entry.size
   }
 
   const remove = (entry: Entry): void => {
-    const tenants = spaces.get(entry.space)
+    const { scopes, space } = entry
+    const tenants = spaces.get(space)
     const partition = tenants?.get(entry.tenant)
     if (partition === entry) tenants?.delete(entry.tenant)
-    else if (partition instanceof Map && partition.get(entry.scopes) === entry) {
-      partition.delete(entry.scopes)
+    else if (partition instanceof Map && partition.get(scopes) === entry) {
+      partition.delete(scopes)
       const last = partition.size === 1 ? partition.values().next().value : undefined
       if (last !== undefined) tenants?.set(entry.tenant, last)
     } else return
     if (tenants?.size === 0) {
-      spaces.delete(entry.space)
+      spaces.delete(space)
       lastSpace = undefined
     }
+    families.leave(entry.family)
     queue.remove(entry)
-    entry.isCached = false
+    wheel.remove(entry)
     usage.entries--
     usage.bytes -= entry.size
   }
@@ -76,17 +87,19 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     peek,
     store: (entry, now) => {
       const previous = peek(entry.space, entry.tenant, entry.scopes)
+      const heirTo = previous === undefined ? undefined : { place: previous.place, uses: previous.uses }
       if (previous !== undefined) remove(previous)
       if (entry.size > bounds.maxBytes || bounds.maxEntries < 1) return
-      for (const old of queue.next(swept)) if (old.expiresOn <= now) remove(old)
-      // Room is made before the newcomer stands in the queue, so that it cannot be its own victim.
+      for (const old of wheel.expired(now, sweep)) remove(old)
+      // Room is made before the newcomer stands in a queue, so that it cannot be its own victim.
       while (!hasRoomFor(entry)) {
         const victim = queue.victim()
         if (victim === undefined) return
+        queue.bury(victim)
         remove(victim)
         usage.evictions++
       }
-      insert(entry)
+      insert(entry, heirTo)
     },
     invalidate: (selector) => {
       const doomed: Array<Entry> = []

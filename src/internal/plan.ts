@@ -1,9 +1,12 @@
 /** From a request and the client's settings to what is to be done: every rule that is judged before any network call. */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { InvalidAuthorityError, InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
 import * as Scope from "../Scope.ts"
-import type { TokenRequest } from "../TokenRequest.ts"
+import type { OnThrottled, TokenRequest } from "../TokenRequest.ts"
+import type { Selector } from "./cacheKey.ts"
 import { isJsonObject } from "./json.ts"
 
 export interface Settings {
@@ -21,6 +24,10 @@ export interface Plan {
   readonly forced: boolean
   /** The hash of the token that was refused, in lower case; the empty string when none was. */
   readonly refused: string
+  /** Milliseconds; 0: any token that has not expired. */
+  readonly minimumValidity: number
+  /** Undefined: as the client does. */
+  readonly onThrottled: OnThrottled | undefined
   readonly correlationId: string | undefined
 }
 
@@ -38,8 +45,10 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   if (tenant.success !== "" && settings.allows?.(tenant.success) === false) {
     return Result.fail(notAllowed(tenant.success))
   }
+  const minimumValidity = validityOf(request.minimumValidity)
+  if (minimumValidity === undefined) return Result.fail(notA(validDuration, "minimumValidity"))
   const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
-    correlationIdProblem(request.correlationId)
+    onThrottledProblem(request.onThrottled) ?? correlationIdProblem(request.correlationId)
   if (problem !== undefined) return Result.fail(problem)
   return Result.succeed({
     authority: authority.success,
@@ -48,9 +57,36 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
     claims: request.claims ?? "",
     forced: request.forceRefresh === true,
     refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
+    minimumValidity,
+    onThrottled: request.onThrottled,
     correlationId: request.correlationId
   })
 }
+
+/** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
+export const keepablePlanOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> =>
+  Result.flatMap(planOf(request, settings), (plan) => {
+    const field = plan.forced
+      ? "forceRefresh"
+      : plan.claims !== ""
+      ? "claims"
+      : plan.refused === ""
+      ? undefined
+      : "accessTokenSha256ToRefresh"
+    return field === undefined ? Result.succeed(plan) : Result.fail(notKeepable(field))
+  })
+
+/** Which tokens of an owner are meant. */
+export const selectorOf = (
+  selection: "all" | { readonly tenantId: string } | TokenRequest,
+  owner: string,
+  settings: Settings
+): Result.Result<Selector, PlanError> =>
+  selection === "all"
+    ? Result.succeed({ owner })
+    : "scopes" in selection
+    ? Result.map(planOf(selection, settings), ({ scopes, tenant }) => ({ owner, tenant, scopes: scopes.canonical }))
+    : Result.map(Authority.parseTenant(selection.tenantId), (tenant) => ({ owner, tenant }))
 
 /** The client's authority with the tenant of the request; of a request's authority only the tenant is taken. */
 const effectiveAuthority = (
@@ -149,6 +185,36 @@ export const notA = (wanted: string, field: string): InvalidRequestError =>
     message: `${field} is not ${wanted}`,
     remedy: `Pass ${wanted} as ${field}, or leave it out if it is optional.`
   })
+
+const notKeepable = (field: string): InvalidRequestError =>
+  new InvalidRequestError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is for one call, and keepFresh is about the token that all calls share`,
+    remedy: `Leave ${field} out here; pass it to acquireToken.`
+  })
+
+const validDuration = "a finite duration of 0 or more"
+
+/** Milliseconds; undefined for what is no such duration. `Duration` takes what is no number for zero. */
+const validityOf = (input: Duration.Input | undefined): number | undefined => {
+  if (input === undefined) return 0
+  const millis = Option.map(Duration.fromInput(input), Duration.toMillis)
+  if (Option.isNone(millis) || !Number.isFinite(millis.value) || millis.value < 0) return undefined
+  if (Duration.isDuration(input) || typeof input === "string") return millis.value
+  const parts: ReadonlyArray<unknown> = typeof input === "object" ? Object.values(input) : [input]
+  const isUnderstood = !parts.some(Number.isNaN) &&
+    (millis.value > 0 || parts.every((part) => part === undefined || Number(part) === 0))
+  return isUnderstood ? millis.value : undefined
+}
+
+export const isOnThrottled = (value: unknown): value is OnThrottled => value === "fail" || value === "wait"
+
+export const onThrottledWords = `"fail" or "wait"`
+
+const onThrottledProblem = (value: OnThrottled | undefined): InvalidRequestError | undefined =>
+  value === undefined || isOnThrottled(value) ? undefined : notA(onThrottledWords, "onThrottled")
 
 const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
   claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))

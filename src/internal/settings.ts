@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
-import { isText, notA, type Settings } from "./plan.ts"
+import { isOnThrottled, isText, notA, onThrottledWords, type Settings } from "./plan.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -90,6 +90,7 @@ const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown
   ["tenantId", ["a string", isText]],
   ["authority", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
   ["region", ["a string", isText]],
+  ["onThrottled", [onThrottledWords, isOnThrottled]],
   ["allowedTenants", [
     "an array of strings, or a function",
     (value: unknown) => typeof value === "function" || (Array.isArray(value) && value.every(isText))

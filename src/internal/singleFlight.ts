@@ -17,6 +17,8 @@ export interface SingleFlight<A, E> {
   /** Start the flight of this key if there is none, and do not wait for it. */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
   readonly isFlying: (key: string) => boolean
+  /** How many are under way, those that were detached among them. */
+  readonly size: () => number
   /** Let the next who ask start anew; those who wait already get this flight's result. */
   readonly detach: (key: string) => void
 }
@@ -62,6 +64,7 @@ export const make = <A, E>(options: {
       join: (key, flight) => Effect.flatMap(start(key, flight), Deferred.await),
       launch: (key, flight) => Effect.asVoid(start(key, flight)),
       isFlying: (key) => flights.has(key),
+      size: () => running.size,
       detach: (key) => {
         flights.delete(key)
       }

@@ -7,7 +7,19 @@ import { computed, read, type Source } from "./source.ts"
 
 /** From the bottom up; a module may import from its own rank and those below. A new module gets its place here. */
 const ranks: ReadonlyArray<{ readonly name: string; readonly modules: ReadonlyArray<string> }> = [
-  { name: "models", modules: ["EntraError", "Authority", "Scope", "AccessToken", "TokenRequest", "RetryPolicy"] },
+  {
+    name: "models",
+    modules: [
+      "EntraError",
+      "Authority",
+      "Scope",
+      "AccessToken",
+      "TokenRequest",
+      "RetryPolicy",
+      "EntraMetrics",
+      "ClientEvent"
+    ]
+  },
   { name: "internal", modules: ["internal/"] },
   { name: "services", modules: ["ClientCredential", "AuthorityResolver", "TokenEndpoint", "TokenCache"] },
   { name: "Acquisition", modules: ["Acquisition"] },
@@ -40,14 +52,18 @@ export const pureInternals: ReadonlyArray<string> = [
   "origins",
   "claimsChallenge",
   "json",
-  "sieve",
+  "s3fifo",
+  "expiryWheel",
+  "family",
   "memory",
-  "buildCount"
+  "buildCount",
+  "notAfter",
+  "notices"
 ]
 
 /** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */
 const plainEffect = new RegExp(
-  "^effect/(?:(?:Array|BigDecimal|Boolean|Chunk|Data|DateTime|Duration|Equal|Equivalence|Exit|Function|HashMap|HashSet|Iterable"
+  "^effect/(?:(?:Array|BigDecimal|Boolean|Chunk|Data|DateTime|Duration|Equal|Equivalence|Exit|Function|Hash|HashMap|HashSet|Iterable"
     + "|MutableHashMap|Number|Option|Order|Predicate|Record|Redacted|Result|Schema|SchemaIssue|String|Struct|Tuple|Types)"
     + "|encoding/\\w+)$"
 )

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { coolDown, type Freshness, freshness, timesOf } from "../../src/internal/freshness.ts"
+import { coolDown, type Freshness, freshness, isTooShort, renewOn, timesOf } from "../../src/internal/freshness.ts"
 
 const minute = 60_000
 const hour = 60 * minute
@@ -35,6 +35,7 @@ describe("timesOf", () => {
     { name: "no life at all", token: token(0), refresh: 0, usable: 0 }
   ])("$name", ({ refresh, token, usable }) => {
     assert.deepStrictEqual(timesOf(token, none), {
+      issuedAt,
       refreshOn: issuedAt + refresh,
       usableUntil: issuedAt + usable,
       expiresOn: token.expiresOn
@@ -101,7 +102,7 @@ describe("timesOf", () => {
 })
 
 describe("freshness", () => {
-  const times = { refreshOn: 100, usableUntil: 200, expiresOn: 300 }
+  const times = { issuedAt: 0, refreshOn: 100, usableUntil: 200, expiresOn: 300 }
 
   it.each<{ now: number; state: Freshness }>([
     { now: -1, state: "fresh" },
@@ -121,12 +122,55 @@ describe("freshness", () => {
     const ordered = fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000)).map((all) => all.sort((a, b) => a - b))
     fc.assert(
       fc.property(ordered, fc.nat(1100), fc.nat(1100), ([refreshOn = 0, usableUntil = 0, expiresOn = 0], a, b) => {
-        const at = (now: number) => order.indexOf(freshness({ refreshOn, usableUntil, expiresOn }, now))
+        const at = (now: number) => order.indexOf(freshness({ issuedAt: 0, refreshOn, usableUntil, expiresOn }, now))
         assert.isAtMost(at(Math.min(a, b)), at(Math.max(a, b)))
         assert.strictEqual(at(expiresOn), 3)
         assert.strictEqual(at(expiresOn - 1) === 3, false)
       })
     )
+  })
+})
+
+describe("isTooShort", () => {
+  const times = { issuedAt: 1000, refreshOn: 1500, usableUntil: 1900, expiresOn: 2000 }
+
+  it.each([
+    { name: "nothing is asked for", now: 1999, minimum: 0, short: false },
+    { name: "just enough", now: 1500, minimum: 500, short: false },
+    { name: "not quite", now: 1500, minimum: 501, short: true },
+    { name: "expired", now: 2000, minimum: 1, short: true },
+    { name: "more than any, within a tenth of its life", now: 1099, minimum: 5000, short: false },
+    { name: "more than any, after a tenth of its life", now: 1100, minimum: 5000, short: true },
+    { name: "before it was issued", now: 0, minimum: 5000, short: false }
+  ])("$name", ({ minimum, now, short }) => {
+    assert.strictEqual(isTooShort(times, now, minimum), short)
+  })
+
+  it("renewed on time, it is never too short, unless it was from the start", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 86_400 }), fc.nat(100_000), (lifetime, minimum) => {
+        const token = { issuedAt: 0, expiresOn: lifetime * 1000, refreshOn: undefined }
+        const times = timesOf(token, { expiryMargin: 300_000, jitter: 0 })
+        const due = renewOn(times, minimum * 1000)
+        assert.isAtMost(due, times.refreshOn)
+        assert.isAtLeast(due, times.expiresOn / 10)
+        assert.isFalse(isTooShort(times, due - 1, minimum * 1000))
+      })
+    )
+  })
+})
+
+describe("renewOn", () => {
+  const times = { issuedAt: 1000, refreshOn: 1500, usableUntil: 1900, expiresOn: 2000 }
+
+  it.each([
+    { minimum: 0, at: 1500 },
+    { minimum: 300, at: 1500 },
+    { minimum: 500, at: 1400 },
+    { minimum: 800, at: 1100 },
+    { minimum: 5000, at: 1100 }
+  ])("for $minimum it is $at", ({ at, minimum }) => {
+    assert.strictEqual(renewOn(times, minimum), at)
   })
 })
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { EntraError } from "effect-entra"
 import fc from "fast-check"
-import { closeAfter, type GateState, isRefused, judge, type Outcome } from "../../src/internal/gate.ts"
+import { closeAfter, type GateState, isRefused, judge, type Outcome, patience } from "../../src/internal/gate.ts"
 import { problem } from "./support.ts"
 
 const ttl = { base: 5000, cap: 60_000 }
@@ -181,6 +181,25 @@ describe("judge", () => {
     const heard = judge(closedBy(error), now, false)
     assert.strictEqual(heard?.origin, "local")
     assert.isTrue(heard?.attempts === undefined || heard.attempts === 0)
+  })
+})
+
+describe("patience", () => {
+  it.each<{ name: string; error: EntraError.AcquireTokenError; millis: number | undefined }>([
+    { name: "a throttle", error: throttled(7000), millis: 7000 },
+    { name: "a throttle of a day", error: throttled(86_400_000), millis: 3_600_000 },
+    { name: "an outage with a time", error: outage(later(90_000)), millis: 90_000 },
+    { name: "an outage without", error: outage(), millis: undefined },
+    { name: "an open circuit", error: outage({ ...later(30_000), origin: "local" }), millis: undefined },
+    { name: "a connection", error: network(later(7000)), millis: undefined },
+    ...refusals.map((error) => ({ name: error._tag, error, millis: undefined })),
+    {
+      name: "a refusal with a time",
+      error: new EntraError.InvalidClientError({ ...problem, ...later(7000) }),
+      millis: undefined
+    }
+  ])("$name: $millis ms", ({ error, millis }) => {
+    assert.strictEqual(patience(error), millis)
   })
 })
 

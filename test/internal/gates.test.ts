@@ -51,6 +51,21 @@ describe("gates", () => {
       }
     }))
 
+  it.effect("those that are closed now are counted by why", () =>
+    Effect.gen(function*() {
+      const gates = yield* make
+      assert.deepStrictEqual(gates.counts(), { throttled: 0, refused: 0 })
+      gates.close({ ...gate, key: at("a") }, throttle)
+      gates.close({ ...gate, key: at("b") }, refusal)
+      gates.close({ ...gate, key: at("c") }, refusal)
+      gates.close({ ...gate, key: at("d") }, outage)
+      assert.deepStrictEqual(gates.counts(), { throttled: 1, refused: 2 })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(gates.counts(), { throttled: 1, refused: 0 })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(gates.counts(), { throttled: 0, refused: 0 })
+    }))
+
   it.effect("new material is not held to the refusal of the old", () =>
     Effect.gen(function*() {
       const gates = yield* make

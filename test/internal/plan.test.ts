@@ -26,6 +26,8 @@ describe("planOf", () => {
       claims: "",
       forced: false,
       refused: "",
+      minimumValidity: 0,
+      onThrottled: undefined,
       correlationId: undefined
     })
   })

@@ -54,7 +54,7 @@ export const entryOf = (
   return new Entry(
     { space: "space", tenant: "tenant", scopes: "scopes", ...key },
     tokenOf({ text, expiresOn }),
-    { refreshOn: expiresOn / 2, usableUntil: expiresOn * 0.9, expiresOn }
+    { issuedAt: 0, refreshOn: expiresOn / 2, usableUntil: expiresOn * 0.9, expiresOn }
   )
 }
 

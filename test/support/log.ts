@@ -2,18 +2,28 @@
 import { Layer, Logger, References, Tracer } from "effect"
 import { inspect } from "node:util"
 
+export interface Line {
+  readonly level: string
+  readonly text: string
+  readonly annotations: Readonly<Record<string, unknown>>
+}
+
 export interface Recorded {
+  readonly entries: Array<Line>
   readonly lines: Array<string>
   readonly spans: Array<string>
   readonly layer: Layer.Layer<never>
 }
 
 export const record = (): Recorded => {
+  const entries: Array<Line> = []
   const lines: Array<string> = []
   const spans: Array<string> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
+    const annotations = fiber.getRef(References.CurrentLogAnnotations)
+    entries.push({ level: logLevel, text: [message].flat().join(" "), annotations })
     lines.push(
-      inspect([logLevel, message, cause, fiber.getRef(References.CurrentLogAnnotations)], {
+      inspect([logLevel, message, cause, annotations], {
         depth: 20,
         maxStringLength: null
       })
@@ -31,6 +41,7 @@ export const record = (): Recorded => {
     }
   })
   return {
+    entries,
     lines,
     spans,
     layer: Layer.mergeAll(

@@ -1,0 +1,93 @@
+/**
+ * What can be seen of a client: metrics as a Prometheus page, events, and traces, metrics and logs over OTLP.
+ *
+ * It runs against the simulator in memory. With `OTEL_EXPORTER_OTLP_ENDPOINT` (say `http://localhost:4318`) it also sends
+ * everything to that collector.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { Config, Console, Effect, Fiber, Layer, Logger, Metric, Option, Stream } from "effect"
+import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { FetchHttpClient } from "effect/http"
+import { Otlp, PrometheusMetrics } from "effect/observability"
+import { load } from "./support/dashboard.ts"
+import { heading } from "./support/report.ts"
+
+/** Hits, misses, and two kinds of trouble. */
+const traffic = Effect.gen(function*() {
+  const simulator = yield* EntraSimulator.EntraSimulator
+  const graph = "https://graph.microsoft.com/.default"
+  const tenants = [EntraSimulator.contosoDomain, EntraSimulator.fabrikamDomain]
+  const round = Effect.forEach(tenants, (tenantId) => ConfidentialClient.acquireToken({ scopes: graph, tenantId }))
+  yield* Effect.repeat(round, { times: 9 })
+  yield* ConfidentialClient.acquireToken({ scopes: graph, tenantId: tenants[0], forceRefresh: true })
+  yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "1 minute" }), { tenant: tenants[0] })
+  const trouble = [
+    ConfidentialClient.acquireToken({ scopes: "api://orders/.default", tenantId: tenants[0] }),
+    ConfidentialClient.acquireToken({ scopes: "api://nobody-knows/.default", tenantId: tenants[1] })
+  ]
+  yield* Effect.forEach(trouble, Effect.flip)
+})
+
+const program = Effect.gen(function*() {
+  const watching = yield* Effect.forkChild(
+    ConfidentialClient.events.pipe(
+      Stream.tap((event) =>
+        Console.log(`${event._tag} ${event.tenantId} ${event._tag === "AcquisitionFailed" ? event.error.code : ""}`)
+      ),
+      Stream.take(5),
+      Stream.runCount
+    ),
+    { startImmediately: true }
+  )
+
+  yield* heading("Events")
+  yield* traffic
+  const events = yield* Fiber.join(watching)
+  yield* Console.log(`${events} events; the hits are none`)
+
+  yield* heading("What Prometheus reads: a program serves this with PrometheusMetrics.layerHttp()")
+  const page = yield* PrometheusMetrics.format()
+  yield* Console.log(page)
+
+  yield* heading("The dashboard and the rules")
+  for (const path of ["docs/grafana.json", "docs/prometheus-rules.yaml"]) {
+    const { asked, missing } = yield* load(path, page)
+    yield* Console.log(`${path} asks for ${asked} metrics, of which are missing: ${missing.join(", ") || "none"}`)
+  }
+})
+
+const Client = Layer.unwrap(Effect.gen(function*() {
+  const { certificate, privateKey } = yield* TestCertificate.make()
+  const simulator = yield* EntraSimulator.EntraSimulator
+  yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate)
+  return ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId }).pipe(
+    Layer.provide([
+      ClientCredential.layerCertificate({ certificate, privateKey }),
+      AuthorityResolver.layer,
+      TokenEndpoint.layer,
+      TokenCache.layerMemory()
+    ])
+  )
+})).pipe(Layer.provideMerge(EntraSimulator.layerMemory()))
+
+const Collector = Layer.unwrap(
+  Effect.map(
+    Config.option(Config.String("OTEL_EXPORTER_OTLP_ENDPOINT")),
+    (endpoint) =>
+      Option.isNone(endpoint) ? Layer.empty : Otlp.layerJson({
+        baseUrl: endpoint.value,
+        resource: { serviceName: "observability-sample" }
+      })
+  )
+).pipe(Layer.provide(FetchHttpClient.layer))
+
+await Effect.runPromise(
+  program.pipe(
+    Effect.provide(Client),
+    Effect.provide([Collector, NodeFileSystem.layer]),
+    Effect.provide(Logger.layer([Logger.consolePretty()])),
+    // A program has one registry anyway; this one shows the metrics of this client and nothing else.
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )
+)

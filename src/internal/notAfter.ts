@@ -1,0 +1,54 @@
+/** When a certificate expires, read from its DER (RFC 5280 section 4.1) without a library: five steps over the outermost. */
+
+/** Milliseconds since the epoch; undefined for what is no certificate. */
+export const notAfter = (der: Uint8Array): number | undefined => {
+  const certificate = elementAt(der, 0)
+  const body = certificate === undefined ? undefined : elementAt(der, certificate.start)
+  if (certificate?.tag !== sequence || body?.tag !== sequence) return undefined
+  let next = elementAt(der, body.start)
+  // The version is optional; behind it stand serial number, algorithm and issuer.
+  for (let skipped = next?.tag === version ? 4 : 3; skipped > 0 && next !== undefined; skipped--) {
+    next = elementAt(der, next.end)
+  }
+  if (next?.tag !== sequence) return undefined
+  const from = elementAt(der, next.start)
+  const to = from === undefined ? undefined : elementAt(der, from.end)
+  return to === undefined || to.end > next.end ? undefined : timeOf(to.tag, der.subarray(to.start, to.end))
+}
+
+const sequence = 0x30
+const version = 0xa0
+const utcTime = 0x17
+const generalizedTime = 0x18
+
+interface Element {
+  readonly tag: number
+  readonly start: number
+  readonly end: number
+}
+
+const elementAt = (der: Uint8Array, offset: number): Element | undefined => {
+  const tag = der[offset]
+  const first = der[offset + 1]
+  if (tag === undefined || first === undefined) return undefined
+  const bytes = first < 0x80 ? 0 : first - 0x80
+  // No certificate has a length of more than three bytes.
+  if (first === 0x80 || bytes > 3) return undefined
+  const start = offset + 2 + bytes
+  const length = bytes === 0 ? first : der.subarray(offset + 2, start).reduce((sum, byte) => sum * 256 + byte, 0)
+  return start + length > der.length ? undefined : { tag, start, end: start + length }
+}
+
+/** `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` from then on. */
+const timeOf = (tag: number, bytes: Uint8Array): number | undefined => {
+  const text = new TextDecoder().decode(bytes)
+  const digits = tag === utcTime && /^\d{12}Z$/.test(text)
+    ? `${Number(text.slice(0, 2)) < 50 ? "20" : "19"}${text}`
+    : tag === generalizedTime && /^\d{14}Z$/.test(text)
+    ? text
+    : undefined
+  if (digits === undefined) return undefined
+  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits) ?? []
+  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  return Number.isNaN(time) ? undefined : time
+}

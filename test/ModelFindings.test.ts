@@ -1,0 +1,60 @@
+/** What the model (`Model.test.ts`) found, each as small as it gets. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted } from "effect"
+import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
+import { contoso, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
+
+const { Fault } = EntraSimulator
+const acquire = ConfidentialClient.acquireToken({ scopes: graph })
+const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+describe("invalidation", () => {
+  it.effect("who waited for a request from before it asks after it, and what that brings is kept", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(Fault.delay("1 second"), { times: 2 })
+      yield* start(acquire)
+      // Parts the flights of the client, not the lease of the key: the second caller waits for the first.
+      yield* ConfidentialClient.invalidate({ scopes: orders })
+      const second = yield* start(acquire)
+      yield* ConfidentialClient.invalidate("all")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(second)
+      assert.strictEqual(yield* tokenRequests, 2)
+      assert.strictEqual((yield* ConfidentialClient.stats).entries, 1)
+      assert.strictEqual((yield* acquire).metadata.tokenSource, "Cache")
+    }).pipe(Effect.provide(World())))
+
+  it.effect("by one client over a shared cache: who asks another client after it gets no token from before it", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const other = yield* Effect.flatMap(
+        ClientCredential.ClientCredential,
+        (credential) => ConfidentialClient.make({ ...client, credential })
+      )
+      yield* simulator.fail(Fault.delay("1 second"), { times: 2 })
+      const before = yield* start(acquire)
+      yield* other.invalidate("all")
+      const after = yield* start(acquire)
+      yield* TestClock.adjust("1 second")
+      const [old, young] = yield* Effect.forEach([before, after], Fiber.join)
+      assert.notStrictEqual(
+        young && Redacted.value(young.accessToken),
+        old && Redacted.value(old.accessToken)
+      )
+    }).pipe(Effect.provide(SharedWorld)))
+})
+
+const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
+
+const SharedWorld = ConfidentialClient.layer(client).pipe(
+  Layer.provideMerge([
+    ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+    AuthorityResolver.layer,
+    TokenEndpoint.layer,
+    TokenCache.layerMemory()
+  ]),
+  Layer.provideMerge(Simulator())
+)
