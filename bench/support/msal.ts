@@ -1,82 +1,118 @@
 /** @azure/msal-node, with the same tokens for the same keys. */
 import { ConfidentialClientApplication, type INetworkModule, type NetworkResponse } from "@azure/msal-node"
 import { Schema } from "effect"
-import { type Contender, cycle, nanoseconds } from "./contender.ts"
+import type { Certificate } from "./certificate.ts"
 import { type Key, type Scenario, tokenOf } from "./keys.ts"
+import { type Contender, cycle, type Laps, nanoseconds } from "./measure.ts"
 
 export const name = "@azure/msal-node, promise"
 
-const clientId = "11111111-1111-4111-8111-111111111111"
+export const clientId = "11111111-1111-4111-8111-111111111111"
 
-/** The host is one whose endpoints msal-node knows by heart: no discovery. */
-const network = (scope: string): INetworkModule => {
-  const answer = async <T>(url: string): Promise<NetworkResponse<T>> => {
-    const access_token = tokenOf(new URL(url).pathname.split("/")[1] ?? "", scope)
-    const body: T = JSON.parse(JSON.stringify({ token_type: "Bearer", expires_in: 86_399, access_token }))
+export const network = (answer: (url: string) => string): INetworkModule => {
+  const send = async <T>(url: string): Promise<NetworkResponse<T>> => {
+    const body: T = JSON.parse(answer(url))
     return { headers: {}, status: 200, body }
   }
-  return { sendGetRequestAsync: answer, sendPostRequestAsync: answer }
+  return { sendGetRequestAsync: send, sendPostRequestAsync: send }
 }
+
+/** The host is one whose endpoints msal-node knows by heart: no discovery. */
+export const application = (
+  authority: string,
+  certificate: Certificate | undefined,
+  networkClient: INetworkModule
+): ConfidentialClientApplication =>
+  new ConfidentialClientApplication({
+    auth: {
+      clientId,
+      authority,
+      ...(certificate === undefined
+        ? { clientSecret: "a-secret" }
+        : { clientCertificate: { thumbprintSha256: certificate.thumbprint, privateKey: certificate.privateKey } })
+    },
+    system: { networkClient }
+  })
 
 const Serialized = Schema.fromJsonString(Schema.Struct({
   AccessToken: Schema.Record(Schema.String, Schema.Record(Schema.String, Schema.String))
 }))
 
 /**
- * The first token is acquired; the others are that entry with another key, tenant, scope and token, loaded through the
- * cache's own `deserialize`, because msal-node searches all entries on each miss and 10,000 of them would take minutes.
+ * The application's first token with other keys, tenants, scopes and tokens, loaded through the cache's own `deserialize`,
+ * because msal-node searches all entries on each miss and 10,000 of them would take minutes.
  */
-const filled = async (scenario: Scenario): Promise<ConfidentialClientApplication> => {
-  const [first] = scenario.keys
-  if (first === undefined) throw new Error("no keys")
-  const app = new ConfidentialClientApplication({
-    auth: { clientId, clientSecret: "a-secret", authority: first.authority },
-    system: { networkClient: network(first.scope) }
-  })
-  const result = await app.acquireTokenByClientCredential({ authority: first.authority, scopes: [first.scope] })
-  if (result === null || result.fromCache) throw new Error("the first acquisition was no miss")
+export const load = (
+  app: ConfidentialClientApplication,
+  first: Key,
+  keys: Iterable<Key>,
+  tokenLength: number
+): void => {
   const cache = app.getTokenCache()
   const [entry] = Object.entries(Schema.decodeUnknownSync(Serialized)(cache.serialize()).AccessToken)
-  if (entry === undefined || scenario.tokens === 1) return app
+  if (entry === undefined) throw new Error("no token to go by")
   const [name, template] = entry
-  const tokens = scenario.keys.map(({ scope, tenantId }) => [
+  const tokens = Array.from(keys, ({ scope, tenantId }) => [
     name.replace(first.tenantId, tenantId).replace(first.scope, scope),
-    { ...template, realm: tenantId, target: scope, secret: tokenOf(tenantId, scope) }
+    { ...template, realm: tenantId, target: scope, secret: tokenOf(tenantId, scope, tokenLength) }
   ])
-  cache.deserialize(JSON.stringify({
-    Account: {},
-    IdToken: {},
-    AccessToken: Object.fromEntries(tokens),
-    RefreshToken: {},
-    AppMetadata: {}
-  }))
+  const AccessToken = Object.fromEntries(tokens)
+  cache.deserialize(JSON.stringify({ Account: {}, IdToken: {}, AccessToken, RefreshToken: {}, AppMetadata: {} }))
+}
+
+const filled = async (
+  scenario: Scenario,
+  certificate: Certificate | undefined
+): Promise<ConfidentialClientApplication> => {
+  const [first] = scenario.keys()
+  if (first === undefined) throw new Error("no keys")
+  const app = application(
+    first.authority,
+    certificate,
+    network(() => {
+      const access_token = tokenOf(first.tenantId, first.scope, scenario.tokenLength)
+      return JSON.stringify({ token_type: "Bearer", expires_in: 86_399, access_token })
+    })
+  )
+  const result = await app.acquireTokenByClientCredential({ authority: first.authority, scopes: [first.scope] })
+  if (result === null || result.fromCache) throw new Error("the first acquisition was no miss")
+  if (scenario.tokens > 1) load(app, first, scenario.keys(), scenario.tokenLength)
   return app
 }
 
-const loop = async (app: ConfidentialClientApplication, visits: ReadonlyArray<Key>): Promise<number> => {
+const loop = async (app: ConfidentialClientApplication, visits: ReadonlyArray<Key>, laps?: Laps): Promise<number> => {
   const begun = nanoseconds()
   for (const { authority, scope } of visits) {
     const result = await app.acquireTokenByClientCredential({ authority, scopes: [scope] })
     if (result?.fromCache !== true) throw new Error("not a hit")
+    if (laps !== undefined) laps.lap()
   }
   return nanoseconds() - begun
 }
 
-export const make = async (scenario: Scenario): Promise<Contender> => {
-  const app = await filled(scenario)
-  for (const { authority, scope, tenantId } of scenario.visits.flat().slice(0, 20)) {
+/** A hit takes as long as there are tokens, so the more tokens the fewer hits; each batch goes on where the last ended. */
+export const slicesOf = (scenario: Scenario): ReadonlyArray<ReadonlyArray<Key>> => {
+  const length = scenario.credential === "certificate" && scenario.tokens > 1
+    ? 4
+    : scenario.tokens <= 100
+    ? 50
+    : scenario.tokens <= 1_000
+    ? 10
+    : 1
+  const all = scenario.visits.flat()
+  return Array.from({ length: Math.floor(all.length / length) }, (_, at) => all.slice(at * length, (at + 1) * length))
+}
+
+export const make = async (scenario: Scenario, certificate?: Certificate): Promise<Contender> => {
+  const app = await filled(scenario, certificate)
+  for (const { authority, scope, tenantId } of scenario.visits.flat().slice(0, scenario.tokens > 10_000 ? 2 : 20)) {
     const result = await app.acquireTokenByClientCredential({ authority, scopes: [scope] })
-    if (result?.fromCache !== true || result.accessToken !== tokenOf(tenantId, scope)) {
+    if (result?.fromCache !== true || result.accessToken !== tokenOf(tenantId, scope, scenario.tokenLength)) {
       throw new Error(`not the cached token of ${tenantId} ${scope}`)
     }
   }
-  // A hit takes as long as there are tokens, so the more tokens the fewer hits; each batch goes on where the last ended.
-  const hits = scenario.tokens === 1 ? 100 : scenario.tokens <= 1_000 ? 10 : 1
-  const all = scenario.visits.flat()
-  const slices = Array.from(
-    { length: Math.floor(all.length / hits) },
-    (_, index) => all.slice(index * hits, (index + 1) * hits)
-  )
+  const slices = slicesOf(scenario)
   const next = cycle(slices)
-  return { name, scenario, hits, run: () => loop(app, next()) }
+  const operations = slices[0]?.length ?? 0
+  return { name, group: scenario.label, operations, run: (laps) => loop(app, next(), laps) }
 }

@@ -1,99 +1,79 @@
-/** Figures for people and for machines. */
-import { readFileSync } from "node:fs"
-import { cpus } from "node:os"
-import { best, type Measurement } from "./contender.ts"
-import type { Goal } from "./goals.ts"
-import type { Shape } from "./keys.ts"
-import * as Msal from "./msal.ts"
-import * as Native from "./native.ts"
+/** REPORT.md and the plots, from the results that the scripts left behind. */
+import { mkdir, rm, writeFile } from "node:fs/promises"
+import { svgOf } from "./plot.ts"
+import { load, type Result } from "./result.ts"
+import { bench, names } from "./scripts.ts"
+import { shown, verdictOf } from "./tell.ts"
 
-export interface Row {
-  readonly tokens: number
-  readonly shape: Shape
-  readonly variant: string
-  /** The least of the rounds' medians, in nanoseconds. */
-  readonly perHit: number
-  readonly timesFloor: number
-  /** How many times faster than msal-node at the same number of tokens. */
-  readonly timesFasterThanMsal: number
-  readonly rounds: ReadonlyArray<number>
-}
+export const writeReport = async (): Promise<void> => {
+  const loaded = await Promise.all(names.map(async (name) => ({ name, result: await load(name) })))
+  const results = loaded.flatMap(({ result }) => result === undefined ? [] : [result])
+  const missing = loaded.flatMap(({ name, result }) => result === undefined ? [name] : [])
 
-export const tableOf = (measurements: ReadonlyArray<Measurement>): ReadonlyArray<Row> =>
-  measurements.map((measurement) => {
-    const { name, rounds, scenario } = measurement
-    const against = (other: string): number => {
-      const found = measurements.find((candidate) => candidate.scenario === scenario && candidate.name === other)
-      return found === undefined ? Number.NaN : best(found)
-    }
-    const perHit = best(measurement)
-    return {
-      tokens: scenario.tokens,
-      shape: scenario.shape,
-      variant: name,
-      perHit,
-      timesFloor: perHit / against(Native.name),
-      timesFasterThanMsal: against(Msal.name) / perHit,
-      rounds
-    }
-  })
-
-const versionOf = (file: URL): string => {
-  const found: unknown = JSON.parse(readFileSync(file, "utf8"))
-  return typeof found === "object" && found !== null && "version" in found ? String(found.version) : "unknown"
-}
-
-const versionOfModule = (name: string): string => versionOf(new URL(import.meta.resolve(`${name}/package.json`)))
-
-export const machine = () => ({
-  cpu: cpus()[0]?.model.trim() ?? "unknown",
-  cores: cpus().length,
-  node: process.version,
-  effect: versionOfModule("effect"),
-  msalNode: versionOfModule("@azure/msal-node"),
-  effectEntra: versionOf(new URL("../../package.json", import.meta.url))
-})
-
-export const printMachine = (run: { readonly rounds: number; readonly seconds: number; readonly quick: boolean }) => {
-  const { cores, cpu, effect, effectEntra, msalNode, node } = machine()
-  console.log(
-    `${cpu}, ${cores} cores; Node ${node}; effect ${effect}, effect-entra ${effectEntra}, msal-node ${msalNode}`
-  )
-  console.log(
-    `${run.rounds} interleaved rounds in ${run.seconds} s${run.quick ? " (quick)" : ""}; least of the rounds' medians\n`
-  )
-}
-
-export const printTable = (table: ReadonlyArray<Row>): void => {
-  const lines = table.map((row) => [
-    `${row.tokens.toLocaleString("en")} ${row.tokens === 1 ? "token" : row.shape}`,
-    row.variant,
-    round(row.perHit),
-    `${row.timesFloor.toFixed(2)}x`,
-    row.variant === Msal.name ? "" : `${round(row.timesFasterThanMsal)}x`
-  ])
-  const head = ["tokens", "variant", "ns per hit", "of the floor", "msal / this"]
-  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)))
-  const print = (line: ReadonlyArray<string>) =>
-    console.log(
-      line.map((cell, column) => column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))
-        .join("  ")
-    )
-  print(head)
-  let last: string | undefined
-  for (const line of lines) {
-    if (line[0] !== last) console.log("-".repeat(widths.reduce((sum, width) => sum + width + 2, -2)))
-    last = line[0]
-    print(line)
+  const plots = new URL("plots/", bench)
+  await rm(plots, { recursive: true, force: true })
+  await mkdir(plots, { recursive: true })
+  for (const plot of results.flatMap(({ plots }) => plots)) {
+    await writeFile(new URL(`${plot.file}.svg`, plots), `${svgOf(plot)}\n`)
   }
+  await writeFile(new URL("REPORT.md", bench), markdownOf(results, missing))
 }
 
-export const printGoals = (goals: ReadonlyArray<Goal>): void => {
-  console.log("")
-  for (const { goal, measured, passed } of goals) {
-    console.log(`${passed === undefined ? "info" : passed ? "PASS" : "FAIL"}  ${goal}: ${measured}`)
+const markdownOf = (results: ReadonlyArray<Result>, missing: ReadonlyArray<string>): string =>
+  [
+    "# What was measured",
+    "Written by `npm run bench`; [README.md](README.md) says what is measured and what is not. Only ratios within one run mean anything: the nanoseconds are those of this machine in those minutes.",
+    ...machinesOf(results),
+    ...(missing.length === 0 ? [] : [`Not measured: ${missing.join(", ")}.`]),
+    "## Goals",
+    tableOf(
+      ["", "question", "goal", "measured"],
+      results.flatMap(({ goals, name }) =>
+        goals.map((goal) => [verdictOf(goal), `[${name}](#${anchorOf(name)})`, goal.goal, goal.measured])
+      )
+    ),
+    ...results.flatMap(sectionOf)
+  ].join("\n\n") + "\n"
+
+/** One paragraph where all ran on one machine. */
+const machinesOf = (results: ReadonlyArray<Result>): ReadonlyArray<string> => {
+  const paragraphs = new Map<string, Array<string>>()
+  const versions = new Map<string, string>()
+  for (const { machine, name } of results) {
+    const key = `${machine.cpu}, ${machine.cores} cores, ${machine.memory}; Node ${machine.node}`
+    paragraphs.set(key, [...(paragraphs.get(key) ?? []), name])
+    for (const [name, version] of Object.entries(machine.versions)) versions.set(name, version)
   }
+  return [
+    ...[...paragraphs].map(([machine, names]) =>
+      paragraphs.size === 1 ? `${machine}.` : `${machine} (${names.join(", ")}).`
+    ),
+    `${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}.`
+  ]
 }
 
-export const round = (value: number): string =>
-  value.toLocaleString("en", value < 100 ? { maximumFractionDigits: 1 } : { maximumFractionDigits: 0 })
+const anchorOf = (name: string): string => `script-${name}`
+
+const sectionOf = (result: Result): ReadonlyArray<string> => [
+  `<a id="${anchorOf(result.name)}"></a>`,
+  `## ${result.question}`,
+  `\`bench/${result.name}.ts\`, ${result.rounds} ${result.rounds === 1 ? "round" : "rounds"} in ${result.seconds} s${
+    result.quick ? ", **a quick run: noisy**" : ""
+  }.`,
+  result.method,
+  ...result.tables.flatMap(({ columns, note, rows, title }) => [
+    `### ${title}`,
+    tableOf(columns, rows.map((row) => row.map(shown))),
+    ...(note === undefined ? [] : [note])
+  ]),
+  ...result.plots.map(({ file, title }) => `![${title}](plots/${file}.svg)`),
+  ...result.goals.length === 0
+    ? []
+    : [tableOf(["", "goal", "measured"], result.goals.map((goal) => [verdictOf(goal), goal.goal, goal.measured]))]
+]
+
+const tableOf = (columns: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [columns, columns.map((_, column) => column === 0 ? "---" : "---:"), ...rows.map((row) => row.map(escaped))]
+    .map((row) => `| ${row.join(" | ")} |`).join("\n")
+
+const escaped = (cell: string): string => cell.replaceAll("|", "\\|").replaceAll("\n", " ")

@@ -1,77 +1,98 @@
 /** What every script of this folder leaves behind: one file of figures, from which the report and the plots are made. */
-import { mkdir, writeFile } from "node:fs/promises"
+import { Schema } from "effect"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
 
-export interface Result {
-  /** The script's name without its ending, which is also that of its file in `results/`. */
-  readonly name: string
-  /** The question that the script answers, as a heading. */
-  readonly question: string
-  /** What was measured and how, in Markdown: what a reader must know to trust the figures. */
-  readonly method: string
-  readonly quick: boolean
-  readonly rounds: number
-  readonly seconds: number
-  readonly machine: Machine
-  readonly tables: ReadonlyArray<Table>
-  readonly goals: ReadonlyArray<Goal>
-  readonly plots: ReadonlyArray<Plot>
-  /** What `bench:compare` judges, by a name that stays the same from run to run. */
-  readonly watched: ReadonlyArray<Watched>
-}
-
-export interface Machine {
-  readonly cpu: string
-  readonly cores: number
-  readonly memory: string
-  readonly node: string
+export const Machine = Schema.Struct({
+  cpu: Schema.String,
+  cores: Schema.Number,
+  memory: Schema.String,
+  node: Schema.String,
   /** Versions by package name. */
-  readonly versions: Readonly<Record<string, string>>
-}
+  versions: Schema.Record(Schema.String, Schema.String)
+})
+export type Machine = typeof Machine.Type
 
-export interface Table {
-  readonly title: string
+export const Table = Schema.Struct({
+  title: Schema.String,
   /** The first column is text, the others are figures. */
-  readonly columns: ReadonlyArray<string>
-  readonly rows: ReadonlyArray<ReadonlyArray<string | number>>
+  columns: Schema.Array(Schema.String),
+  rows: Schema.Array(Schema.Array(Schema.Union([Schema.String, Schema.Finite]))),
   /** What to say below it, in Markdown; where a peer wins, it is said here. */
-  readonly note?: string
-}
+  note: Schema.optionalKey(Schema.String)
+})
+export type Table = typeof Table.Type
 
-export interface Goal {
-  readonly goal: string
-  readonly measured: string
+export const Goal = Schema.Struct({
+  goal: Schema.String,
+  measured: Schema.String,
   /** Absent when the figure is only told. */
-  readonly passed?: boolean
-}
+  passed: Schema.optionalKey(Schema.Boolean),
+  /** Judged by times that lie close together: a quick run, which is noisy, tells it and does not fail by it. */
+  timed: Schema.optionalKey(Schema.Boolean)
+})
+export type Goal = typeof Goal.Type
+
+const Axis = Schema.Struct({ label: Schema.String, logarithmic: Schema.optionalKey(Schema.Boolean) })
 
 /** A plot by its data; `bench/report.ts` draws it with a library. */
-export interface Plot {
+export const Plot = Schema.Struct({
   /** Name of the SVG file without its ending. */
-  readonly file: string
-  readonly title: string
-  readonly kind: "line" | "bar"
-  readonly x: { readonly label: string; readonly logarithmic?: boolean }
-  readonly y: { readonly label: string; readonly logarithmic?: boolean }
+  file: Schema.String,
+  title: Schema.String,
+  kind: Schema.Literals(["line", "bar"]),
+  x: Axis,
+  y: Axis,
   /** Of bars, `x` is a category. */
-  readonly series: ReadonlyArray<{
-    readonly name: string
-    readonly points: ReadonlyArray<readonly [x: number | string, y: number]>
-  }>
-}
+  series: Schema.Array(Schema.Struct({
+    name: Schema.String,
+    points: Schema.Array(Schema.Tuple([Schema.Union([Schema.Finite, Schema.String]), Schema.Finite]))
+  }))
+})
+export type Plot = typeof Plot.Type
 
-export interface Watched {
-  readonly name: string
+export const Watched = Schema.Struct({
+  name: Schema.String,
   /**
    * `ratio`: to a reference of the same run, may worsen by 50 %; `count`: requests, bytes per hit, bytes per token, by 5 %.
    * Less is better.
    */
-  readonly kind: "ratio" | "count"
-  readonly value: number
-}
+  kind: Schema.Literals(["ratio", "count"]),
+  value: Schema.Finite
+})
+export type Watched = typeof Watched.Type
+
+export const Result = Schema.Struct({
+  /** The script's name without its ending, which is also that of its file in `results/`. */
+  name: Schema.String,
+  /** The question that the script answers, as a heading. */
+  question: Schema.String,
+  /** What was measured and how, in Markdown: what a reader must know to trust the figures. */
+  method: Schema.String,
+  quick: Schema.Boolean,
+  rounds: Schema.Finite,
+  seconds: Schema.Finite,
+  machine: Machine,
+  tables: Schema.Array(Table),
+  goals: Schema.Array(Goal),
+  plots: Schema.Array(Plot),
+  /** What `bench:compare` judges, by a name that stays the same from run to run. */
+  watched: Schema.Array(Watched)
+})
+export type Result = typeof Result.Type
 
 const results = new URL("../results/", import.meta.url)
 
+const fileOf = (name: string): URL => new URL(`${name}.json`, results)
+
 export const save = async (result: Result): Promise<void> => {
   await mkdir(results, { recursive: true })
-  await writeFile(new URL(`${result.name}.json`, results), `${JSON.stringify(result, undefined, 2)}\n`)
+  await writeFile(fileOf(result.name), `${JSON.stringify(result, undefined, 2)}\n`)
+}
+
+const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Result))
+
+/** What a script left behind; undefined when it has not run to its end. */
+export const load = async (name: string): Promise<Result | undefined> => {
+  const text = await readFile(fileOf(name), "utf8").catch(() => undefined)
+  return text === undefined ? undefined : decode(text)
 }

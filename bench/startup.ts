@@ -1,0 +1,234 @@
+/**
+ * What an app pays to start with effect-entra, and what it weighs. See README.md.
+ *
+ * node --conditions=@effect-entra/source bench/startup.ts [--quick]
+ */
+import type { Goal } from "./support/result.ts"
+import { finish, machineWith } from "./support/tell.ts"
+import * as Workshop from "./support/workshop.ts"
+
+const quick = process.argv.includes("--quick")
+const rounds = quick ? 8 : 25
+const begun = performance.now()
+
+const packages = ["effect", "jose", "@azure/msal-node", "@azure/identity", "@azure/core-rest-pipeline", "openid-client"]
+const workshop = await Workshop.open(packages)
+try {
+  await measure()
+} finally {
+  await workshop.close()
+}
+
+async function measure(): Promise<void> {
+  const peers = [
+    { name: "effect-entra", program: "ours" },
+    { name: "@azure/msal-node", program: "msal" },
+    { name: "@azure/identity", program: "identity" },
+    { name: "openid-client", program: "openid" },
+    { name: "effect, the same POST by hand", program: "by-hand" }
+  ]
+
+  // ---------------------------------------------------------------------------
+  // size
+  // ---------------------------------------------------------------------------
+
+  const bundled = await Promise.all(
+    peers.map(async (peer) => ({ ...peer, bundle: await workshop.bundle(peer.program) }))
+  )
+  const [ours] = bundled
+  const byHand = bundled.at(-1)
+  if (ours === undefined || byHand === undefined) throw new Error("nothing was bundled")
+
+  const withoutEffect = { external: /^effect(?:\/|$)/ }
+  const alone = await workshop.bundle("ours", { name: "ours-alone", ...withoutEffect })
+  const readable = await workshop.bundle("ours", { name: "ours-readable", minify: false, ...withoutEffect })
+  await workshop.keepImportsOf(readable, "effect-used")
+  const effectUsed = await workshop.bundle("effect-used")
+
+  const share = ours.bundle.bytes - effectUsed.bytes
+  const added = ours.bundle.bytes - byHand.bundle.bytes
+  const sumOf = (prefix: string) =>
+    ours.bundle.modules.filter(({ id }) => id.startsWith(prefix)).reduce((sum, { bytes }) => sum + bytes, 0)
+  const parts = (prefix: string, atLeast: number) =>
+    ours.bundle.modules
+      .filter(({ bytes, id }) => id.startsWith(prefix) && bytes >= atLeast)
+      .toSorted((a, b) => b.bytes - a.bytes)
+      .map(({ bytes, id }) => [id, kilobytes(bytes)] as const)
+
+  // ---------------------------------------------------------------------------
+  // time
+  // ---------------------------------------------------------------------------
+
+  const anyPackage = /^(?:effect|@azure|effect-entra|openid-client)(?:\/|$)/
+  const unbundled = async (name: string, program: string) => ({
+    name,
+    program,
+    how: "un-bundled",
+    bundle: await workshop.bundle(program, { name: `${program}-unbundled`, external: anyPackage })
+  })
+  const empty = { name: "an empty process", program: "empty", how: "", bundle: await workshop.bundle("empty") }
+  const started = [
+    empty,
+    ...bundled.map((peer) => ({ ...peer, how: "bundled" })),
+    // Nothing is judged by these, and they take long.
+    ...quick ? [] : await Promise.all(peers.map(({ name, program }) => unbundled(name, program))),
+    await unbundled("effect and the transport, barrels", "effect"),
+    await unbundled("the same and effect-entra", "effect-ours"),
+    await unbundled("effect and the transport, modules", "modules"),
+    await unbundled("the same and effect-entra's modules", "modules-ours")
+  ]
+  const measured = started.map(() => Array<Workshop.Time>())
+
+  // The quick mode gives its time to what is judged.
+  const judged = new Set(["empty", "ours", "msal", "effect", "effect-ours"])
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, { bundle, program }] of started.entries()) {
+      if (!quick || round % 3 === 0 || judged.has(program)) measured[index]?.push(workshop.time(bundle))
+    }
+  }
+  const best = (program: string, how: string): number => {
+    const times = measured[started.findIndex((start) => start.program === program && start.how === how)]
+    if (times === undefined) throw new Error(`not started: ${program} ${how}`)
+    return Math.min(...times.map(({ processor }) => processor))
+  }
+  const floor = best("empty", "")
+  const oursBundled = best("ours", "bundled")
+  const msalBundled = best("msal", "bundled")
+  const barrels = best("effect-ours", "un-bundled") - best("effect", "un-bundled")
+  const modules = best("modules-ours", "un-bundled") - best("modules", "un-bundled")
+
+  // ---------------------------------------------------------------------------
+  // result
+  // ---------------------------------------------------------------------------
+
+  const goals: ReadonlyArray<Goal> = [
+    {
+      goal: "our own share at most 35 kB minified beyond a bundle of the effect modules that we use",
+      measured: `${kilobytes(share)} kB`,
+      passed: share <= 35_000
+    },
+    {
+      goal: "the same, as our modules bundled with effect left out, imports and program included",
+      measured: `${kilobytes(alone.bytes)} kB`
+    },
+    {
+      goal: "what an app gains in size that asked for its token by hand with effect, over the same transport",
+      measured: `${kilobytes(added)} kB`
+    },
+    {
+      goal: "un-bundled import adds at most 30 ms to effect and the transport",
+      measured: `${barrels.toFixed(1)} ms`,
+      passed: barrels <= 30
+    },
+    {
+      goal: "un-bundled import of our modules beside just the modules of effect that the program names",
+      measured: `${modules.toFixed(1)} ms`
+    },
+    {
+      goal: "bundled start-up within 1.25 times msal-node's bundled",
+      measured: `${(oursBundled / msalBundled).toFixed(2)} times (${oursBundled.toFixed(1)} ms, ${
+        msalBundled.toFixed(1)
+      } ms)`,
+      passed: oursBundled <= 1.25 * msalBundled
+    },
+    {
+      goal: "the same beyond an empty process",
+      measured: `${((oursBundled - floor) / (msalBundled - floor)).toFixed(2)} times`
+    }
+  ]
+
+  await finish({
+    name: "startup",
+    question: "What does an app pay to start, and what does it weigh?",
+    method: [
+      "Each program makes a client with a secret and acquires one token; `fetch` (of `@azure/identity`: its `httpClient`)",
+      "answers at once from within the process, so that the default transport of each is loaded and used. Built with",
+      "`tsc`, bundled with rolldown, minified and tree-shaken.",
+      "",
+      "**Own share** is the bundle of our program less the bundle of a program that keeps, of each module of `effect`,",
+      "exactly the members that ours touch. Minified alone, modules are a little larger than within the bundle.",
+      "",
+      "**Start-up** is the processor time of `node program.mjs` from its start to its end, the least of the interleaved",
+      "rounds: on a quiet machine that is the wall time too, on a shared one it is disturbed less. Un-bundled, the packages are loaded from their installed folders; ours is built,",
+      "so that no types are stripped."
+    ].join("\n"),
+    quick,
+    rounds,
+    seconds: Math.round((performance.now() - begun) / 1000),
+    machine: machineWith(packages),
+    tables: [
+      {
+        title: "Bundles, minified and tree-shaken",
+        columns: ["program", "kB"],
+        rows: [
+          ...bundled.map(({ bundle, name }) => [name, kilobytes(bundle.bytes)]),
+          ["the members of effect that effect-entra uses", kilobytes(effectUsed.bytes)],
+          ["effect-entra without effect", kilobytes(alone.bytes)]
+        ]
+      },
+      {
+        title: "Start-up with one token acquired, in ms",
+        columns: ["process", "processor, best", "beyond an empty process", "wall, best", "wall, median"],
+        rows: started.map(({ how, name }, index) => {
+          const wall = (measured[index] ?? []).map((time) => time.wall)
+          const processor = Math.min(...(measured[index] ?? []).map((time) => time.processor))
+          return [
+            how === "" ? name : `${name}, ${how}`,
+            tenths(processor),
+            tenths(processor - floor),
+            tenths(Math.min(...wall)),
+            tenths(median(wall))
+          ]
+        })
+      },
+      {
+        title: "Where our share goes, kB of each module minified alone",
+        columns: ["module", "kB"],
+        rows: [["all of effect-entra", kilobytes(sumOf("effect-entra/"))], ...parts("effect-entra/", 500)]
+      },
+      {
+        title: "What our program has of effect, kB of each module minified alone",
+        columns: ["module", "kB"],
+        rows: [["all of effect", kilobytes(sumOf("effect/"))], ...parts("effect/", 2_000)]
+      }
+    ],
+    goals,
+    plots: [
+      {
+        file: "startup-size",
+        title: "Size of a bundle that acquires one token",
+        kind: "bar",
+        x: { label: "" },
+        y: { label: "kB, minified" },
+        series: [{ name: "bundle", points: bundled.map(({ bundle, name }) => [name, kilobytes(bundle.bytes)]) }]
+      },
+      {
+        file: "startup-time",
+        title: "From spawning a process to its first token",
+        kind: "bar",
+        x: { label: "" },
+        y: { label: "ms of processor time, best of the rounds" },
+        series: (quick ? ["bundled"] : ["bundled", "un-bundled"]).map((how) => ({
+          name: how,
+          points: peers.map(({ name, program }) => [name, tenths(best(program, how))] as const)
+        }))
+      }
+    ],
+    watched: [
+      { name: "startup: own share in kB", kind: "count", value: kilobytes(share) },
+      { name: "startup: bundled, of msal-node's", kind: "ratio", value: oursBundled / msalBundled }
+    ]
+  })
+}
+
+function kilobytes(bytes: number): number {
+  return Math.round(bytes / 100) / 10
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10
+}
+
+function median(values: ReadonlyArray<number>): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}

@@ -1,0 +1,75 @@
+/** Clocks that a layer is built with, so that hours pass in a benchmark. */
+import { Clock, Duration, Effect, Layer } from "effect"
+
+export interface Moving {
+  readonly layer: Layer.Layer<never>
+  readonly clock: Clock.Clock
+  /** Milliseconds that the clock jumps ahead. */
+  readonly move: (by: number) => void
+}
+
+const layerOf = (clock: Clock.Clock): Layer.Layer<never> => Layer.succeed(Clock.Clock, clock)
+
+const clockOf = (
+  millis: () => number,
+  monotonicMillis: () => number,
+  realMillis: (millis: number) => number
+): Clock.Clock => {
+  const nanos = (millis: number): bigint => BigInt(Math.round(millis * 1e6))
+  return {
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: () => nanos(millis()),
+    currentTimeNanos: Effect.sync(() => nanos(millis())),
+    monotonicTimeNanosUnsafe: () => nanos(monotonicMillis()),
+    monotonicTimeNanos: Effect.sync(() => nanos(monotonicMillis())),
+    sleep: (duration) =>
+      Effect.callback<void>((resume) => {
+        const timer = setTimeout(() => resume(Effect.void), realMillis(Duration.toMillis(duration)))
+        return Effect.sync(() => clearTimeout(timer))
+      })
+  }
+}
+
+/** Real time, plus what it was moved by; sleeps are real. */
+export const moving = (): Moving => {
+  let offset = 0
+  const clock = clockOf(() => Date.now() + offset, () => performance.now() + offset, (millis) => millis)
+  return {
+    clock,
+    layer: layerOf(clock),
+    move: (by) => {
+      offset += by
+    }
+  }
+}
+
+export interface Faster {
+  readonly layer: Layer.Layer<never>
+  readonly clock: Clock.Clock
+  /** Until then time passes as it does. */
+  readonly hurry: () => void
+}
+
+/** So many times faster than real time, sleeps included. */
+export const faster = (times: number): Faster => {
+  const wall = Date.now()
+  const begun = performance.now()
+  let hurriedAt = Infinity
+  const passed = (): number => {
+    const now = performance.now()
+    return now - begun + Math.max(0, now - hurriedAt) * (times - 1)
+  }
+  const clock = clockOf(
+    () => Math.floor(wall + passed()),
+    passed,
+    (millis) => hurriedAt === Infinity ? millis : millis / times
+  )
+  return {
+    clock,
+    layer: layerOf(clock),
+    hurry: () => {
+      hurriedAt = performance.now()
+    }
+  }
+}
