@@ -103,7 +103,7 @@ export const defaults = { maxEntries: 50_000, maxBytes: 134_217_728 } as const
  * **Details**
  *
  * Two nested native maps, so a hit costs the same with one token and with fifty thousand. At a bound expired tokens leave
- * first, then those that were not used again (SIEVE).
+ * first, then those that were not used again (S3-FIFO).
  *
  * **Example** (A larger cache)
  *
