@@ -76,7 +76,9 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> = Layer.suspend(() => layerWith())
+export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> = /*#__PURE__*/ Layer.suspend(() =>
+  layerWith()
+)
 
 /**
  * Like {@link layer}, with a say about the HTTP client, the host that is asked, and the region.
@@ -141,7 +143,7 @@ export function layerWith(
  * @category layers
  * @since 0.1.0
  */
-export const layerKnownClouds: Layer.Layer<AuthorityResolver> = Layer.succeed(AuthorityResolver, {
+export const layerKnownClouds: Layer.Layer<AuthorityResolver> = /*#__PURE__*/ Layer.succeed(AuthorityResolver, {
   resolve: (authority, { channel }) =>
     Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel))
 })

@@ -252,8 +252,8 @@ export const assertion = <E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError> = Effect
-  .suspend(() =>
+export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError> =
+  /*#__PURE__*/ Effect.suspend(() =>
     Environment.readCredential(undefined, { choose: chooseSecret, load: (material) => secret(material.secret) })
   )
 
@@ -343,9 +343,8 @@ export const layerAssertion = <E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<ClientCredential, CredentialError | InvalidRequestError> = Layer.suspend(() =>
-  Layer.effect(ClientCredential, fromConfig)
-)
+export const layerConfig: Layer.Layer<ClientCredential, CredentialError | InvalidRequestError> = /*#__PURE__*/ Layer
+  .suspend(() => Layer.effect(ClientCredential, fromConfig))
 
 // -----------------------------------------------------------------------------
 // internal

@@ -19,7 +19,7 @@ import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
 import { fakeClient } from "./internal/fakeClient.ts"
-import type { Asked, HitPath } from "./internal/hitPath.ts"
+import type { Asked } from "./internal/hitPath.ts"
 import type { Transport } from "./internal/identityHttp.ts"
 import * as Prefetch from "./internal/prefetch.ts"
 import { settingsOf } from "./internal/settings.ts"
@@ -235,7 +235,7 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
  */
 export const acquireToken = (
   request: TokenRequest
-): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireToken(request, undefined)
+): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireTokenOfContext(request)
 
 /**
  * The token for a request if the cache has a usable one; never starts a request.
@@ -671,8 +671,7 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
       return { ...cached, ...gates, ...counts, hitRate: hits === 0 ? 0 : hits / (hits + misses) }
     })
   }
-  readonly acquireToken = (request: TokenRequest): AcquireToken<never> =>
-    new AcquireToken<never>(request, this.lifecycle)
+  readonly acquireToken = (request: TokenRequest): AcquireToken => new AcquireToken(request, this.lifecycle)
   readonly peek = (request: TokenRequest) => this.lifecycle.peek(request)
   readonly invalidate = (selection: Invalidation) => this.lifecycle.invalidate(selection)
   readonly keepFresh = (request: TokenRequest) => this.lifecycle.keepFresh(request)
@@ -681,30 +680,56 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
 }
 
 /**
- * The effect of a request: the one object that an acquisition allocates on a hit. Without a client of its own it takes
- * that of the context, which needs the fiber, which only a prototype of Effect's own is given.
+ * The effect of a request: the one object that an acquisition allocates on a hit. It has a prototype of Effect's own rather
+ * than being made of effects.
  */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
-interface AcquireToken<R> extends Effect.Effect<AuthenticationResult, AcquireTokenError, R> {}
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- see above
-class AcquireToken<R> implements Asked {
+interface AcquireToken extends Effect.Effect<AuthenticationResult, AcquireTokenError> {}
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
+class AcquireToken implements Asked {
   readonly request: TokenRequest
-  readonly lifecycle: TokenLifecycle.TokenLifecycle | undefined
-  path: HitPath | undefined = undefined
+  readonly lifecycle: TokenLifecycle.TokenLifecycle
   entry: TokenCache.Entry | undefined = undefined
-  constructor(request: TokenRequest, lifecycle: TokenLifecycle.TokenLifecycle | undefined) {
+  constructor(request: TokenRequest, lifecycle: TokenLifecycle.TokenLifecycle) {
     this.request = request
     this.lifecycle = lifecycle
   }
 }
 Object.setPrototypeOf(
   AcquireToken.prototype,
-  Effectable.Prototype<AcquireToken<ConfidentialClient>>({
+  Effectable.Prototype<AcquireToken>({
+    label: "effect-entra/acquireToken",
+    evaluate() {
+      return this.lifecycle.run(this)
+    }
+  })
+)
+
+/** The same with the client of the context, which the fiber has; one effect may be run with several. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
+interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
+class AcquireTokenOfContext implements Asked {
+  readonly request: TokenRequest
+  lifecycle: TokenLifecycle.TokenLifecycle | undefined = undefined
+  entry: TokenCache.Entry | undefined = undefined
+  constructor(request: TokenRequest) {
+    this.request = request
+  }
+}
+Object.setPrototypeOf(
+  AcquireTokenOfContext.prototype,
+  Effectable.Prototype<AcquireTokenOfContext>({
     label: "effect-entra/acquireToken",
     evaluate(fiber) {
-      if (this.lifecycle !== undefined) return this.lifecycle.run(this)
       const client = Context.getUnsafe(fiber.context, ConfidentialClient)
-      return client instanceof Client ? client.lifecycle.run(this) : client.acquireToken(this.request)
+      if (!(client instanceof Client)) return client.acquireToken(this.request)
+      const { lifecycle } = client
+      if (this.lifecycle !== lifecycle) {
+        this.lifecycle = lifecycle
+        this.entry = undefined
+      }
+      return lifecycle.run(this)
     }
   })
 )

@@ -67,7 +67,8 @@ export interface CacheStats {
  * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
  *   stored, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
  *   invalidated meanwhile, and what was asked for before a `fresh` one that has come back.
- * - `invalidate`: drop tokens.
+ * - `invalidate`: drop tokens; `invalidations` counts how often, whichever client did: who asks after one wants nothing
+ *   from before it.
  * - `disabled`: true when nothing is ever kept.
  *
  * @category services
@@ -81,6 +82,7 @@ export class TokenCache extends Context.Service<TokenCache, {
     options: { readonly fresh: boolean; readonly seen: Entry | undefined }
   ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
+  readonly invalidations: () => number
   readonly stats: Effect.Effect<CacheStats>
   readonly disabled: boolean
 }>()("effect-entra/TokenCache") {}
@@ -146,12 +148,16 @@ export const layerMemory = (options: {
  * @category layers
  * @since 0.1.0
  */
-export const layerNoop: Layer.Layer<TokenCache> = Layer.succeed(TokenCache, {
-  peek: () => undefined,
-  lead: (_key, fetch) => Effect.map(fetch, (entry) => ({ entry, level: "None" })),
-  invalidate: () => Effect.void,
-  stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
-  disabled: true
+export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
+  let invalidations = 0
+  return {
+    peek: () => undefined,
+    lead: (_key, fetch) => Effect.map(fetch, (entry) => ({ entry, level: "None" })),
+    invalidate: () => Effect.sync(() => void invalidations++),
+    invalidations: () => invalidations,
+    stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
+    disabled: true
+  }
 })
 
 // -----------------------------------------------------------------------------
@@ -173,6 +179,7 @@ const makeMemory = (
   // Everyone who is fetching, for `invalidate`; and of those the one per key whom the others wait for.
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
+  let invalidations = 0
 
   const fetchAndStore = <E>(key: CacheKey, fetch: Effect.Effect<Entry, E>, fresh: boolean) =>
     Effect.suspend(() => {
@@ -228,13 +235,14 @@ const makeMemory = (
     lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
     invalidate: (selector) =>
       Effect.sync(() => {
-        for (const lead of leads) {
-          if (!selects(selector, lead.key)) continue
-          lead.invalidated = true
-          release(lead)
-        }
+        invalidations++
+        const doomed = [...leads].filter(({ key }) => selects(selector, key))
+        for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)
+        // Who is woken asks anew at once, and that is no request from before.
+        for (const lead of doomed) release(lead)
       }),
+    invalidations: () => invalidations,
     stats: Effect.sync(() => ({ ...memory.usage })),
     disabled: false
   })

@@ -79,8 +79,6 @@ export const make = (options: {
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const bearerSpace = spaceOf(owner, undefined)
     const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
-    // Counts invalidations: who asks after one does not join a flight from before it.
-    let generation = 0
     const counts = { misses: 0, refreshes: 0 }
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
@@ -104,9 +102,9 @@ export const make = (options: {
 
     const cached = (key: CacheKey): Entry | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
-    /** Only callers who send the same share a flight, the correlation id apart. */
+    /** Only callers who send the same share a flight, the correlation id apart, and nobody one from before an invalidation. */
     const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(generation))
+      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations()))
 
     const run = (asked: HitPath.Asked): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const found = serve(asked)
@@ -280,10 +278,9 @@ export const make = (options: {
         }),
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
-          Effect.suspend(() => {
-            generation++
-            return Effect.andThen(cache.invalidate(selector), options.forget(selector))
-          }).pipe(
+          // What is forgotten is from before: whoever the cache wakes may be refused anew.
+          options.forget(selector).pipe(
+            Effect.andThen(cache.invalidate(selector)),
             Effect.andThen(Effect.sync(() => keepers.wake(selector)))
           ))
     }

@@ -95,6 +95,25 @@ describe("an effect that is kept remembers its token, and only while the cache h
       )
     ))
 
+  it.effect("run with a client of the same app over another cache, it yields what that one has", () => {
+    const client = ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso }).pipe(
+      Layer.provide([
+        ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+        AuthorityResolver.layer,
+        TokenEndpoint.layer
+      ])
+    )
+    const over = Layer.build(Layer.provide(Layer.fresh(client), TokenCache.layerMemory()))
+    return Effect.gen(function*() {
+      const [one, two] = [yield* over, yield* over]
+      const tokens = [one, two].map((context) => Effect.provide(tokenOf(kept), context))
+      const [first = "", second = ""] = yield* Effect.all([...tokens, ...tokens])
+      assert.notStrictEqual(first, second)
+      assert.deepStrictEqual(yield* Effect.all([...tokens, ...tokens]), [first, second, first, second])
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(Simulator()))
+  })
+
   it.effect("with a guard that changes its mind, every run is judged", () => {
     const admitted = new Set([contoso])
     return Effect.gen(function*() {

@@ -27,6 +27,20 @@ describe("invalidation", () => {
       assert.strictEqual((yield* acquire).metadata.tokenSource, "Cache")
     }).pipe(Effect.provide(World())))
 
+  it.effect("a refusal of who asks after it is remembered", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(Fault.delay("1 second"))
+      yield* start(acquire)
+      yield* ConfidentialClient.invalidate({ scopes: orders })
+      const second = yield* start(Effect.flip(acquire))
+      yield* simulator.fail(Fault.refused({ code: 65001, error: "invalid_grant" }))
+      yield* ConfidentialClient.invalidate("all")
+      assert.strictEqual((yield* Fiber.join(second)).origin, "service")
+      assert.strictEqual((yield* Effect.flip(acquire)).origin, "local")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
   it.effect("by one client over a shared cache: who asks another client after it gets no token from before it", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator

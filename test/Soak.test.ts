@@ -14,10 +14,10 @@ describe("the soak", () => {
         "--expose-gc",
         script,
         "--seconds",
-        "12"
+        "8"
       ])
       assert.strictEqual(stderr, "")
-      assert.match(stdout, /soak of 12 s .*, no problem\n$/)
+      assert.match(stdout, /soak of 8 s .*, no problem\n$/)
       assert.match(stdout, /memory after full collections/)
       assert.strictEqual(status, 0)
       const [, operations = "0", requests = "0", faults = "0"] =

@@ -4,7 +4,6 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as jose from "jose"
 import { CredentialError } from "../EntraError.ts"
 import type { AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
 import { notAfter } from "./notAfter.ts"
@@ -33,10 +32,11 @@ export const loadCertificate = (options: {
     const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
     if (der === undefined) return yield* unreadableCertificate()
     const pkcs8 = yield* keyBlock(Redacted.value(options.privateKey))
+    const jose = yield* loadJose
     const key = memoized((algorithm) => jose.importPKCS8(pkcs8, algorithm))
     const publicKey = memoized((algorithm) => jose.importX509(pem(leaf ?? ""), algorithm))
     const rsa = yield* keyKind(key)
-    yield* matches(key, publicKey, rsa)
+    yield* matches(jose, key, publicKey, rsa)
     return {
       rsa,
       thumbprints: {
@@ -49,7 +49,7 @@ export const loadCertificate = (options: {
         Effect.tryPromise({
           try: async () =>
             Redacted.make(
-              await new jose.SignJWT({ ...claims }).setProtectedHeader(header).sign(await key(header.alg)),
+              await jose.sign(new TextEncoder().encode(JSON.stringify(claims)), header, await key(header.alg)),
               { label: "client_assertion" }
             ),
           catch: () =>
@@ -57,6 +57,28 @@ export const loadCertificate = (options: {
         })
     }
   })
+
+// -----------------------------------------------------------------------------
+// jose
+// -----------------------------------------------------------------------------
+
+/** Only who has a certificate loads it, and of it these parts; it takes longer than all else that is imported here. */
+const loadJose = /*#__PURE__*/ Effect.promise(async () => {
+  const [{ importPKCS8, importX509 }, { CompactSign }, { compactVerify }] = await Promise.all([
+    import("jose/key/import"),
+    import("jose/jws/compact/sign"),
+    import("jose/jws/compact/verify")
+  ])
+  return {
+    importPKCS8,
+    importX509,
+    compactVerify,
+    sign: (payload: Uint8Array, header: { readonly alg: string }, key: CryptoKey): Promise<string> =>
+      new CompactSign(payload).setProtectedHeader(header).sign(key)
+  }
+})
+
+type Jose = Effect.Success<typeof loadJose>
 
 // -----------------------------------------------------------------------------
 // reading
@@ -102,7 +124,7 @@ const keyKind = (key: KeyOf): Effect.Effect<boolean, CredentialError> =>
 const otherKinds = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
 
 /** What the key signs, the certificate must verify; a wrong pair is found here and not by the service. */
-const matches = (key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
+const matches = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
   Effect.gen(function*() {
     const algorithm = rsa ? "PS256" : "ES256"
     const trusted = yield* Effect.tryPromise(() => publicKey(algorithm)).pipe(
@@ -118,10 +140,10 @@ const matches = (key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void
     )
     yield* Effect.mapError(
       Effect.tryPromise(async () => {
-        const probe = await new jose.CompactSign(new Uint8Array([1])).setProtectedHeader({ alg: algorithm }).sign(
-          await key(algorithm)
+        await jose.compactVerify(
+          await jose.sign(new Uint8Array([1]), { alg: algorithm }, await key(algorithm)),
+          trusted
         )
-        await jose.compactVerify(probe, trusted)
       }),
       keyMismatch
     )

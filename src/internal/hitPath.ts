@@ -8,11 +8,9 @@ import type { TokenRequest } from "../TokenRequest.ts"
 import type { Entry, Hit } from "./entry.ts"
 import { isAhead } from "./freshness.ts"
 
-/** A request that may be run again, and where its last run found its token. */
+/** A request that may be run again, and where the last run, with this very client, found its token. */
 export interface Asked {
   readonly request: TokenRequest
-  /** Whose run that was: one effect may be run with several clients. */
-  path: HitPath | undefined
   entry: Entry | undefined
 }
 
@@ -64,20 +62,17 @@ export const make = (options: {
   const find = (asked: Asked): Entry | undefined => {
     const entry = lookUp(asked.request)
     // A guard may change its mind, so with one every run looks anew.
-    if (entry !== undefined && entry.isCached && allows === undefined) {
-      asked.path = path
-      asked.entry = entry
-    }
+    if (entry !== undefined && entry.isCached && allows === undefined) asked.entry = entry
     return entry
   }
 
-  const path: HitPath = {
+  return {
     hit,
     isResting,
     hits: () => hits,
     serve: (asked) => {
       const known = asked.entry
-      const entry = known !== undefined && known.isCached && asked.path === path && known.space === space()
+      const entry = known !== undefined && known.isCached && known.space === space()
         ? known
         : find(asked)
       if (entry === undefined) return undefined
@@ -90,5 +85,4 @@ export const make = (options: {
       return now < entry.usableUntil && (entry.renewing || isResting(entry, now)) ? hit(entry.due) : undefined
     }
   }
-  return path
 }

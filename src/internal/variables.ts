@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Found } from "./environmentSettings.ts"
 
-export const variables: Effect.Effect<Found> = Effect.suspend(() => {
+export const variables: Effect.Effect<Found> = /*#__PURE__*/ Effect.suspend(() => {
   const unreadable: Array<string> = []
 
   const optional = <A>(name: string, config: Config.Config<A>): Effect.Effect<A | undefined> =>

@@ -44,7 +44,7 @@ const runtime = ManagedRuntime.make(
 const client = await runtime.runPromise(ConfidentialClient.ConfidentialClient)
 
 /** One in five is sent; the others are refused by the rules, or only looked for. */
-const requestOf = (index: number): TokenRequest => {
+const requestOf = (index: number): TokenRequest.TokenRequest => {
   const tenantId = `tenant-${index}.example.com`
   const scopes = `api://resource-${index}/.default`
   switch (index % 5) {

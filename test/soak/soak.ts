@@ -259,10 +259,10 @@ while (passed() < seconds) {
 run.stopped = true
 provider.outage = false
 provider.healed = true
-const ended = await Promise.race([
-  runtime.runPromise(Effect.forEach(callers, Fiber.await)),
-  pause(20_000)
-])
+const limit = Promise.withResolvers<undefined>()
+const timer = setTimeout(() => limit.resolve(undefined), 20_000)
+const ended = await Promise.race([runtime.runPromise(Effect.forEach(callers, Fiber.await)), limit.promise])
+clearTimeout(timer)
 if (ended === undefined) complain("callers are stuck")
 else {
   for (const exit of ended) {
