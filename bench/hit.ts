@@ -195,22 +195,31 @@ const floorGoals = ["1 x 1", "10,000 x 1", ...(quick ? [] : ["1,000 x 1,000"])].
   })
 )
 
-const fasterGoal = (rows: ReadonlyArray<Row>, label: string, least: number, credential: string): Goal => {
-  const times = timesFaster(rows, find(rows, label, Ours.names.service)) ?? Number.NaN
-  return {
-    goal: `at least ${shown(least)} times faster than msal-node, ${label}, ${credential}, ${Ours.names.service}`,
-    measured: `${shown(times)} times`,
-    passed: times >= least,
-    timed: true
-  }
-}
+/** A kept effect and one that is built per call; at many tokens the floor itself may be slower than the goal asks. */
+const fasterGoals = (
+  rows: ReadonlyArray<Row>,
+  label: string,
+  least: number,
+  credential: string
+): ReadonlyArray<Goal> =>
+  [Ours.names.kept, Ours.names.service].flatMap((name): ReadonlyArray<Goal> => {
+    const row = rows.find((row) => row.scenario.label === label && row.name === name)
+    if (row === undefined) return []
+    const times = timesFaster(rows, row) ?? Number.NaN
+    return [{
+      goal: `at least ${shown(least)} times faster than msal-node, ${label}, ${credential}, ${name}`,
+      measured: `${shown(times)} times`,
+      passed: times >= least,
+      timed: true
+    }]
+  })
 
 const goals: ReadonlyArray<Goal> = [
   ...floorGoals,
-  fasterGoal(secretRows, "1 x 1", 100, "secret"),
-  fasterGoal(secretRows, "10,000 x 1", 40_000, "secret"),
-  ...(quick ? [] : [fasterGoal(secretRows, "100,000 x 1", 200_000, "secret")]),
-  fasterGoal(certificateRows, "100 x 1", 2_000, "certificate"),
+  ...fasterGoals(secretRows, "1 x 1", 100, "secret"),
+  ...fasterGoals(secretRows, "10,000 x 1", 40_000, "secret"),
+  ...(quick ? [] : fasterGoals(secretRows, "100,000 x 1", 200_000, "secret")),
+  ...fasterGoals(certificateRows, "100 x 1", 2_000, "certificate"),
   ...memory.map(({ bytes, goal, name }): Goal => ({
     goal: `${goal === undefined ? "" : `at most ${goal} `}bytes per hit beyond \`yield*\` of a prebuilt Exit, ${name}`,
     measured: `${bytes} bytes`,

@@ -58,6 +58,8 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
       closed.delete(name)
       if (state === undefined) return
+      // Until its stack is text an error holds on to whatever was called, up to fibers and clients that are long closed.
+      void error.stack
       closed.set(name, { key: gate.key, state })
       if (closed.size > keptGates) closed.delete(leastMissed())
     },

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect } from "effect"
 import { EntraError } from "effect-entra"
 import { TestClock } from "effect/testing"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Gates from "../../src/internal/gates.ts"
 import { problem } from "./support.ts"
 
@@ -177,5 +179,29 @@ describe("gates", () => {
       gates.close({ ...gate, key: at("one more") }, throttle)
       assert.isDefined(gates.judge(gate))
       assert.isUndefined(gates.judge({ ...gate, key: at("k1") }))
+    }))
+})
+
+/** Where an error was made; the stack of an error holds on to it until it is text. */
+class Caller {
+  readonly much = new Uint8Array(1024)
+  refuse() {
+    return new EntraError.InvalidClientError(problem)
+  }
+}
+
+describe("what is remembered", () => {
+  it.live("holds on to nothing that was called", () =>
+    Effect.gen(function*() {
+      const gates = yield* make
+      setFlagsFromString("--expose-gc")
+      const collect: unknown = runInNewContext("gc")
+      if (typeof collect !== "function") return assert.fail("no gc")
+      const caller = new WeakRef(new Caller())
+      gates.close(gate, caller.deref()?.refuse() ?? refusal)
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      collect()
+      assert.isUndefined(caller.deref())
+      assert.isDefined(gates.judge(gate))
     }))
 })
