@@ -186,14 +186,12 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
   input.length <= 253 && tenantPattern.test(input)
     ? Result.succeed(input.toLowerCase())
     : Result.fail(
-      new InvalidAuthorityError({
-        code: "tenant_malformed",
+      problem(
+        "tenant_malformed",
         field,
-        origin: "local",
-        message: `${field} ${quote(input)} ${input === "" ? "is empty" : "is not a tenant id or a domain name"}`,
-        remedy:
-          "Pass the directory (tenant) id from the portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
-      })
+        `${field} ${quote(input)} ${input === "" ? "is empty" : "is not a tenant id or a domain name"}`,
+        "Pass the directory (tenant) id from the portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
+      )
     )
 
 /**
@@ -242,26 +240,22 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
   if (self.kind === "Adfs") return Result.succeed("")
   if (self.tenant === undefined) {
     return Result.fail(
-      new InvalidAuthorityError({
-        code: "tenant_missing",
-        field: "tenantId",
-        origin: "local",
-        message: "no tenant is named, neither by the request nor by the client's authority",
-        remedy:
-          "Pass tenantId with the request, or name the tenant when the client is built: tenantId, an authority that ends in it, or AZURE_TENANT_ID."
-      })
+      problem(
+        "tenant_missing",
+        "tenantId",
+        "no tenant is named, neither by the request nor by the client's authority",
+        "Pass tenantId with the request, or name the tenant when the client is built: tenantId, an authority that ends in it, or AZURE_TENANT_ID."
+      )
     )
   }
   if (untenanted.has(self.tenant)) {
     return Result.fail(
-      new InvalidAuthorityError({
-        code: "tenant_not_tenanted",
-        field: "tenantId",
-        origin: "local",
-        message: `${quote(self.tenant)} stands for many tenants, and an app token belongs to exactly one`,
-        remedy:
-          "Name the tenant whose data the app works with: its id or domain name as tenantId of the request or of the client."
-      })
+      problem(
+        "tenant_not_tenanted",
+        "tenantId",
+        `${quote(self.tenant)} stands for many tenants, and an app token belongs to exactly one`,
+        "Name the tenant whose data the app works with: its id or domain name as tenantId of the request or of the client."
+      )
     )
   }
   return Result.succeed(self.tenant)
@@ -399,25 +393,23 @@ const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
 const cloudNamed = (text: string): Cloud | undefined =>
   Object.hasOwn(clouds, text) ? Object.values(clouds).find((cloud) => cloud.name === text) : undefined
 
-const malformedAuthority = (field: string, text: string, problem: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "authority_malformed",
+const problem = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
+
+const malformedAuthority = (field: string, text: string, what: string): InvalidAuthorityError =>
+  problem(
+    "authority_malformed",
     field,
-    origin: "local",
-    message: `${field} ${quote(withoutUserInfo(text))} ${problem}`,
-    remedy:
-      "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or a cloud's name."
-  })
+    `${field} ${quote(withoutUserInfo(text))} ${what}`,
+    "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or a cloud's name."
+  )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "authority_insecure",
+  problem(
+    "authority_insecure",
     field,
-    origin: "local",
-    message: `${field} ${quote(withoutUserInfo(text))} uses ${
-      quote(protocol)
-    }, which would show the credential to the network`,
-    remedy: "Use https. For tests on one machine, effect-entra/node starts a simulator with its own certificate."
-  })
+    `${field} ${quote(withoutUserInfo(text))} uses ${quote(protocol)}, which would show the credential to the network`,
+    "Use https. For tests on one machine, effect-entra/node starts a simulator with its own certificate."
+  )
 
 const withoutUserInfo = (text: string): string => text.replace(/^.*@/s, "...@")

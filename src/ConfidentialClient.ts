@@ -16,6 +16,7 @@ import * as AuthorityResolver from "./AuthorityResolver.ts"
 import * as ClientCredential from "./ClientCredential.ts"
 import type { ClientEvent } from "./ClientEvent.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
+import { AcquireToken } from "./internal/acquireToken.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
 import { fakeClient } from "./internal/fakeClient.ts"
@@ -211,6 +212,11 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
  *
  * Each run looks the token up again, so an effect that is kept, repeated or retried never yields an expired one. A token
  * that is due for renewal is returned at once and renewed in the background.
+ *
+ * **Gotchas**
+ *
+ * An effect that is kept goes by the request as it was when it first ran, so leave the request alone; and it holds on to the
+ * token that it found until it runs again, even if the cache has dropped that.
  *
  * **Example** (Acquiring a token)
  *
@@ -679,34 +685,8 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
     Prefetch.prefetch(this.acquireToken, requests, options)
 }
 
-/**
- * The effect of a request: the one object that an acquisition allocates on a hit. It has a prototype of Effect's own rather
- * than being made of effects.
- */
+/** An {@link AcquireToken} with the client of the context, which the fiber has; one effect may be run with several. */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
-interface AcquireToken extends Effect.Effect<AuthenticationResult, AcquireTokenError> {}
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
-class AcquireToken implements Asked {
-  readonly request: TokenRequest
-  readonly lifecycle: TokenLifecycle.TokenLifecycle
-  entry: TokenCache.Entry | undefined = undefined
-  constructor(request: TokenRequest, lifecycle: TokenLifecycle.TokenLifecycle) {
-    this.request = request
-    this.lifecycle = lifecycle
-  }
-}
-Object.setPrototypeOf(
-  AcquireToken.prototype,
-  Effectable.Prototype<AcquireToken>({
-    label: "effect-entra/acquireToken",
-    evaluate() {
-      return this.lifecycle.run(this)
-    }
-  })
-)
-
-/** The same with the client of the context, which the fiber has; one effect may be run with several. */
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 class AcquireTokenOfContext implements Asked {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -10,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { CacheLevel } from "./AccessToken.ts"
+import { InvalidRequestError } from "./EntraError.ts"
 import { type CacheKey, keyText, type Selector, selects } from "./internal/cacheKey.ts"
 import type { Entry } from "./internal/entry.ts"
 import * as Memory from "./internal/memory.ts"
@@ -100,6 +102,17 @@ export class TokenCache extends Context.Service<TokenCache, {
 export const defaults = { maxEntries: 50_000, maxBytes: 134_217_728 } as const
 
 /**
+ * The bounds of {@link layerMemory}: tokens, and their bytes as stored.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MemoryOptions {
+  readonly maxEntries?: number | undefined
+  readonly maxBytes?: number | undefined
+}
+
+/**
  * Tokens in the memory of this process.
  *
  * **Details**
@@ -118,18 +131,19 @@ export const defaults = { maxEntries: 50_000, maxBytes: 134_217_728 } as const
  * @category layers
  * @since 0.1.0
  */
-export const layerMemory = (options: {
-  readonly maxEntries?: number | undefined
-  readonly maxBytes?: number | undefined
-} = {}): Layer.Layer<TokenCache> =>
-  Layer.effect(
+export function layerMemory(): Layer.Layer<TokenCache>
+export function layerMemory(options: MemoryOptions): Layer.Layer<TokenCache, InvalidRequestError>
+export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache, InvalidRequestError> {
+  const bounds = {
+    maxEntries: options.maxEntries ?? defaults.maxEntries,
+    maxBytes: options.maxBytes ?? defaults.maxBytes
+  }
+  const problem = boundProblem("maxEntries", bounds.maxEntries) ?? boundProblem("maxBytes", bounds.maxBytes)
+  return Layer.effect(
     TokenCache,
-    Effect.map(Clock.Clock, (clock) =>
-      makeMemory(clock, {
-        maxEntries: options.maxEntries ?? defaults.maxEntries,
-        maxBytes: options.maxBytes ?? defaults.maxBytes
-      }))
+    problem === undefined ? Effect.map(Clock.Clock, (clock) => makeMemory(clock, bounds)) : Effect.fail(problem)
   )
+}
 
 /**
  * No cache: every acquisition is a request, apart from those that join one that is under way.
@@ -164,10 +178,20 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
 // internal
 // -----------------------------------------------------------------------------
 
+const boundProblem = (field: string, bound: unknown): InvalidRequestError | undefined =>
+  typeof bound === "number" && bound >= 0 ? undefined : new InvalidRequestError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is no number from 0 on`,
+    remedy: `Pass a number as ${field}, or leave it out; TokenCache.layerNoop keeps nothing.`
+  })
+
 interface Lead {
   readonly key: CacheKey
   readonly name: string
-  readonly done: Deferred.Deferred<void>
+  /** False when it failed: then those who waited do not wait for the next as well. */
+  readonly done: Deferred.Deferred<boolean>
   invalidated: boolean
 }
 
@@ -193,10 +217,12 @@ const makeMemory = (
           if (fresh) outdate(lead)
           return { entry, level: "None" as const }
         }),
-        Effect.ensuring(Effect.sync(() => {
-          leads.delete(lead)
-          release(lead)
-        }))
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            leads.delete(lead)
+            release(lead, Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause))
+          })
+        )
       )
     })
 
@@ -208,15 +234,17 @@ const makeMemory = (
     }
   }
 
-  const release = (lead: Lead): void => {
+  const release = (lead: Lead, isServed: boolean): void => {
     if (leases.get(lead.name) === lead) leases.delete(lead.name)
-    Deferred.doneUnsafe(lead.done, Exit.void)
+    Deferred.doneUnsafe(lead.done, Exit.succeed(isServed))
   }
 
+  /** `patient`: whether to wait for another who is fetching; once is enough, or an outage would be told to one by one. */
   const lead = <E>(
     key: CacheKey,
     fetch: Effect.Effect<Entry, E>,
-    seen: Entry | undefined
+    seen: Entry | undefined,
+    patient: boolean
   ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E> =>
     Effect.suspend(() => {
       // Somebody may have stored a token since the caller looked.
@@ -224,15 +252,15 @@ const makeMemory = (
       if (entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil) {
         return Effect.succeed({ entry, level: "L1" as const })
       }
-      const other = leases.get(keyText(key))
+      const other = patient ? leases.get(keyText(key)) : undefined
       return other === undefined
         ? fetchAndStore(key, fetch, false)
-        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen))
+        : Effect.flatMap(Deferred.await(other.done), (isServed) => lead(key, fetch, seen, isServed))
     })
 
   return TokenCache.of({
     peek: memory.peek,
-    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
+    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, true),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations++
@@ -240,7 +268,7 @@ const makeMemory = (
         for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)
         // Who is woken asks anew at once, and that is no request from before.
-        for (const lead of doomed) release(lead)
+        for (const lead of doomed) release(lead, true)
       }),
     invalidations: () => invalidations,
     stats: Effect.sync(() => ({ ...memory.usage })),

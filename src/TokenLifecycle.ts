@@ -177,7 +177,9 @@ export const make = (options: {
         const entry = cached(key)
         if (entry === undefined) return runPlan({ ...served, claims: plan.claims })
         return Effect.flatMap(accessTokenSha256(entry.accessToken), (hash) =>
-          hash === plan.refused && cached(key) === entry
+          cached(key) !== entry
+            ? replace(plan, key)
+            : hash === plan.refused
             ? fetch(plan, key, "ForceRefreshOrClaims", entry)
             : runPlan(served))
       })
@@ -219,9 +221,7 @@ export const make = (options: {
             return hit(entry.outage)
           })
         return flight.pipe(
-          Effect.tap(() =>
-            missed(Effect.void)
-          ),
+          Effect.tap(() => missed(Effect.void)),
           Effect.catch((error) => isRefused(error) ? missed(Effect.fail(error)) : serveOr(Effect.fail(error))),
           Effect.timeoutOrElse({
             duration: Math.min(options.lastWait, entry.expiresOn - now),

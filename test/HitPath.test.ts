@@ -8,6 +8,35 @@ import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } fro
 const tokenOf = (effect: ReturnType<typeof ConfidentialClient.acquireToken>) =>
   Effect.map(effect, (result) => Redacted.value(result.accessToken))
 
+describe("a hit", () => {
+  it.effect("of a due token counts as a use: others do not push it out while its renewal rests", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const hot = ConfidentialClient.acquireToken({ scopes: graph })
+      yield* hot
+      yield* TestClock.adjust("30 minutes")
+      yield* simulator.fail(EntraSimulator.Fault.unavailable(), { tenant: contoso, times: Infinity })
+      yield* hot
+      yield* TestClock.adjust("25 seconds")
+      for (let turn = 0; turn < 20; turn++) {
+        assert.strictEqual((yield* hot).metadata.cacheRefreshReason, "ProactivelyRefreshed")
+        yield* ConfidentialClient.acquireToken({ scopes: turn % 2 === 0 ? graph : orders, tenantId: fabrikam })
+        assert.isDefined(yield* ConfidentialClient.peek({ scopes: graph }))
+      }
+    }).pipe(Effect.provide(World({ cache: TokenCache.layerMemory({ maxEntries: 2 }) }))))
+
+  it.effect("asks the guard about the name that the token is filed under", () => {
+    const asked = new Set<string>()
+    const allowedTenants = (tenant: string) => asked.add(tenant).has(tenant)
+    return Effect.gen(function*() {
+      for (const tenantId of [contoso.toUpperCase(), contoso]) {
+        yield* ConfidentialClient.acquireToken({ scopes: graph, tenantId })
+      }
+      assert.deepStrictEqual([...asked], [contoso])
+    }).pipe(Effect.provide(World({ client: { allowedTenants } })))
+  })
+})
+
 describe("an effect that is kept remembers its token, and only while the cache has it", () => {
   const kept = ConfidentialClient.acquireToken({ scopes: [graph] })
   const other = ConfidentialClient.acquireToken({ scopes: [graph], tenantId: fabrikam })

@@ -204,7 +204,10 @@ describe("TokenCache", () => {
   })
 
   it("in memory, or not at all, needs nothing", () => {
-    expectTypeOf(TokenCache.layerMemory).returns.toEqualTypeOf<Layer.Layer<TokenCache.TokenCache>>()
+    expectTypeOf(TokenCache.layerMemory()).toEqualTypeOf<Layer.Layer<TokenCache.TokenCache>>()
+    expectTypeOf(TokenCache.layerMemory({ maxEntries: 1 })).toEqualTypeOf<
+      Layer.Layer<TokenCache.TokenCache, EntraError.InvalidRequestError>
+    >()
     expectTypeOf(TokenCache.layerNoop).toEqualTypeOf<Layer.Layer<TokenCache.TokenCache>>()
   })
 })

@@ -1,7 +1,8 @@
 /** Several problems of one configuration as one error, without what must not be seen. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { type ConfigurationError, InvalidRequestError } from "../EntraError.ts"
+import type { ConfigurationError, InvalidRequestError } from "../EntraError.ts"
+import { invalidRequest } from "./problem.ts"
 
 export interface Known {
   /** Variables that could not be read: that they are missing is no problem of theirs. */
@@ -54,28 +55,25 @@ const veilOf = ({ secrets, shown }: Known) => {
 const bareOf = (secret: string): string => secret.trim().replace(/^(["'])(.*)\1$/s, "$2")
 
 const misplaced = ({ code, field, remedy }: ConfigurationError): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
+  invalidRequest(
+    "field_malformed",
     field,
-    origin: "local",
-    message: `${field} cannot be used (${code}), and is not shown because the secret or the password is in it`,
-    remedy: `Look whether each variable has its own value. ${remedy}`
-  })
+    `${field} cannot be used (${code}), and is not shown because the secret or the password is in it`,
+    `Look whether each variable has its own value. ${remedy}`
+  )
 
 const notRead = (names: ReadonlyArray<string>): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "configuration_invalid",
-    field: names.join(", "),
-    origin: "local",
-    message: `the ConfigProvider could not read ${names.join(", ")}`,
-    remedy: "Look at the ConfigProvider that the program installs."
-  })
+  invalidRequest(
+    "configuration_invalid",
+    names.join(", "),
+    `the ConfigProvider could not read ${names.join(", ")}`,
+    "Look at the ConfigProvider that the program installs."
+  )
 
 const together = (problems: ReadonlyArray<ConfigurationError>): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "configuration_invalid",
-    field: [...new Set(problems.flatMap(({ field }) => fieldsOf(field)))].join(", "),
-    origin: "local",
-    message: problems.map(({ message }) => message).join("; "),
-    remedy: problems.map(({ field, remedy }) => `${field}: ${remedy}`).join(" ")
-  })
+  invalidRequest(
+    "configuration_invalid",
+    [...new Set(problems.flatMap(({ field }) => fieldsOf(field)))].join(", "),
+    problems.map(({ message }) => message).join("; "),
+    problems.map(({ field, remedy }) => `${field}: ${remedy}`).join(" ")
+  )

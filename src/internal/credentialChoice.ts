@@ -1,7 +1,8 @@
 /** Which credential an environment names, and what is wrong with how it names it; pure, and without a look at any file. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { CredentialError, InvalidRequestError } from "../EntraError.ts"
+import { CredentialError, type InvalidRequestError } from "../EntraError.ts"
+import { invalidRequest } from "./problem.ts"
 
 /** Undefined: not set, or set to nothing. */
 export interface CredentialVariables {
@@ -216,22 +217,20 @@ const halfSet = (names: ReadonlyArray<string>): CredentialError =>
   })
 
 const neitherTrueNorFalse = (): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
-    field: "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
-    origin: "local",
-    message: "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN is neither true nor false",
-    remedy: "Set AZURE_CLIENT_SEND_CERTIFICATE_CHAIN to true or false (or 1 or 0), or unset it, which means false."
-  })
+  invalidRequest(
+    "field_malformed",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN is neither true nor false",
+    "Set AZURE_CLIENT_SEND_CERTIFICATE_CHAIN to true or false (or 1 or 0), or unset it, which means false."
+  )
 
 const unknownKind = (): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
-    field: "credential",
-    origin: "local",
-    message: "credential is no kind of credential",
-    remedy: `Pass "secret", "certificate" or "federation" as credential, or leave it out.`
-  })
+  invalidRequest(
+    "field_malformed",
+    "credential",
+    "credential is no kind of credential",
+    `Pass "secret", "certificate" or "federation" as credential, or leave it out.`
+  )
 
 const needsFiles = (names: ReadonlyArray<string>, what: string): CredentialError =>
   new CredentialError({

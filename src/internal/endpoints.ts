@@ -1,8 +1,9 @@
 /** The layout of addresses: which URL a kind of authority serves tokens at, and which assertion it wants there. */
 import * as Result from "effect/Result"
 import type * as Authority from "../Authority.ts"
-import { InvalidAuthorityError, quote } from "../EntraError.ts"
+import { type InvalidAuthorityError, quote } from "../EntraError.ts"
 import type { Thumbprints } from "./assertion.ts"
+import { invalidAuthority } from "./problem.ts"
 
 export interface Endpoints {
   /** The token endpoint's URL. */
@@ -77,32 +78,28 @@ const mtlsHost = (authority: Authority.Authority, host: string): string | undefi
 }
 
 const noMtls = (authority: Authority.Authority): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "authority_unsupported",
-    field: "authority",
-    origin: "local",
-    message: `authority ${authority.host} has no endpoint for client certificates in the TLS handshake`,
-    remedy: "Use an authority of a Microsoft cloud, or a credential that goes into the request's body."
-  })
+  invalidAuthority(
+    "authority_unsupported",
+    "authority",
+    `authority ${authority.host} has no endpoint for client certificates in the TLS handshake`,
+    "Use an authority of a Microsoft cloud, or a credential that goes into the request's body."
+  )
 
 /** What other libraries take for "find out by yourself". */
 const detection: ReadonlySet<string> = new Set(["autodiscoverregion", "tryautodetect"])
 
 export const noRegions = (authority: Authority.Authority, field: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "authority_unsupported",
+  invalidAuthority(
+    "authority_unsupported",
     field,
-    origin: "local",
-    message: `${field} is set, and the authority ${authority.host} has no regional endpoints`,
-    remedy: `Leave ${field} out, or use an authority of a Microsoft cloud.`
-  })
+    `${field} is set, and the authority ${authority.host} has no regional endpoints`,
+    `Leave ${field} out, or use an authority of a Microsoft cloud.`
+  )
 
 const regionProblem = (code: string, field: string, what: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({
+  invalidAuthority(
     code,
     field,
-    origin: "local",
-    message: `${field} ${what}`,
-    remedy:
-      `Name the region in its short form, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
-  })
+    `${field} ${what}`,
+    `Name the region in its short form, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
+  )

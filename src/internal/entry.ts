@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../AccessToken.ts"
 import type { CacheKey } from "./cacheKey.ts"
-import { authorityOf, type Family, familyOf } from "./family.ts"
+import { authorityOf, type Family, familyOf, ownString } from "./family.ts"
 import type { Times } from "./freshness.ts"
 
 export type Hit = Exit.Exit<AuthenticationResult>
@@ -66,7 +66,7 @@ export class Entry implements CacheKey, Times {
     this.#usable = Math.floor(times.usableUntil / 1000)
     this.#expiry = Math.floor(times.expiresOn / 1000)
     this.#issued = Math.floor(times.issuedAt / 1000)
-    this.tenant = key.tenant
+    this.tenant = ownString(key.tenant)
     this.correlationId = token.correlationId
     this.#secret = Redacted.value(token.secret)
   }

@@ -2,10 +2,11 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
-import { type ConfigurationError, InvalidAuthorityError, InvalidRequestError } from "../EntraError.ts"
+import type { ConfigurationError, InvalidAuthorityError, InvalidRequestError } from "../EntraError.ts"
 import { type Known, reported } from "./configurationProblems.ts"
 import { type CredentialKind, type CredentialVariables, isGuid } from "./credentialChoice.ts"
 import { hasRegions, noRegions, parseRegion } from "./endpoints.ts"
+import { invalidAuthority, invalidRequest } from "./problem.ts"
 import { parseClientId, placeOf, settingsOf, typeProblems } from "./settings.ts"
 
 /** Undefined: not set, set to nothing, or unreadable. */
@@ -157,7 +158,7 @@ const parseAuthority = (
     Authority.parse(input, field),
     (error) =>
       field === "AZURE_AUTHORITY_HOST" && error.code === "authority_malformed"
-        ? problem(
+        ? invalidAuthority(
           error.code,
           field,
           error.message,
@@ -183,7 +184,7 @@ const contradictions = (
   const named = Authority.requireTenant(authority)
   return tenant !== undefined && inputs.tenant.field === "AZURE_TENANT_ID" && field === "AZURE_AUTHORITY_HOST" &&
       authority.kind !== "Adfs" && inPath && Result.isSuccess(named) && named.success !== tenant
-    ? [problem(
+    ? [invalidAuthority(
       "authority_mismatch",
       "AZURE_TENANT_ID, AZURE_AUTHORITY_HOST",
       "AZURE_TENANT_ID and the path of AZURE_AUTHORITY_HOST do not name the same tenant, or not in the same spelling",
@@ -201,15 +202,11 @@ const swapped = (
   secret !== undefined && (options.credential ?? "secret") === "secret" && isGuid(Redacted.value(secret).trim()) &&
     typeof value === "string" && value.length >= 16 && !isGuid(value.trim()) && !value.includes("://")
     ? Result.fail(
-      new InvalidRequestError({
-        code: "field_malformed",
-        field: `${field}, AZURE_CLIENT_SECRET`,
-        origin: "local",
-        message: `${field} and AZURE_CLIENT_SECRET look swapped: the secret is a GUID, and the client id is none`,
-        remedy: `Set ${field} to the application (client) id, and AZURE_CLIENT_SECRET to the secret's value.`
-      })
+      invalidRequest(
+        "field_malformed",
+        `${field}, AZURE_CLIENT_SECRET`,
+        `${field} and AZURE_CLIENT_SECRET look swapped: the secret is a GUID, and the client id is none`,
+        `Set ${field} to the application (client) id, and AZURE_CLIENT_SECRET to the secret's value.`
+      )
     )
     : undefined
-
-const problem = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })

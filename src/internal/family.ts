@@ -18,14 +18,17 @@ export const familyOf = (key: CacheKey, token: AccessToken): Family => {
   const isTenanted = key.tenant !== "" && token.authority.endsWith(key.tenant)
   return {
     space: key.space,
-    scopes: key.scopes,
+    scopes: ownString(key.scopes),
     tokenType: token.tokenType,
-    grantedScopes: Object.freeze([...token.scopes]),
-    authority: isTenanted ? token.authority.slice(0, -key.tenant.length) : token.authority,
+    grantedScopes: Object.freeze(token.scopes.map(ownString)),
+    authority: ownString(isTenanted ? token.authority.slice(0, -key.tenant.length) : token.authority),
     isTenanted,
     members: 0
   }
 }
+
+/** What was cut out of a longer string keeps all of that in memory, unless it is made anew. */
+export const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
 
 export const authorityOf = (family: Family, tenant: string): string =>
   family.isTenanted ? family.authority + tenant : family.authority

@@ -55,8 +55,10 @@ export const make = (options: {
       : Array.isArray(request.scopes) && request.scopes.length === 1
       ? request.scopes[0]
       : undefined
-    if (tenant === undefined || scope === undefined || allows?.(tenant) === false) return undefined
-    return peek(space(), tenant, scope)
+    if (tenant === undefined || scope === undefined) return undefined
+    const entry = peek(space(), tenant, scope)
+    // The guard is asked about the name that it knows: the one the token is filed under.
+    return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
 
   const find = (asked: Asked): Entry | undefined => {
@@ -77,10 +79,8 @@ export const make = (options: {
         : find(asked)
       if (entry === undefined) return undefined
       const now = clock.currentTimeMillisUnsafe()
-      if (now < entry.refreshOn) {
-        entry.touch()
-        return hit(entry.fresh)
-      }
+      entry.touch()
+      if (now < entry.refreshOn) return hit(entry.fresh)
       // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
       return now < entry.usableUntil && (entry.renewing || isResting(entry, now)) ? hit(entry.due) : undefined
     }

@@ -1,7 +1,8 @@
 /** Which token goes to which origin: a table that users write. */
 import * as Result from "effect/Result"
-import { InvalidRequestError, quote } from "../EntraError.ts"
+import { type InvalidRequestError, quote } from "../EntraError.ts"
 import type { TokenRequest } from "../TokenRequest.ts"
+import { invalidRequest } from "./problem.ts"
 
 /** Origins by their serialization (RFC 6454 section 6.2), each with its scopes, or with scopes and tenant. */
 export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | Asked>>
@@ -40,32 +41,28 @@ const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 const emptyTable = (): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_missing",
-    field: "origins",
-    origin: "local",
-    message: "origins is empty, so no request would carry a token",
-    remedy:
-      "Name the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
-  })
+  invalidRequest(
+    "field_missing",
+    "origins",
+    "origins is empty, so no request would carry a token",
+    "Name the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
+  )
 
 const noScopes = (origin: string): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_missing",
-    field: "origins",
-    origin: "local",
-    message: `origins has no scopes for ${quote(withoutUser(origin))}`,
-    remedy: "Name the API's resource with /.default, or leave the origin out if its requests are to carry no token."
-  })
+  invalidRequest(
+    "field_missing",
+    "origins",
+    `origins has no scopes for ${quote(withoutUser(origin))}`,
+    "Name the API's resource with /.default, or leave the origin out if its requests are to carry no token."
+  )
 
 const withoutUser = (text: string): string => text.replace(/^.*@/s, "...@")
 
 const malformed = (text: string, what: string): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
-    field: "origins",
-    origin: "local",
-    message: `origins has ${quote(withoutUser(text))}, which ${what}`,
-    remedy: "Write scheme and host, in lower case, with the port if it is not the usual one, and nothing else: "
+  invalidRequest(
+    "field_malformed",
+    "origins",
+    `origins has ${quote(withoutUser(text))}, which ${what}`,
+    "Write scheme and host, in lower case, with the port if it is not the usual one, and nothing else: "
       + "https://graph.microsoft.com. Plain http is for this machine alone."
-  })
+  )

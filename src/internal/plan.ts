@@ -3,11 +3,12 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
-import { InvalidAuthorityError, InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
+import { type InvalidAuthorityError, type InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
 import * as Scope from "../Scope.ts"
 import type { OnThrottled, TokenRequest } from "../TokenRequest.ts"
 import type { Selector } from "./cacheKey.ts"
 import { isJsonObject } from "./json.ts"
+import { invalidAuthority, invalidRequest } from "./problem.ts"
 
 export interface Settings {
   readonly clientId: string
@@ -119,11 +120,8 @@ const effectiveAuthority = (
 // problems
 // -----------------------------------------------------------------------------
 
-const authorityProblem = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
-
 const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthorityError =>
-  authorityProblem(
+  invalidAuthority(
     "authority_mismatch",
     "authority",
     `authority ${quote(authority)} is on another host than the client's ${base.host}, and is no alias of it`,
@@ -131,7 +129,7 @@ const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthor
   )
 
 const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
-  authorityProblem(
+  invalidAuthority(
     "authority_unsupported",
     "tenantId",
     `tenantId ${quote(tenant)} is named, and AD FS has no tenants`,
@@ -139,7 +137,7 @@ const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
   )
 
 const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>
-  authorityProblem(
+  invalidAuthority(
     "authority_mismatch",
     "tenantId",
     `tenantId ${quote(tenantId)} contradicts the request's authority, which names ${quote(fromAuthority)}`,
@@ -147,7 +145,7 @@ const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorit
   )
 
 const notAllowed = (tenant: string): InvalidAuthorityError =>
-  authorityProblem(
+  invalidAuthority(
     "tenant_not_allowed",
     "tenantId",
     `tenantId ${quote(tenant)} is not among the client's allowedTenants`,
@@ -178,22 +176,20 @@ const texts: ReadonlySet<string> = new Set([
 export const isText = (value: unknown): value is string => typeof value === "string"
 
 export const notA = (wanted: string, field: string): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
+  invalidRequest(
+    "field_malformed",
     field,
-    origin: "local",
-    message: `${field} is not ${wanted}`,
-    remedy: `Pass ${wanted} as ${field}, or leave it out if it is optional.`
-  })
+    `${field} is not ${wanted}`,
+    `Pass ${wanted} as ${field}, or leave it out if it is optional.`
+  )
 
 const notKeepable = (field: string): InvalidRequestError =>
-  new InvalidRequestError({
-    code: "field_malformed",
+  invalidRequest(
+    "field_malformed",
     field,
-    origin: "local",
-    message: `${field} is for one call, and keepFresh is about the token that all calls share`,
-    remedy: `Leave ${field} out here; pass it to acquireToken.`
-  })
+    `${field} is for one call, and keepFresh is about the token that all calls share`,
+    `Leave ${field} out here; pass it to acquireToken.`
+  )
 
 const validDuration = "a finite duration of 0 or more"
 
@@ -219,14 +215,12 @@ const onThrottledProblem = (value: OnThrottled | undefined): InvalidRequestError
 const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
   claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))
     ? undefined
-    : new InvalidRequestError({
-      code: "field_malformed",
-      field: "claims",
-      origin: "local",
-      message: "claims is no JSON object of at most 65,536 characters",
-      remedy:
-        "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
-    })
+    : invalidRequest(
+      "field_malformed",
+      "claims",
+      "claims is no JSON object of at most 65,536 characters",
+      "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
+    )
 
 const longestClaims = 65_536
 
@@ -234,21 +228,19 @@ const longestClaims = 65_536
 const hashProblem = (hash: string | undefined): InvalidRequestError | undefined =>
   hash === undefined || /^[0-9a-f]{64}$/i.test(hash)
     ? undefined
-    : new InvalidRequestError({
-      code: "field_malformed",
-      field: "accessTokenSha256ToRefresh",
-      origin: "local",
-      message: "accessTokenSha256ToRefresh is no SHA-256 in hexadecimal (64 digits)",
-      remedy: "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
-    })
+    : invalidRequest(
+      "field_malformed",
+      "accessTokenSha256ToRefresh",
+      "accessTokenSha256ToRefresh is no SHA-256 in hexadecimal (64 digits)",
+      "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
+    )
 
 const correlationIdProblem = (id: string | undefined): InvalidRequestError | undefined =>
   id === undefined || /^[\w.-]{1,64}$/.test(id)
     ? undefined
-    : new InvalidRequestError({
-      code: "field_malformed",
-      field: "correlationId",
-      origin: "local",
-      message: `correlationId ${quote(id)} cannot be sent as a header`,
-      remedy: "Pass a GUID, or leave it out and one is made."
-    })
+    : invalidRequest(
+      "field_malformed",
+      "correlationId",
+      `correlationId ${quote(id)} cannot be sent as a header`,
+      "Pass a GUID, or leave it out and one is made."
+    )

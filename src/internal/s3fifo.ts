@@ -40,6 +40,7 @@ export const make = (): S3Fifo => {
     remove: (entry) => {
       if (entry.place === "small") small.remove(entry)
       else if (entry.place === "main") main.remove(entry)
+      if (small.length() + main.length() === 0) ghosts.clear()
     },
     victim: () => {
       for (let left = spared;; left--) {
@@ -56,8 +57,10 @@ export const make = (): S3Fifo => {
     bury: (entry) => {
       if (entry.place !== "small") return
       ghosts.add(nameOf(entry))
-      const [oldest] = ghosts.size > small.length() + main.length() ? ghosts : []
-      if (oldest !== undefined) ghosts.delete(oldest)
+      for (const oldest of ghosts) {
+        if (ghosts.size <= small.length() + main.length()) return
+        ghosts.delete(oldest)
+      }
     }
   }
 }

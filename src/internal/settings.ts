@@ -1,8 +1,9 @@
 /** A client's options, checked once when it is built. */
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
-import { InvalidAuthorityError, InvalidRequestError, quote } from "../EntraError.ts"
+import { type InvalidAuthorityError, type InvalidRequestError, quote } from "../EntraError.ts"
 import { isOnThrottled, isText, notA, onThrottledWords, type Settings } from "./plan.ts"
+import { invalidAuthority, invalidRequest } from "./problem.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -30,13 +31,12 @@ export const parseClientId = (
   /^[\x21-\x7e]{1,256}$/.test(clientId)
     ? Result.succeed(clientId)
     : Result.fail(
-      new InvalidRequestError({
-        code: clientId === "" ? "field_missing" : "field_malformed",
+      invalidRequest(
+        clientId === "" ? "field_missing" : "field_malformed",
         field,
-        origin: "local",
-        message: clientId === "" ? `${field} is empty or not set` : `${field} ${quote(clientId)} is no application id`,
-        remedy: "Pass the application (client) id from the app registration's overview."
-      })
+        clientId === "" ? `${field} is empty or not set` : `${field} ${quote(clientId)} is no application id`,
+        "Pass the application (client) id from the app registration's overview."
+      )
     )
 
 /** Where an authority and the tenant beside it lead. AD FS has no tenants; the Azure SDKs write it as the tenant `adfs`. */
@@ -108,15 +108,14 @@ export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError
 // -----------------------------------------------------------------------------
 
 const unsupported = (field: string, message: string, remedy: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code: "authority_unsupported", field, origin: "local", message, remedy })
+  invalidAuthority("authority_unsupported", field, message, remedy)
 
 const notTenants = (names: ReadonlyArray<string>): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "tenant_malformed",
-    field: "allowedTenants",
-    origin: "local",
-    message: `allowedTenants has what is neither a tenant id nor a domain name: ${
-      names.slice(0, 10).map(quote).join(", ")
-    }${names.length > 10 ? ` and ${names.length - 10} more` : ""}`,
-    remedy: "Name each tenant by its directory (tenant) id or by one of its domain names, as callers do."
-  })
+  invalidAuthority(
+    "tenant_malformed",
+    "allowedTenants",
+    `allowedTenants has what is neither a tenant id nor a domain name: ${names.slice(0, 10).map(quote).join(", ")}${
+      names.length > 10 ? ` and ${names.length - 10} more` : ""
+    }`,
+    "Name each tenant by its directory (tenant) id or by one of its domain names, as callers do."
+  )

@@ -58,7 +58,8 @@ export const pureInternals: ReadonlyArray<string> = [
   "memory",
   "buildCount",
   "notAfter",
-  "notices"
+  "notices",
+  "problem"
 ]
 
 /** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { ownerOf, selects, spaceOf } from "../../src/internal/cacheKey.ts"
 import { Entry } from "../../src/internal/entry.ts"
 import * as Memory from "../../src/internal/memory.ts"
@@ -129,6 +131,30 @@ describe("what entries have in common is kept once", () => {
     const result = other.result(metadata)
     assert.deepInclude(result, different)
     assert.strictEqual(one.result(metadata).authority, tokenOf({}).authority)
+  })
+})
+
+describe("names that were cut out of something long", () => {
+  it("keep nothing of it in memory", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: unknown = runInNewContext("gc")
+    if (typeof collect !== "function") return assert.fail("no gc")
+    const memory = Memory.make(boundless)
+    const heap = () => {
+      collect()
+      return process.memoryUsage().heapUsed
+    }
+    const before = heap()
+    for (let i = 0; i < 20; i++) {
+      const long = `${
+        String.fromCharCode(97 + i).repeat(1_000_000)
+      }|tenant-number-${i}.example.com|api://orders-${i}/.default`
+      const [, tenant = "", scopes = ""] = long.split("|")
+      memory.store(entryOf({ tenant, scopes }), 0)
+      assert.isDefined(memory.peek("space", `tenant-number-${i}.example.com`, `api://orders-${i}/.default`))
+    }
+    // The last of them is still a local variable's.
+    assert.isBelow(heap() - before, 3_000_000)
   })
 })
 

@@ -102,6 +102,15 @@ describe("who comes back", () => {
     assert.strictEqual(kept.get("a")?.place, "small")
   })
 
+  it("is forgotten when the queue has become empty", () => {
+    const { kept, queue, use } = cacheOf(10)
+    useAll(use, "abcdefghijk")
+    for (const entry of kept.values()) queue.remove(entry)
+    kept.clear()
+    use("a")
+    assert.strictEqual(kept.get("a")?.place, "small")
+  })
+
   it("an heir takes the queue and the uses of the one before it", () => {
     const queue = S3Fifo.make()
     const heir = entryOf({})

@@ -161,7 +161,7 @@ type Services =
   | TokenEndpoint.TokenEndpoint
   | TokenCache.TokenCache
 
-const layerOf = (model: Model): Layer.Layer<Services> =>
+const layerOf = (model: Model): Layer.Layer<Services, EntraError.InvalidRequestError> =>
   Layer.mergeAll(
     AuthorityResolver.layerKnownClouds,
     TokenEndpoint.layerWith({ breaker: { failures: model.options.breaker ? 5 : 1e9 } }),

@@ -25,7 +25,7 @@ export const World = (options: {
   readonly endpoint?: TokenEndpoint.Options | undefined
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   readonly credential?: Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError> | undefined
-  readonly cache?: Layer.Layer<TokenCache.TokenCache> | undefined
+  readonly cache?: Layer.Layer<TokenCache.TokenCache, EntraError.InvalidRequestError> | undefined
   readonly tokenLifetime?: Duration.Input | undefined
   readonly refreshIn?: Duration.Input | undefined
 } = {}) =>

@@ -1,0 +1,8 @@
+/** What this process itself finds wrong with a request, an option or a variable. */
+import { InvalidAuthorityError, InvalidRequestError } from "../EntraError.ts"
+
+export const invalidRequest = (code: string, field: string, message: string, remedy: string): InvalidRequestError =>
+  new InvalidRequestError({ code, field, origin: "local", message, remedy })
+
+export const invalidAuthority = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
+  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })

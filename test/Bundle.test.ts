@@ -1,0 +1,86 @@
+/** What stays of the package in a program's bundle: what the program uses. A top-level call needs `#__PURE__` for that. */
+import { join, relative, sep } from "node:path"
+import { rolldown } from "rolldown"
+import { assert, describe, it } from "vitest"
+
+const root = join(import.meta.dirname, "..")
+
+/** With Effect left out. */
+const bundled = async (...program: ReadonlyArray<string>) => {
+  const build = await rolldown({
+    input: "program",
+    cwd: root,
+    platform: "node",
+    resolve: { conditionNames: ["@effect-entra/source", "import", "node"] },
+    external: (id) => /^effect(?:\/|$)/.test(id),
+    plugins: [{
+      name: "program",
+      resolveId: (id) => id === "program" ? join(root, "program.ts") : null,
+      load: (id) => id === join(root, "program.ts") ? program.join("\n") : null
+    }]
+  })
+  const { output } = await build.generate({ format: "esm", comments: false })
+  await build.close()
+  const chunks = output.flatMap((file) => file.type === "chunk" ? [file] : [])
+  const modulesOf = (those: typeof chunks) =>
+    those.flatMap(({ modules }) => Object.entries(modules))
+      .flatMap(([id, { code }]) => code === null || code === "" ? [] : [relative(root, id).split(sep).join("/")])
+  return {
+    code: chunks.find(({ isEntry }) => isEntry)?.code,
+    atStart: modulesOf(chunks.filter(({ isDynamicEntry, isEntry }) => isEntry || !isDynamicEntry)),
+    later: modulesOf(chunks.filter(({ isDynamicEntry }) => isDynamicEntry))
+  }
+}
+
+const clientWith = (credential: string) =>
+  bundled(
+    `import { Layer } from "effect"`,
+    `import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"`,
+    `export const Client = ConfidentialClient.layer({ clientId: "a" }).pipe(Layer.provide([`,
+    `  ${credential}, AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()`,
+    `]))`
+  )
+
+/** What only those need whose credential is a file, an environment, or none. */
+const special = [
+  "src/internal/credentialChoice.ts",
+  "src/internal/configurationProblems.ts",
+  "src/internal/environment.ts",
+  "src/internal/environmentSettings.ts",
+  "src/internal/variables.ts",
+  "src/internal/certificate.ts"
+]
+
+const foundIn = (modules: ReadonlyArray<string>) => special.filter((name) => modules.includes(name))
+
+describe("a bundle", () => {
+  it.each([[`import "effect-entra"`], [`import * as EffectEntra from "effect-entra"`]])(
+    "has nothing of a package that is imported and not used: %s",
+    async (line) => {
+      assert.strictEqual((await bundled(line, `export const a = 1`)).atStart.join(), "program.ts")
+    }
+  )
+
+  it("with a secret has neither certificates nor the environment", async () => {
+    const { atStart, later } = await clientWith(`ClientCredential.layerSecret("a")`)
+    assert.include(atStart, "src/ConfidentialClient.ts")
+    assert.deepStrictEqual(foundIn(atStart), [])
+    assert.deepStrictEqual([...atStart, ...later].filter((name) => name.includes("node_modules")), [])
+  })
+
+  it("with the environment's credential has what reads it", async () => {
+    const { atStart } = await clientWith("ClientCredential.layerConfig")
+    assert.includeMembers(foundIn(atStart), ["src/internal/credentialChoice.ts", "src/internal/variables.ts"])
+    assert.notInclude(atStart, "src/internal/certificate.ts")
+  })
+
+  it("with a certificate loads of jose what it uses, when the certificate is read", async () => {
+    const { atStart, later } = await clientWith(`ClientCredential.layerCertificate({})`)
+    assert.include(atStart, "src/internal/certificate.ts")
+    assert.deepStrictEqual(
+      [...atStart, ...later].flatMap((name) => /jose\/dist\/.*\/(?:jwe|jwks|jwt)\/[^/]+$/.exec(name) ?? []),
+      []
+    )
+    assert.isAbove(later.filter((name) => name.includes("/jose/")).length, 0)
+  })
+})
