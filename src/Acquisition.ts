@@ -5,7 +5,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
+import type * as Tracer from "effect/Tracer"
 import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import * as Authority from "./Authority.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
@@ -55,6 +57,8 @@ export interface Order {
   readonly beforeSending: Effect.Effect<void>
   /** The cached token that was found wanting. */
   readonly seen: Entry | undefined
+  /** Whether callers are served a token although this failed. */
+  readonly isSpared: (error: AcquireTokenError) => boolean
 }
 
 /**
@@ -128,6 +132,24 @@ export const make = (
       return { entry: new Entry(order.key, token, times), tokenEndpoint: token.tokenEndpoint }
     })
 
+    /** In a span of its own, whose last attributes are known when the flight ends. */
+    const spanned = <A, E>(
+      { plan, reason }: Order,
+      correlationId: string,
+      ended: (exit: Exit.Exit<A, E>, span: Tracer.Span) => Effect.Effect<void>
+    ) =>
+    (flight: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.useSpan("effect-entra.acquireToken", {
+        attributes: {
+          "entra.client_id": clientId,
+          "entra.tenant_id": plan.tenant,
+          "entra.scope": plan.scopes.wire,
+          "entra.refresh_reason": reason,
+          "entra.correlation_id": correlationId
+        }
+      }, (span) =>
+        Effect.withParentSpan(Effect.onExit(flight, (exit) => ended(exit, span)), span, { captureStackTrace: false }))
+
     return (order) =>
       Effect.suspend(() => {
         const { plan } = order
@@ -147,7 +169,8 @@ export const make = (
             }))
           )
         })
-        const durations = () => Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
+        const durations = () =>
+          Meter.read(meter, clock.currentTimeMillisUnsafe() - meter.startedAt - fetched)
         const led = plan.claims === "" || plan.refused !== ""
           ? cache.lead(order.key, fetching, { fresh: plan.forced, seen: order.seen })
           : Effect.map(fetching, (entry) => ({ entry, level: "None" as const }))
@@ -170,21 +193,8 @@ export const make = (
           Effect.mapError((error) =>
             meter.attempts === 0 ? error : Object.assign(error, { attempts: meter.attempts, durations: durations() })
           ),
-          Effect.onExit((exit) =>
-            telemetry.ended(
-              { plan, reason: order.reason, correlationId, meter, durations: durations() },
-              exit
-            )
-          ),
-          Effect.withSpan("effect-entra.acquireToken", {
-            attributes: {
-              "entra.client_id": clientId,
-              "entra.tenant_id": plan.tenant,
-              "entra.scope": plan.scopes.wire,
-              "entra.refresh_reason": order.reason,
-              "entra.correlation_id": correlationId
-            }
-          }, { captureStackTrace: false }),
+          spanned(order, correlationId, (exit, span) =>
+            telemetry.ended({ order, correlationId, meter, durations: durations(), span }, exit)),
           Effect.annotateLogs({
             clientId,
             tenantId: plan.tenant,

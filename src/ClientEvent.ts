@@ -64,7 +64,8 @@ export interface TokenRefreshed extends Acquired {
 }
 
 /**
- * No token came. With the reason `ProactivelyRefreshed` nobody has noticed yet: the token in hand stays in use.
+ * No token came. With the reason `ProactivelyRefreshed` nobody has noticed yet: the token in hand stays in use, in its last
+ * minutes too. What `keepFresh` asks for while it has no token in hand counts as what a caller waits for.
  *
  * @category models
  * @since 0.1.0

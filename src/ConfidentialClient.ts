@@ -72,8 +72,8 @@ export {
    *
    * **Details**
    *
-   * - `concurrency`: how many requests are under way at a time; default 16.
-   * - `onProgress`: run after each request.
+   * - `concurrency`: how many requests are under way at a time, or `"unbounded"`; default 16.
+   * - `onProgress`: run after each request; when it dies, that is ignored.
    *
    * @category models
    * @since 0.1.0
@@ -150,7 +150,8 @@ export const defaults = {
  * **Details**
  *
  * `hits` are acquisitions that were answered from memory at once, `misses` those that had to wait; `hitRate` is hits over
- * both, 0 before the first; `refreshes` counts what was renewed or acquired in the background; `flights` are under way now.
+ * both, 0 before the first; `refreshes` counts flights that renew a token, those in its last minutes that a caller may wait
+ * for among them, and what `keepFresh` acquires; `flights` are under way now.
  * `throttled` keys are not asked for now because the service asked to be left alone, `refused` ones because it has just
  * refused them. The numbers of the cache and of the endpoint are those of all their clients.
  *
@@ -301,6 +302,7 @@ export const invalidate = (selection: Invalidation): Effect.Effect<void, Configu
  * Returns as soon as the request is seen to be right; all else goes on in the background, on one timer. After a failure it
  * tries again by the client's `coolDown`, or when the service may be asked again. What this client invalidates is acquired
  * anew at once, what the cache has pushed out when it is next due. It joins the flights of callers and never adds to them.
+ * The spans of its own flights have no parent.
  *
  * **Gotchas**
  *
@@ -404,6 +406,11 @@ export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = Conf
  *
  * A subscriber who is slow holds nobody up: of more than 256 events that wait for it the oldest go.
  *
+ * **Gotchas**
+ *
+ * Nothing is kept for who comes later, and a fork starts later: fork with `startImmediately` before the first token is asked
+ * for, or the first events are missed.
+ *
  * **Example** (Watching for failures)
  *
  * ```ts
@@ -412,7 +419,8 @@ export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = Conf
  *
  * const watch = ConfidentialClient.events.pipe(
  *   Stream.filter((event) => event._tag === "AcquisitionFailed"),
- *   Stream.runForEach(({ error, tenantId }) => Effect.logError(tenantId, error.code))
+ *   Stream.runForEach(({ error, tenantId }) => Effect.logError(tenantId, error.code)),
+ *   Effect.forkChild({ startImmediately: true })
  * )
  *
  * await Effect.runPromise(Effect.provide(watch, ConfidentialClient.layerTest("a-token")))

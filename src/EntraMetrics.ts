@@ -5,7 +5,11 @@
  *
  * They live in the `Metric.MetricRegistry` that is in the context when a client is built, with the attributes that
  * `Metric.CurrentMetricAttributes` holds there. Their own attributes are the client id and what is said of each below,
- * never a tenant. Clients that share a client id share its series, and what a closed client counted stays in them.
+ * never a tenant. Clients that share a client id share its series, and what a closed client counted stays in them. The usual
+ * series of a client's flights are there from the start, at 0.
+ *
+ * `Metric.value` reads a series by all of its attributes, so for one that has some name them:
+ * `Metric.value(Metric.withAttributes(EntraMetrics.waits, { client_id: clientId }))`.
  *
  * @since 0.1.0
  */
@@ -81,8 +85,9 @@ export const waits: Metric.Counter<number> = Metric.counter("entra_waits_total",
  *
  * **Details**
  *
- * Flights that a closed throttle gate or a remembered refusal ended are among them. A request that is wrong by itself
- * (its scopes, its tenant) starts no flight and is not.
+ * The reason is `ProactivelyRefreshed` wherever callers are still served the token in hand, in its last minutes too. Flights
+ * that a closed throttle gate or a remembered refusal ended are among them. A request that is wrong by itself (its scopes,
+ * its tenant) starts no flight and is not.
  *
  * @category metrics
  * @since 0.1.0

@@ -10,10 +10,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { CacheLevel } from "./AccessToken.ts"
-import { InvalidRequestError } from "./EntraError.ts"
+import { type AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import { type CacheKey, keyText, type Selector, selects } from "./internal/cacheKey.ts"
 import type { Entry } from "./internal/entry.ts"
+import { isOutage } from "./internal/gate.ts"
 import * as Memory from "./internal/memory.ts"
 
 export {
@@ -67,7 +69,7 @@ export interface CacheStats {
  *
  * - `peek`: what this process's memory holds, at once, expired or not; undefined when there is nothing.
  * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
- *   stored, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
+ *   stored, or its error when the service is out of order, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
  *   invalidated meanwhile, and what was asked for before a `fresh` one that has come back.
  * - `invalidate`: drop tokens; `invalidations` counts how often, whichever client did: who asks after one wants nothing
  *   from before it.
@@ -78,11 +80,11 @@ export interface CacheStats {
  */
 export class TokenCache extends Context.Service<TokenCache, {
   readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
-  readonly lead: <E>(
+  readonly lead: (
     key: CacheKey,
-    fetch: Effect.Effect<Entry, E>,
+    fetch: Effect.Effect<Entry, AcquireTokenError>,
     options: { readonly fresh: boolean; readonly seen: Entry | undefined }
-  ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E>
+  ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   readonly invalidations: () => number
   readonly stats: Effect.Effect<CacheStats>
@@ -190,8 +192,8 @@ const boundProblem = (field: string, bound: unknown): InvalidRequestError | unde
 interface Lead {
   readonly key: CacheKey
   readonly name: string
-  /** False when it failed: then those who waited do not wait for the next as well. */
-  readonly done: Deferred.Deferred<boolean>
+  /** A service that is out of order for one is so for all who wait; of anything else each gets his own. */
+  readonly done: Deferred.Deferred<void, AcquireTokenError>
   invalidated: boolean
 }
 
@@ -205,7 +207,7 @@ const makeMemory = (
   const leases = new Map<string, Lead>()
   let invalidations = 0
 
-  const fetchAndStore = <E>(key: CacheKey, fetch: Effect.Effect<Entry, E>, fresh: boolean) =>
+  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<Entry, AcquireTokenError>, fresh: boolean) =>
     Effect.suspend(() => {
       const name = keyText(key)
       const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
@@ -220,7 +222,11 @@ const makeMemory = (
         Effect.onExit((exit) =>
           Effect.sync(() => {
             leads.delete(lead)
-            release(lead, Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause))
+            const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+            release(
+              lead,
+              error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void
+            )
           })
         )
       )
@@ -234,33 +240,31 @@ const makeMemory = (
     }
   }
 
-  const release = (lead: Lead, isServed: boolean): void => {
+  const release = (lead: Lead, outcome: Exit.Exit<void, AcquireTokenError>): void => {
     if (leases.get(lead.name) === lead) leases.delete(lead.name)
-    Deferred.doneUnsafe(lead.done, Exit.succeed(isServed))
+    Deferred.doneUnsafe(lead.done, outcome)
   }
 
-  /** `patient`: whether to wait for another who is fetching; once is enough, or an outage would be told to one by one. */
-  const lead = <E>(
+  const lead = (
     key: CacheKey,
-    fetch: Effect.Effect<Entry, E>,
-    seen: Entry | undefined,
-    patient: boolean
-  ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, E> =>
+    fetch: Effect.Effect<Entry, AcquireTokenError>,
+    seen: Entry | undefined
+  ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, AcquireTokenError> =>
     Effect.suspend(() => {
       // Somebody may have stored a token since the caller looked.
       const entry = memory.peek(key.space, key.tenant, key.scopes)
       if (entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil) {
         return Effect.succeed({ entry, level: "L1" as const })
       }
-      const other = patient ? leases.get(keyText(key)) : undefined
+      const other = leases.get(keyText(key))
       return other === undefined
         ? fetchAndStore(key, fetch, false)
-        : Effect.flatMap(Deferred.await(other.done), (isServed) => lead(key, fetch, seen, isServed))
+        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen))
     })
 
   return TokenCache.of({
     peek: memory.peek,
-    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, true),
+    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations++
@@ -268,7 +272,7 @@ const makeMemory = (
         for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)
         // Who is woken asks anew at once, and that is no request from before.
-        for (const lead of doomed) release(lead, true)
+        for (const lead of doomed) release(lead, Exit.void)
       }),
     invalidations: () => invalidations,
     stats: Effect.sync(() => ({ ...memory.usage })),

@@ -12,29 +12,30 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
-import {
-  type AcquireTokenError,
+import type {
+  AcquireTokenError,
   CredentialError,
   NetworkError,
   ServiceUnavailableError,
-  type ThrottledError
+  ThrottledError
 } from "./EntraError.ts"
 import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
 import { type Form, requestHeaders } from "./internal/form.ts"
 import { isAhead } from "./internal/freshness.ts"
-import type { Refused } from "./internal/gate.ts"
+import { isOutage, type Refused } from "./internal/gate.ts"
 import * as Gates from "./internal/gates.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import { type Meter, timed } from "./internal/meter.ts"
 import { type Asked, readAnswer } from "./internal/response.ts"
-import { scrubber } from "./internal/scrub.ts"
+import { say } from "./internal/say.ts"
+import { scrubberOf } from "./internal/scrub.ts"
+import { credentialDefect, credentialTimeout, tooSlow } from "./internal/tooSlow.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 // -----------------------------------------------------------------------------
@@ -186,9 +187,6 @@ export const layerWith = (options: Options): Layer.Layer<TokenEndpoint, never, I
 
 type Outage = ServiceUnavailableError | NetworkError
 
-const isOutage = (error: AcquireTokenError): error is Outage =>
-  error instanceof ServiceUnavailableError || error instanceof NetworkError
-
 const make = (
   options: Options
 ): Effect.Effect<TokenEndpoint["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
@@ -208,88 +206,116 @@ const make = (
     })
 
     /** While this flight slept or signed, another may have been told to leave the service alone. */
-    const leftAlone = (gate: Gate): Effect.Effect<void, ThrottledError | Refused> =>
-      Effect.suspend(() => {
-        const verdict = gates.judge({ ...gate, forced: true })
-        return verdict === undefined ? Effect.void : Effect.fail(verdict)
-      })
+    const leftAlone = (gate: Gate): ThrottledError | Refused | undefined => gates.judge({ ...gate, forced: true })
 
     /** The credential is somebody else's code: it may hang, die or interrupt itself, and none of that is the service's doing. */
-    const prove = (request: EndpointRequest, endpoints: Endpoints) =>
+    const prove = (request: EndpointRequest, endpoints: Endpoints, left: number, limit: number) =>
       Effect.suspend(() => request.authenticate(endpoints)).pipe(
         Effect.timeoutOrElse({
-          duration: attemptTimeout,
-          orElse: () => Effect.fail(credentialTimeout(attemptTimeout))
+          duration: Math.min(attemptTimeout, left),
+          orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
         }),
         Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect)))
       )
 
-    const attempt = Effect.fnUntraced(function*(request: EndpointRequest, endpoints: Endpoints) {
-      const { asked, meter } = request
-      yield* leftAlone(request.gate)
-      const proof = yield* timed(meter, "credential")(prove(request, endpoints))
-      yield* leftAlone(request.gate)
-      const form = { ...request.form, ...proof.form }
-      meter.attempts++
-      const answer = yield* http.send({
-        method: "POST",
-        url: endpoints.token,
-        headers: { ...requestHeaders(asked.correlationId), ...proof.headers },
-        form,
-        correlationId: asked.correlationId
-      }, proof.client).pipe(
-        Effect.timeoutOrElse({
-          duration: attemptTimeout,
-          orElse: () => Effect.fail(tooSlow("timeout", endpoints, asked, attemptTimeout))
-        }),
-        timed(meter, "http")
-      )
-      return yield* Effect.fromResult(readAnswer(answer, {
-        ...asked,
-        tokenEndpoint: endpoints.token,
-        now: clock.currentTimeMillisUnsafe(),
-        scrub: scrubber(
-          [
-            ...Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : []),
-            // What a credential puts into headers is secret, with or without the name of its scheme.
-            ...Object.values(proof.headers ?? {}).flatMap((value) => [value, value.replace(/^\w+ /, "")])
-          ]
-        )
-      }))
-    })
+    /** One exchange, within what an attempt may take, and before the deadline, by which `limit` milliseconds are used up. */
+    const attempt = (
+      request: EndpointRequest,
+      endpoints: Endpoints,
+      limit: number,
+      deadline: number
+    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const { asked, meter } = request
+        const left = () => deadline - clock.currentTimeMillisUnsafe()
+        const verdict = leftAlone(request.gate)
+        if (verdict !== undefined) return Effect.fail(verdict)
+        return Effect.flatMap(timed(meter, "credential")(prove(request, endpoints, left(), limit)), (proof) => {
+          const verdict = leftAlone(request.gate)
+          if (verdict !== undefined) return Effect.fail(verdict)
+          const form = { ...request.form, ...proof.form }
+          meter.attempts++
+          const remaining = left()
+          const answer = http.send({
+            method: "POST",
+            url: endpoints.token,
+            headers: { ...requestHeaders(asked.correlationId), ...proof.headers },
+            form,
+            correlationId: asked.correlationId
+          }, proof.client).pipe(
+            Effect.timeoutOrElse({
+              duration: Math.min(attemptTimeout, remaining),
+              orElse: () =>
+                Effect.fail(
+                  attemptTimeout <= remaining
+                    ? tooSlow("timeout", endpoints.token, asked.correlationId, attemptTimeout)
+                    : tooSlow("budget_exceeded", endpoints.token, asked.correlationId, limit)
+                )
+            }),
+            timed(meter, "http")
+          )
+          return Effect.flatMap(answer, (answer) =>
+            Effect.fromResult(readAnswer(answer, {
+              ...asked,
+              tokenEndpoint: endpoints.token,
+              now: clock.currentTimeMillisUnsafe(),
+              scrub: scrubberOf(form, proof.headers)
+            })))
+        })
+      })
 
+    /** Most acquisitions need one attempt: the schedule and its budget are for those that need more. */
     const attempts = (
       request: EndpointRequest,
       endpoints: Endpoints,
       limit: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
-      Effect.withFiber((fiber) => {
-        const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
+      Effect.suspend(() => {
         const deadline = clock.currentTimeMillisUnsafe() + limit
         const { meter } = request
         const sent = meter.attempts
+        return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
+          const left = deadline - clock.currentTimeMillisUnsafe()
+          if (left <= 0) return Effect.fail(first)
+          return Effect.timeoutOrElse(retries(first, attempt(request, endpoints, limit, Infinity), deadline), {
+            duration: left,
+            // Where nothing was sent, the credential has used the time up, and not the service.
+            orElse: (): Effect.Effect<never, AcquireTokenError> =>
+              Effect.fail(
+                meter.attempts === sent
+                  ? credentialTimeout(limit)
+                  : tooSlow("budget_exceeded", endpoints.token, request.asked.correlationId, limit)
+              )
+          })
+        })
+      })
+
+    const retries = (
+      first: Outage,
+      attempt: Effect.Effect<AccessToken, AcquireTokenError>,
+      deadline: number
+    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.withFiber((fiber) => {
+        const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const schedule = policy.pipe(
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
           Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + millis(duration) < deadline)
         )
+        // What is retried has been tried once, and failed.
+        let known: Outage | undefined = first
+        const next = Effect.suspend(() => {
+          const failed = known
+          known = undefined
+          return failed === undefined ? attempt : Effect.fail(failed)
+        })
         // Only outages are worth a retry, so only they stay in the error channel while the schedule runs.
-        return attempt(request, endpoints).pipe(
+        return next.pipe(
           Effect.map(Result.succeed),
           Effect.catch((error) => isOutage(error) ? Effect.fail(error) : Effect.succeed(Result.fail(error))),
           Effect.retry(schedule),
-          Effect.flatMap(Effect.fromResult),
-          Effect.timeoutOrElse({
-            duration: limit,
-            // Where nothing was sent, the credential has used the time up, and not the service.
-            orElse: (): Effect.Effect<never, AcquireTokenError> =>
-              Effect.fail(
-                meter.attempts === sent
-                  ? credentialTimeout(limit)
-                  : tooSlow("budget_exceeded", endpoints, request.asked, limit)
-              )
-          })
+          Effect.flatMap(Effect.fromResult)
         )
       })
 
@@ -308,8 +334,8 @@ const make = (
         if (replaced.has(origin) || isAhead(quietUntil.get(origin) ?? 0, now, quiet)) return Effect.void
         replaced.add(origin)
         quietUntil.set(origin, now + quiet)
-        return Effect.logWarning(
-          `${origin} gives no token (${error.code}): ${new URL(fallback.token).origin} is used until it does`
+        return say(
+          Effect.logWarning(`${origin} gives no token (${error.code}): ${originOf(fallback)} is used until it does`)
         )
       })
 
@@ -320,14 +346,15 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.suspend(() => {
-        const { origin } = new URL(endpoints.token)
         const { fallback } = endpoints
         const now = clock.currentTimeMillisUnsafe()
         const left = deadline - now
-        if (fallback === undefined) return breaker.protect(origin, attempts(request, endpoints, left))
+        const key = () => originOf(endpoints)
+        if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
+        const origin = key()
         if (isAhead(resting.get(origin) ?? 0, now, longestRest)) return reach(request, fallback, deadline)
         const answered = Effect.sync(() => replaced.delete(origin))
-        return breaker.protect(origin, attempts(request, endpoints, left / 2)).pipe(
+        return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
           Effect.tap(answered),
           // A refusal is an answer, wherever else one could ask.
           Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
@@ -357,33 +384,8 @@ const make = (
     })
   })
 
+const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin
+
 /** Milliseconds. */
 const quiet = 60_000
 const longestRest = 3_600_000
-
-const credentialProblem = (code: string, what: string): CredentialError =>
-  new CredentialError({
-    code,
-    field: "credential",
-    origin: "local",
-    message: `the credential ${what}`,
-    remedy: "Look at the credential's own code: nothing was sent to the service."
-  })
-
-const credentialTimeout = (limit: number) => credentialProblem("credential_timeout", `gave no proof within ${limit} ms`)
-
-const credentialDefect = () => credentialProblem("credential_defect", "died, or interrupted itself")
-
-const tooSlow = (
-  code: "timeout" | "budget_exceeded",
-  endpoints: Endpoints,
-  asked: EndpointRequest["asked"],
-  limit: number
-): ServiceUnavailableError =>
-  new ServiceUnavailableError({
-    code,
-    message: `${endpoints.token} gave no answer within ${limit} ms`,
-    remedy: "Try again later; raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
-    origin: "service",
-    correlationId: asked.correlationId
-  })

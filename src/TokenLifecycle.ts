@@ -17,15 +17,16 @@ import { warnIfBuiltTooOften } from "./internal/buildWarning.ts"
 import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry } from "./internal/entry.ts"
-import { logged } from "./internal/flightLog.ts"
+import { requestFailed } from "./internal/flightLog.ts"
 import { freshness, isAhead, isTooShort } from "./internal/freshness.ts"
 import { isRefused, patience } from "./internal/gate.ts"
 import * as HitPath from "./internal/hitPath.ts"
 import * as Keeper from "./internal/keeper.ts"
 import { keepablePlanOf, type Plan, planOf, selectorOf, type Settings } from "./internal/plan.ts"
 import * as Refusals from "./internal/refusals.ts"
-import { renewal } from "./internal/renewal.ts"
+import { notSpared, renewal, staysInUse } from "./internal/renewal.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
+import * as Tally from "./internal/tally.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import type { TokenCache } from "./TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "./TokenRequest.ts"
@@ -69,7 +70,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<TokenLifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, settings } = options
+    const { acquire, cache, coolDown, outageTolerance, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("the client")
@@ -79,7 +80,7 @@ export const make = (options: {
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const bearerSpace = spaceOf(owner, undefined)
     const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
-    const counts = { misses: 0, refreshes: 0 }
+    let refreshes = 0
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
     const space = (): string => {
@@ -93,10 +94,12 @@ export const make = (options: {
       space,
       homeTenant,
       allows: settings.allows,
-      longestRest: options.coolDown.cap
+      longestRest: coolDown.cap
     })
 
-    const keepers = yield* Keeper.make({ clock, coolDown: options.coolDown, isResting })
+    const tally = Tally.make(hit)
+
+    const keepers = yield* Keeper.make({ clock, coolDown, isResting })
 
     const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
 
@@ -117,21 +120,21 @@ export const make = (options: {
 
     /** Whoever is told to leave the service alone does so, and asks again. */
     const patiently = (
-      plan: Plan,
+      plan: Tally.Run,
       answer: Effect.Effect<AuthenticationResult, AcquireTokenError>
     ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.catch(answer, (error) => {
         const left = patience(error)
         if (left === undefined) return Effect.fail(error)
         // However often it has to wait, it is one acquisition.
-        counts.misses--
+        const again = { ...plan, isCounted: true }
         return Effect.andThen(
           waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
-          Effect.suspend(() => patiently(plan, runPlan(plan)))
+          Effect.suspend(() => patiently(again, runPlan(again)))
         )
       })
 
-    const runPlan = (plan: Plan): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
+    const runPlan = (plan: Tally.Run): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const key = keyOf(plan)
       if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
@@ -143,25 +146,25 @@ export const make = (options: {
       if (isTooShort(entry, now, plan.minimumValidity)) return fetch(plan, key, "Expired", entry)
       switch (freshness(entry, now)) {
         case "fresh":
-          return hit(entry.fresh)
+          return tally.hit(plan, entry.fresh)
         case "due":
-          return Effect.flatMap(renew(entry, plan, key), () => hit(entry.due))
+          return Effect.flatMap(renew(entry, plan, key), () => tally.hit(plan, entry.due))
         case "last":
-          return options.outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired", entry)
+          return outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired", entry)
         case "expired":
           return fetch(plan, key, "Expired", entry)
       }
     }
 
-    const fetch = (plan: Plan, key: CacheKey, reason: CacheRefreshReason, seen?: Entry) =>
+    const fetch = (plan: Tally.Run, key: CacheKey, reason: CacheRefreshReason, seen?: Entry) =>
       Effect.suspend(() => {
-        counts.misses++
+        tally.miss(plan)
         const flight = flightOf(plan, key)
         // Where no cache answers those who come a moment later, whoever comes at the same moment is let on board.
         const isUncached = plan.forced || cache.disabled || (plan.claims !== "" && plan.refused === "")
         const leave = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
         const beforeSending = isUncached ? Effect.andThen(Effect.yieldNow, leave) : Effect.void
-        const acquired = told(plan, acquire({ plan, key, reason, beforeSending, seen }))
+        const acquired = told(plan, acquire({ plan, key, reason, beforeSending, seen, isSpared: notSpared }))
         return flights.join(
           flight,
           plan.refused === "" || seen === undefined
@@ -171,7 +174,7 @@ export const make = (options: {
       })
 
     /** The refused token is replaced if it is still the cached one; else somebody has replaced it already. */
-    const replace = (plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    const replace = (plan: Tally.Run, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
         const served = { ...plan, refused: "", claims: "" }
         const entry = cached(key)
@@ -195,34 +198,41 @@ export const make = (options: {
     /** A flight for the sake of the cache, not of a caller; without a token in hand it is an acquisition. */
     const renewed = (entry: Entry | undefined, plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
       Effect.suspend(() => {
-        counts.refreshes++
+        refreshes++
         const anonymous = { ...plan, correlationId: undefined }
-        const flight = acquire({ plan: anonymous, key, reason, beforeSending: Effect.void, seen: entry })
-        return entry === undefined
-          ? told(plan, flight)
-          : renewal(entry, flight, { clock, coolDown: options.coolDown, annotations: about(plan, settings) })
+        const isSpared = (error: AcquireTokenError) =>
+          entry !== undefined && staysInUse(entry, error, clock.currentTimeMillisUnsafe(), outageTolerance)
+        const flight = acquire({ plan: anonymous, key, reason, beforeSending: Effect.void, seen: entry, isSpared })
+        if (entry === undefined) return told(plan, flight)
+        return renewal(entry, flight, { clock, coolDown, isSpared, annotations: about(plan, settings) })
       })
 
     /** In its last minutes a token is renewed first, and served when that is slow or impossible. */
-    const stretch = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    const stretch = (
+      entry: Entry,
+      plan: Tally.Run,
+      key: CacheKey
+    ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (isAhead(entry.stretchedUntil, now, options.lastWait)) {
-          return hit(entry.outage)
+          return tally.hit(plan, entry.outage)
         }
         const flight = flights.join(flightOf(plan, key), renewed(entry, plan, key, "Expired"))
         const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
             if (later >= entry.expiresOn || isTooShort(entry, later, plan.minimumValidity)) {
-              return missed(otherwise)
+              return tally.missed(plan, otherwise)
             }
             entry.stretchedUntil = later + options.lastWait
-            return hit(entry.outage)
+            return tally.hit(plan, entry.outage)
           })
         return flight.pipe(
-          Effect.tap(() => missed(Effect.void)),
-          Effect.catch((error) => isRefused(error) ? missed(Effect.fail(error)) : serveOr(Effect.fail(error))),
+          Effect.tap(() => tally.missed(plan, Effect.void)),
+          Effect.catch((error) =>
+            isRefused(error) ? tally.missed(plan, Effect.fail(error)) : serveOr(Effect.fail(error))
+          ),
           Effect.timeoutOrElse({
             duration: Math.min(options.lastWait, entry.expiresOn - now),
             orElse: () => serveOr(flight)
@@ -231,18 +241,12 @@ export const make = (options: {
         )
       })
 
-    const missed = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      Effect.suspend(() => {
-        counts.misses++
-        return effect
-      })
-
     const told = (plan: Plan, flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
-      Effect.annotateLogs(logged(flight), about(plan, settings))
+      Effect.tapError(flight, (error) => requestFailed(error, about(plan, settings)))
 
     return {
       run,
-      counts: () => ({ ...counts, hits: hits(), flights: flights.size() }),
+      counts: () => ({ hits: hits(), misses: tally.misses(), refreshes, flights: flights.size() }),
       peek: (request) => {
         const plan = planOf(request, settings)
         if (Result.isFailure(plan)) return undefined

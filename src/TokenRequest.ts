@@ -28,7 +28,8 @@ export type OnThrottled = "fail" | "wait"
  *   else has replaced it already.
  * - `minimumValidity`: a cached token that is valid for less than this is replaced first; default: none. One that was issued
  *   less than a tenth of its lifetime ago is the best there is and is served as it is, so that a service which issues
- *   shorter ones is not asked on every call; `expiresOn` of the result tells the truth.
+ *   shorter ones is not asked on every call; `expiresOn` of the result tells the truth. The result's reason is `Expired`,
+ *   and when no other token can be had the call fails: `outageTolerance` does not serve what is shorter than this.
  * - `onThrottled`: what a caller does while the service has asked to be left alone: `"fail"` at once with a
  *   `ThrottledError`, or `"wait"` until it may be asked again, however long that is; default: the client's.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.

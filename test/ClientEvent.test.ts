@@ -103,6 +103,27 @@ describe("events", () => {
       assert.strictEqual(failed?._tag === "AcquisitionFailed" ? failed.error : undefined, error)
     }).pipe(Effect.provide(World({ retry: RetryPolicy.none }))))
 
+  it.effect("a failure in the last minutes is a renewal's only when the token in hand is served", () =>
+    Effect.gen(function*() {
+      const { seen } = yield* subscribe
+      yield* acquire
+      yield* ConfidentialClient.acquireToken({ scopes: orders })
+      yield* TestClock.adjust("3400 seconds")
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(Fault.unavailable())
+      assert.isTrue((yield* acquire).metadata.outage)
+      yield* simulator.fail(Fault.refused({ code: 65001, error: "invalid_grant" }))
+      yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: orders }))
+      yield* settle
+      assert.deepStrictEqual(
+        seen.slice(2).map(({ _tag, cacheRefreshReason, scopes }) => [_tag, cacheRefreshReason, scopes.join(" ")]),
+        [
+          ["AcquisitionFailed", "ProactivelyRefreshed", graph],
+          ["AcquisitionFailed", "Expired", orders]
+        ]
+      )
+    }).pipe(Effect.provide(World({ retry: RetryPolicy.none }))))
+
   it.effect("closing the client ends the stream, for those who come later too", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()

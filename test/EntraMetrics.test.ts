@@ -110,7 +110,9 @@ describe("what is counted", () => {
         // Wrong by itself: no flight.
         yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: "User.Read" }))
         const series = yield* exported
-        const failures = Object.entries(series).filter(([key]) => key.startsWith(EntraMetrics.failures.id))
+        const failures = Object.entries(series).filter(([key, count]) =>
+          key.startsWith(EntraMetrics.failures.id) && count > 0
+        )
         assert.deepStrictEqual(Object.fromEntries(failures), {
           [
             name(EntraMetrics.failures, {
@@ -137,6 +139,106 @@ describe("what is counted", () => {
         assert.strictEqual(of(later, EntraMetrics.throttledKeys), 0)
         assert.strictEqual(of(later, EntraMetrics.refusedKeys), 0)
       }).pipe(Effect.provide(World({ retry: RetryPolicy.none })))
+    ))
+
+  it.effect("each caller who waits once, however often the service has it wait, and whoever gives up too", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* EntraSimulator.EntraSimulator.use((simulator) =>
+          simulator.fail(Fault.throttled({ retryAfter: "30 seconds" }), { times: 2 })
+        )
+        const waits = Effect.map(exported, (series) => of(series, EntraMetrics.waits, mine) ?? 0)
+        const patient = ConfidentialClient.acquireToken({ scopes: graph, onThrottled: "wait" })
+        const leaver = yield* Effect.forkChild(Effect.timeoutOption(patient, "10 seconds"), { startImmediately: true })
+        const callers = yield* Effect.forkChild(
+          Effect.all(Array.from({ length: 50 }, () => patient), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        const seen = [yield* waits]
+        for (let second = 0; second < 62; second++) {
+          yield* TestClock.adjust("1 second")
+          seen.push(yield* waits)
+        }
+        yield* Fiber.join(callers)
+        yield* Fiber.join(leaver)
+        assert.deepStrictEqual(seen, seen.toSorted((one, other) => one - other))
+        assert.strictEqual(seen.at(-1), 51)
+        const { hits, misses } = yield* ConfidentialClient.stats
+        assert.deepStrictEqual({ hits, misses }, { hits: 0, misses: 51 })
+      }).pipe(Effect.provide(World({ retry: RetryPolicy.none })))
+    ))
+
+  it.effect("the usual series are there from the start, so that a first failure is an increase", () =>
+    isolated(
+      Effect.gen(function*() {
+        const series = yield* exported
+        assert.strictEqual(of(series, EntraMetrics.httpAttempts, mine), 0)
+        for (const reason of ["NoCachedAccessToken", "Expired", "ProactivelyRefreshed"]) {
+          const source = "IdentityProvider"
+          assert.strictEqual(of(series, EntraMetrics.acquisitions, { client_id: clientId, source, reason }), 0)
+          for (const error of ["EntraInvalidClientError", "EntraServiceUnavailableError", "EntraNetworkError"]) {
+            assert.strictEqual(of(series, EntraMetrics.failures, { client_id: clientId, error, reason }), 0)
+          }
+        }
+        yield* EntraSimulator.EntraSimulator.use((simulator) => simulator.fail(Fault.unavailable()))
+        yield* Effect.flip(acquire)
+        yield* acquire
+        const failed = { client_id: clientId, error: "EntraServiceUnavailableError", reason: "NoCachedAccessToken" }
+        const acquired = { client_id: clientId, source: "IdentityProvider", reason: "NoCachedAccessToken" }
+        const later = yield* exported
+        assert.strictEqual(of(later, EntraMetrics.failures, failed), 1)
+        assert.strictEqual(of(later, EntraMetrics.acquisitions, acquired), 1)
+        assert.strictEqual((yield* Metric.snapshot).length, Object.keys(later).length, "no series twice")
+      }).pipe(Effect.provide(World({ retry: RetryPolicy.none })))
+    ))
+
+  it.effect.each([
+    { name: "an outage leaves the token in use", fault: Fault.unavailable(), reason: "ProactivelyRefreshed" },
+    {
+      name: "a refusal is the caller's",
+      fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
+      reason: "Expired"
+    },
+    { name: "without outageTolerance so is an outage", fault: Fault.unavailable(), reason: "Expired", strict: true }
+  ])("failures in a token's last minutes: $name", ({ fault, reason, strict }) =>
+    isolated(
+      Effect.gen(function*() {
+        yield* acquire
+        yield* TestClock.adjust("3400 seconds")
+        yield* EntraSimulator.EntraSimulator.use((simulator) => simulator.fail(fault))
+        const exit = yield* Effect.exit(acquire)
+        assert.strictEqual(Exit.isSuccess(exit), reason === "ProactivelyRefreshed")
+        const series = yield* exported
+        const failures = Object.entries(series).filter(([key, count]) =>
+          key.startsWith(EntraMetrics.failures.id) && count > 0
+        )
+        assert.strictEqual(failures.length, 1)
+        assert.include(failures[0]?.[0], `reason=${reason}`)
+      }).pipe(
+        Effect.provide(World({ retry: RetryPolicy.none, client: { outageTolerance: strict !== true } }))
+      )
+    ))
+
+  it.effect("what keepFresh asks for without a token in hand counts as a caller's, and its renewals as renewals", () =>
+    isolated(
+      Effect.gen(function*() {
+        const failed = Effect.map(
+          exported,
+          (series) =>
+            ["NoCachedAccessToken", "ProactivelyRefreshed", "Expired"].map((reason) =>
+              of(series, EntraMetrics.failures, { ...mine, error: "EntraServiceUnavailableError", reason })
+            )
+        )
+        const simulator = yield* EntraSimulator.EntraSimulator
+        yield* simulator.fail(Fault.unavailable())
+        yield* ConfidentialClient.keepFresh({ scopes: graph })
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(yield* failed, [1, 0, 0])
+        yield* TestClock.adjust("1 minute")
+        yield* simulator.fail(Fault.unavailable())
+        yield* TestClock.adjust("1800 seconds")
+        assert.deepStrictEqual(yield* failed, [1, 1, 0])
+      }).pipe(Effect.scoped, Effect.provide(World({ retry: RetryPolicy.none })))
     ))
 
   it.effect("evictions", () =>
@@ -236,6 +338,17 @@ describe("credential expiry", () => {
       }).pipe(Effect.scoped, Effect.provide(Services))
     ))
 
+  it.effect.each([NaN, Infinity, -Infinity, 1e300])("of %s is not known", (epochMilliseconds) =>
+    isolated(
+      Effect.gen(function*() {
+        const known = DateTime.makeUnsafe(0)
+        const strange = yield* expiring(() => Object.create(known, { epochMilliseconds: { value: epochMilliseconds } }))
+        const client = yield* make(strange)
+        yield* client.acquireToken({ scopes: graph })
+        assert.isUndefined(yield* expiry)
+      }).pipe(Effect.scoped, Effect.provide(Services))
+    ))
+
   it.effect("appears when it becomes known, and goes with the last client", () =>
     isolated(
       Effect.gen(function*() {
@@ -311,6 +424,25 @@ describe("several clients", () => {
           // Nobody uses it now.
           assert.strictEqual(of(series, EntraMetrics.cacheEntries), 0)
         }
+      }).pipe(Effect.provide(Services(1)))
+    ))
+
+  it.effect("of a cache whose numbers fail keep what it has evicted", () =>
+    isolated(
+      Effect.gen(function*() {
+        const cache = yield* TokenCache.TokenCache
+        let isBroken = false
+        const stats = Effect.suspend(() => isBroken ? Effect.die("down") : cache.stats)
+        const evictions = Effect.map(exported, (series) => of(series, EntraMetrics.evictions))
+        yield* Effect.gen(function*() {
+          const one = yield* client
+          yield* one.acquireToken({ scopes: graph })
+          yield* one.acquireToken({ scopes: orders })
+          assert.strictEqual(yield* evictions, 1)
+          isBroken = true
+          assert.strictEqual(yield* evictions, 1)
+        }).pipe(Effect.scoped, Effect.provideService(TokenCache.TokenCache, { ...cache, stats }))
+        assert.strictEqual(yield* evictions, 1)
       }).pipe(Effect.provide(Services(1)))
     ))
 

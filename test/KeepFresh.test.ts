@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope, Tracer } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
@@ -44,6 +44,37 @@ describe("keepFresh", () => {
       assert.isAtLeast(requests, 48)
       assert.isAtMost(requests, 54)
     }).pipe(Effect.scoped, Effect.provide(World())))
+
+  it.effect("its flights are nobody's children: they go on long after the trace of whoever started it", () => {
+    const flights: Array<Tracer.Span> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        if (span.name === "effect-entra.acquireToken") flights.push(span)
+        return span
+      }
+    })
+    return Effect.gen(function*() {
+      yield* Effect.withSpan(keep, "startup")
+      yield* TestClock.adjust("2 hours")
+      assert.isAtLeast(flights.length, 4)
+      assert.isTrue(flights.every(({ parent }) => Option.isNone(parent)))
+      assert.strictEqual(new Set(flights.map(({ traceId }) => traceId)).size, flights.length)
+      // A caller's flight, and a renewal that a caller sets off, are the caller's.
+      yield* Effect.withSpan(ConfidentialClient.acquireToken({ scopes: orders }), "caller")
+      yield* TestClock.adjust("1800 seconds")
+      yield* Effect.withSpan(ConfidentialClient.acquireToken({ scopes: orders }), "caller")
+      yield* TestClock.adjust(0)
+      const asked = flights.filter(({ attributes }) => attributes.get("entra.scope") === orders)
+      assert.deepStrictEqual(
+        asked.map(({ attributes, parent }) => [
+          attributes.get("entra.refresh_reason"),
+          Option.isSome(parent) && parent.value._tag === "Span" ? parent.value.name : "none"
+        ]),
+        [["NoCachedAccessToken", "caller"], ["ProactivelyRefreshed", "caller"]]
+      )
+    }).pipe(Effect.scoped, Effect.provide(World()), Effect.provideService(Tracer.Tracer, tracer))
+  })
 
   it.effect("asks nobody while nothing is due, and renews when the service said", () =>
     Effect.gen(function*() {
@@ -331,9 +362,13 @@ describe("prefetch", () => {
     Effect.gen(function*() {
       yield* fail(Fault.delay("1 second"), { times: Infinity })
       for (
-        const [options, most] of [[{}, 16], [{ concurrency: 3 }, 3], [{ concurrency: 0 }, 1], [{
-          concurrency: Number.NaN
-        }, 1]] as const
+        const [options, most] of [
+          [{}, 16],
+          [{ concurrency: 3 }, 3],
+          [{ concurrency: 0 }, 1],
+          [{ concurrency: Number.NaN }, 1],
+          [{ concurrency: "unbounded" }, 40]
+        ] as const
       ) {
         const before = yield* tokenRequests
         const fiber = yield* Effect.forkChild(ConfidentialClient.prefetch(tenants.slice(0, 40), options), {
@@ -369,6 +404,20 @@ describe("prefetch", () => {
       }).pipe(Effect.provide(World())),
     30_000
   )
+
+  it.effect.each([
+    {
+      name: "throws",
+      onProgress: () => {
+        throw new Error("the bar broke")
+      }
+    },
+    { name: "dies", onProgress: () => Effect.die(new Error("the bar broke")) }
+  ])("an onProgress that $name costs no token", ({ onProgress }) =>
+    Effect.gen(function*() {
+      const exits = yield* ConfidentialClient.prefetch(known, { onProgress })
+      assert.strictEqual(exits.filter(Exit.isSuccess).length, known.length)
+    }).pipe(Effect.provide(World())))
 
   it.effect("what dies is an Exit too", () =>
     Effect.gen(function*() {

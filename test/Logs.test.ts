@@ -1,6 +1,17 @@
 /** Every line of `docs/operating.md`: its level, its text, its annotations, how often it comes, and that it holds no secret. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, type Duration, Effect, Fiber, Layer, Redacted } from "effect"
+import {
+  ConfigProvider,
+  DateTime,
+  type Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Redacted,
+  References
+} from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
@@ -142,14 +153,58 @@ describe("Warning", () => {
           }
         })
       )
+      const ids: Array<unknown> = []
       assert.deepStrictEqual(
-        from(log, "Warn").map(({ annotations, text }) => ({ text, annotations })),
+        from(log, "Warn").map(({ annotations: { correlationId, ...annotations }, text }) => {
+          ids.push(correlationId)
+          return { text, annotations }
+        }),
         [30_000, 60_000].map((nextTryInMillis) => ({
           text:
             "token renewal failed (EntraServiceUnavailableError service_unavailable); the token in hand stays in use",
           annotations: { ...about, errorCodes: "90033", nextTryInMillis }
         }))
       )
+      assert.deepStrictEqual(ids.map((id) => /^[0-9a-f-]{36}$/.test(String(id))), [true, true])
+    }))
+
+  it.effect("in the last minutes: what leaves the token in use is a renewal's, what callers hear is theirs", () =>
+    Effect.gen(function*() {
+      const log = yield* logged(() =>
+        Effect.gen(function*() {
+          yield* acquire
+          yield* ConfidentialClient.acquireToken({ scopes: orders })
+          yield* TestClock.adjust("3400 seconds")
+          yield* fail(Fault.unavailable())
+          assert.isTrue((yield* acquire).metadata.outage)
+          yield* fail(Fault.refused({ code: 65001, error: "invalid_grant" }))
+          yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: orders }))
+          yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: orders }))
+        })
+      )
+      const [outage, refusal, ...more] = from(log, "Warn")
+      assert.deepStrictEqual(more, [])
+      assert.strictEqual(
+        outage?.text,
+        "token renewal failed (EntraServiceUnavailableError service_unavailable); the token in hand stays in use"
+      )
+      assert.match(refusal?.text ?? "", /^token request failed \(EntraTokenRequestError consent_missing\): /)
+      assert.deepInclude(refusal?.annotations, { ...about, scope: orders, errorCodes: "65001" })
+    }))
+
+  it.effect("a token that is kept fresh: a refusal in the last minutes is no renewal's, for callers would hear it", () =>
+    Effect.gen(function*() {
+      const log = yield* logged(() =>
+        Effect.scoped(Effect.gen(function*() {
+          yield* ConfidentialClient.keepFresh({ scopes: orders })
+          yield* TestClock.adjust("1 second")
+          yield* fail(Fault.refused({ code: 65001, error: "invalid_grant" }), 1000)
+          yield* TestClock.adjust("3598 seconds")
+        }))
+      )
+      const texts = from(log, "Warn").map(({ text }) => text.split(/[:;]/)[0])
+      assert.strictEqual(texts[0], "token renewal failed (EntraTokenRequestError consent_missing)")
+      assert.strictEqual(texts.at(-1), "token request failed (EntraTokenRequestError consent_missing)")
     }))
 
   it.effect("throttled: once per closing of the gate, not per caller", () =>
@@ -231,7 +286,7 @@ describe("Warning", () => {
               Effect.andThen(ConfidentialClient.acquireToken({ scopes: graph, tenantId: fabrikam })),
               Effect.as(name)
             )
-          yield* ask("fills the cache of two, and one leaves")
+          yield* ask("fills the cache of two, and one leaves").pipe(Effect.annotateLogs({ user: "alice" }))
           yield* ask("more leave at once")
           yield* TestClock.adjust("61 seconds")
           yield* ask("and a minute later")
@@ -242,6 +297,8 @@ describe("Warning", () => {
         Array.from({ length: 2 }, () => "live tokens were evicted to make room for others: the cache is too small")
       )
       assert.deepInclude(lines[0]?.annotations, { evicted: 1, entries: 2 })
+      // It is about the cache, not about the flight that happened to see it, nor about who asked for that.
+      assert.hasAllKeys(lines[0]?.annotations, ["evicted", "entries", "bytes"])
       assert.isAbove(Number(lines[1]?.annotations["evicted"]), 1)
       assert.isAbove(Number(lines[0]?.annotations["bytes"]), 0)
     }))
@@ -273,7 +330,7 @@ describe("Warning", () => {
       )
     }))
 
-  describe("certificate expires", () => {
+  describe("credential expires", () => {
     const expiring = (left: Duration.Input) =>
       Layer.effect(
         ClientCredential.ClientCredential,
@@ -298,9 +355,11 @@ describe("Warning", () => {
           }), { credential: expiring("29 days") })
         assert.deepStrictEqual(
           from(log, "Warn").map(({ text }) => text),
-          [29, 28, 27].map((days) => `the certificate expires in ${days} days, on 1970-01-30`)
+          [29, 28, 27].map((days) => `the credential expires in ${days} days, on 1970-01-30`)
         )
-        assert.deepInclude(from(log, "Warn")[0]?.annotations, { clientId, expiresOn: "1970-01-30T00:00:00.000Z" })
+        for (const { annotations } of from(log, "Warn")) {
+          assert.deepStrictEqual(annotations, { clientId, expiresOn: "1970-01-30T00:00:00.000Z" })
+        }
       }))
 
     it.effect("says nothing when it is not built or used, or the end is far", () =>
@@ -326,7 +385,7 @@ describe("Warning", () => {
           Effect.provide(log.layer)
         )
       assert.deepStrictEqual(from(log.entries, "Warn").map(({ text }) => text), [
-        "the certificate expires in 7 days, on 1970-01-08"
+        "the credential expires in 7 days, on 1970-01-08"
       ])
       assert.notInclude(log.lines.join("\n"), "PRIVATE KEY")
     }))
@@ -391,6 +450,92 @@ describe("Error", () => {
         "token renewal failed (EntraInvalidClientError secret_wrong); the token in hand stays in use"
       ])
     }))
+})
+
+describe("a logger that throws", () => {
+  const throwing = Layer.merge(
+    Logger.layer([Logger.make(() => {
+      throw new Error("logger broke")
+    })]),
+    Layer.succeed(References.MinimumLogLevel, "All")
+  )
+  /** What is asked of a client, and with what in its way: each says something. */
+  const world = (options: Parameters<typeof World>[0] = {}) =>
+    World({ retry: RetryPolicy.none, ...options }).pipe(Layer.provideMerge(throwing))
+
+  it.effect("harms no acquisition, and every failure stays what it is", () =>
+    Effect.gen(function*() {
+      yield* acquire
+      for (const fault of [Fault.unavailable(), Fault.refused({ code: 65001, error: "invalid_grant" })]) {
+        yield* fail(fault)
+        const exit = yield* Effect.exit(ConfidentialClient.acquireToken({ scopes: orders, tenantId: fabrikam }))
+        assert.deepStrictEqual(Exit.isFailure(exit) ? exit.cause.reasons.map(({ _tag }) => _tag) : [], ["Fail"])
+      }
+      yield* TestClock.adjust("1800 seconds")
+      yield* fail(Fault.unavailable())
+      yield* acquire
+      yield* TestClock.adjust("1600 seconds")
+      yield* fail(Fault.unavailable())
+      assert.isTrue((yield* acquire).metadata.outage)
+    }).pipe(Effect.provide(world({ cache: TokenCache.layerMemory({ maxEntries: 2 }) }))))
+
+  it.effect("nor a client that is built too often, whose credential ends soon and is reloaded", () => {
+    let revision = 0
+    const credential = Layer.effect(
+      ClientCredential.ClientCredential,
+      Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (base) => ({
+        ...base,
+        revision: () => `r${revision}`,
+        expiresOn: () => DateTime.makeUnsafe(1000)
+      }))
+    )
+    return Effect.gen(function*() {
+      for (revision = 0; revision < 15; revision++) {
+        yield* Effect.scoped(Effect.flatMap(
+          Layer.build(world({ credential })),
+          (context) =>
+            Effect.provide(
+              Effect.gen(function*() {
+                yield* acquire
+                revision++
+                yield* ConfidentialClient.acquireToken({ scopes: orders })
+              }),
+              context
+            )
+        )).pipe(Effect.provide(throwing))
+      }
+    })
+  })
+
+  it.effect("nor a client whose environment names several credentials", () => {
+    const variables = ConfigProvider.fromEnvRecord({
+      AZURE_CLIENT_ID: clientId,
+      AZURE_TENANT_ID: contoso,
+      AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
+      AZURE_FEDERATED_TOKEN_FILE: "/token"
+    })
+    return acquire.pipe(
+      Effect.provide(ConfidentialClient.layerConfig()),
+      Effect.provide([EntraSimulator.layerMemory(), ConfigProvider.layer(variables), throwing])
+    )
+  })
+
+  it.effect("nor a region's stand-in", () => {
+    const Client = ConfidentialClient.layer({ clientId, tenantId: contoso }).pipe(
+      Layer.provide([
+        ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+        AuthorityResolver.layerWith({ region: "westeurope" }),
+        TokenEndpoint.layerWith({ retry: RetryPolicy.none }),
+        TokenCache.layerMemory()
+      ]),
+      Layer.provideMerge(EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake })),
+      Layer.provideMerge(throwing)
+    )
+    return Effect.gen(function*() {
+      yield* fail(Fault.unavailable())
+      assert.strictEqual((yield* acquire).metadata.tokenSource, "IdentityProvider")
+    }).pipe(Effect.provide(Client))
+  })
 })
 
 describe("nothing else", () => {

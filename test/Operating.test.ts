@@ -123,7 +123,7 @@ describe("log lines", () => {
 
   it("of the page are in the code: its longest fixed part is some literal's", () => {
     const code = [...sources().values()].join("\n").replace(/\$\{variableOf\.secret\}/g, "AZURE_CLIENT_SECRET")
-      .replace(/\$\{reason === "ProactivelyRefreshed" \? "refreshed" : "acquired"\}/g, "refreshed")
+      .replace(/\$\{\s*reason === "ProactivelyRefreshed" \? "refreshed" : "acquired"\s*\}/g, "refreshed")
     for (const { text } of lines) {
       const parts = text.replace("acquired", "refreshed").split(/<[^>]+>|\.\.\./).map((part) => part.trim())
       const longest = parts.toSorted((one, other) => other.length - one.length)[0] ?? ""
@@ -154,8 +154,22 @@ describe("spans, events, alarms", () => {
     const rules = readFileSync("docs/prometheus-rules.yaml", "utf8")
     const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? "")
     const described = rows("Alarms").flatMap(([name]) => coded(name ?? ""))
-    assert.deepStrictEqual(described, alerts.filter((name) => name !== "EntraCredentialExpiresSoon"))
+    assert.deepStrictEqual(described, alerts)
     assert.strictEqual(expressionsIn(rules).length, alerts.length)
+  })
+
+  it("one step of a counter sets off no alarm that waits: it has left the window by then", () => {
+    const rules = readFileSync("docs/prometheus-rules.yaml", "utf8").split("- alert: ").slice(1)
+    const waiting = rules.flatMap((rule) => {
+      const window = /increase\([^[]+\[(\d+)m\]/.exec(rule)?.[1]
+      const wait = /\bfor: (\d+)m/.exec(rule)?.[1]
+      return window === undefined || wait === undefined ? [] : [{ rule, window: Number(window), wait: Number(wait) }]
+    })
+    assert.strictEqual(waiting.length, 2)
+    for (const { rule, wait, window } of waiting) {
+      assert.isBelow(window, wait, rule)
+      for (const [, offset] of rule.matchAll(/offset (\d+)m/g)) assert.strictEqual(Number(offset), window, rule)
+    }
   })
 
   it("the dashboard is JSON whose panels each have expressions", () => {

@@ -181,19 +181,18 @@ describe("TokenCache", () => {
     >()
   })
 
-  it("leads with the errors of the fetch, and none of its own", () => {
-    const lead = <E>(cache: Cache, key: TokenCache.CacheKey, fetch: Effect.Effect<TokenCache.Entry, E>) =>
-      cache.lead(key, fetch, { fresh: true, seen: undefined })
+  it("leads with the errors of an acquisition, for those who wait may get another's, and none of its own", () => {
     interface Led {
       readonly entry: TokenCache.Entry
       readonly level: "None" | "L1" | "L2"
     }
-    expectTypeOf(lead<Boom>).returns.toEqualTypeOf<Effect.Effect<Led, Boom>>()
-    expectTypeOf(lead<never>).returns.toEqualTypeOf<Effect.Effect<Led>>()
-    expectTypeOf<Parameters<Cache["lead"]>[2]>().toEqualTypeOf<{
-      readonly fresh: boolean
-      readonly seen: TokenCache.Entry | undefined
-    }>()
+    expectTypeOf<Cache["lead"]>().toEqualTypeOf<
+      (
+        key: TokenCache.CacheKey,
+        fetch: Effect.Effect<TokenCache.Entry, EntraError.AcquireTokenError>,
+        options: { readonly fresh: boolean; readonly seen: TokenCache.Entry | undefined }
+      ) => Effect.Effect<Led, EntraError.AcquireTokenError>
+    >()
   })
 
   it("drops and counts, and cannot fail at that", () => {

@@ -46,6 +46,8 @@ describe("many clients over one cache", () => {
         Effect.forkChild(Effect.exit(client.acquireToken({ scopes: graph })), { startImmediately: true }))
       // One for the first, and one for those who waited for it; the budget of each is 30 seconds.
       yield* TestClock.adjust("60 seconds")
-      for (const fiber of fibers) assert.isDefined(fiber.pollUnsafe())
+      for (const fiber of fibers) {
+        assert.isDefined(fiber.pollUnsafe())
+      }
     }).pipe(Effect.provide(Services)))
 })

@@ -208,6 +208,23 @@ describe("the breaker", () => {
       yield* once
       assert.strictEqual(yield* tokenRequests, 6)
     }).pipe(Effect.provide(World())))
+
+  it.effect("a success between them starts the count anew", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const once = ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true }).pipe(
+        Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+      )
+      const codes: Array<string> = []
+      for (let round = 0; round < 3; round++) {
+        yield* fail(Fault.unavailable(), { times: Infinity })
+        for (let call = 0; call < 4; call++) codes.push((yield* Effect.flip(once)).code)
+        yield* simulator.clearFaults
+        yield* once
+      }
+      assert.deepStrictEqual([...new Set(codes)], ["service_unavailable"])
+      assert.strictEqual(yield* tokenRequests, 15)
+    }).pipe(Effect.provide(World())))
 })
 
 describe("a regional endpoint", () => {

@@ -265,7 +265,7 @@ describe("renewal", () => {
       for (const { metadata } of yield* Effect.forEach(fibers, Fiber.join)) assert.isTrue(metadata.outage)
     }).pipe(Effect.provide(SharedWorld)))
 
-  it.effect("two clients over one cache: a renewal that waited for another's failed request makes its own", () =>
+  it.effect("two clients over one cache: a renewal that waited for another's request shares its outage, and rests", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
       const other = yield* secondClient()
@@ -283,6 +283,11 @@ describe("renewal", () => {
       assert.strictEqual(yield* tokenRequests, 2)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* Fiber.join(forced)).code, "timeout")
+      assert.strictEqual(yield* token, first)
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(yield* token, first)
+      yield* settle
       assert.strictEqual(yield* tokenRequests, 3)
       assert.notStrictEqual(yield* token, first)
     }).pipe(Effect.provide(SharedWorld)))

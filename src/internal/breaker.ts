@@ -8,8 +8,9 @@ import type * as Scope from "effect/Scope"
 import { type AcquireTokenError, ServiceUnavailableError } from "../EntraError.ts"
 
 export interface Breaker {
+  /** The key is asked for only where there has been an outage. */
   readonly protect: <A>(
-    key: string,
+    key: () => string,
     acquisition: Effect.Effect<A, AcquireTokenError>
   ) => Effect.Effect<A, AcquireTokenError>
 }
@@ -23,21 +24,46 @@ export const make = (options: {
     openDuration: options.openDuration
   }).pipe(
     Effect.provide(CircuitBreaker.layerStoreMemory()),
-    Effect.map((breaker) => ({
-      protect: (key, acquisition) =>
+    Effect.map((breaker) => {
+      // The origins whose last word was an outage. Of all others the circuit is closed and has nothing to count, so what
+      // comes of an acquisition there is told to the breaker only when it is an outage.
+      const suspects = new Set<string>()
+      const execute = <A>(key: string, acquisition: Effect.Effect<A, AcquireTokenError>) =>
         breaker.execute(acquisition, {
           key,
-          classify: (exit) => isOutage(exit) ? CircuitBreaker.failure() : CircuitBreaker.success
+          classify: (exit) => {
+            if (isOutage(exit)) {
+              suspects.add(key)
+              return CircuitBreaker.failure()
+            }
+            suspects.delete(key)
+            return CircuitBreaker.success
+          }
         })
-          .pipe(
-            Effect.mapError((error) => error._tag === "CircuitBreakerError" ? circuitOpen(key, error) : error)
-          )
-    }))
+      return {
+        protect: (key, acquisition) =>
+          Effect.suspend(() => {
+            if (suspects.size > 0 && suspects.has(key())) {
+              return Effect.mapError(
+                execute(key(), acquisition),
+                (error) => error._tag === "CircuitBreakerError" ? circuitOpen(key(), error) : error
+              )
+            }
+            return Effect.onExit(
+              acquisition,
+              (exit) =>
+                isOutage(exit) || (suspects.size > 0 && suspects.has(key()))
+                  ? Effect.ignore(execute(key(), exit))
+                  : Effect.void
+            )
+          })
+      }
+    })
   )
 
-/** A service that refuses is up; only silence and 5xx count. */
+/** A service that refuses is up; only silence and 5xx count. Who is interrupted has not waited for the end. */
 const isOutage = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
-  if (Exit.isSuccess(exit)) return false
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.findErrorOption(exit.cause)
   return error._tag === "None" || error.value._tag === "EntraServiceUnavailableError" ||
     error.value._tag === "EntraNetworkError"

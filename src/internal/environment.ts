@@ -5,6 +5,7 @@ import type { ConfigurationError, CredentialError } from "../EntraError.ts"
 import { reported } from "./configurationProblems.ts"
 import type { Choice, CredentialKind, CredentialProblem, CredentialVariables } from "./credentialChoice.ts"
 import { knownOf, type Overrides, type Settings, settle } from "./environmentSettings.ts"
+import { say } from "./say.ts"
 import { variables } from "./variables.ts"
 
 /** How a credential comes out of the environment: which one is a plain decision, loading it is not. */
@@ -24,7 +25,7 @@ export const read = <M, A, R>(
     const found = yield* variables
     const { loaded, problems, warnings } = yield* load(found.variables, options.credential, source)
     const settled = yield* Effect.fromResult(settle(options, found, loaded, problems))
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    yield* Effect.forEach(warnings, (warning) => say(Effect.logWarning(warning)), { discard: true })
     return settled
   })
 
@@ -38,7 +39,7 @@ export const readCredential = <M, A, R>(
     const { loaded, problems, warnings } = yield* load(found.variables, wanted, source)
     const all = [...(Result.isFailure(loaded) ? [loaded.failure] : []), ...problems]
     const credential = yield* Effect.fromResult(reported(all, loaded, knownOf(found, {})))
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    yield* Effect.forEach(warnings, (warning) => say(Effect.logWarning(warning)), { discard: true })
     return credential
   })
 

@@ -1,9 +1,11 @@
 /** What is logged of a flight. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import type { AuthenticationResult, CacheRefreshReason } from "../AccessToken.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import { defaultRetryAfter, longest } from "./retryAfter.ts"
+import { say } from "./say.ts"
 
 /** For how long the service asked to be left alone, in milliseconds; undefined when it did not. */
 export const throttledFor = (error: AcquireTokenError): number | undefined => {
@@ -15,38 +17,54 @@ export const throttledFor = (error: AcquireTokenError): number | undefined => {
 
 /** A line that every flight of its kind writes, whoever asked for it. */
 export const succeeded = (result: AuthenticationResult, reason: CacheRefreshReason, attempts: number) =>
-  Effect.logDebug(
-    `token ${reason === "ProactivelyRefreshed" ? "refreshed" : "acquired"} (${result.metadata.tokenSource}, ${reason})`
-  ).pipe(Effect.annotateLogs({ cacheLevel: result.metadata.cacheLevel, attempts }))
+  // Hardly anybody reads it, so it is not composed before that is known.
+  Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
+    isEnabled
+      ? say(
+        Effect.logDebug(
+          `token ${
+            reason === "ProactivelyRefreshed" ? "refreshed" : "acquired"
+          } (${result.metadata.tokenSource}, ${reason})`
+        ),
+        { cacheLevel: result.metadata.cacheLevel, attempts }
+      )
+      : Effect.void)
 
 /** A refused credential and a closed gate concern all who use the client, so they are told of callers' flights and of renewals. */
 export const failed = (error: AcquireTokenError): Effect.Effect<void> => {
   const retryAfterInMillis = throttledFor(error)
   if (error._tag === "EntraInvalidClientError" && error.origin === "service") {
-    return Effect.annotateLogs(
+    return say(
       Effect.logError(`credential refused ${said(error)}`),
       retryAfterInMillis === undefined ? codesOf(error) : { ...codesOf(error), retryAfterInMillis }
     )
   }
   return retryAfterInMillis === undefined
     ? Effect.void
-    : Effect.annotateLogs(Effect.logWarning(`throttled ${said(error)}`), { ...codesOf(error), retryAfterInMillis })
+    : say(Effect.logWarning(`throttled ${said(error)}`), { ...codesOf(error), retryAfterInMillis })
 }
 
-/** What else can befall the flight of a caller; a failed renewal has a line of its own. */
-export const logged = (flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
-  Effect.tapError(
-    flight,
-    (error) =>
-      error.origin === "local" || error._tag === "EntraInvalidClientError" || throttledFor(error) !== undefined
-        ? Effect.void
-        : Effect.annotateLogs(Effect.logWarning(`token request failed ${said(error)}`), {
-          ...codesOf(error),
-          correlationId: error.correlationId
-        })
+/** What else a caller can hear of a flight. */
+export const requestFailed = (error: AcquireTokenError, about: Readonly<Record<string, string>>): Effect.Effect<void> =>
+  error.origin === "local" || error._tag === "EntraInvalidClientError" || throttledFor(error) !== undefined
+    ? Effect.void
+    : say(Effect.logWarning(`token request failed ${said(error)}`), { ...about, ...codesOf(error), ...idOf(error) })
+
+/** What callers do not hear of, because the token that was to be renewed is served. */
+export const renewalFailed = (
+  error: AcquireTokenError,
+  nextTryInMillis: number,
+  about: Readonly<Record<string, string>>
+): Effect.Effect<void> =>
+  say(
+    Effect.logWarning(`token renewal failed (${error._tag} ${error.code}); the token in hand stays in use`),
+    { nextTryInMillis, ...about, ...codesOf(error), ...idOf(error) }
   )
 
 const said = (error: AcquireTokenError): string => `(${error._tag} ${error.code}): ${error.message} ${error.remedy}`
+
+const idOf = ({ correlationId }: AcquireTokenError): { readonly correlationId?: string } =>
+  correlationId === undefined ? {} : { correlationId }
 
 /** The service's own numbers (AADSTS), where it gave any. */
 export const codesOf = (error: AcquireTokenError): { readonly errorCodes?: string } =>

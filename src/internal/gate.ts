@@ -31,6 +31,12 @@ export const isRefused = (error: EntraError.AcquireTokenError): error is Refused
   error._tag === "EntraInvalidAuthorityError" || error._tag === "EntraInvalidClientError" ||
   error._tag === "EntraTokenRequestError" || error._tag === "EntraClaimsChallengeError"
 
+/** Nobody answered, or nobody who could. */
+export const isOutage = (
+  error: EntraError.AcquireTokenError
+): error is EntraError.ServiceUnavailableError | EntraError.NetworkError =>
+  error._tag === "EntraServiceUnavailableError" || error._tag === "EntraNetworkError"
+
 /** The state after a failed acquisition; undefined: open. */
 export const closeAfter = (
   previous: GateState | undefined,

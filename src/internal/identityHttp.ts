@@ -2,13 +2,15 @@
  * Talking to an identity provider over whichever `HttpClient` the user brings: redirects refused, bodies cut, no trace
  * headers, and no error that holds the request. The only core module that knows `effect/http`.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../EntraError.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
@@ -39,31 +41,41 @@ export const make = (
     const prepare = (client: Transport): Transport => (options.transformClient ?? identity)(guarded(client))
     const prepared = prepare(transport)
     return {
-      send: (request, client) => {
-        const url = new URL(request.url)
-        const failed = (error: HttpClientError.HttpClientError) => {
-          const reason = reasonOf(error)
-          return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, url, reason))
-        }
-        return Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)))
-          .pipe(
-            Effect.flatMap(read),
-            Effect.catch(failed),
+      send: (request, client) =>
+        Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request))).pipe(
+          Effect.flatMap(read),
+          Effect.catchCause((cause) => {
+            if (Cause.hasInterruptsOnly(cause)) {
+              return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
+            }
+            const error = Cause.findErrorOption(cause)
             // What a transport dies of may hold the request, and the request holds the secret.
-            Effect.catchDefect(() => Effect.fail(networkError(request, url, "DEFECT"))),
-            (send) => Effect.suspend(() => Effect.provideService(send, Destination, { origin: undefined })),
-            Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-            Effect.updateContext(withoutCallersFetch)
-          )
-      }
+            const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
+            return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
+          }),
+          Effect.updateContext(ownContext)
+        )
     }
   })
 
 const identity = (client: Transport): Transport => client
 
-/** The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. */
+/**
+ * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It carries
+ * no trace headers, and remembers where it went.
+ */
+const ownContext = (context: Context.Context<never>): Context.Context<never> =>
+  withoutCallersFetch(context).pipe(
+    Context.add(HttpClient.TracerPropagationEnabled, false),
+    Context.add(Destination, { url: undefined })
+  )
+
+/** To leave something out costs a copy, and hardly any caller has a `fetch` of its own. */
 const withoutCallersFetch = (context: Context.Context<never>): Context.Context<never> =>
-  Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+  Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
+    Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
+    ? context
+    : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
 
 const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const base = HttpClientRequest.setHeaders(HttpClientRequest.make(request.method)(request.url), request.headers)
@@ -74,8 +86,8 @@ const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequ
 // redirects
 // -----------------------------------------------------------------------------
 
-/** Where the first request of this call went; whatever follows must go there too. */
-class Destination extends Context.Service<Destination, { origin: string | undefined }>()(
+/** Where the first request of this call went; whatever follows must go to the same origin. */
+class Destination extends Context.Service<Destination, { url: string | undefined }>()(
   "effect-entra/internal/identityHttp/Destination"
 ) {}
 
@@ -90,17 +102,19 @@ const guarded = (client: Transport): Transport =>
         Effect.flatMap(request, (request) =>
           Effect.withFiber((fiber) => {
             const destination = Context.getOrUndefined(fiber.context, Destination)
-            const { origin } = new URL(request.url)
-            if (destination !== undefined) {
-              if (destination.origin !== undefined && destination.origin !== origin) return redirected(request)
-              destination.origin = origin
+            if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) {
+              return redirected(request)
             }
+            if (destination !== undefined) destination.url = request.url
             fiber.setContext(withoutRedirects(fiber.context))
             return Effect.succeed(request)
           }))
       ),
     client.preprocess
   )
+
+const isSameOrigin = (one: string, other: string): boolean =>
+  one === other || new URL(one).origin === new URL(other).origin
 
 /** `fetch` follows redirects unless told not to; whatever else was asked of it holds. */
 export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
@@ -129,20 +143,70 @@ const read = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<Answer, HttpClientError.HttpClientError> => {
   const { headers, status } = response
-  const length = Number(headers["content-length"])
+  return Effect.matchEffect(readBody(response, headers), {
+    onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
+    // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
+    onFailure: (error) =>
+      status >= 300 || error.reason._tag === "EmptyBodyError"
+        ? Effect.succeed({ status, headers, body: "", cut: false })
+        : Effect.fail(error)
+  })
+}
+
+type Body = Pick<Answer, "body" | "cut">
+
+const readBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  headers: Answer["headers"]
+): Effect.Effect<Body, HttpClientError.HttpClientError> => {
+  const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
+  if (web !== undefined && !web.bodyUsed) {
+    return web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
+  }
   // A declared length binds an uncompressed body, so the cheap way is safe.
-  const body = length <= bodyLimit && headers["content-encoding"] === undefined
+  return Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
     ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
     : readStream(response)
-  return body.pipe(
-    // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
-    Effect.catch((error) =>
-      status >= 300 || error.reason._tag === "EmptyBodyError"
-        ? Effect.succeed({ body: "", cut: false })
-        : Effect.fail(error)
-    ),
-    Effect.map((body) => ({ status, headers, ...body }))
-  )
+}
+
+/** The body of a `fetch`, without a `Stream`, whose end costs an abort signal and its error each time. */
+const readWeb = (
+  response: HttpClientResponse.HttpClientResponse,
+  stream: ReadableStream<Uint8Array>
+): Effect.Effect<Body, HttpClientError.HttpClientError> =>
+  Effect.callback((resume) => {
+    const reader = stream.getReader()
+    readUpTo(reader).then(
+      (body) => resume(Effect.succeed(body)),
+      (cause) => {
+        const { request } = response
+        const reason = new HttpClientError.DecodeError({ request, response, cause })
+        resume(Effect.fail(new HttpClientError.HttpClientError({ reason })))
+      }
+    )
+    // To cancel the body is to abort the request.
+    return Effect.sync(() => cancel(reader))
+  })
+
+const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Body> => {
+  const decoder = new TextDecoder()
+  let body = ""
+  let total = 0
+  while (true) {
+    const { done, value } = await reader.read()
+    if (done) return { body: body + decoder.decode(), cut: false }
+    total += value.byteLength
+    if (total > bodyLimit) {
+      cancel(reader)
+      return { body: body + decoder.decode(), cut: true }
+    }
+    body += decoder.decode(value, { stream: true })
+  }
+}
+
+/** Nobody waits for it, and what comes of it is nobody's concern. */
+const cancel = (reader: ReadableStreamDefaultReader<Uint8Array>): void => {
+  reader.cancel().catch(() => {})
 }
 
 const readStream = (response: HttpClientResponse.HttpClientResponse) =>
@@ -173,17 +237,19 @@ const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
 // errors
 // -----------------------------------------------------------------------------
 
-const networkError = (request: IdentityRequest, url: URL, reason: string): NetworkError =>
-  new NetworkError({
+const networkError = (request: IdentityRequest, reason: string): NetworkError => {
+  const endpoint = new URL(request.url).origin
+  return new NetworkError({
     code: "network",
-    message: `${request.method} ${url.origin} got no answer (${reason})`,
+    message: `${request.method} ${endpoint} got no answer (${reason})`,
     remedy: "Check name resolution, the proxy, the firewall and, for certificate reasons, the trusted authorities.",
     origin: "service",
     correlationId: request.correlationId,
     method: request.method,
-    endpoint: url.origin,
+    endpoint,
     reason
   })
+}
 
 /** The transport's own code, found along its chain of causes: a word in capitals, never a message. */
 const reasonOf = (error: HttpClientError.HttpClientError): string => {

@@ -4,12 +4,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../AccessToken.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import { type CacheKey, type Selector, selects } from "./cacheKey.ts"
@@ -99,6 +101,8 @@ export const make = (options: {
           return run(task, latch).pipe(
             Effect.ensuring(Effect.sync(() => keepers.delete(latch))),
             Effect.provideService(Clock.Clock, clock),
+            // It goes on long after whoever started it, whose trace it would fill.
+            Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context)),
             Effect.forkScoped({ startImmediately: true }),
             Effect.asVoid
           )

@@ -7,14 +7,14 @@ export const minute = 60_000
 /** From when on an expiry is worth a warning. */
 const soon = 30 * day
 
-/** What is to be said about a certificate's expiry; undefined while it is far away. */
+/** What is to be said about a credential's expiry; undefined while it is far away. */
 export const expiryNotice = (expiresOn: number, now: number): string | undefined => {
   const left = expiresOn - now
   if (left >= soon) return undefined
   const date = new Date(expiresOn).toISOString().slice(0, 10)
-  if (left <= 0) return `the certificate has expired, on ${date}`
+  if (left <= 0) return `the credential has expired, on ${date}`
   const days = Math.floor(left / day)
-  return `the certificate expires in ${
+  return `the credential expires in ${
     days === 0 ? "less than a day" : days === 1 ? "1 day" : `${days} days`
   }, on ${date}`
 }

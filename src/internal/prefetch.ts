@@ -1,6 +1,7 @@
 /** Many tokens at once, so that they are there when they are asked for. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Concurrency } from "effect/Types"
 import type { AuthenticationResult } from "../AccessToken.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import type { TokenRequest } from "../TokenRequest.ts"
@@ -12,7 +13,7 @@ export interface PrefetchProgress {
 }
 
 export interface PrefetchOptions<R = never> {
-  readonly concurrency?: number | undefined
+  readonly concurrency?: Concurrency | undefined
   readonly onProgress?: ((progress: PrefetchProgress) => Effect.Effect<void, never, R>) | undefined
 }
 
@@ -35,9 +36,12 @@ export const prefetch = <R = never>(
         Effect.tap(Effect.exit(acquire(request)), (exit) => {
           done++
           if (Exit.isFailure(exit)) failed++
-          return onProgress?.({ done, failed, total: all.length }) ?? Effect.void
+          if (onProgress === undefined) return Effect.void
+          const progress = { done, failed, total: all.length }
+          // Whoever watches is somebody else's code, and the tokens are not to suffer from it.
+          return Effect.catchDefect(Effect.suspend(() => onProgress(progress)), () => Effect.void)
         }),
       // Less than one at a time would be none, ever.
-      { concurrency: concurrency >= 1 ? concurrency : 1 }
+      { concurrency: concurrency === "unbounded" || concurrency >= 1 ? concurrency : 1 }
     )
   })

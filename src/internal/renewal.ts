@@ -4,8 +4,16 @@ import * as Effect from "effect/Effect"
 import type { AuthenticationResult } from "../AccessToken.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import type { Entry } from "./entry.ts"
-import { codesOf } from "./flightLog.ts"
-import { coolDown } from "./freshness.ts"
+import { renewalFailed, requestFailed } from "./flightLog.ts"
+import { coolDown, type Times } from "./freshness.ts"
+import { isRefused } from "./gate.ts"
+
+/** Whether callers are served the token in hand after its renewal has failed; a refusal in its last minutes they hear. */
+export const staysInUse = (times: Times, error: AcquireTokenError, now: number, outageTolerance: boolean): boolean =>
+  now < times.usableUntil || (outageTolerance && now < times.expiresOn && !isRefused(error))
+
+/** Of a flight that its callers depend on. */
+export const notSpared = (): boolean => false
 
 export const renewal = (
   entry: Entry,
@@ -13,6 +21,7 @@ export const renewal = (
   options: {
     readonly clock: Clock.Clock
     readonly coolDown: { readonly base: number; readonly cap: number }
+    readonly isSpared: (error: AcquireTokenError) => boolean
     readonly annotations: Readonly<Record<string, string>>
   }
 ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
@@ -25,9 +34,9 @@ export const renewal = (
         entry.failures++
         const rest = coolDown(entry.failures, options.coolDown)
         entry.retryOn = options.clock.currentTimeMillisUnsafe() + rest
-        return Effect.logWarning(
-          `token renewal failed (${error._tag} ${error.code}); the token in hand stays in use`
-        ).pipe(Effect.annotateLogs({ nextTryInMillis: rest, ...codesOf(error), ...options.annotations }))
+        return options.isSpared(error)
+          ? renewalFailed(error, rest, options.annotations)
+          : requestFailed(error, options.annotations)
       })
     ),
     Effect.onExit(() =>

@@ -1,7 +1,8 @@
 /** From an answer of the token endpoint to a token or a typed error: (status, headers, body) and nothing else. */
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { AccessToken } from "../AccessToken.ts"
 import * as Authority from "../Authority.ts"
 import * as EntraError from "../EntraError.ts"
@@ -40,68 +41,93 @@ export const readAnswer = (answer: Answer, asked: Asked): Result.Result<AccessTo
   if (answer.cut && status !== 429 && !isOutage(status)) {
     return Result.fail(malformed(answer, asked, "response_too_large", "is cut: it is longer than any token"))
   }
-  const json = decodeJson(answer.body)
-  const refusal = Result.isSuccess(json) ? decodeRefusal(json.success) : json
-  if (Result.isSuccess(refusal)) return Result.fail(refused(answer, asked, refusal.success))
+  const body = membersOf(answer.body)
+  if (isText(body["error"])) return Result.fail(refused(answer, asked, body["error"], body))
   if (status >= 200 && status < 300) {
-    const token = Result.flatMap(json, decodeToken)
-    return Result.isSuccess(token)
-      ? issued(answer, asked, token.success)
-      : Result.fail(malformed(answer, asked, "response_malformed", "holds no token that can be read"))
+    const token = tokenOf(body)
+    return token === undefined
+      ? Result.fail(malformed(answer, asked, "response_malformed", "holds no token that can be read"))
+      : issued(answer, asked, token)
   }
   return Result.fail(byStatus(answer, asked))
 }
+
+/** The members of a JSON object, none of them looked at; what is no such object has none. */
+type Members = Readonly<Record<string, unknown>>
+
+const membersOf = (json: string): Members => {
+  try {
+    const value: unknown = JSON.parse(json)
+    return Predicate.isReadonlyObject(value) ? value : {}
+  } catch {
+    return {}
+  }
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
 
 // -----------------------------------------------------------------------------
 // tokens
 // -----------------------------------------------------------------------------
 
-const Seconds = Schema.Union([Schema.Finite, Schema.FiniteFromString])
+/** The longest lifetime that is believed, in seconds. */
+const tenYears = 10 * 365 * 86_400
 
-const TokenResponse = Schema.Struct({
+interface Token {
+  readonly secret: Redacted.Redacted<string>
+  readonly type: string
+  readonly expiresIn: number
+  readonly refreshIn: number | undefined
+  readonly scope: unknown
+}
+
+/** Read by hand: a schema's decoder takes as long as all the rest of an acquisition, and compiles for milliseconds first. */
+const tokenOf = (body: Members): Token | undefined => {
+  const { access_token: secret, token_type: type } = body
+  const expiresIn = secondsOf(body["expires_in"])
   // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-  access_token: Schema.RedactedFromValue(Schema.String.check(Schema.isPattern(/^[\x20-\x7e]+$/)), {
-    label: "access_token"
-  }),
-  token_type: Schema.NonEmptyString,
-  // Entra sends numbers; AD FS and others send numeric strings.
-  expires_in: Seconds.check(Schema.isBetween({ minimum: 1, maximum: 10 * 365 * 86_400 })),
-  // A token is not thrown away for what is only good to know.
-  refresh_in: Schema.optionalKey(Schema.Unknown),
-  scope: Schema.optionalKey(Schema.Unknown)
-})
+  if (!isText(secret) || !/^[\x20-\x7e]+$/.test(secret) || !isText(type)) return undefined
+  if (expiresIn === undefined || expiresIn < 1 || expiresIn > tenYears) return undefined
+  return {
+    secret: Redacted.make(secret, { label: "access_token" }),
+    type,
+    expiresIn,
+    // A token is not thrown away for what is only good to know.
+    refreshIn: secondsOf(body["refresh_in"]),
+    scope: body["scope"]
+  }
+}
 
-const decodeToken = Schema.decodeUnknownResult(TokenResponse)
-const decodeSeconds = Schema.decodeUnknownResult(
-  Schema.Union([Schema.Finite, Schema.NonEmptyString.pipe(Schema.decodeTo(Schema.FiniteFromString))])
-)
-const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
+/** Entra sends numbers; AD FS and others send numeric strings. */
+const secondsOf = (value: unknown): number | undefined => {
+  const seconds = isText(value) ? Number(value) : value
+  return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
+}
 
 const wordsOf = (text: string): ReadonlyArray<string> => text.split(" ").filter((word) => word !== "")
 
 const issued = (
   answer: Answer,
   asked: Asked,
-  token: typeof TokenResponse.Type
+  token: Token
 ): Result.Result<AccessToken, EntraError.InvalidResponseError> => {
-  if (token.token_type.toLowerCase() !== asked.tokenType.toLowerCase()) {
+  if (token.type.toLowerCase() !== asked.tokenType.toLowerCase()) {
     return Result.fail(
       malformed(
         answer,
         asked,
         "response_token_type",
-        `holds a token of type ${EntraError.quote(asked.scrub(token.token_type))}`
+        `holds a token of type ${EntraError.quote(asked.scrub(token.type))}`
       )
     )
   }
   const granted = typeof token.scope === "string" ? wordsOf(token.scope) : []
-  const refreshIn = decodeSeconds(token.refresh_in)
   return Result.succeed({
-    secret: token.access_token,
-    tokenType: token.token_type,
+    secret: token.secret,
+    tokenType: token.type,
     issuedAt: asked.now,
-    expiresOn: asked.now + token.expires_in * 1000,
-    refreshOn: Result.isSuccess(refreshIn) ? asked.now + refreshIn.success * 1000 : undefined,
+    expiresOn: asked.now + token.expiresIn * 1000,
+    refreshOn: token.refreshIn === undefined ? undefined : asked.now + token.refreshIn * 1000,
     scopes: granted.length === 0 ? wordsOf(asked.scopes) : granted,
     tenantId: asked.tenantId,
     authority: Authority.format(asked.authority),
@@ -114,30 +140,17 @@ const issued = (
 // refusals
 // -----------------------------------------------------------------------------
 
-/** RFC 6749 section 5.2 plus Entra's members; what has another type is as good as absent. */
-const RefusalResponse = Schema.Struct({
-  error: Schema.NonEmptyString,
-  error_description: Schema.optionalKey(Schema.Unknown),
-  error_codes: Schema.optionalKey(Schema.Unknown),
-  suberror: Schema.optionalKey(Schema.Unknown),
-  claims: Schema.optionalKey(Schema.Unknown),
-  trace_id: Schema.optionalKey(Schema.Unknown),
-  correlation_id: Schema.optionalKey(Schema.Unknown),
-  timestamp: Schema.optionalKey(Schema.Unknown)
-})
-
-const decodeRefusal = Schema.decodeUnknownResult(RefusalResponse)
-
-const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type): Refusal => {
-  const text = (value: unknown): string | undefined =>
-    typeof value === "string" && value !== "" ? asked.scrub(value) : undefined
-  const description = text(body.error_description) ?? "without a description"
-  const listed = Array.isArray(body.error_codes) ? body.error_codes.filter((code) => typeof code === "number") : []
+/** RFC 6749 section 5.2 plus Entra's members; of those what has another type is as good as absent. */
+const refused = (answer: Answer, asked: Asked, code: string, body: Members): Refusal => {
+  const text = (value: unknown): string | undefined => isText(value) ? asked.scrub(value) : undefined
+  const description = text(body["error_description"]) ?? "without a description"
+  const codes = body["error_codes"]
+  const listed = Array.isArray(codes) ? codes.filter((code) => typeof code === "number") : []
   const numbers: ReadonlyArray<number> = listed.length > 0
     ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
-  const error = asked.scrub(body.error)
-  const meaning = meaningOf(body.error, numbers)
+  const error = asked.scrub(code)
+  const meaning = meaningOf(code, numbers)
   const retryAfter = retryAfterOf(answer, asked)
   const details = {
     ...common(answer, asked),
@@ -146,10 +159,10 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
     remedy: consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(asked)}` : meaning.remedy,
     error,
     errorCodes: numbers,
-    suberror: text(body.suberror),
-    traceId: text(body.trace_id),
-    timestamp: text(body.timestamp),
-    correlationId: text(body.correlation_id) ?? asked.correlationId
+    suberror: text(body["suberror"]),
+    traceId: text(body["trace_id"]),
+    timestamp: text(body["timestamp"]),
+    correlationId: text(body["correlation_id"]) ?? asked.correlationId
   }
   if (answer.status === 429 || meaning.kind === "throttled") {
     return throttled(answer, asked, details, numbers.includes(loopDetected))
@@ -157,7 +170,7 @@ const refused = (answer: Answer, asked: Asked, body: typeof RefusalResponse.Type
   if (isOutage(answer.status) || meaning.kind === "unavailable") {
     return new EntraError.ServiceUnavailableError({ ...details, ...outage, retryAfter })
   }
-  const claims = typeof body.claims === "string" && body.claims !== "" ? body.claims : undefined
+  const claims = isText(body["claims"]) ? body["claims"] : undefined
   if (claims !== undefined) {
     return new EntraError.ClaimsChallengeError({
       ...details,

@@ -1,4 +1,6 @@
 /** Keeping secrets out of what a service echoes: every spelling in which a form value may come back. */
+import * as Redacted from "effect/Redacted"
+import type { Form } from "./form.ts"
 
 const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
 
@@ -34,5 +36,18 @@ export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
     // Cut before the search, which takes quadratic time; a JWT that the cut breaks is no longer recognised, so it goes too.
     const head = known.length > longest ? `${known.slice(0, longest).replace(/eyJ[\w.-]*$/, "")}...` : known
     return head.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
+  }
+}
+
+/** For what came of a request. An answer with a token has nothing to scrub, so the spellings of the secrets wait for one that has. */
+export const scrubberOf = (form: Form, headers: Readonly<Record<string, string>> = {}): Scrub => {
+  let scrub: Scrub | undefined
+  return (text, as) => {
+    scrub ??= scrubber([
+      ...Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : []),
+      // What a credential puts into headers is secret, with or without the name of its scheme.
+      ...Object.values(headers).flatMap((value) => [value, value.replace(/^\w+ /, "")])
+    ])
+    return scrub(text, as)
   }
 }

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
+import type { CacheRefreshReason } from "../AccessToken.ts"
+import type { AcquireTokenError } from "../EntraError.ts"
 import * as EntraMetrics from "../EntraMetrics.ts"
 
 /** What is read of an open client. */
@@ -101,6 +103,7 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
     () => total("hits")
   )
   counter(context, named(EntraMetrics.waits), () => total("misses"))
+  begin(context, clientId)
 
   let expiry: Metric.Registration | undefined
   const earliest = () => Math.min(...[...open].map(({ expiresOn }) => expiresOn() ?? Infinity))
@@ -131,6 +134,32 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
   }
 }
 
+/** The usual series of flights are there before the first of them: from nothing to one is no increase to Prometheus. */
+const begin = (context: Context.Context<never>, client_id: string) => {
+  const zero = (metric: Metric.Counter<number>, attributes: Readonly<Record<string, string>>) =>
+    Metric.withAttributes(metric, { client_id, ...attributes }).updateUnsafe(0, context)
+  zero(EntraMetrics.httpAttempts, {})
+  for (const reason of usual.reasons) {
+    zero(EntraMetrics.acquisitions, { source: "IdentityProvider", reason })
+    for (const error of usual.errors) zero(EntraMetrics.failures, { error, reason })
+  }
+}
+
+const usual: {
+  readonly reasons: ReadonlyArray<CacheRefreshReason>
+  readonly errors: ReadonlyArray<AcquireTokenError["_tag"]>
+} = {
+  reasons: ["NoCachedAccessToken", "Expired", "ProactivelyRefreshed"],
+  errors: [
+    "EntraCredentialError",
+    "EntraInvalidClientError",
+    "EntraTokenRequestError",
+    "EntraThrottledError",
+    "EntraServiceUnavailableError",
+    "EntraNetworkError"
+  ]
+}
+
 /** What several clients may share is read once, for as long as one of them is open. */
 const makeShared = <A>(onLast: (one: A) => void) => {
   const users = new Map<A, number>()
@@ -153,10 +182,18 @@ const makeCaches = (context: Context.Context<never>) => {
   // A cache may outlive its clients and get new ones: what it has evicted is counted once.
   const counted = new WeakMap<Cache, number>()
   let evicted = 0
-  const since = (cache: Cache) => read(cache, none).evictions - (counted.get(cache) ?? 0)
+  /** The last good reading: who cannot tell how many have left has not got them back. */
+  const known = new WeakMap<Cache, number>()
+  const evictions = (cache: Cache) => {
+    const last = known.get(cache) ?? 0
+    const now = Math.max(last, read(cache, { ...none, evictions: last }).evictions)
+    known.set(cache, now)
+    return now
+  }
+  const since = (cache: Cache) => evictions(cache) - (counted.get(cache) ?? 0)
   const caches = makeShared<Cache>((cache) => {
     evicted += since(cache)
-    counted.set(cache, read(cache, none).evictions)
+    counted.set(cache, evictions(cache))
   })
   counter(context, EntraMetrics.evictions, () => evicted + sum(caches.open(), since))
   gauge(context, EntraMetrics.cacheEntries, () => sum(caches.open(), (cache) => read(cache, none).entries))

@@ -50,7 +50,11 @@ export const make = <A, E>(options: {
           return Effect.succeed(deferred)
         }
         flights.set(key, deferred)
-        const fiber = Effect.runForkWith(Context.add(caller.context, Clock.Clock, clock))(flight)
+        // A change of context costs a copy of it.
+        const context = caller.getRef(Clock.Clock) === clock
+          ? caller.context
+          : Context.add(caller.context, Clock.Clock, clock)
+        const fiber = Effect.runForkWith(context)(flight)
         running.add(fiber)
         fiber.addObserver((exit) => {
           running.delete(fiber)

@@ -8,9 +8,11 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
+import type * as Tracer from "effect/Tracer"
 import type { AuthenticationResult, CacheRefreshReason } from "../AccessToken.ts"
 import type { ClientEvent, Flight } from "../ClientEvent.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
@@ -20,11 +22,12 @@ import { isAhead } from "./freshness.ts"
 import type * as Meter from "./meter.ts"
 import { day, evictionNotice, expiryNotice, nothingSaid, type Said } from "./notices.ts"
 import type { Plan } from "./plan.ts"
+import { say } from "./say.ts"
 import * as Series from "./series.ts"
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
-  /** To be run when a flight ends, in its span and with its annotations. */
+  /** To be run when a flight ends, with its annotations. */
   readonly ended: (
     flight: Ending,
     exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
@@ -36,11 +39,15 @@ export interface Telemetry {
 }
 
 export interface Ending {
-  readonly plan: Plan
-  readonly reason: CacheRefreshReason
+  readonly order: {
+    readonly plan: Plan
+    readonly reason: CacheRefreshReason
+    readonly isSpared: (error: AcquireTokenError) => boolean
+  }
   readonly correlationId: string
   readonly meter: Meter.Meter
   readonly durations: Flight["durations"]
+  readonly span: Tracer.Span
 }
 
 /** So many events wait for a slow subscriber; then the oldest go. */
@@ -62,15 +69,21 @@ export const make = (options: {
       (pubsub) => PubSub.end(pubsub, Exit.void)
     )
     const metrics = metricsOf(context, clientId)
-    // A credential is somebody else's code.
+    // A credential is somebody else's code, which may also name a time that is none.
     const expiresOn = () => {
       try {
-        return options.expiresOn?.()?.epochMilliseconds
+        const at = options.expiresOn?.()?.epochMilliseconds
+        return at !== undefined && Math.abs(at) <= endOfTime ? at : undefined
       } catch {
         return undefined
       }
     }
     let watched: Series.Watched = { update: () => {} }
+
+    /** What a flight only happens to notice is not about that flight, nor about who asked for it. */
+    const built = yield* References.CurrentLogAnnotations
+    const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
+      say(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
     let quietUntil = 0
     const warnOfExpiry = Effect.suspend(() => {
@@ -79,7 +92,7 @@ export const make = (options: {
       const notice = expiryNotice(at, now())
       if (notice === undefined) return Effect.void
       quietUntil = now() + day
-      return Effect.annotateLogs(Effect.logWarning(notice), {
+      return aside(Effect.logWarning(notice), {
         clientId,
         expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
       })
@@ -90,7 +103,7 @@ export const make = (options: {
       const notice = evictionNotice(evictionsSaid.get(cache) ?? nothingSaid, evictions, now())
       if (notice === undefined) return Effect.void
       evictionsSaid.set(cache, notice.said)
-      return Effect.annotateLogs(
+      return aside(
         Effect.logWarning("live tokens were evicted to make room for others: the cache is too small"),
         { evicted: notice.evicted, entries, bytes }
       )
@@ -101,14 +114,22 @@ export const make = (options: {
       Effect.suspend(() => {
         const isNew = known !== undefined && known !== revision
         known = revision
-        return isNew ? Effect.logInfo("credential reloaded") : Effect.void
+        return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
       })
+
+    /** At once, unless somebody is so slow that older events have to make room. */
+    const publish = (event: ClientEvent): Effect.Effect<unknown> =>
+      PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
 
     const ended: Telemetry["ended"] = (flight, exit) =>
       Effect.suspend(() => {
-        const { durations, meter, plan, reason } = flight
+        const { durations, meter, order: { isSpared, plan, reason: asked }, span } = flight
+        span.attribute("entra.attempts", meter.attempts)
         metrics.sent(meter.attempts)
         watched.update()
+        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+        // A failure that no caller hears of is a renewal's, whatever the flight was for.
+        const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
         const about: Flight = {
           time: DateTime.makeUnsafe(now()),
           clientId,
@@ -129,34 +150,25 @@ export const make = (options: {
             cacheLevel,
             expiresOn
           }
-          return Effect.all([
-            PubSub.publish(pubsub, [event]),
-            Effect.annotateCurrentSpan({
-              "entra.token_source": tokenSource,
-              "entra.cache_level": cacheLevel,
-              "entra.attempts": meter.attempts
-            }),
-            FlightLog.succeeded(exit.value, reason, meter.attempts),
-            warnOfEvictions,
-            warnOfExpiry
-          ], { discard: true })
+          span.attribute("entra.token_source", tokenSource)
+          span.attribute("entra.cache_level", cacheLevel)
+          return publish(event).pipe(
+            Effect.andThen(FlightLog.succeeded(exit.value, reason, meter.attempts)),
+            Effect.andThen(warnOfExpiry),
+            Effect.andThen(warnOfEvictions)
+          )
         }
-        const error = Option.getOrUndefined(Exit.findErrorOption(exit))
         // Whoever closes the client learns nothing from hearing so once more for each of its flights.
         if (error === undefined) return Effect.void
         metrics.failed(error, reason, about)
-        const codes = FlightLog.codesOf(error)
-        return Effect.all([
-          PubSub.publish(pubsub, [{ _tag: "AcquisitionFailed", ...about, error }]),
-          Effect.annotateCurrentSpan({
-            "entra.error": error._tag,
-            "entra.error_code": error.code,
-            ...codes.errorCodes === undefined ? {} : { "entra.error_codes": codes.errorCodes },
-            "entra.attempts": meter.attempts
-          }),
-          FlightLog.failed(error),
-          warnOfExpiry
-        ], { discard: true })
+        const { errorCodes } = FlightLog.codesOf(error)
+        span.attribute("entra.error", error._tag)
+        span.attribute("entra.error_code", error.code)
+        if (errorCodes !== undefined) span.attribute("entra.error_codes", errorCodes)
+        return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
+          Effect.andThen(FlightLog.failed(error)),
+          Effect.andThen(warnOfExpiry)
+        )
         // Whatever is wrong with a cache's numbers or a logger, who waits for a token gets it.
       }).pipe(Effect.catchDefect(() => Effect.void))
 
@@ -177,6 +189,9 @@ export const make = (options: {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** Milliseconds since the epoch: there is no later date. */
+const endOfTime = 8.64e15
 
 /** Of a cache that several clients share it is said once; what is known of a cache goes with it. */
 const evictionsSaid = new WeakMap<Series.Cache, Said>()

@@ -6,13 +6,13 @@ describe("expiryNotice", () => {
   const table: ReadonlyArray<readonly [left: number, notice: string | undefined]> = [
     [365 * day, undefined],
     [30 * day, undefined],
-    [30 * day - 1, "the certificate expires in 29 days, on 2026-12-22"],
-    [2 * day, "the certificate expires in 2 days, on 2026-11-24"],
-    [2 * day - 1, "the certificate expires in 1 day, on 2026-11-24"],
-    [day - 1, "the certificate expires in less than a day, on 2026-11-23"],
-    [1, "the certificate expires in less than a day, on 2026-11-22"],
-    [0, "the certificate has expired, on 2026-11-22"],
-    [-40 * day, "the certificate has expired, on 2026-10-13"]
+    [30 * day - 1, "the credential expires in 29 days, on 2026-12-22"],
+    [2 * day, "the credential expires in 2 days, on 2026-11-24"],
+    [2 * day - 1, "the credential expires in 1 day, on 2026-11-24"],
+    [day - 1, "the credential expires in less than a day, on 2026-11-23"],
+    [1, "the credential expires in less than a day, on 2026-11-22"],
+    [0, "the credential has expired, on 2026-11-22"],
+    [-40 * day, "the credential has expired, on 2026-10-13"]
   ]
   it.each(table)("%d ms before: %s", (left, notice) => {
     assert.strictEqual(expiryNotice(now + left, now), notice)

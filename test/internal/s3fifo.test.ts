@@ -49,18 +49,18 @@ describe("victim", () => {
   })
 
   it.each([
-    { name: "unused: by age", uses: "abcd", then: "efgh", evicted: "abcd" },
-    { name: "the used ones are spared", uses: "abcdac", then: "ef", evicted: "bd" },
+    { name: "unused: by age", uses: "abcd", later: "efgh", evicted: "abcd" },
+    { name: "the used ones are spared", uses: "abcdac", later: "ef", evicted: "bd" },
     {
       name: "what was used moves on, and leaves when it is not used again",
       uses: "abcdabcd",
-      then: "efgh",
+      later: "efgh",
       evicted: "aefg"
     },
-    { name: "what was used often is spared as often", uses: "abcdaaaabcd", then: "efgh", evicted: "aefg" }
-  ])("$name", ({ evicted, then, uses }) => {
+    { name: "what was used often is spared as often", uses: "abcdaaaabcd", later: "efgh", evicted: "aefg" }
+  ])("$name", ({ evicted, later, uses }) => {
     const cache = cacheOf(4)
-    useAll(cache.use, uses + then)
+    useAll(cache.use, uses + later)
     assert.strictEqual(cache.evicted.join(""), evicted)
   })
 

@@ -139,13 +139,16 @@ export class Model {
     const certain = this.certain(name)
     const live = certain !== undefined && this.now < certain.expiresOn ? certain : undefined
     const about = `${arrival.correlationId} for ${name}${arrival.claims}`
-    // A replacement that finds nothing to replace asks for the claims alone, and that is not kept. What has expired may
-    // have left.
+    // A replacement that finds nothing to replace asks for the claims alone, and that is not kept; what it found may have
+    // been invalidated a moment later, before its request left. What has expired may have left.
     const found = [...this.possible(name)]
+    const nothing = found.every((token) => token === undefined)
     const keeps = arrival.claims === ""
       ? "yes" as const
-      : kind !== "replace" || found.every((token) => token === undefined)
+      : kind !== "replace" || (nothing && !this.invalidatedAt.has(name))
       ? "no" as const
+      : nothing
+      ? "maybe" as const
       : found.every((token) => token !== undefined && this.now < token.expiresOn)
       ? "yes" as const
       : "maybe" as const
