@@ -44,6 +44,7 @@ export const make = (
       send: (request, client) =>
         Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request))).pipe(
           Effect.flatMap(read),
+          Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
           Effect.catchCause((cause) => {
             if (Cause.hasInterruptsOnly(cause)) {
               return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
@@ -53,6 +54,11 @@ export const make = (
             const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
             return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
           }),
+          // The client's own span would end with what the transport says, and that may quote the request.
+          Effect.withSpan(request.method, {
+            kind: "client",
+            attributes: { "http.request.method": request.method, "url.full": request.url }
+          }, { captureStackTrace: false }),
           Effect.updateContext(ownContext)
         )
     }
@@ -61,12 +67,12 @@ export const make = (
 const identity = (client: Transport): Transport => client
 
 /**
- * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It carries
- * no trace headers, and remembers where it went.
+ * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It is not
+ * traced by the client, so it carries no trace headers, and remembers where it went.
  */
 const ownContext = (context: Context.Context<never>): Context.Context<never> =>
   withoutCallersFetch(context).pipe(
-    Context.add(HttpClient.TracerPropagationEnabled, false),
+    Context.add(HttpClient.TracerDisabledWhen, () => true),
     Context.add(Destination, { url: undefined })
   )
 

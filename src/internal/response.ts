@@ -142,14 +142,14 @@ const issued = (
 
 /** RFC 6749 section 5.2 plus Entra's members; of those what has another type is as good as absent. */
 const refused = (answer: Answer, asked: Asked, code: string, body: Members): Refusal => {
-  const text = (value: unknown): string | undefined => isText(value) ? asked.scrub(value) : undefined
+  const text = (value: unknown): string | undefined => isText(value) ? plain(asked.scrub(value)) : undefined
   const description = text(body["error_description"]) ?? "without a description"
   const codes = body["error_codes"]
   const listed = Array.isArray(codes) ? codes.filter((code) => typeof code === "number") : []
   const numbers: ReadonlyArray<number> = listed.length > 0
     ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
-  const error = asked.scrub(code)
+  const error = plain(asked.scrub(code))
   const meaning = meaningOf(code, numbers)
   const retryAfter = retryAfterOf(answer, asked)
   const details = {
@@ -255,3 +255,7 @@ const redirected = (answer: Answer, asked: Asked): EntraError.InvalidResponseErr
     message: `${asked.tokenEndpoint} answered with a redirect, which would carry the credential to another place`,
     remedy: "Configure the authority's final address, and check for a proxy that redirects."
   })
+
+/** On one line and without control characters: it stands in messages and logs, where it must not pose as lines of ours. */
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
