@@ -54,11 +54,14 @@ export const make = (
             const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
             return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
           }),
-          // The client's own span would end with what the transport says, and that may quote the request.
+          // The client's own span would end with what the transport says, which may quote the request; and a span of ours
+          // ends with what comes of it, which must not be the body.
+          Effect.map((answer) => () => answer),
           Effect.withSpan(request.method, {
             kind: "client",
             attributes: { "http.request.method": request.method, "url.full": request.url }
           }, { captureStackTrace: false }),
+          Effect.map((answer) => answer()),
           Effect.updateContext(ownContext)
         )
     }
