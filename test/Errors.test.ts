@@ -1,8 +1,17 @@
 /** Every error, made through the public API; and nowhere in it, nor in what was logged, a secret, token or assertion. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Effect, Exit, Fiber, Layer, Redacted } from "effect"
-import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  EntraError,
+  RetryPolicy,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { HttpClient, HttpClientError, type HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { record } from "./support/log.ts"
@@ -458,3 +467,46 @@ describe("the environment", () => {
       }))
   }
 })
+
+describe("a transport that quotes the request in what it says", () => {
+  const quoted = (request: HttpClientRequest.HttpClientRequest): string =>
+    request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+
+  for (
+    const [name, transport] of [
+      ["fails with it", (request) =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, description: quoted(request) })
+          })
+        )],
+      ["dies of it", (request) => Effect.die(new Error(`cannot send ${quoted(request)}`))]
+    ] satisfies ReadonlyArray<readonly [string, (request: HttpClientRequest.HttpClientRequest) => Failing]>
+  ) {
+    it.live(`${name}: neither errors, logs nor spans do`, () => {
+      const log = record()
+      const Client = ConfidentialClient.layer({ clientId: "app", tenantId: "contoso.com" }).pipe(
+        Layer.provide([
+          ClientCredential.layerSecret(Redacted.make(secret)),
+          AuthorityResolver.layerKnownClouds,
+          TokenEndpoint.layerWith({ retry: RetryPolicy.none }),
+          TokenCache.layerMemory()
+        ]),
+        Layer.provide(Layer.succeed(HttpClient.HttpClient, HttpClient.make((request) => transport(request))))
+      )
+      return Effect.gen(function*() {
+        const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph }))
+        assert.strictEqual(error.code, "network")
+        const all = [...log.lines, ...log.spans, inspect(error, { depth: 20, showHidden: true })].join("\n")
+        assert.include(all, "POST")
+        for (
+          const spelling of [secret, encodeURIComponent(secret), new URLSearchParams({ secret }).toString().slice(7)]
+        ) {
+          assert.notInclude(all, spelling)
+        }
+      }).pipe(Effect.provide(Client), Effect.provide(log.layer))
+    })
+  }
+})
+
+type Failing = Effect.Effect<never, HttpClientError.HttpClientError>

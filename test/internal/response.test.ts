@@ -381,6 +381,23 @@ describe("refusals", () => {
   })
 })
 
+describe("the service's words", () => {
+  it("stand on one line, without characters that steer a terminal", () => {
+    const body = {
+      error: "invalid_grant\r\n",
+      error_description: "a\n2026 ERROR credential refused\u001b[31m\u2028b\u0000",
+      correlation_id: "x\ny",
+      trace_id: "t\tz"
+    }
+    const error = failure(readAnswer(answer(400, body), asked))
+    const { correlationId, message } = error
+    assert.include(message, "a 2026 ERROR credential refused [31m b ")
+    assert.strictEqual(correlationId, "x y")
+    // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
+    assert.notMatch(JSON.stringify(error), /[\u0000-\u001f\u2028]|\\[nrtu]/)
+  })
+})
+
 describe("Retry-After", () => {
   it.each([
     { name: "429", status: 429, body: "", value: "7", millis: 7000 },
