@@ -1,4 +1,6 @@
 /** Keeping secrets out of what a service echoes: every spelling in which a form value may come back. */
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
 import type { Form } from "./form.ts"
 
@@ -15,6 +17,9 @@ const spellings = (secret: string): ReadonlyArray<string> => [
   ...bothCases(encodeURIComponent(secret.toWellFormed())),
   ...bothCases(formEncoded(secret)),
   JSON.stringify(secret).slice(1, -1),
+  // Without what pads it, which an encoder may leave out.
+  Base64.encode(secret).replace(/=+$/, ""),
+  Base64Url.encode(secret),
   secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
 ]
 

@@ -11,6 +11,8 @@ describe("scrubber", () => {
     { name: "percent-encoded", echo: encodeURIComponent(secret) },
     { name: "form-encoded", echo: new URLSearchParams({ s: secret }).toString().slice(2) },
     { name: "as JSON", echo: JSON.stringify(secret).slice(1, -1) },
+    { name: "in Base64", echo: Buffer.from(secret).toString("base64").replace(/=+$/, "") },
+    { name: "in Base64 for URLs", echo: Buffer.from(secret).toString("base64url") },
     { name: "as HTML", echo: "p&quot;a\\s/s w+r&amp;d=?&lt;\u00e9&gt;" }
   ])("finds a secret $name", ({ echo }) => {
     assert.strictEqual(scrubber([secret])(`a ${echo} b ${echo}`), "a <redacted> b <redacted>")
