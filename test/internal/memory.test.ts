@@ -172,6 +172,21 @@ describe("bounds", () => {
     assert.deepStrictEqual({ ...memory.usage }, { entries: 3, bytes: 3 * size, evictions: 2 })
   })
 
+  it.each([
+    { name: "entries", bounds: { maxEntries: 500, maxBytes: Infinity } },
+    { name: "bytes", bounds: { maxEntries: Infinity, maxBytes: 500 * entryOf({ tenant: "t0" }).size } }
+  ])("ten times as many as there is room for never exceed it: $name", ({ bounds }) => {
+    const memory = Memory.make(bounds)
+    for (let i = 0; i < 5_000; i++) {
+      memory.store(entryOf({ tenant: `t${i}` }, { text: "x".repeat(i % 90) }), 0)
+      memory.peek("space", `t${i % 300}`, "scopes")?.touch()
+      assert.isAtMost(memory.usage.entries, bounds.maxEntries)
+      assert.isAtMost(memory.usage.bytes, bounds.maxBytes)
+    }
+    assert.isAbove(memory.usage.entries, 400)
+    assert.strictEqual(memory.usage.entries + memory.usage.evictions, 5_000)
+  })
+
   it("a longer token takes more room", () => {
     const memory = Memory.make(boundless)
     memory.store(entryOf({ tenant: "a" }, { text: "x" }), 0)
