@@ -71,8 +71,8 @@ export interface CacheStats {
  * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
  *   stored, or its error when the service is out of order, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
  *   invalidated meanwhile, and what was asked for before a `fresh` one that has come back.
- * - `invalidate`: drop tokens; `invalidations` counts how often, whichever client did: who asks after one wants nothing
- *   from before it.
+ * - `invalidate`: drop tokens; `invalidations` counts how often this was done for an owner, by whichever client: who asks
+ *   after one wants nothing from before it.
  * - `disabled`: true when nothing is ever kept.
  *
  * @category services
@@ -86,7 +86,7 @@ export class TokenCache extends Context.Service<TokenCache, {
     options: { readonly fresh: boolean; readonly seen: Entry | undefined }
   ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
-  readonly invalidations: () => number
+  readonly invalidations: (owner: string) => number
   readonly stats: Effect.Effect<CacheStats>
   readonly disabled: boolean
 }>()("effect-entra/TokenCache") {}
@@ -165,12 +165,12 @@ export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache
  * @since 0.1.0
  */
 export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
-  let invalidations = 0
+  const invalidations = counter()
   return {
     peek: () => undefined,
     lead: (_key, fetch) => Effect.map(fetch, (entry) => ({ entry, level: "None" })),
-    invalidate: () => Effect.sync(() => void invalidations++),
-    invalidations: () => invalidations,
+    invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
+    invalidations: invalidations.of,
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
     disabled: true
   }
@@ -179,6 +179,14 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const counter = () => {
+  const counts = new Map<string, number>()
+  return {
+    of: (name: string): number => counts.get(name) ?? 0,
+    add: (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+}
 
 const boundProblem = (field: string, bound: unknown): InvalidRequestError | undefined =>
   typeof bound === "number" && bound >= 0 ? undefined : new InvalidRequestError({
@@ -205,7 +213,7 @@ const makeMemory = (
   // Everyone who is fetching, for `invalidate`; and of those the one per key whom the others wait for.
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
-  let invalidations = 0
+  const invalidations = counter()
 
   const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<Entry, AcquireTokenError>, fresh: boolean) =>
     Effect.suspend(() => {
@@ -267,14 +275,14 @@ const makeMemory = (
     lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
     invalidate: (selector) =>
       Effect.sync(() => {
-        invalidations++
+        invalidations.add(selector.owner)
         const doomed = [...leads].filter(({ key }) => selects(selector, key))
         for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)
         // Who is woken asks anew at once, and that is no request from before.
         for (const lead of doomed) release(lead, Exit.void)
       }),
-    invalidations: () => invalidations,
+    invalidations: invalidations.of,
     stats: Effect.sync(() => ({ ...memory.usage })),
     disabled: false
   })

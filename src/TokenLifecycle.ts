@@ -107,7 +107,7 @@ export const make = (options: {
 
     /** Only callers who send the same share a flight, the correlation id apart, and nobody one from before an invalidation. */
     const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations()))
+      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner)))
 
     const run = (asked: HitPath.Asked): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const found = serve(asked)

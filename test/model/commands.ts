@@ -151,7 +151,8 @@ const judgeToken = (model: Model, watched: Watched, result: Result, at: number):
     `${got} from nowhere`
   )
   model.check(model.suffices(token, watched.minimum, at), `${got}, which is valid for less than ${watched.minimum} s`)
-  if (metadata.outage) model.check(isOld && model.options.outageTolerance, `${got} as an outage`)
+  // Who waits for a gate to open may find what has been stored meanwhile, and has grown old.
+  if (metadata.outage) model.check((isOld || watched.waits) && model.options.outageTolerance, `${got} as an outage`)
   // Who comes after an invalidation gets nothing from before it. Clients over one cache do not hear of each other's.
   const invalidated = model.invalidatedBy.get(`${watched.call.client} ${watched.name}`) ?? 0
   if (invalidated <= watched.seq) model.check(token.flight.seq > invalidated, `${got} from before the invalidation`)

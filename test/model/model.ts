@@ -3,7 +3,7 @@
  * clock, sets of what may be cached. It sees the requests that reach the token endpoint, decides their answers, and
  * complains. It shares no code with the library.
  */
-import { type Key, nameOf } from "./names.ts"
+import { appOf, type Key, nameOf } from "./names.ts"
 
 // -----------------------------------------------------------------------------
 // What happens
@@ -346,7 +346,9 @@ export class Model {
 
   invalidate(client: number, app: string, tenant: string | undefined, scope: string | undefined): void {
     this.seq++
-    this.generations[client] = (this.generations[client] ?? 0) + 1
+    for (const [other, generation] of this.generations.entries()) {
+      if (appOf(other) === appOf(client)) this.generations[other] = generation + 1
+    }
     const hits = (key: Key) =>
       key.app === app && (tenant === undefined || key.tenant === tenant) && (scope === undefined || key.scope === scope)
     for (const flight of this.flights) {
