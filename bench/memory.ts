@@ -74,6 +74,7 @@ const shapeOf = ({ scopes, tenants }: { readonly tenants: number; readonly scope
   `${tenants.toLocaleString("en")} tenants x ${scopes.toLocaleString("en")} ${scopes === 1 ? "scope" : "scopes"}`
 
 const whole = Math.round
+/** The goals are about a million tokens; with few, tables that are half empty weigh more, so a quick run only tells. */
 const largest = quick ? 10_000 : 1_000_000
 
 const goals: Array<Goal> = []
@@ -83,12 +84,12 @@ for (const row of measured) {
     {
       goal: `at most 350 bytes beyond the token for one never hit, ${shapeOf(row)}`,
       measured: `${whole(row.neverHit)} bytes`,
-      passed: row.neverHit <= 350
+      ...(quick ? {} : { passed: row.neverHit <= 350 })
     },
     {
       goal: `at most 700 bytes beyond the token for one that was hit, ${shapeOf(row)}`,
       measured: `${whole(row.onceHit ?? Number.NaN)} bytes`,
-      passed: (row.onceHit ?? Infinity) <= 700
+      ...(quick ? {} : { passed: (row.onceHit ?? Infinity) <= 700 })
     }
   )
 }
