@@ -12,7 +12,7 @@ import {
   TokenEndpoint
 } from "effect-entra"
 import { NodeClientCredential, SimulatorServer } from "effect-entra/node"
-import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as jose from "jose"
 import { execFile } from "node:child_process"
@@ -43,7 +43,11 @@ interface Step {
   readonly resource?: Partial<EntraSimulator.Resource>
   readonly fault?: EntraSimulator.Fault.Fault
   readonly client?: Partial<ConfidentialClient.Options>
-  readonly credential?: Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+  readonly credential?: Layer.Layer<
+    ClientCredential.ClientCredential,
+    EntraError.CredentialError,
+    EntraSimulator.EntraSimulator
+  >
 }
 
 const World = ({ app, client, credential, fault, resource }: Step) =>
@@ -68,6 +72,22 @@ const World = ({ app, client, credential, fault, resource }: Step) =>
       resources: resources.map((known): EntraSimulator.Resource => Object.assign({}, known, resource))
     }))
   )
+
+const github = "https://token.actions.githubusercontent.com"
+const branch = "repo:contoso/orders:ref:refs/heads/main"
+
+/** A job on GitHub, and what the app was told to trust: all of it, unless told otherwise. */
+const federated = (
+  registered: Partial<EntraSimulator.FederatedCredential>,
+  token: Partial<TestIssuer.TokenOptions> = {}
+) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const platform = yield* TestIssuer.make({ issuer: github })
+    const simulator = yield* EntraSimulator.EntraSimulator
+    yield* simulator.trustIssuer(platform)
+    yield* simulator.addFederatedCredential(clientId, { issuer: github, subject: branch, ...registered })
+    return ClientCredential.layerAssertion(() => platform.issue({ subject: branch, ...token }))
+  }))
 
 const ask = (request: { readonly scopes?: string; readonly tenantId?: string } = {}) =>
   ConfidentialClient.acquireToken({ scopes: graph, ...request })
@@ -158,11 +178,35 @@ const rows: ReadonlyArray<
     anchor: "aadsts700027"
   },
   {
+    left: "the federated credential has another issuer",
+    credential: federated({ issuer: `${github}/` }),
+    tag: "EntraInvalidClientError",
+    code: "assertion_refused",
+    number: 700211,
+    anchor: "a-federated-credential"
+  },
+  {
     left: "the federated credential has another subject",
-    fault: Fault.refused({ code: 700213, error: "invalid_client", status: 401 }),
+    credential: federated({ subject: "repo:contoso/orders:environment:production" }),
     tag: "EntraInvalidClientError",
     code: "assertion_refused",
     number: 700213,
+    anchor: "a-federated-credential"
+  },
+  {
+    left: "the federated credential has the subject in another case",
+    credential: federated({ subject: branch.toUpperCase() }),
+    tag: "EntraInvalidClientError",
+    code: "assertion_refused",
+    number: 7002138,
+    anchor: "a-federated-credential"
+  },
+  {
+    left: "the federated credential has another audience",
+    credential: federated({ audiences: ["api://AzureADTokenExchangeUSGov"] }),
+    tag: "EntraInvalidClientError",
+    code: "assertion_refused",
+    number: 700212,
     anchor: "a-federated-credential"
   },
   {
@@ -201,7 +245,7 @@ const rows: ReadonlyArray<
   },
   {
     left: "the platform's token was kept for too long, or the clock is wrong",
-    fault: Fault.refused({ code: 700024, error: "invalid_client", status: 401 }),
+    credential: federated({}, { lifetime: "-5 minutes" }),
     tag: "EntraInvalidClientError",
     code: "assertion_time",
     number: 700024,
@@ -289,6 +333,12 @@ describe("when a step was left out", () => {
       assert.deepStrictEqual(rolesOf(accessToken), ["Organization.Read.All", "User.Read.All"])
       assert.strictEqual((yield* users(accessToken)).status, 200)
     }).pipe(Effect.provide(World({ resource: { withoutRole: "unassigned" } }))))
+
+  it.live("none, with a federated credential", () =>
+    Effect.gen(function*() {
+      assert.isDefined(rolesOf((yield* ask()).accessToken))
+      assert.isDefined(rolesOf((yield* ask({ tenantId: fabrikam })).accessToken))
+    }).pipe(Effect.provide(World({ credential: federated({}) }))))
 
   it.live("consent in one tenant says nothing of another", () =>
     Effect.gen(function*() {

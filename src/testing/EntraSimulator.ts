@@ -4,32 +4,31 @@
  * of the real service. It throttles, breaks and delays on command, and counts what it saw. Everything here runs without
  * sockets and without `node:` modules; `effect-entra/node` has a server that listens.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientError from "effect/http/HttpClientError"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { Fault } from "./Fault.ts"
+import * as Adfs from "./internal/adfs.ts"
 import { readCertificate, type RegisteredCertificate } from "./internal/certificates.ts"
 import { defaultOptions } from "./internal/defaultWorld.ts"
 import * as Discovery from "./internal/discovery.ts"
 import { type Endpoint, makeFaultQueue } from "./internal/faultQueue.ts"
-import { ConnectionDropped, DropConnection, nextFault } from "./internal/faultResponse.ts"
+import { nextFault } from "./internal/faultResponse.ts"
 import * as Graph from "./internal/graph.ts"
 import { type Counters, makeLedger, type RecordedRequest } from "./internal/ledger.ts"
+import { memoryClient } from "./internal/memoryClient.ts"
+import * as Realm from "./internal/realm.ts"
+import { registrations } from "./internal/registrations.ts"
 import { token } from "./internal/tokenRoute.ts"
 import { readTarget } from "./internal/wire.ts"
-import { type AppState, makeWorld, type Options, toSeconds } from "./internal/world.ts"
+import { type FederatedCredential, makeWorld, type Options, type PlatformIssuer, toSeconds } from "./internal/world.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -67,7 +66,18 @@ export {
   signerFake,
   signerRs256
 } from "./internal/signer.ts"
-export type { App, Options, Resource, Tenant, User } from "./internal/world.ts"
+export type {
+  App,
+  FederatedCredential,
+  Options,
+  PlatformIssuer,
+  Realm,
+  RealmAuthMethod,
+  Resource,
+  Tenant,
+  TrustedSubject,
+  User
+} from "./internal/world.ts"
 
 /**
  * The parts of a simulator that answer a request.
@@ -75,7 +85,19 @@ export type { App, Options, Resource, Tenant, User } from "./internal/world.ts"
  * @category models
  * @since 0.1.0
  */
-export type Part = "token" | "instance" | "openIdConfiguration" | "keys" | "users" | "organization"
+export type Part =
+  | "token"
+  | "instance"
+  | "openIdConfiguration"
+  | "keys"
+  | "adfsToken"
+  | "adfsOpenIdConfiguration"
+  | "adfsKeys"
+  | "realmToken"
+  | "realmOpenIdConfiguration"
+  | "realmKeys"
+  | "users"
+  | "organization"
 
 // -----------------------------------------------------------------------------
 // Service
@@ -88,9 +110,10 @@ export type Part = "token" | "instance" | "openIdConfiguration" | "keys" | "user
  *
  * `fail` scripts what the token endpoint (or `endpoint`) answers next: faults are used up in the order in which they
  * were given, each `times` times (once unless told, `Infinity` for ever), for one tenant (by id or domain, as the path
- * names it) or for any. `requests` are the
- * last 1,000 token requests, oldest first. `reset` forgets counters, requests and faults, not the world. `respond` is
- * what the routes call.
+ * names it; a realm by its name, AD FS as `adfs`) or for any, at one `host` or at all of them. `requests` are the last 1,000
+ * token requests, oldest first. A federated credential with the issuer and subject of another replaces it, and is removed
+ * by them; `trustIssuer` replaces the keys of a platform. `reset` forgets counters, requests and faults, not the world.
+ * `respond` is what the routes call.
  *
  * **Gotchas**
  *
@@ -135,6 +158,7 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
     fault: Fault,
     options?: {
       readonly tenant?: string | undefined
+      readonly host?: string | undefined
       readonly times?: number | undefined
       readonly endpoint?: Endpoint | undefined
     }
@@ -146,6 +170,9 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
   readonly removeSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
   readonly addCertificate: (clientId: string, certificate: string) => Effect.Effect<void>
   readonly removeCertificate: (clientId: string, certificate: string) => Effect.Effect<void>
+  readonly addFederatedCredential: (clientId: string, credential: FederatedCredential) => Effect.Effect<void>
+  readonly removeFederatedCredential: (clientId: string, credential: FederatedCredential) => Effect.Effect<void>
+  readonly trustIssuer: (issuer: PlatformIssuer) => Effect.Effect<void>
   readonly respond: (
     part: Part,
     request: HttpServerRequest.HttpServerRequest
@@ -184,6 +211,10 @@ export const make = Effect.fnUntraced(function*(
   for (const pem of given.apps.flatMap((app) => app.certificates ?? [])) {
     certificates.set(pem, yield* readCertificate(pem))
   }
+  // They are read again when they are needed; that they can be read is known from the start.
+  for (const trusted of given.apps.flatMap((app) => app.trustedSubjects ?? [])) {
+    yield* readCertificate(trusted.issuerCertificate)
+  }
   const certificatesOf = (pems: ReadonlyArray<string>) => pems.flatMap((pem) => certificates.get(pem) ?? [])
   const world = makeWorld(given, {
     clock,
@@ -191,16 +222,9 @@ export const make = Effect.fnUntraced(function*(
     faults,
     certificatesOf: (app) => certificatesOf(app.certificates ?? [])
   })
-  const app = (clientId: string): AppState => {
-    const found = world.findApp(clientId)
-    if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}`)
-    return found
-  }
-  const without = (clientId: string, secret: Redacted.Redacted) =>
-    app(clientId).secrets.filter((known) => Redacted.value(known) !== Redacted.value(secret))
-  const scripted = (endpoint: Endpoint, handler: Handler): Handler => (request) =>
+  const scripted = (endpoint: Endpoint, handler: Handler, targetOf = readTarget): Handler => (request) =>
     Effect.flatMap(
-      nextFault(world, endpoint, request, readTarget(request, world.origin)),
+      nextFault(world, endpoint, request, targetOf(request, world.origin)),
       (response) => response === undefined ? handler(request) : Effect.succeed(response)
     )
   const parts: Record<Part, Handler> = {
@@ -208,6 +232,12 @@ export const make = Effect.fnUntraced(function*(
     instance: scripted("discovery", Discovery.instance(world)),
     openIdConfiguration: scripted("discovery", Discovery.openIdConfiguration(world)),
     keys: scripted("discovery", Discovery.keys(world)),
+    adfsToken: Adfs.token(world),
+    adfsOpenIdConfiguration: scripted("discovery", Adfs.openIdConfiguration(world)),
+    adfsKeys: scripted("discovery", Adfs.keys(world)),
+    realmToken: Realm.token(world),
+    realmOpenIdConfiguration: scripted("discovery", Realm.openIdConfiguration(world), Realm.realmTarget),
+    realmKeys: scripted("discovery", Realm.keys(world), Realm.realmTarget),
     users: scripted("graph", Graph.users(world)),
     organization: scripted("graph", Graph.organization(world))
   }
@@ -223,7 +253,8 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         const tenant = options?.tenant
         const id = tenant === undefined ? undefined : world.findTenant(tenant)?.id ?? tenant
-        faults.add(fault, options?.endpoint ?? "token", id, options?.times ?? 1)
+        const only = { tenant: id, host: options?.host }
+        faults.add(fault, options?.endpoint ?? "token", only, options?.times ?? 1)
       }),
     clearFaults: Effect.sync(faults.clear),
     setTokenLifetime: (lifetime) =>
@@ -234,22 +265,7 @@ export const make = Effect.fnUntraced(function*(
       Effect.sync(() => {
         world.refreshIn = refreshIn === undefined ? undefined : toSeconds(refreshIn)
       }),
-    addSecret: (clientId, secret) =>
-      Effect.sync(() => {
-        app(clientId).secrets = [...without(clientId, secret), secret]
-      }),
-    removeSecret: (clientId, secret) =>
-      Effect.sync(() => {
-        app(clientId).secrets = without(clientId, secret)
-      }),
-    addCertificate: (clientId, pem) =>
-      Effect.map(readCertificate(pem), (certificate) => {
-        app(clientId).certificates = [...app(clientId).certificates, certificate]
-      }),
-    removeCertificate: (clientId, pem) =>
-      Effect.map(readCertificate(pem), ({ sha256 }) => {
-        app(clientId).certificates = app(clientId).certificates.filter((known) => known.sha256 !== sha256)
-      }),
+    ...registrations(world),
     respond: (part, request) => Effect.suspend(() => parts[part](request))
   })
 })
@@ -315,6 +331,12 @@ export const routes = HttpRouter.addAll([
   route("POST", "/:tenant/oauth2/v2.0/token", "token"),
   route("GET", "/:tenant/v2.0/.well-known/openid-configuration", "openIdConfiguration"),
   route("GET", "/:tenant/discovery/v2.0/keys", "keys"),
+  route("POST", "/adfs/oauth2/token", "adfsToken"),
+  route("GET", "/adfs/.well-known/openid-configuration", "adfsOpenIdConfiguration"),
+  route("GET", "/adfs/discovery/keys", "adfsKeys"),
+  route("POST", "/realms/:realm/protocol/openid-connect/token", "realmToken"),
+  route("GET", "/realms/:realm/.well-known/openid-configuration", "realmOpenIdConfiguration"),
+  route("GET", "/realms/:realm/protocol/openid-connect/certs", "realmKeys"),
   route("GET", "/v1.0/users", "users"),
   route("GET", "/v1.0/organization", "organization")
 ])
@@ -346,29 +368,7 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, EntraSim
   Effect.gen(function*() {
     const simulator = yield* EntraSimulator
     const app = yield* HttpRouter.toHttpEffect(routes)
-    return HttpClient.make((request, url) => {
-      if (url.protocol !== "https:" && url.origin !== simulator.origin) {
-        return transportError(request, "nothing listens there: the simulator serves https")
-      }
-      const received = HttpServerRequest.fromClientRequest(HttpClientRequest.setHeader(request, "host", url.host))
-      return app.pipe(
-        Effect.provideService(HttpServerRequest.HttpServerRequest, received),
-        Effect.provideService(EntraSimulator, simulator),
-        Effect.provideService(DropConnection, () => Effect.die(dropped)),
-        Effect.scoped,
-        Effect.catchCause((cause): Effect.Effect<
-          HttpServerResponse.HttpServerResponse,
-          HttpClientError.HttpClientError
-        > =>
-          Cause.squash(cause) === dropped
-            ? transportError(request, "the connection was closed without an answer")
-            : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
-        ),
-        Effect.map((response): HttpClientResponse.HttpClientResponse =>
-          HttpServerResponse.toClientResponse(response, { request })
-        )
-      )
-    })
+    return memoryClient(simulator.origin, Effect.provideService(app, EntraSimulator, simulator))
   })
 )
 
@@ -415,25 +415,14 @@ export const layerMemory = (options?: Options): Layer.Layer<EntraSimulator | Htt
 // Internal
 // -----------------------------------------------------------------------------
 
-const dropped = new ConnectionDropped("The simulator dropped the connection")
-
-const transportError = (
-  request: HttpClientRequest.HttpClientRequest,
-  description: string
-): Effect.Effect<never, HttpClientError.HttpClientError> =>
-  Effect.fail(
-    new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, description }) })
-  )
-
 type Handler = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 
 const withDefaults = (options: Options) => ({
+  ...options,
   origin: options.origin ?? defaultOptions.origin,
-  aliases: options.aliases,
   tenants: options.tenants ?? defaultOptions.tenants,
   apps: options.apps ?? defaultOptions.apps,
   resources: options.resources ?? defaultOptions.resources,
   tokenLifetime: options.tokenLifetime ?? defaultOptions.tokenLifetime,
-  refreshIn: options.refreshIn,
   signer: options.signer ?? defaultOptions.signer
 })

@@ -1,6 +1,7 @@
 /**
  * Certificates and keys for tests, made on the spot with WebCrypto.
  */
+import type { Extension, X509Certificate } from "@peculiar/x509"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -36,19 +37,51 @@ export interface TestCertificateChain extends TestCertificate {
 }
 
 /**
+ * A test authority: its certificate (PEM), and what it issues. Its intermediates issue for it, with longer chains.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestAuthority {
+  readonly certificate: string
+  readonly issue: (options?: Options) => Effect.Effect<TestCertificateChain>
+  readonly intermediate: (options?: Options) => Effect.Effect<TestAuthority>
+}
+
+/**
  * Options of a certificate.
  *
  * **Details**
  *
- * RSA keys have 2048 bits, EC keys are on P-256. A certificate is valid from an hour ago to a year from now, by Effect's
- * `Clock`. Alternative names that are IP addresses become such.
+ * RSA keys have `modulusLength` bits, 2048 unless told; EC keys are on `curve`, P-256 unless told. The subject is
+ * `CN=<commonName>`, or the distinguished name in `subject`. A certificate is valid from an hour ago to a year from now, by
+ * Effect's `Clock`. Alternative names that are IP addresses become such.
+ *
+ * **Example** (What a program must refuse)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestCertificate } from "effect-entra/testing"
+ * import assert from "node:assert"
+ * import { X509Certificate } from "node:crypto"
+ *
+ * const weak = await Effect.runPromise(TestCertificate.make({ modulusLength: 1024 }))
+ * assert.equal(new X509Certificate(weak.certificate).publicKey.asymmetricKeyDetails?.modulusLength, 1024)
+ *
+ * export const expired = TestCertificate.make({ notBefore: new Date(0), notAfter: new Date(1_000_000_000_000) })
+ * export const early = TestCertificate.make({ notBefore: new Date(Date.now() + 3_600_000) })
+ * export const unknownCurve = TestCertificate.make({ algorithm: "EC", curve: "P-384" })
+ * ```
  *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
   readonly commonName?: string | undefined
+  readonly subject?: string | undefined
   readonly algorithm?: "RSA" | "EC" | undefined
+  readonly modulusLength?: number | undefined
+  readonly curve?: "P-256" | "P-384" | undefined
   readonly notBefore?: Date | undefined
   readonly notAfter?: Date | undefined
   readonly subjectAltNames?: ReadonlyArray<string> | undefined
@@ -80,18 +113,49 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const { X509CertificateGenerator } = yield* x509
   const fields = yield* fieldsOf(options)
   return yield* Effect.promise(async () => {
-    const keys = await generateKeys(options.algorithm)
+    const keys = await generateKeys(options)
     const certificate = await X509CertificateGenerator.createSelfSigned({
       name: fields.subject,
       notBefore: fields.notBefore,
       notAfter: fields.notAfter,
       extensions: fields.extensions,
       keys,
-      signingAlgorithm: signingAlgorithm(options.algorithm)
+      signingAlgorithm: signingAlgorithm(options)
     })
     return { certificate: `${certificate.toString("pem")}\n`, privateKey: await privateKeyOf(keys) }
   })
 })
+
+/**
+ * Makes a test authority: a root that issues certificates, and intermediates that do.
+ *
+ * **When to use**
+ *
+ * Use it for several certificates of one issuer: a renewed one whose app trusts subject name and issuer, a chain in parts.
+ *
+ * **Example** (A chain of three)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestCertificate } from "effect-entra/testing"
+ * import assert from "node:assert"
+ *
+ * const program = Effect.gen(function*() {
+ *   const root = yield* TestCertificate.makeAuthority()
+ *   const intermediate = yield* root.intermediate({ commonName: "issuing" })
+ *   const { authority, certificate } = yield* intermediate.issue({ commonName: "daemon" })
+ *   assert.equal(certificate.match(/BEGIN CERTIFICATE/g)?.length, 3)
+ *   assert.equal(authority, root.certificate)
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeAuthority = (options: Options = {}): Effect.Effect<TestAuthority> =>
+  authorityOf({ commonName: "effect-entra test authority", ...options }, undefined)
 
 /**
  * Makes a certificate that a test authority issued. `certificate` holds the leaf first, then the authority.
@@ -111,39 +175,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
  * @category constructors
  * @since 0.1.0
  */
-export const makeChain = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<TestCertificateChain> {
-  const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509CertificateGenerator } = yield* x509
-  const fields = yield* fieldsOf(options)
-  return yield* Effect.promise(async () => {
-    const [authorityKeys, keys] = await Promise.all([generateKeys("EC"), generateKeys(options.algorithm)])
-    const validity = { notBefore: fields.notBefore, notAfter: fields.notAfter }
-    const authority = await X509CertificateGenerator.createSelfSigned({
-      ...validity,
-      name: "CN=effect-entra test authority",
-      extensions: [
-        new BasicConstraintsExtension(true, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)
-      ],
-      keys: authorityKeys,
-      signingAlgorithm: signingAlgorithm("EC")
-    })
-    const leaf = await X509CertificateGenerator.create({
-      ...validity,
-      subject: fields.subject,
-      issuer: authority.subject,
-      extensions: fields.extensions,
-      publicKey: keys.publicKey,
-      signingKey: authorityKeys.privateKey,
-      signingAlgorithm: signingAlgorithm("EC")
-    })
-    const authorityPem = `${authority.toString("pem")}\n`
-    return {
-      certificate: `${leaf.toString("pem")}\n${authorityPem}`,
-      privateKey: await privateKeyOf(keys),
-      authority: authorityPem
-    }
-  })
-})
+export const makeChain = (options: Options = {}): Effect.Effect<TestCertificateChain> => {
+  const { notAfter, notBefore } = options
+  return Effect.flatMap(makeAuthority({ notAfter, notBefore }), (authority) => authority.issue(options))
+}
 
 // -----------------------------------------------------------------------------
 // Internal
@@ -152,13 +187,67 @@ export const makeChain = Effect.fnUntraced(function*(options: Options = {}): Eff
 const hour = 3_600_000
 const year = 365 * 24 * hour
 
+/** An authority as its issuer sees it: the chain from it to the root, all PEM. */
+interface Issuer {
+  readonly certificate: X509Certificate
+  readonly keys: CryptoKeyPair
+  readonly options: Options
+  readonly chain: ReadonlyArray<string>
+}
+
+/** Authorities have EC keys unless told: they are made faster. */
+const authorityOf = (given: Options, above: Issuer | undefined): Effect.Effect<TestAuthority> =>
+  Effect.gen(function*() {
+    const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension } = yield* x509
+    const options: Options = { algorithm: "EC", ...given }
+    const issuer = yield* certify(options, above, [
+      new BasicConstraintsExtension(true, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)
+    ])
+    const [certificate = ""] = issuer.chain
+    return {
+      certificate,
+      issue: Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<TestCertificateChain> {
+        const fields = yield* fieldsOf(options)
+        const { chain, keys } = yield* certify(options, issuer, fields.extensions)
+        const privateKey = yield* Effect.promise(() => privateKeyOf(keys))
+        return { certificate: chain.join(""), privateKey, authority: chain.at(-1) ?? "" }
+      }),
+      intermediate: (options = {}) => authorityOf({ commonName: "effect-entra test intermediate", ...options }, issuer)
+    }
+  })
+
+/** A key pair, and a certificate for it by `above`, or by itself. */
+const certify = Effect.fnUntraced(function*(
+  options: Options,
+  above: Issuer | undefined,
+  extensions: Array<Extension>
+): Effect.fn.Return<Issuer> {
+  const { X509CertificateGenerator } = yield* x509
+  const { notAfter, notBefore, subject } = yield* fieldsOf(options)
+  return yield* Effect.promise(async () => {
+    const keys = await generateKeys(options)
+    const certificate = await X509CertificateGenerator.create({
+      subject,
+      issuer: above?.certificate.subject ?? subject,
+      notBefore,
+      notAfter,
+      extensions,
+      publicKey: keys.publicKey,
+      signingKey: (above?.keys ?? keys).privateKey,
+      signingAlgorithm: signingAlgorithm(above?.options ?? options)
+    })
+    return { certificate, keys, options, chain: [`${certificate.toString("pem")}\n`, ...above?.chain ?? []] }
+  })
+})
+
 const fieldsOf = (options: Options) =>
   Effect.gen(function*() {
     const { BasicConstraintsExtension, SubjectAlternativeNameExtension } = yield* x509
     const now = yield* Clock.currentTimeMillis
     const names = options.subjectAltNames ?? []
     return {
-      subject: `CN=${options.commonName ?? "effect-entra test"}`,
+      subject: options.subject ?? `CN=${options.commonName ?? "effect-entra test"}`,
       notBefore: options.notBefore ?? new Date(now - hour),
       notAfter: options.notAfter ?? new Date(now + year),
       extensions: [
@@ -173,18 +262,18 @@ const generalName = (value: string): { readonly type: "dns" | "ip"; readonly val
   value
 })
 
-const generateKeys = (algorithm: "RSA" | "EC" = "RSA"): Promise<CryptoKeyPair> =>
+const generateKeys = ({ algorithm, curve = "P-256", modulusLength = 2048 }: Options): Promise<CryptoKeyPair> =>
   globalThis.crypto.subtle.generateKey(
     algorithm === "EC"
-      ? { name: "ECDSA", namedCurve: "P-256" }
-      : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) },
+      ? { name: "ECDSA", namedCurve: curve }
+      : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength, publicExponent: new Uint8Array([1, 0, 1]) },
     true,
     ["sign", "verify"]
   )
 
-const signingAlgorithm = (algorithm: "RSA" | "EC" = "RSA") => ({
+const signingAlgorithm = ({ algorithm, curve }: Options) => ({
   name: algorithm === "EC" ? "ECDSA" : "RSASSA-PKCS1-v1_5",
-  hash: "SHA-256"
+  hash: curve === "P-384" ? "SHA-384" : "SHA-256"
 })
 
 const privateKeyOf = async (keys: CryptoKeyPair): Promise<Redacted.Redacted> =>

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { SimulatorServer } from "effect-entra/node"
-import { EntraSimulator } from "effect-entra/testing"
+import { EntraSimulator, TestIssuer } from "effect-entra/testing"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
-import { assertRefusal, goodForm, post, readToken, tokenUrl } from "../testing/wire.ts"
+import { decodeJwt } from "jose"
+import { assertRefusal, goodForm, post, readToken, submit, tokenUrl } from "../testing/wire.ts"
 
 const roundTrip = Effect.gen(function*() {
   const { origin } = yield* SimulatorServer.SimulatorServer
@@ -51,6 +52,67 @@ describe.each([
     "$name",
     ({ client }) => Effect.andThen(roundTrip, faults).pipe(Effect.provide(Layer.provideMerge(client, server())))
   )
+})
+
+describe("every side of the simulator", () => {
+  const clientId = EntraSimulator.daemonClientId
+  const issuer = "https://oidc.cluster.example/1"
+  const subject = "system:serviceaccount:orders:my-daemon"
+
+  const rounds = (platform: TestIssuer.TestIssuer) =>
+    Effect.gen(function*() {
+      const { origin } = yield* SimulatorServer.SimulatorServer
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const url = `${tokenUrl(EntraSimulator.contosoDomain, origin)}?dc=one%26two`
+      const token = Redacted.value(yield* platform.issue({ subject }))
+      const claims = JSON.stringify({ access_token: { xms_cc: { values: ["cp1"] } } })
+      const { access_token } = yield* readToken(yield* submit(token, url, { claims }))
+      assert.deepStrictEqual(decodeJwt(access_token)["xms_cc"], ["cp1"])
+      assert.deepStrictEqual((yield* simulator.requests)[0]?.query, { dc: "one&two" })
+      yield* simulator.removeFederatedCredential(clientId, { issuer, subject })
+      yield* assertRefusal(yield* submit(token, url), { status: 401, error: "invalid_client", code: 700211 })
+
+      const adfs = yield* post(goodForm, `${origin}/adfs/oauth2/token`)
+      assert.deepInclude(Object(yield* adfs.json), { token_type: "bearer" })
+
+      const realm = `${origin}/realms/alpha`
+      const document = yield* HttpClient.get(`${realm}/.well-known/openid-configuration`)
+      assert.deepInclude(Object(yield* document.json), { issuer: realm })
+      const ask = (secret: string) =>
+        HttpClient.execute(
+          HttpClientRequest.post(`${realm}/protocol/openid-connect/token`).pipe(
+            HttpClientRequest.bodyUrlParams({ grant_type: "client_credentials" }),
+            HttpClientRequest.setHeader("authorization", `Basic ${btoa(`${clientId}:${secret}`)}`)
+          )
+        )
+      const good = yield* ask(encodeURIComponent(Redacted.value(EntraSimulator.daemonSecret)).replaceAll("~", "%7E"))
+      assert.deepInclude(Object(yield* good.json), { token_type: "Bearer" })
+      const bad = yield* ask("wrong")
+      assert.deepStrictEqual([bad.status, bad.headers["www-authenticate"]], [401, "Basic realm=\"alpha\""])
+      yield* bad.text
+    })
+
+  it.live.each([
+    { scheme: "http", server: SimulatorServer.layerHttp },
+    { scheme: "https", server: SimulatorServer.layerHttps }
+  ])("over $scheme", ({ server }) =>
+    Effect.gen(function*() {
+      const platform = yield* TestIssuer.make({ issuer, algorithm: "ES256" })
+      const options = {
+        issuers: [platform],
+        adfs: true,
+        realms: [{ name: "alpha" }],
+        apps: [{
+          clientId,
+          secrets: [EntraSimulator.daemonSecret],
+          federatedCredentials: [{ issuer, subject }]
+        }]
+      }
+      yield* Effect.provide(
+        rounds(platform),
+        Layer.provideMerge(SimulatorServer.layerHttpClient, server(options))
+      )
+    }))
 })
 
 describe("over http", () => {

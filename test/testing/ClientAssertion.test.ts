@@ -4,10 +4,9 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import type { HttpClient } from "effect/http"
 import * as jose from "jose"
 import { createHash, createPublicKey, X509Certificate } from "node:crypto"
-import { assertRefusal, goodForm, post, readToken, tenant, tokenUrl } from "./wire.ts"
+import { assertRefusal, readToken, submit, tenant, tokenUrl } from "./wire.ts"
 
 const client = EntraSimulator.daemonClientId
-const { client_secret: _, ...withoutCredential } = goodForm
 
 const make = async () => {
   const [rsa, ec, other, expired] = await Effect.runPromise(Effect.all([
@@ -75,13 +74,6 @@ const signInput = async (input: string, key: CryptoKey, alg: string) => {
   return `${input}.${jose.base64url.encode(new Uint8Array(signature))}`
 }
 
-const submit = (assertion: string, url = tokenUrl()) =>
-  post({
-    ...withoutCredential,
-    client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-    client_assertion: assertion
-  }, url)
-
 const withCertificates = <A, E>(effect: Effect.Effect<A, E, EntraSimulator.EntraSimulator | HttpClient.HttpClient>) =>
   Effect.flatMap(material, ({ ec, expired, rsa }) =>
     Effect.provide(
@@ -116,7 +108,7 @@ describe("refused", () => {
             }).setProtectedHeader({ alg: "RS256", typ: "JWT", kid: "of GitHub" }).sign(key)
           )
       }),
-      code: 700027
+      code: 700211
     },
     { name: "wrong audience", draft: () => ({ claims: { aud: "https://example.com/token" } }), code: 700023 },
     {

@@ -78,3 +78,11 @@ export const assertRefusal = (
     assert.match(body.timestamp, timestamp)
     return body
   })
+
+const { client_secret: _, ...withoutCredential } = goodForm
+
+export const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+/** A good form with an assertion in place of the secret. */
+export const submit = (assertion: string, url = tokenUrl(), form: Fields = {}) =>
+  post({ ...withoutCredential, client_assertion_type: assertionType, client_assertion: assertion, ...form }, url)

@@ -7,6 +7,8 @@ import * as jose from "jose"
 import type { RegisteredCertificate } from "./certificates.ts"
 import type { Refusal } from "./refusal.ts"
 import { malformedAssertion, outOfTime, replayed, unverifiedAssertion, wrongAudience, wrongIssuer } from "./refusal.ts"
+import { certificateByName } from "./trustedSubject.ts"
+import type { TrustedSubject } from "./world.ts"
 
 /**
  * How far, in seconds, a client's clock may be off before its assertion counts as expired or not yet valid.
@@ -30,7 +32,10 @@ const replayLimit = 10_000
 /** What an assertion is held against. */
 export interface AssertionContext {
   readonly clientId: string
+  /** AD FS knows the SHA-1 thumbprint and RS256 alone. */
+  readonly rules: "entra" | "adfs"
   readonly certificates: ReadonlyArray<RegisteredCertificate>
+  readonly trustedSubjects: ReadonlyArray<TrustedSubject>
   readonly audiences: ReadonlyArray<string>
   readonly replays: Map<string, number>
   readonly now: number
@@ -40,6 +45,9 @@ const Header = Schema.Struct({
   alg: Schema.String,
   x5t: Schema.optionalKey(Schema.String),
   "x5t#S256": Schema.optionalKey(Schema.String),
+  // A list (RFC 7515 section 4.1.6), or the one text that MSAL.NET sends.
+  x5c: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+  kid: Schema.optionalKey(Schema.String),
   crit: Schema.optionalKey(Schema.Never)
 })
 const decodeHeader = Schema.decodeUnknownEffect(Header)
@@ -82,7 +90,8 @@ export const verifyAssertion = Effect.fnUntraced(function*(
 
 const isApp = (value: string, { clientId }: AssertionContext) => value.toLowerCase() === clientId.toLowerCase()
 
-const readHeader = (assertion: string) =>
+/** The header of a compact JWT, not verified. */
+export const readHeader = (assertion: string) =>
   Effect.try({
     try: () => {
       if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(assertion)) throw new Error("not three segments")
@@ -95,43 +104,71 @@ const readHeader = (assertion: string) =>
     )
   )
 
-const findCertificate = (
+const findCertificate = Effect.fnUntraced(function*(
   header: typeof Header.Type,
-  { certificates, now }: AssertionContext
-): Effect.Effect<RegisteredCertificate, Refusal> => {
+  { certificates, now, rules, trustedSubjects }: AssertionContext
+): Effect.fn.Return<RegisteredCertificate, Refusal> {
   const sha256 = header["x5t#S256"]
   if (sha256 === undefined && header.x5t === undefined) {
-    return Effect.fail(unverifiedAssertion("its header names no certificate"))
+    return yield* Effect.fail(unverifiedAssertion("its header names no certificate"))
   }
-  const certificate = certificates.find((certificate) =>
-    (sha256 === undefined || certificate.sha256 === sha256) &&
-    (header.x5t === undefined || certificate.sha1 === header.x5t)
-  )
-  if (certificate === undefined) {
-    return Effect.fail(unverifiedAssertion("no certificate with that thumbprint is registered for the app"))
+  const certificate = certificates.find((certificate) => isNamed(certificate, header)) ??
+    (yield* certificateByName(header.x5c ?? [], trustedSubjects, now))
+  if (certificate === undefined || !isNamed(certificate, header)) {
+    return yield* Effect.fail(unverifiedAssertion("no certificate with that thumbprint is registered for the app"))
   }
-  const fitting = certificate.keyType === "EC" ? ["ES256"] : ["PS256", "RS256"]
-  const allowed = sha256 === undefined ? fitting.filter((algorithm) => algorithm === "RS256") : fitting
-  if (!allowed.includes(header.alg)) {
-    return Effect.fail(unverifiedAssertion("its algorithm does not fit the key and the thumbprint it names"))
+  if (!algorithmsOf(certificate, header, rules).includes(header.alg)) {
+    return yield* Effect.fail(unverifiedAssertion("its algorithm does not fit the key and the thumbprint it names"))
   }
   if (now >= certificate.notAfter || now < certificate.notBefore) {
-    return Effect.fail(unverifiedAssertion("the certificate it names has expired or is not valid yet"))
+    return yield* Effect.fail(unverifiedAssertion("the certificate it names has expired or is not valid yet"))
   }
-  return Effect.succeed(certificate)
+  return certificate
+})
+
+/** Every thumbprint of the header must be the certificate's. */
+export const isNamed = (certificate: RegisteredCertificate, header: typeof Header.Type): boolean =>
+  (header["x5t#S256"] === undefined || certificate.sha256 === header["x5t#S256"]) &&
+  (header.x5t === undefined || certificate.sha1 === header.x5t)
+
+const algorithmsOf = (
+  { keyType }: RegisteredCertificate,
+  header: typeof Header.Type,
+  rules: AssertionContext["rules"]
+): ReadonlyArray<string> => {
+  const bySha256 = header["x5t#S256"] !== undefined
+  if (rules === "adfs") return keyType === "RSA" && header.x5t !== undefined && !bySha256 ? ["RS256"] : []
+  const fitting = keyType === "EC" ? ["ES256"] : ["PS256", "RS256"]
+  return bySha256 ? fitting : fitting.filter((algorithm) => algorithm === "RS256")
 }
 
-const checkTimes = ({ exp, nbf }: typeof Claims.Type, now: number): Effect.Effect<void, Refusal> => {
+/** Whether a token may be used now, `now` in seconds. */
+export const checkPeriod = (
+  { exp, nbf }: { readonly exp: number; readonly nbf?: number | undefined },
+  now: number
+): Effect.Effect<void, Refusal> => {
   if (exp + assertionSkewSeconds <= now) return Effect.fail(outOfTime("it has expired"))
-  if (nbf - assertionSkewSeconds > now) return Effect.fail(outOfTime("it is not valid yet"))
-  if (exp <= nbf) return Effect.fail(outOfTime("it ends before it begins"))
-  if (exp - nbf > assertionMaxLifetimeSeconds) return Effect.fail(outOfTime("it is valid for more than a day"))
-  return Effect.void
+  return nbf !== undefined && nbf - assertionSkewSeconds > now
+    ? Effect.fail(outOfTime("it is not valid yet"))
+    : Effect.void
 }
 
-const checkReplay = (
-  { exp, jti }: typeof Claims.Type,
-  { clientId, now, replays }: AssertionContext
+const checkTimes = Effect.fnUntraced(function*(
+  claims: typeof Claims.Type,
+  now: number
+): Effect.fn.Return<void, Refusal> {
+  const { exp, nbf } = claims
+  yield* checkPeriod(claims, now)
+  if (exp <= nbf) return yield* Effect.fail(outOfTime("it ends before it begins"))
+  if (exp - nbf > assertionMaxLifetimeSeconds) {
+    return yield* Effect.fail(outOfTime("it is valid for more than a day"))
+  }
+})
+
+/** An assertion's `jti` is good for one use. */
+export const checkReplay = (
+  { exp, jti }: { readonly exp: number; readonly jti: string },
+  { clientId, now, replays }: Pick<AssertionContext, "clientId" | "now" | "replays">
 ): Effect.Effect<void, Refusal> => {
   const key = `${clientId} ${jti}`
   const until = replays.get(key)

@@ -25,8 +25,14 @@ const refuse = (
 }
 
 /** The name endpoints use for a tenant: its id, or the reserved word itself. */
-const endpointTenant = (world: World, name: string): string | undefined =>
-  /^(common|organizations|consumers)$/i.test(name) ? name.toLowerCase() : world.findTenant(name)?.id
+const endpointTenant = (world: World, target: Target): string | undefined =>
+  /^(common|organizations|consumers)$/i.test(target.tenant) ? target.tenant.toLowerCase() : world.tenantAt(target)?.id
+
+/** For the reserved words the service leaves the place open. */
+const issuerOf = (world: World, target: Target): string => {
+  const tenant = world.tenantAt(target)
+  return tenant === undefined ? `${world.origin}/{tenantid}/v2.0` : world.issuerOf(tenant, target.origin)
+}
 
 /** `GET /common/discovery/instance`: which hosts belong together. */
 export const instance = (world: World): Handler => (request) =>
@@ -52,7 +58,7 @@ export const openIdConfiguration = (world: World): Handler => (request) =>
   Effect.sync(() => {
     world.ledger.discoveryRequest()
     const target = readTarget(request, world.origin)
-    const tenant = endpointTenant(world, target.tenant)
+    const tenant = endpointTenant(world, target)
     if (tenant === undefined) return refuse(world, request, target, Refusal.invalidTenant(target.tenant))
     const base = `${target.origin}/${tenant}`
     return json(200, {
@@ -64,7 +70,7 @@ export const openIdConfiguration = (world: World): Handler => (request) =>
       id_token_signing_alg_values_supported: ["RS256"],
       response_types_supported: ["code", "id_token", "code id_token", "id_token token"],
       scopes_supported: ["openid", "profile", "email", "offline_access"],
-      issuer: `${world.origin}/${world.findTenant(target.tenant)?.id ?? "{tenantid}"}/v2.0`,
+      issuer: issuerOf(world, target),
       request_uri_parameter_supported: false,
       userinfo_endpoint: `${target.origin}/oidc/userinfo`,
       authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
@@ -82,7 +88,7 @@ export const openIdConfiguration = (world: World): Handler => (request) =>
 export const keys = (world: World): Handler => (request) => {
   world.ledger.discoveryRequest()
   const target = readTarget(request, world.origin)
-  return endpointTenant(world, target.tenant) === undefined
+  return endpointTenant(world, target) === undefined
     ? Effect.sync(() => refuse(world, request, target, Refusal.invalidTenant(target.tenant)))
     : Effect.map(world.signer.jwks, (jwks) => json(200, jwks))
 }

@@ -13,9 +13,14 @@ export type Endpoint = "token" | "discovery" | "graph"
 
 /** Faults that wait for a request. */
 export interface FaultQueue {
-  readonly add: (fault: Fault, endpoint: Endpoint, tenant: string | undefined, times: number) => void
-  /** The next fault of an endpoint for a tenant: the oldest that is meant for it or for any. */
-  readonly take: (endpoint: Endpoint, tenant: string) => Fault | undefined
+  readonly add: (
+    fault: Fault,
+    endpoint: Endpoint,
+    only: { readonly tenant: string | undefined; readonly host: string | undefined },
+    times: number
+  ) => void
+  /** The next fault of an endpoint for a tenant at a host: the oldest that is meant for them or for any. */
+  readonly take: (endpoint: Endpoint, tenant: string, host: string) => Fault | undefined
   readonly clear: () => void
 }
 
@@ -24,17 +29,26 @@ export const makeFaultQueue = (): FaultQueue => {
     readonly fault: Fault
     readonly endpoint: Endpoint
     readonly tenant: string | undefined
+    readonly host: string | undefined
     remaining: number
   }
   let entries: Array<Entry> = []
   return {
-    add: (fault, endpoint, tenant, times) => {
-      if (times > 0) entries.push({ fault, endpoint, tenant: tenant?.toLowerCase(), remaining: times })
+    add: (fault, endpoint, { host, tenant }, times) => {
+      if (times <= 0) return
+      entries.push({
+        fault,
+        endpoint,
+        tenant: tenant?.toLowerCase(),
+        host: host?.toLowerCase(),
+        remaining: times
+      })
     },
-    take: (endpoint, tenant) => {
+    take: (endpoint, tenant, host) => {
       const name = tenant.toLowerCase()
       const entry = entries.find((entry) =>
-        entry.endpoint === endpoint && (entry.tenant === undefined || entry.tenant === name)
+        entry.endpoint === endpoint && (entry.tenant === undefined || entry.tenant === name) &&
+        (entry.host === undefined || entry.host === host)
       )
       if (entry === undefined) return undefined
       entry.remaining--

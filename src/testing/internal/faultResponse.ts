@@ -44,7 +44,8 @@ export const nextFault = (
   target: Target,
   fields: Readonly<Record<string, string>> = {}
 ): Effect.Effect<HttpServerResponse.HttpServerResponse | undefined> => {
-  const fault = world.faults.take(endpoint, world.findTenant(target.tenant)?.id ?? target.tenant)
+  const tenant = world.findTenant(target.tenant)?.id ?? target.tenant
+  const fault = world.faults.take(endpoint, tenant, new URL(target.origin).host)
   if (fault === undefined) return Effect.undefined
   world.ledger.faulted()
   const correlationId = readCorrelationId(request, target, fields)

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import { decodeJwt } from "jose"
 import { graphAppId } from "./defaultWorld.ts"
 import { json, newGuid, readTarget, type Target } from "./wire.ts"
-import type { Tenant, World } from "./world.ts"
+import { externalIssuer, type Tenant, type World } from "./world.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 type Handler = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<Answer>
@@ -62,7 +62,7 @@ const authorized = (
   const graph = tenant === undefined ? undefined : world.findResource(graphAppId, tenant)
   if (tenant === undefined || graph === undefined) return Effect.succeed(unauthorized(invalidToken))
   return world.signer.verify(token, {
-    issuers: [`${world.origin}/${tenant.id}/v2.0`],
+    issuers: [`${world.origin}/${tenant.id}/v2.0`, externalIssuer(tenant)],
     audiences: [graph.audience, ...graph.names],
     now: new Date(world.clock.currentTimeMillisUnsafe())
   }).pipe(

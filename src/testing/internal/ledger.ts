@@ -7,8 +7,9 @@
  *
  * **Details**
  *
- * Tenants are counted by id, whatever name the path used; requests for unknown tenants under `"unknown"`. `refusals`
- * counts by AADSTS code what the simulator refused of its own accord; scripted answers are counted in `faults`.
+ * Tenants are counted by id, whatever name the path used; requests for unknown tenants under `"unknown"`, those to AD FS
+ * and to a realm under `adfs` and `realms/<name>`. `refusals` counts what the simulator refused of its own accord: by AADSTS
+ * code, for AD FS and realms by `error`; scripted answers are counted in `faults`.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +25,7 @@ export interface Counters {
 }
 
 /**
- * A token request as it arrived, credentials included.
+ * A token request as it arrived, credentials included. `query` and `form` are what `url` and `body` hold, read.
  *
  * @category models
  * @since 0.1.0
@@ -33,6 +34,7 @@ export interface RecordedRequest {
   readonly method: string
   readonly url: string
   readonly tenant: string
+  readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
   readonly form: Readonly<Record<string, string>>
@@ -42,7 +44,7 @@ export interface RecordedRequest {
 export interface Ledger {
   readonly tokenRequest: (tenantId: string | undefined, request: RecordedRequest) => void
   readonly tokenIssued: () => void
-  readonly refused: (code: number) => void
+  readonly refused: (code: number | string) => void
   readonly faulted: () => void
   readonly discoveryRequest: () => void
   readonly graphRequest: () => void

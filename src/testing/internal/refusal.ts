@@ -83,6 +83,13 @@ export const malformedAssertion = (what: string) =>
   refusal(401, "invalid_client", 50027, `The client assertion is no valid JWT: ${what}.`)
 export const unverifiedAssertion = (why: string) =>
   refusal(401, "invalid_client", 700027, `The client assertion failed signature validation: ${why}.`)
+export const untrustedSubject = (names: ReadonlyArray<string>) =>
+  refusal(
+    401,
+    "invalid_client",
+    700030,
+    `Invalid certificate: its subject name is not authorized. The names in it are: ${names.join(", ")}.`
+  )
 export const wrongIssuer = (clientId: string) =>
   refusal(401, "invalid_client", 700021, `The client assertion's 'iss' and 'sub' must both be app '${clientId}'.`)
 export const wrongAudience = refusal(
@@ -93,7 +100,32 @@ export const wrongAudience = refusal(
 )
 export const outOfTime = (why: string) =>
   refusal(401, "invalid_client", 700024, `The client assertion is not within its valid time range: ${why}.`)
+
+// The numbers of federation are the service's, whose texts quote what was presented; what it answers when the signature
+// of a platform's token is wrong, or when it knows no keys of the issuer, was not seen: 700027 is our mapping.
+const unmatched = (code: number, what: string, value: string, more = "") =>
+  refusal(
+    401,
+    "invalid_client",
+    code,
+    `No matching federated identity record found for presented assertion ${what} '${value}'.${more} Check your ` +
+      "federated identity credential Subject, Audience and Issuer against the presented assertion."
+  )
+export const unmatchedIssuer = (issuer: string) => unmatched(700211, "issuer", issuer)
+export const unmatchedAudience = (audience: string) => unmatched(700212, "audience", audience)
+export const unmatchedSubject = (subject: string) => unmatched(700213, "subject", subject)
+export const unmatchedCase = (subject: string) =>
+  unmatched(
+    7002138,
+    "subject",
+    subject,
+    " The subject matches with case-insensitive comparison, but not with case-sensitive comparison."
+  )
+
 export const replayed = refusal(401, "invalid_client", 50013, "The client assertion was used before.")
+/** That a malformed `claims` is a malformed request is our mapping: which number the service has for it was not seen. */
+export const malformedClaims = (why: string) =>
+  refusal(400, "invalid_request", 9002313, `Invalid request. Request is malformed or invalid: 'claims' ${why}.`)
 export const invalidScope = (scope: string) =>
   refusal(
     400,

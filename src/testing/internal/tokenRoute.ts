@@ -5,68 +5,48 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Redacted from "effect/Redacted"
+import { readCapabilities } from "./claimsRequest.ts"
 import { verifyAssertion } from "./clientAssertion.ts"
-import { nextFault } from "./faultResponse.ts"
+import { isOfPlatform, verifyPlatformToken } from "./federation.ts"
 import * as Refusal from "./refusal.ts"
-import {
-  type Form,
-  json,
-  newGuid,
-  newOpaque,
-  readCorrelationId,
-  readForm,
-  readTarget,
-  stableGuid,
-  type Target
-} from "./wire.ts"
+import { handleToken } from "./tokenHandler.ts"
+import { type Form, newOpaque, readTarget, stableGuid, type Target } from "./wire.ts"
 import type { AppState, ResourceState, Tenant, World } from "./world.ts"
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 /** Answers one token request. */
 export const token = (world: World) =>
-  Effect.fnUntraced(function*(
-    request: HttpServerRequest.HttpServerRequest
-  ): Effect.fn.Return<HttpServerResponse.HttpServerResponse> {
-    const target = readTarget(request, world.origin)
-    const body = yield* Effect.catch(request.text, () => Effect.succeed(""))
-    const form = readForm(request.headers["content-type"], body)
-    const correlationId = readCorrelationId(request, target, form.fields)
-    const tenant = world.findTenant(target.tenant)
-    world.ledger.tokenRequest(tenant?.id, {
-      method: request.method,
-      url: `${target.origin}${request.url.startsWith("/") ? request.url : target.path}`,
-      tenant: target.tenant,
-      headers: { ...request.headers },
-      body,
-      form: { ...form.fields }
-    })
-    const scripted = yield* nextFault(world, "token", request, target, form.fields)
-    if (scripted !== undefined) return scripted
-    return yield* issue(world, target, form).pipe(
-      Effect.map((answer) => {
-        world.ledger.tokenIssued()
-        return json(200, answer, { "x-ms-request-id": newGuid(), "client-request-id": correlationId })
-      }),
-      Effect.catch((refusal) => {
-        world.ledger.refused(refusal.code)
-        const now = world.clock.currentTimeMillisUnsafe()
-        return Effect.succeed(Refusal.toResponse(refusal, { origin: world.origin, now, correlationId }))
+(
+  request: HttpServerRequest.HttpServerRequest
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  const target = readTarget(request, world.origin)
+  return handleToken(world, request, {
+    target,
+    tenant: world.tenantAt(target)?.id,
+    issue: ({ form }) => issue(world, target, form),
+    codeOf: ({ code }) => code,
+    refuse: (refusal, correlationId) =>
+      Refusal.toResponse(refusal, {
+        origin: world.origin,
+        now: world.clock.currentTimeMillisUnsafe(),
+        correlationId
       })
-    )
   })
+}
 
 const issue = Effect.fnUntraced(function*(
   world: World,
   target: Target,
   form: Form
 ): Effect.fn.Return<unknown, Refusal.Refusal> {
-  const tenant = yield* checkTenant(world, target.tenant)
+  const tenant = yield* checkTenant(world, target)
   if (form.duplicated !== undefined) return yield* Effect.fail(Refusal.duplicatedParameter(form.duplicated))
   const grant = yield* required(form, "grant_type")
   if (grant !== "client_credentials") return yield* Effect.fail(Refusal.unsupportedGrant(grant))
   const app = yield* checkApp(world, tenant, yield* required(form, "client_id"))
   const scope = yield* required(form, "scope")
+  const capabilities = yield* readCapabilities(form.fields["claims"])
   const method = yield* checkCredential(world, target, tenant, app, form)
   const resource = yield* checkScope(world, tenant, scope)
   const roles = yield* checkRoles(tenant, app, resource)
@@ -76,14 +56,19 @@ const issue = Effect.fnUntraced(function*(
     expires_in: expiresIn,
     ext_expires_in: expiresIn,
     ...(world.refreshIn === undefined ? {} : { refresh_in: world.refreshIn }),
-    access_token: yield* world.signer.sign(claimsOf(world, tenant, app, resource, { method, roles }))
+    access_token: yield* world.signer.sign(claimsOf(world, tenant, app, resource, {
+      issuer: world.issuerOf(tenant, target.origin),
+      method,
+      roles,
+      capabilities
+    }))
   }
 })
 
-const checkTenant = (world: World, name: string): Effect.Effect<Tenant, Refusal.Refusal> => {
-  if (/^(common|organizations|consumers)$/i.test(name)) return Effect.fail(Refusal.noTenant)
-  const tenant = world.findTenant(name)
-  return tenant === undefined ? Effect.fail(Refusal.unknownTenant(name)) : Effect.succeed(tenant)
+const checkTenant = (world: World, target: Target): Effect.Effect<Tenant, Refusal.Refusal> => {
+  if (/^(common|organizations|consumers)$/i.test(target.tenant)) return Effect.fail(Refusal.noTenant)
+  const tenant = world.tenantAt(target)
+  return tenant === undefined ? Effect.fail(Refusal.unknownTenant(target.tenant)) : Effect.succeed(tenant)
 }
 
 const required = (form: Form, name: string): Effect.Effect<string, Refusal.Refusal> => {
@@ -122,11 +107,14 @@ const checkCredential = (
   const { client_assertion_type: type } = fields
   if (type === undefined) return Effect.fail(Refusal.missingParameter("client_assertion_type"))
   if (type !== assertionType) return Effect.fail(Refusal.wrongAssertionType)
+  if (isOfPlatform(assertion)) return Effect.as(verifyPlatformToken(world, app, assertion), "2")
   return Effect.as(
     verifyAssertion(assertion, {
       clientId: app.clientId,
+      rules: "entra",
       certificates: app.certificates,
-      audiences: [`${target.origin}${target.path}`, `${world.origin}/${tenant.id}/v2.0`],
+      trustedSubjects: app.trustedSubjects,
+      audiences: [`${target.origin}${target.path}`, world.issuerOf(tenant, target.origin)],
       replays: world.replays,
       now: world.clock.currentTimeMillisUnsafe()
     }),
@@ -166,13 +154,18 @@ const claimsOf = (
   tenant: Tenant,
   app: AppState,
   resource: ResourceState,
-  { method, roles }: { readonly method: "1" | "2"; readonly roles: ReadonlyArray<string> }
+  { capabilities, issuer, method, roles }: {
+    readonly issuer: string
+    readonly method: "1" | "2"
+    readonly roles: ReadonlyArray<string>
+    readonly capabilities: ReadonlyArray<string>
+  }
 ) => {
   const now = Math.floor(world.clock.currentTimeMillisUnsafe() / 1000)
   const principal = stableGuid(`${tenant.id} ${app.clientId}`)
   return {
     aud: resource.audience,
-    iss: `${world.origin}/${tenant.id}/v2.0`,
+    iss: issuer,
     iat: now,
     nbf: now,
     exp: now + world.tokenLifetime,
@@ -186,6 +179,7 @@ const claimsOf = (
     tid: tenant.id,
     uti: newOpaque(16),
     ver: "2.0",
+    ...(capabilities.length === 0 ? {} : { xms_cc: [...capabilities] }),
     xms_ftd: newOpaque(32)
   }
 }

@@ -1,0 +1,47 @@
+/** What can be changed about the apps of a running simulator. */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { readCertificate } from "./certificates.ts"
+import type { AppState, FederatedCredential, PlatformIssuer, World } from "./world.ts"
+
+export const registrations = (world: World) => {
+  const app = (clientId: string): AppState => {
+    const found = world.findApp(clientId)
+    if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}`)
+    return found
+  }
+  const withoutSecret = (clientId: string, secret: Redacted.Redacted) =>
+    app(clientId).secrets.filter((known) => Redacted.value(known) !== Redacted.value(secret))
+  const withoutFederated = (clientId: string, { issuer, subject }: FederatedCredential) =>
+    app(clientId).federatedCredentials.filter((known) => known.issuer !== issuer || known.subject !== subject)
+  return {
+    addSecret: (clientId: string, secret: Redacted.Redacted) =>
+      Effect.sync(() => {
+        app(clientId).secrets = [...withoutSecret(clientId, secret), secret]
+      }),
+    removeSecret: (clientId: string, secret: Redacted.Redacted) =>
+      Effect.sync(() => {
+        app(clientId).secrets = withoutSecret(clientId, secret)
+      }),
+    addCertificate: (clientId: string, pem: string) =>
+      Effect.map(readCertificate(pem), (certificate) => {
+        app(clientId).certificates = [...app(clientId).certificates, certificate]
+      }),
+    removeCertificate: (clientId: string, pem: string) =>
+      Effect.map(readCertificate(pem), ({ sha256 }) => {
+        app(clientId).certificates = app(clientId).certificates.filter((known) => known.sha256 !== sha256)
+      }),
+    addFederatedCredential: (clientId: string, credential: FederatedCredential) =>
+      Effect.sync(() => {
+        app(clientId).federatedCredentials = [...withoutFederated(clientId, credential), credential]
+      }),
+    removeFederatedCredential: (clientId: string, credential: FederatedCredential) =>
+      Effect.sync(() => {
+        app(clientId).federatedCredentials = withoutFederated(clientId, credential)
+      }),
+    trustIssuer: ({ issuer, jwks }: PlatformIssuer) =>
+      Effect.sync(() => {
+        world.issuers.set(issuer, jwks)
+      })
+  }
+}
