@@ -41,12 +41,13 @@ export interface Cloud {
 }
 
 /**
- * How an authority lays out its addresses: Entra ID, an external tenant (`*.ciamlogin.com`), or AD FS.
+ * How an authority lays out its addresses: Entra ID, an external tenant (`*.ciamlogin.com`), AD FS, or any other issuer,
+ * whose discovery document says so (`Oidc`).
  *
  * @category models
  * @since 0.1.0
  */
-export type Kind = "Entra" | "Ciam" | "Adfs"
+export type Kind = "Entra" | "Ciam" | "Adfs" | "Oidc"
 
 /**
  * A parsed authority in canonical form.
@@ -54,7 +55,8 @@ export type Kind = "Entra" | "Ciam" | "Adfs"
  * **Details**
  *
  * `host` is lower case with the port unless it is 443. `tenant` is undefined when none was named. `environment` is what
- * the cache files tokens under: one name for all aliases of a cloud, the host itself otherwise.
+ * the cache files tokens under: one name for all aliases of a cloud, the whole issuer for an `Oidc` authority (one host may
+ * have many), the host itself otherwise.
  *
  * @category models
  * @since 0.1.0
@@ -147,9 +149,7 @@ export const parse = (
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
   // What the parser would change (dots, escapes, other scripts, missing slashes) is not what somebody meant to write.
   const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*)\/?$/i.exec(text) ?? []
-  if (host?.toLowerCase().replace(/:443$/, "") !== url.host || !plainHost.test(url.host)) {
-    return malformed("is not in its simplest form")
-  }
+  if (!isSimplestHost(host, url)) return malformed("is not in its simplest form")
   const segments = path.split("/").slice(1)
   if (segments.includes(".") || segments.includes("..")) return malformed("is not in its simplest form")
   if (segments.at(-1)?.toLowerCase() === "v2.0") segments.pop()
@@ -159,6 +159,65 @@ export const parse = (
   if (segment === undefined) return Result.succeed(base)
   if (segment.toLowerCase() === "adfs" && base.kind === "Entra") return Result.succeed({ ...base, kind: "Adfs" })
   return Result.map(parseTenant(segment, field), (tenant) => make(url.host, tenant))
+}
+
+/**
+ * Parse an issuer: the absolute `https` URL by which an OpenID provider calls itself, its whole path included.
+ *
+ * **When to use**
+ *
+ * For providers other than Entra, and for an external tenant behind a domain of its own. It is the option `issuer` of a
+ * client; `AuthorityResolver.layer` reads its addresses from the discovery document.
+ *
+ * **Details**
+ *
+ * The path is kept as it is, case and escapes too: `/realms/one` and `/realms/One` are two issuers. A port is kept unless it
+ * is 443. Refused: other schemes, relative URLs, user information, query, fragment, empty and dot segments, white space and
+ * control characters.
+ *
+ * **Example** (Two issuers on one host)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const one = Result.getOrThrow(Authority.parseIssuer("https://IdP.example/realms/one"))
+ * const two = Result.getOrThrow(Authority.parseIssuer("https://idp.example/realms/two"))
+ * assert.strictEqual(Authority.format(one), "https://idp.example/realms/one")
+ * assert.ok(!Authority.sameCloud(one, two))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parseIssuer = (
+  input: string | URL,
+  field = "issuer"
+): Result.Result<Authority, InvalidAuthorityError> => {
+  const text = typeof input === "string" ? input : input.href
+  const malformed = (what: string) => Result.fail(malformedIssuer(field, text, what))
+  if (text === "") return malformed("is empty")
+  if (hasControlOrSpace(text) || text.includes("\\")) {
+    return malformed("has white space, control characters or backslashes")
+  }
+  if (/[?#]/.test(text)) return malformed("has a query or a fragment")
+  if (!URL.canParse(text)) return malformed("is not an absolute URL")
+  const url = new URL(text)
+  if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
+  if (url.username !== "" || url.password !== "") return malformed("has user information before the host")
+  const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*\/?)$/i.exec(text) ?? []
+  // What the parser would change in the path is another issuer than the one that was written.
+  if (!isSimplestHost(host, url) || (path === "" ? "/" : path) !== url.pathname) {
+    return malformed("is not in its simplest form")
+  }
+  return Result.succeed({
+    kind: "Oidc",
+    host: url.host,
+    tenant: undefined,
+    environment: `https://${url.host}${path}`,
+    cloud: undefined
+  })
 }
 
 /**
@@ -214,12 +273,32 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
 export const withTenant = (self: Authority, tenant: string): Authority => ({ ...self, tenant })
 
 /**
+ * Whether an authority has tenants to choose from: those of Entra, external ones among them, do; AD FS and other issuers do
+ * not.
+ *
+ * **Example** (Telling who has tenants)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * assert.ok(Authority.isTenanted(Result.getOrThrow(Authority.parse("public"))))
+ * assert.ok(!Authority.isTenanted(Result.getOrThrow(Authority.parseIssuer("https://idp.example"))))
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTenanted = (self: Authority): boolean => self.kind === "Entra" || self.kind === "Ciam"
+
+/**
  * The tenant of an effective authority, or the reason why this flow cannot use it.
  *
  * **Details**
  *
- * Client credentials need one tenant: `common`, `organizations` and `consumers` stand for none. AD FS has no tenants; its
- * place in keys is taken by the empty string.
+ * Client credentials need one tenant: `common`, `organizations` and `consumers` stand for none. AD FS and other issuers have
+ * no tenants; their place in keys is taken by the empty string.
  *
  * **Example** (Refusing what stands for no tenant)
  *
@@ -237,7 +316,7 @@ export const withTenant = (self: Authority, tenant: string): Authority => ({ ...
  * @since 0.1.0
  */
 export const requireTenant = (self: Authority): Result.Result<string, InvalidAuthorityError> => {
-  if (self.kind === "Adfs") return Result.succeed("")
+  if (!isTenanted(self)) return Result.succeed("")
   if (self.tenant === undefined) {
     return Result.fail(
       problem(
@@ -266,7 +345,7 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
 // -----------------------------------------------------------------------------
 
 /**
- * The authority as a URL, without a trailing slash.
+ * The authority as a URL, without a trailing slash; an issuer as it is.
  *
  * **Example** (Writing an authority)
  *
@@ -283,6 +362,7 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
  * @since 0.1.0
  */
 export const format = (self: Authority): string => {
+  if (self.kind === "Oidc") return self.environment
   const segment = self.kind === "Adfs" ? "adfs" : self.tenant
   return `https://${self.host}${segment === undefined ? "" : `/${segment}`}`
 }
@@ -385,6 +465,10 @@ const make = (host: string, tenant: string | undefined): Authority => {
   }
 }
 
+/** What a URL's parser made of the host is what was written, but for case and the port that goes without saying. */
+const isSimplestHost = (host: string | undefined, url: URL): boolean =>
+  host?.toLowerCase().replace(/:443$/, "") === url.host && plainHost.test(url.host)
+
 /** A name or an address, with or without a port, that does not end in a dot. */
 const plainHost = /^(?:[a-z0-9.-]*[a-z0-9]|\[[0-9a-f:.]+\])(?::\d+)?$/
 
@@ -402,6 +486,14 @@ const malformedAuthority = (field: string, text: string, what: string): InvalidA
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
     "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or a cloud's name."
+  )
+
+const malformedIssuer = (field: string, text: string, what: string): InvalidAuthorityError =>
+  problem(
+    "authority_malformed",
+    field,
+    `${field} ${quote(withoutUserInfo(text))} ${what}`,
+    "Pass the issuer as the provider's discovery document names it: an absolute https URL such as https://idp.example/realms/one."
   )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>

@@ -1,6 +1,6 @@
 /**
  * From an authority to the addresses of its endpoints. Known clouds are answered from a table; any other host is asked
- * whether it belongs to a cloud (instance discovery), once.
+ * whether it belongs to a cloud (instance discovery), once; an issuer's discovery document says where its endpoints are.
  *
  * @since 0.1.0
  */
@@ -11,23 +11,36 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Authority from "./Authority.ts"
-import { InvalidAuthorityError, type ServiceUnavailableError } from "./EntraError.ts"
+import { InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
 import { closedError } from "./internal/closed.ts"
-import { type Endpoints, endpointsOf, parseRegion } from "./internal/endpoints.ts"
+import { type Endpoints, endpointsOf, noMtls, noRegions, parseRegion } from "./internal/endpoints.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import * as Instance from "./internal/instanceDiscovery.ts"
+import * as OpenIdDocuments from "./internal/openIdDocuments.ts"
+import { invalidAuthority } from "./internal/problem.ts"
 import { randomId } from "./internal/randomId.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 
 export {
   /**
-   * Where a token request goes and how its assertion is to look.
+   * Where a token request goes, how its assertion is to look, and how a secret is sent.
    *
    * @category models
    * @since 0.1.0
    */
   type Endpoints
 }
+
+export {
+  /**
+   * The answer of instance discovery, given instead of being asked for: which hosts are the same cloud, and which of them
+   * requests go to.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type InstanceMetadata
+} from "./internal/instanceDiscovery.ts"
 
 // -----------------------------------------------------------------------------
 // services
@@ -47,7 +60,7 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
   readonly resolve: (
     authority: Authority.Authority,
     options: { readonly channel: "standard" | "mtls" }
-  ) => Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError>
+  ) => Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
 }>()("effect-entra/AuthorityResolver") {}
 
 // -----------------------------------------------------------------------------
@@ -55,13 +68,19 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
 // -----------------------------------------------------------------------------
 
 /**
- * Known clouds from the table, other hosts by instance discovery at the host itself.
+ * Known clouds from the table, other hosts by instance discovery at the host itself, issuers by their discovery document.
  *
  * **Details**
  *
  * Discovery can refuse (`instance_invalid`) or name the host to use; when it cannot be had, the host is used as it is and
  * asked again after five minutes. It is asked once a host, whatever the number of callers; the answers for 1,000 hosts
  * are kept.
+ *
+ * An issuer's document (`/.well-known/openid-configuration`) has to name that issuer, but for a slash at its end; at hosts
+ * of Microsoft it may name the same tenant by its id. It is asked for once, with the retries of `RetryPolicy` within 10
+ * seconds, and kept for a day; then it is renewed in the background, and used on if that fails. Without a document there is
+ * no token: `issuer_unknown`, `issuer_mismatch` and `discovery_malformed` are what can be wrong with it. A failure stands for
+ * three seconds.
  *
  * **Example** (The usual resolver over fetch)
  *
@@ -81,47 +100,90 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
 )
 
 /**
- * Like {@link layer}, with a say about the HTTP client, the host that is asked, and the region.
+ * Options of {@link layerWith}.
  *
  * **Details**
  *
- * `transformClient` wraps the client (a proxy, a log); `discoveryHost` is asked about unknown hosts instead of themselves,
- * for example `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only.
+ * - `transformClient`: wraps the HTTP client (a proxy, a log).
+ * - `discoveryHost`: is asked about unknown hosts instead of themselves, for example `login.microsoftonline.com`, which knows
+ *   the hosts of Microsoft's clouds only.
+ * - `validateAuthority`: false uses unknown hosts as they are, without asking anybody: for clouds without discovery, and for
+ *   an external tenant behind a domain of its own. Default true.
+ * - `instanceMetadata`: the answer of instance discovery, as its JSON text or parsed, for clouds where nobody can be asked. It
+ *   stands for the table of known clouds too: a host that it does not name is an `InvalidAuthorityError`
+ *   `instance_invalid`. Tokens are filed under the client's own host, whatever `preferred_cache` says.
+ * - `region`: the short name of an Azure region (`westus2`).
  *
- * `region` is the short name of an Azure region (`westus2`): token requests go to the endpoint of that region, and to the
- * cloud's global one while that cannot be reached or answers 5xx. A name that can be none fails when the layer is built; an authority
- * that has no regions (another host, an external tenant, AD FS) fails when it is resolved. Entra admits few apps to its
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
+  readonly discoveryHost?: string | undefined
+  readonly validateAuthority?: boolean | undefined
+  readonly instanceMetadata?: string | Instance.InstanceMetadata | undefined
+  readonly region?: string | undefined
+}
+
+/**
+ * Like {@link layer}, with a say about the HTTP client, the host that is asked, whether it is asked, and the region.
+ *
+ * **Details**
+ *
+ * With a `region` token requests go to the endpoint of that region, and to the cloud's global one while that cannot be
+ * reached or answers 5xx, which a warning says. A name that can be none fails when the layer is built; an authority that has
+ * no regions (another host, an external tenant, AD FS, an issuer) fails when it is resolved. Entra admits few apps to its
  * regional endpoints, mostly Microsoft's own.
  *
- * **Example** (Asking the public cloud about unknown hosts)
+ * Metadata that is malformed, and options that contradict each other (`instanceMetadata` with any other but
+ * `transformClient`, `discoveryHost` without validation), fail when the layer is built.
+ *
+ * **Example** (A cloud that cannot be asked)
  *
  * ```ts
- * import { AuthorityResolver } from "effect-entra"
+ * import assert from "node:assert"
+ * import { Effect, Layer, Result } from "effect"
+ * import { Authority, AuthorityResolver } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
  *
- * export const Strict = AuthorityResolver.layerWith({ discoveryHost: "login.microsoftonline.com" })
+ * const Private = AuthorityResolver.layerWith({
+ *   instanceMetadata: {
+ *     metadata: [{
+ *       preferred_network: "login.cloud.example",
+ *       preferred_cache: "login.cloud.example",
+ *       aliases: ["login.cloud.example", "sts.cloud.example"]
+ *     }]
+ *   }
+ * }).pipe(Layer.provide(FetchHttpClient.layer))
+ *
+ * const program = Effect.gen(function*() {
+ *   const resolver = yield* AuthorityResolver.AuthorityResolver
+ *   const authority = Result.getOrThrow(Authority.parse("https://sts.cloud.example/contoso.example"))
+ *   const endpoints = yield* resolver.resolve(authority, { channel: "standard" })
+ *   assert.strictEqual(endpoints.token, "https://login.cloud.example/contoso.example/oauth2/v2.0/token")
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Private))
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
 export function layerWith(
-  options?: Options & { readonly region?: undefined }
+  options?: Options & { readonly [Field in keyof Fallible]?: undefined }
 ): Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport>
 export function layerWith(
-  options: Options & { readonly region?: string | undefined }
+  options: Options
 ): Layer.Layer<AuthorityResolver, InvalidAuthorityError, IdentityHttp.Transport>
 export function layerWith(
-  options: Options & { readonly region?: string | undefined } = {}
+  options: Options = {}
 ): Layer.Layer<AuthorityResolver, InvalidAuthorityError, IdentityHttp.Transport> {
-  const region = options.region === undefined ? Result.succeed(undefined) : parseRegion(options.region)
-  return Layer.effect(
-    AuthorityResolver,
-    Effect.flatMap(Effect.fromResult(region), (region) => makeDiscovering({ ...options, region }))
-  )
+  return Layer.effect(AuthorityResolver, Effect.flatMap(Effect.fromResult(settingsOf(options)), makeDiscovering))
 }
 
 /**
- * Only known clouds and the layout that all share: no discovery call, whatever the host.
+ * Only known clouds and the layout that all share: no discovery call, whatever the host. A client with an `issuer` needs
+ * {@link layer}: where its endpoints are can only be asked.
  *
  * **Example** (Resolving without network)
  *
@@ -190,16 +252,46 @@ interface Known {
   readonly until: number
 }
 
-interface Options {
-  readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
-  readonly discoveryHost?: string | undefined
+/** What can be wrong when the layer is built. */
+type Fallible = Pick<Options, "validateAuthority" | "instanceMetadata" | "region">
+
+interface Settings {
+  readonly transformClient: Options["transformClient"]
+  readonly discoveryHost: string | undefined
+  readonly validates: boolean
+  readonly instances: Instance.Instances | undefined
+  readonly region: string | undefined
 }
 
+const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityError> =>
+  Result.gen(function*() {
+    const { discoveryHost, instanceMetadata, region, transformClient } = options
+    const validates = options.validateAuthority !== false
+    const beside = instanceMetadata !== undefined
+      ? [validates ? undefined : "validateAuthority", discoveryHost && "discoveryHost", region && "region"]
+      : [validates || discoveryHost === undefined ? undefined : "discoveryHost"]
+    const other = beside.find((field) => field !== undefined && field !== "")
+    if (other !== undefined) {
+      yield* Result.fail(
+        contradiction(instanceMetadata === undefined ? "validateAuthority" : "instanceMetadata", other)
+      )
+    }
+    return {
+      transformClient,
+      discoveryHost,
+      validates,
+      instances: instanceMetadata === undefined ? undefined : yield* Instance.parseMetadata(instanceMetadata),
+      region: region === undefined ? undefined : yield* parseRegion(region)
+    }
+  })
+
 const makeDiscovering = (
-  options: Options & { readonly region: string | undefined }
+  settings: Settings
 ): Effect.Effect<AuthorityResolver["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
   Effect.gen(function*() {
-    const http = yield* IdentityHttp.make(options)
+    const { instances, region, validates } = settings
+    const http = yield* IdentityHttp.make(settings)
+    const documentOf = yield* OpenIdDocuments.make(http)
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     const known = new Map<string, Known>()
@@ -208,7 +300,7 @@ const makeDiscovering = (
     })
 
     const ask = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
-      http.send(Instance.question(authority, options.discoveryHost ?? authority.host, newId())).pipe(
+      http.send(Instance.question(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
         Effect.timeout("10 seconds"),
         Effect.map((answer) => Instance.readVerdict(authority, answer)),
         Effect.catch(() => Effect.succeed(Instance.unknown)),
@@ -230,26 +322,47 @@ const makeDiscovering = (
 
     return AuthorityResolver.of({
       resolve: (authority, { channel }) => {
-        const { region } = options
-        // With a region a host that no table knows is refused anyway: nobody needs to be asked about it.
-        if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined) {
-          return Effect.fromResult(endpointsOf(authority, Authority.networkHost(authority), channel, region))
+        const at = (host: string) => Effect.fromResult(endpointsOf(authority, host, channel, region))
+        if (authority.kind === "Oidc") {
+          if (region !== undefined) return Effect.fail(noRegions(authority, "region"))
+          return channel === "mtls" ? Effect.fail(noMtls(authority)) : documentOf(authority)
         }
-        return Effect.flatMap(verdictOn(authority), (verdict) =>
-          Effect.fromResult(
+        if (instances !== undefined && authority.kind === "Entra") {
+          const host = instances.get(authority.host)
+          return host === undefined ? Effect.fail(invalidInstance(authority, "local")) : at(host)
+        }
+        // With a region a host that no table knows is refused anyway: nobody needs to be asked about it.
+        if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined || !validates) {
+          return at(Authority.networkHost(authority))
+        }
+        return Effect.flatMap(
+          verdictOn(authority),
+          (verdict) =>
             verdict._tag === "Invalid"
-              ? Result.fail(invalidInstance(authority))
-              : endpointsOf(authority, verdict._tag === "Valid" ? verdict.host : authority.host, channel)
-          ))
+              ? Effect.fail(invalidInstance(authority, "service"))
+              : at(verdict._tag === "Valid" ? verdict.host : authority.host)
+        )
       }
     })
   })
 
-const invalidInstance = (authority: Authority.Authority): InvalidAuthorityError =>
+const contradiction = (field: string, other: string): InvalidAuthorityError =>
+  invalidAuthority(
+    "discovery_contradictory",
+    `${field}, ${other}`,
+    `${field} and ${other} contradict each other`,
+    other === "validateAuthority"
+      ? "Leave validateAuthority out: with instanceMetadata nobody is asked, and other hosts are refused."
+      : `Leave ${other} out: with ${field} there is no use for it.`
+  )
+
+const invalidInstance = (authority: Authority.Authority, origin: "local" | "service"): InvalidAuthorityError =>
   new InvalidAuthorityError({
     code: "instance_invalid",
     field: "authority",
-    origin: "service",
-    message: `authority names the host ${authority.host}, which instance discovery does not know`,
+    origin,
+    message: `authority names the host ${authority.host}, which ${
+      origin === "local" ? "instanceMetadata" : "instance discovery"
+    } does not know`,
     remedy: "Check the authority's host name; it should be one of a Microsoft cloud or of your own installation."
   })

@@ -50,8 +50,9 @@ export const fromResource = (uri: string): string => `${uri}${suffix}`
  *
  * **Details**
  *
- * For Entra kinds cases are folded, every scope ends in `/.default`, and all name the same resource. AD FS scopes are
- * exact strings. Characters are those of RFC 6749 section 3.3.
+ * For Entra kinds cases are folded, every scope ends in `/.default`, and all name the same resource. The scopes of AD FS and
+ * of other issuers are exact strings, several at a time; to another issuer (`Oidc`) none at all may be sent, which leaves
+ * them to the provider. Characters are those of RFC 6749 section 3.3.
  *
  * **Example** (Order and case make no difference)
  *
@@ -71,7 +72,7 @@ export const parse = (
   input: string | ReadonlyArray<string>,
   kind: Authority.Kind = "Entra"
 ): Result.Result<ScopeSet, InvalidScopeError> => {
-  const folds = kind !== "Adfs"
+  const folds = kind === "Entra" || kind === "Ciam"
   const scopes = new Map<string, string>()
   for (const scope of typeof input === "string" ? input.split(" ") : input.flatMap((entry) => entry.split(" "))) {
     const name = folds ? scope.toLowerCase() : scope
@@ -79,7 +80,7 @@ export const parse = (
     if (!scopeToken.test(scope) || scope.length > longest) return Result.fail(malformed(scope))
     if (!scopes.has(name)) scopes.set(name, scope)
   }
-  if (scopes.size === 0) return Result.fail(missing())
+  if (scopes.size === 0 && kind !== "Oidc") return Result.fail(missing())
   for (const [name, scope] of scopes) {
     if (folds && !(name.endsWith(suffix) && name.length > suffix.length)) return Result.fail(notDefault(scope))
   }

@@ -269,6 +269,162 @@ describe("parse", () => {
   })
 })
 
+describe("parseIssuer", () => {
+  it.each([
+    { name: "a host", input: "https://idp.example", host: "idp.example", issuer: "https://idp.example" },
+    { name: "a slash after the host", input: "https://idp.example/", host: "idp.example" },
+    { name: "a path", input: "https://idp.example/realms/One", host: "idp.example" },
+    { name: "a slash at the end", input: "https://idp.example/realms/One/", host: "idp.example" },
+    { name: "a port", input: "https://idp.example:8443/a", host: "idp.example:8443" },
+    {
+      name: "the default port",
+      input: "https://idp.example:443/a",
+      host: "idp.example",
+      issuer: "https://idp.example/a"
+    },
+    {
+      name: "a host in capitals",
+      input: "HTTPS://IdP.Example/A/b",
+      host: "idp.example",
+      issuer: "https://idp.example/A/b"
+    },
+    { name: "escapes in the path, as they are", input: "https://idp.example/my%20Realm/%7Ex", host: "idp.example" },
+    { name: "an at sign in the path", input: "https://idp.example/@one", host: "idp.example" },
+    { name: "an address", input: "https://[::1]:8443/a", host: "[::1]:8443" },
+    {
+      name: "a tenant of Entra, which is no alias of anything here",
+      input: `https://${host}/${guid}/v2.0`,
+      host
+    }
+  ])("accepts $name", ({ host, input, issuer = input }) => {
+    assert.deepStrictEqual<Authority.Authority>(success(Authority.parseIssuer(input)), {
+      kind: "Oidc",
+      host,
+      tenant: undefined,
+      environment: issuer,
+      cloud: undefined
+    })
+    assert.strictEqual(Authority.format(success(Authority.parseIssuer(input))), issuer)
+    assert.deepStrictEqual(success(Authority.parseIssuer(issuer)), success(Authority.parseIssuer(input)))
+    assert.strictEqual(success(Authority.requireTenant(success(Authority.parseIssuer(input)))), "")
+  })
+
+  it.each([
+    { name: "the empty string", input: "", code: "authority_malformed", says: "is empty" },
+    { name: "a cloud's name", input: "public", code: "authority_malformed", says: "absolute" },
+    { name: "a relative URL", input: "/realms/one", code: "authority_malformed", says: "absolute" },
+    { name: "a bare host", input: "idp.example", code: "authority_malformed", says: "absolute" },
+    { name: "http", input: "http://idp.example/realms/one", code: "authority_insecure", says: "uses" },
+    { name: "a file", input: "file:///realms/one", code: "authority_insecure", says: "uses" },
+    { name: "a user", input: "https://user@idp.example/one", code: "authority_malformed", says: "user information" },
+    {
+      name: "a password",
+      input: "https://:pass@idp.example/one",
+      code: "authority_malformed",
+      says: "user information"
+    },
+    { name: "an empty user", input: "https://@idp.example/one", code: "authority_malformed", says: "simplest" },
+    { name: "a query", input: "https://idp.example/one?a=b", code: "authority_malformed", says: "query" },
+    { name: "an empty query", input: "https://idp.example/one?", code: "authority_malformed", says: "query" },
+    { name: "a fragment", input: "https://idp.example/one#a", code: "authority_malformed", says: "fragment" },
+    { name: "an empty segment", input: "https://idp.example//one", code: "authority_malformed", says: "simplest" },
+    {
+      name: "two slashes at the end",
+      input: "https://idp.example/one//",
+      code: "authority_malformed",
+      says: "simplest"
+    },
+    { name: "a way up", input: "https://idp.example/a/../one", code: "authority_malformed", says: "simplest" },
+    {
+      name: "an escaped way up",
+      input: "https://idp.example/a/%2e%2e/one",
+      code: "authority_malformed",
+      says: "simplest"
+    },
+    {
+      name: "letters beyond ASCII",
+      input: "https://idp.example/r\u00e9alm",
+      code: "authority_malformed",
+      says: "simplest"
+    },
+    {
+      name: "a host beyond ASCII",
+      input: "https://idp\u3002example/one",
+      code: "authority_malformed",
+      says: "simplest"
+    },
+    { name: "a dot after the host", input: "https://idp.example./one", code: "authority_malformed", says: "simplest" },
+    {
+      name: "one slash before the host",
+      input: "https:/idp.example/one",
+      code: "authority_malformed",
+      says: "simplest"
+    },
+    { name: "a backslash", input: "https://idp.example\\one", code: "authority_malformed", says: "backslashes" },
+    { name: "white space", input: "https://idp.example/one two", code: "authority_malformed", says: "white space" },
+    { name: "a new line", input: "https://idp.example/one\n", code: "authority_malformed", says: "white space" }
+  ])("refuses $name", ({ code, input, says }) => {
+    const error = failure(Authority.parseIssuer(input, "here"))
+    assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
+    assert.strictEqual(error.code, code)
+    assert.strictEqual(error.field, "here")
+    assert.strictEqual(error.origin, "local")
+    assert.isTrue(error.message.startsWith("here "))
+    assert.include(error.message, says)
+    assert.notInclude(error.message, "pass")
+  })
+
+  it("two issuers are the same place only when host and path are, in every letter of the path", () => {
+    const part = fc.constantFrom("a", "A", "b", "%61", "realms", "v2.0")
+    const url = fc.tuple(
+      fc.constantFrom("idp.example", "IdP.example", "idp.example:443", "idp.example:8443", host),
+      fc.array(part, { maxLength: 3 }),
+      fc.boolean()
+    ).map(([host, path, slash]) => ({
+      text: `https://${host}${path.map((part) => `/${part}`).join("")}${slash ? "/" : ""}`,
+      place: `${host.toLowerCase().replace(":443", "")}|${path.join("/")}|${slash}`
+    }))
+    fc.assert(fc.property(url, url, (one, other) => {
+      const [a, b] = [success(Authority.parseIssuer(one.text)), success(Authority.parseIssuer(other.text))]
+      assert.strictEqual(Authority.sameCloud(a, b), one.place === other.place)
+      // Nor is it the place of any authority that is none.
+      const authority = Authority.parse(other.text)
+      if (Result.isSuccess(authority)) assert.isFalse(Authority.sameCloud(a, authority.success))
+    }))
+  })
+
+  it("never throws, and what is accepted parses to itself", () => {
+    const pieces = fc.array(
+      fc.oneof(
+        fc.constantFrom("https:", "//", "/", "\\", "@", "?", "#", ":", "%2e", "..", "idp.example", "[", "]"),
+        anyString
+      ),
+      { maxLength: 8 }
+    )
+    fc.assert(
+      fc.property(fc.oneof(anyString, pieces.map((parts) => parts.join(""))), (text) => {
+        const parsed = Authority.parseIssuer(text)
+        if (Result.isFailure(parsed)) return assert.strictEqual(parsed.failure._tag, "EntraInvalidAuthorityError")
+        const { environment } = parsed.success
+        assert.deepStrictEqual(success(Authority.parseIssuer(environment)), parsed.success)
+        assert.strictEqual(new URL(environment).href.replace(/\/$/, ""), environment.replace(/\/$/, ""))
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})
+
+describe("isTenanted", () => {
+  it.each([
+    { input: "public", expected: true },
+    { input: "https://contoso.ciamlogin.com", expected: true },
+    { input: "https://sts.contoso.com/t", expected: true },
+    { input: "https://sts.contoso.com/adfs", expected: false }
+  ])("$input: $expected", ({ expected, input }) => {
+    assert.strictEqual(Authority.isTenanted(success(Authority.parse(input))), expected)
+  })
+})
+
 describe("parseTenant", () => {
   it.each([
     { name: "an id", input: guid, expected: guid },

@@ -4,6 +4,7 @@ import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, To
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
+import { answering, documentOf, isDiscovery } from "./support/answering.ts"
 import { contoso, fabrikam, graph, orders, Simulator } from "./support/world.ts"
 
 /**
@@ -88,7 +89,80 @@ const check = (calls: ReadonlyArray<typeof call extends fc.Arbitrary<infer A> ? 
     }
   })
 
+/** Issuers that differ in little: a port, a case, a slash, a segment more, one that is a part of another. */
+const issuers = fc.record({
+  host: fc.constantFrom("idp.example", "IDP.example", "idp.example:443", "idp.example:8443", "login.windows.net"),
+  path: fc.array(fc.constantFrom("realms", "one", "One", "ONE", "on", "e", "%6fne", "1:a", "v2.0"), { maxLength: 3 }),
+  slash: fc.boolean()
+}).map(({ host, path, slash }) => `https://${host}${path.map((part) => `/${part}`).join("")}${slash ? "/" : ""}`)
+
+const issuerCall = fc.record({
+  issuer: issuers,
+  clientId: fc.constantFrom("app", "app2"),
+  scopes: fc.constantFrom("", "read", "Read", "read write", "write read"),
+  forceRefresh: fc.constantFrom(undefined, undefined, true)
+})
+
+/** A provider at whatever host and path: its tokens name the issuer at whose endpoint they were had, and the app and scopes. */
+const everyIssuer = () =>
+  answering((asked) => {
+    if (isDiscovery(asked)) return { body: documentOf(asked) }
+    const { form, url } = asked
+    return {
+      body: {
+        access_token: [url.href.slice(0, -"/token".length), form.get("client_id"), form.get("scope") ?? ""].join("|"),
+        token_type: "Bearer",
+        expires_in: 3600
+      }
+    }
+  })
+
+const checkIssuers = (calls: ReadonlyArray<typeof issuerCall extends fc.Arbitrary<infer A> ? A : never>) =>
+  Effect.gen(function*() {
+    const credential = yield* ClientCredential.secret(EntraSimulator.daemonSecret)
+    const clients = new Map<string, ConfidentialClient.ConfidentialClient["Service"]>()
+    const words = (text: string) => text.split(" ").sort().join(" ")
+    yield* Effect.forEach(calls, ({ clientId, issuer, ...request }) =>
+      Effect.gen(function*() {
+        const name = `${clientId} ${issuer}`
+        const client = clients.get(name) ?? (yield* ConfidentialClient.make({ clientId, issuer, credential }))
+        clients.set(name, client)
+        const cached = client.peek({ scopes: request.scopes })
+        const result = yield* client.acquireToken(request)
+        for (const { accessToken } of cached === undefined ? [result] : [result, cached]) {
+          const [from = "", app, scope = ""] = Redacted.value(accessToken).split("|")
+          assert.strictEqual(from, new URL(issuer).href.replace(/\/$/, ""))
+          assert.strictEqual(app, clientId)
+          assert.strictEqual(words(scope), words(request.scopes))
+        }
+      }), { concurrency: "unbounded", discard: true })
+    // All over again, from the cache: what is found is still each caller's own.
+    yield* Effect.forEach(calls, ({ clientId, issuer, scopes }) => {
+      const found = clients.get(`${clientId} ${issuer}`)?.peek({ scopes })
+      assert.strictEqual(
+        found === undefined ? undefined : Redacted.value(found.accessToken).split("|").slice(0, 2).join("|"),
+        `${new URL(issuer).href.replace(/\/$/, "")}|${clientId}`
+      )
+      return Effect.void
+    }, { discard: true })
+  })
+
 describe("never another's token", () => {
+  it.effect("issuers on one host, over one cache, in any order and at once", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(fc.array(issuerCall, { minLength: 2, maxLength: 25 }), (calls) =>
+          Effect.runPromise(
+            Effect.scoped(checkIssuers(calls)).pipe(
+              Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
+              Effect.provide(everyIssuer().layer),
+              Effect.provideService(References.MinimumLogLevel, "None")
+            )
+          )),
+        { numRuns: 100 }
+      )
+    ))
+
   it.effect("two clients over one cache, tenants, scopes, claims, in any order and at once", () =>
     Effect.promise(() =>
       fc.assert(

@@ -11,6 +11,8 @@ export interface Endpoints {
   /** The `aud` of assertions. */
   readonly audience: string
   readonly assertion: { readonly thumbprint: keyof Thumbprints; readonly rsa: "PS256" | "RS256" }
+  /** How a secret is sent (OpenID Connect Core section 9); default: `client_secret_post`. */
+  readonly secretMethod?: "client_secret_post" | "client_secret_basic" | undefined
   /** Where to go when this one gives no answer, or is out of order. */
   readonly fallback?: Endpoints | undefined
 }
@@ -22,6 +24,7 @@ export const endpointsOf = (
   channel: "standard" | "mtls",
   region?: string
 ): Result.Result<Endpoints, InvalidAuthorityError> => {
+  if (authority.kind === "Oidc") return Result.fail(undiscovered(authority))
   const reached = channel === "mtls" ? mtlsHost(authority, host) : host
   if (reached === undefined) return Result.fail(noMtls(authority))
   const everywhere = at(authority, reached)
@@ -77,7 +80,18 @@ const mtlsHost = (authority: Authority.Authority, host: string): string | undefi
   return host.startsWith("login.") ? `mtlsauth.${host.slice("login.".length)}` : undefined
 }
 
-const noMtls = (authority: Authority.Authority): InvalidAuthorityError =>
+/** Where nobody asks, nobody knows. */
+const undiscovered = (authority: Authority.Authority): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_unsupported",
+    "issuer",
+    `issuer ${
+      quote(authority.environment)
+    } says in its discovery document where its endpoints are, and this resolver asks nobody`,
+    "Use AuthorityResolver.layer, or name the token endpoint with AuthorityResolver.layerStatic."
+  )
+
+export const noMtls = (authority: Authority.Authority): InvalidAuthorityError =>
   invalidAuthority(
     "authority_unsupported",
     "authority",

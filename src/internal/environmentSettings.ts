@@ -28,6 +28,8 @@ export interface Overrides {
   readonly clientId?: string | undefined
   readonly tenantId?: string | undefined
   readonly authority?: string | URL | undefined
+  /** Stands for the variables of tenant and authority too, of which it needs none. */
+  readonly issuer?: string | URL | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   /** The empty string stands for none. */
   readonly region?: string | undefined
@@ -59,7 +61,14 @@ export const settle = <A>(
     return value === undefined ? Result.succeed(undefined) : parse(value, field)
   }
   const authority = parsed(inputs.authority, parseAuthority)
-  const base = Result.map(authority, (authority) => authority ?? publicCloud)
+  const issuer = parsed(
+    { field: "issuer", value: options.issuer },
+    (issuer) => settingsOf({ ...options, clientId: "anything", issuer })
+  )
+  const base = Result.map(
+    Result.all([authority, issuer]),
+    ([authority, issuer]) => issuer?.authority ?? authority ?? publicCloud
+  )
   // Who names a tenant by the option `authority` overrides the variable, even a malformed one.
   const overridden = options.tenantId === undefined && options.authority !== undefined && Result.isSuccess(base) &&
     base.success.kind !== "Adfs" && Result.isSuccess(Authority.requireTenant(base.success))
@@ -75,7 +84,8 @@ export const settle = <A>(
     ...failureOf(clientId),
     ...failureOf(tenant),
     ...failureOf(authority),
-    ...(Result.isSuccess(authority) && Result.isSuccess(tenant) ? failureOf(place) : []),
+    ...failureOf(issuer),
+    ...(Result.isSuccess(base) && Result.isSuccess(tenant) ? failureOf(place) : []),
     ...failureOf(region),
     ...(Result.isSuccess(place) && Result.isSuccess(region) && region.success !== undefined &&
         !hasRegions(place.success)
@@ -131,10 +141,14 @@ const inputsOf = (options: Overrides, variables: Variables) => {
     name: keyof Variables,
     variable: string | undefined
   ) => option === undefined ? { field: name, value: variable } : { field, value: option }
+  // What is said beside an issuer is judged with it.
+  const { authority, tenantId, AZURE_AUTHORITY_HOST, AZURE_TENANT_ID } = options.issuer === undefined
+    ? { ...variables, ...options }
+    : { authority: undefined, tenantId: undefined, AZURE_AUTHORITY_HOST: undefined, AZURE_TENANT_ID: undefined }
   return {
     clientId: either("clientId", options.clientId, "AZURE_CLIENT_ID", variables.AZURE_CLIENT_ID ?? ""),
-    tenant: either("tenantId", options.tenantId, "AZURE_TENANT_ID", variables.AZURE_TENANT_ID),
-    authority: either("authority", options.authority, "AZURE_AUTHORITY_HOST", variables.AZURE_AUTHORITY_HOST),
+    tenant: either("tenantId", tenantId, "AZURE_TENANT_ID", AZURE_TENANT_ID),
+    authority: either("authority", authority, "AZURE_AUTHORITY_HOST", AZURE_AUTHORITY_HOST),
     region: options.region === "" ? { field: "region", value: undefined } : either(
       "region",
       options.region,

@@ -9,10 +9,13 @@ export const clientCredentialsForm = (options: {
   readonly claims: string
 }): Form => ({
   client_id: options.clientId,
-  scope: options.scopes,
+  ...(options.scopes === "" ? {} : { scope: options.scopes }),
   grant_type: "client_credentials",
   ...(options.claims === "" ? {} : { claims: options.claims })
 })
+
+/** As a form has it: one value, encoded. */
+export const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
 
 /** RFC 6749 section 2.3.1. */
 export const secretForm = (secret: Redacted.Redacted<string>): Form => ({ client_secret: secret })

@@ -2,8 +2,10 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Authority from "../Authority.ts"
+import { type InvalidAuthorityError, quote } from "../EntraError.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
 import { requestHeaders } from "./form.ts"
+import { invalidAuthority } from "./problem.ts"
 
 /** `host` is where requests go. */
 export type Verdict =
@@ -40,6 +42,58 @@ export const readVerdict = (authority: Authority.Authority, answer: Answer): Ver
     : unknown
 }
 
+// -----------------------------------------------------------------------------
+// metadata of the user's own
+// -----------------------------------------------------------------------------
+
+/** What discovery would answer, as far as it is used. */
+export interface InstanceMetadata {
+  readonly metadata: ReadonlyArray<{
+    readonly preferred_network: string
+    readonly preferred_cache?: string | undefined
+    readonly aliases: ReadonlyArray<string>
+  }>
+}
+
+/** The host that requests go to, by each host that means it. */
+export type Instances = ReadonlyMap<string, string>
+
+export const parseMetadata = (
+  input: string | InstanceMetadata,
+  field = "instanceMetadata"
+): Result.Result<Instances, InvalidAuthorityError> => {
+  const decoded = typeof input === "string" ? decodeMetadataText(input) : decodeMetadata(input)
+  if (Result.isFailure(decoded)) {
+    return Result.fail(metadataProblem(field, "is not of the shape { metadata: [{ preferred_network, aliases }] }"))
+  }
+  const instances = new Map<string, string>()
+  for (const { aliases, preferred_network: network } of decoded.success.metadata) {
+    for (const host of [network, ...aliases]) {
+      if (!isHost(host.toLowerCase())) {
+        return Result.fail(metadataProblem(field, `has ${quote(host)}, which is no host`))
+      }
+      const known = instances.get(host.toLowerCase())
+      if (known !== undefined && known !== network.toLowerCase()) {
+        return Result.fail(metadataProblem(field, `has the host ${quote(host)} twice, for different networks`))
+      }
+      instances.set(host.toLowerCase(), network.toLowerCase())
+    }
+  }
+  return instances.size === 0 ? Result.fail(metadataProblem(field, "names no host")) : Result.succeed(instances)
+}
+
+const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
+  invalidAuthority(
+    "metadata_malformed",
+    field,
+    `${field} ${what}`,
+    "Pass what instance discovery of that cloud answers, as text or parsed, or leave it out."
+  )
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
 const isHost = (text: string): boolean =>
   URL.canParse(`https://${text}`) && new URL(`https://${text}`).host === text && text !== ""
 
@@ -50,5 +104,16 @@ const InstanceResponse = Schema.Struct({
     aliases: Schema.Array(Schema.String)
   })))
 })
+
+const Metadata = Schema.Struct({
+  metadata: Schema.Array(Schema.Struct({
+    preferred_network: Schema.String,
+    preferred_cache: Schema.optional(Schema.String),
+    aliases: Schema.Array(Schema.String)
+  }))
+})
+
+const decodeMetadata = Schema.decodeUnknownResult(Metadata)
+const decodeMetadataText = Schema.decodeUnknownResult(Schema.fromJsonString(Metadata))
 
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(InstanceResponse))

@@ -2,6 +2,8 @@
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, type InvalidRequestError, quote } from "../EntraError.ts"
+import type { ExtraParameters } from "../TokenRequest.ts"
+import { clientExtrasOf } from "./extras.ts"
 import { isOnThrottled, isText, notA, onThrottledWords, type Settings } from "./plan.ts"
 import { invalidAuthority, invalidRequest } from "./problem.ts"
 
@@ -9,20 +11,39 @@ export const settingsOf = (options: {
   readonly clientId: string
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
+  readonly issuer?: string | URL | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
+  readonly extraQueryParameters?: ExtraParameters | undefined
+  readonly clientCapabilities?: ReadonlyArray<string> | undefined
 }): Result.Result<Settings, InvalidAuthorityError | InvalidRequestError> =>
   Result.gen(function*() {
     const [mistyped] = typeProblems(options)
     if (mistyped !== undefined) return yield* Result.fail(mistyped)
     const clientId = yield* parseClientId(options.clientId)
-    const authority = yield* Authority.parse(options.authority ?? "public")
+    const authority = yield* baseOf(options)
     const tenant = options.tenantId === undefined ? undefined : yield* Authority.parseTenant(options.tenantId)
     return {
       clientId,
+      extras: yield* clientExtrasOf(options),
       authority: yield* placeOf(authority, tenant, "tenantId"),
       allows: yield* guardOf(options.allowedTenants)
     }
   })
+
+/** The issuer, or else the authority; an issuer stands alone, because it says all that the others say. */
+const baseOf = (options: {
+  readonly authority?: string | URL | undefined
+  readonly tenantId?: string | undefined
+  readonly issuer?: string | URL | undefined
+  readonly allowedTenants?: unknown
+}): Result.Result<Authority.Authority, InvalidAuthorityError> => {
+  const { issuer } = options
+  if (issuer === undefined) return Authority.parse(options.authority ?? "public")
+  const beside = besideIssuer.find((field) => options[field] !== undefined)
+  return beside === undefined ? Authority.parseIssuer(issuer) : Result.fail(exclusive(beside))
+}
+
+const besideIssuer = ["authority", "tenantId", "allowedTenants"] as const
 
 export const parseClientId = (
   clientId: string,
@@ -89,6 +110,7 @@ const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown
   ["clientId", ["a string", isText]],
   ["tenantId", ["a string", isText]],
   ["authority", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
+  ["issuer", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
   ["region", ["a string", isText]],
   ["onThrottled", [onThrottledWords, isOnThrottled]],
   ["allowedTenants", [
@@ -109,6 +131,17 @@ export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError
 
 const unsupported = (field: string, message: string, remedy: string): InvalidAuthorityError =>
   invalidAuthority("authority_unsupported", field, message, remedy)
+
+const exclusive = (field: string): InvalidAuthorityError =>
+  unsupported(
+    field,
+    field === "allowedTenants"
+      ? "allowedTenants is set beside issuer, and an issuer has no tenants to choose from"
+      : `${field} is set beside issuer, and both say where tokens come from`,
+    field === "allowedTenants"
+      ? "Leave allowedTenants out."
+      : `Leave ${field} out, or, for an authority of Microsoft, leave issuer out.`
+  )
 
 const notTenants = (names: ReadonlyArray<string>): InvalidAuthorityError =>
   invalidAuthority(

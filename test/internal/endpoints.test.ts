@@ -141,6 +141,10 @@ describe("regions", () => {
     assert.match(region.failure.message, /^AZURE_REGIONAL_AUTHORITY_NAME /)
   })
 
+  it.each(["5", "null", "{}"])("%s, which is no string: region_malformed", (json) => {
+    assert.strictEqual(failure(parseRegion(JSON.parse(json))).code, "region_malformed")
+  })
+
   it.each([
     ["w".repeat(64), /longer/],
     ["west us", /other characters/],

@@ -5,6 +5,7 @@ import {
   AuthorityResolver,
   ClientCredential,
   ConfidentialClient,
+  type EntraError,
   RetryPolicy,
   TokenCache,
   TokenEndpoint
@@ -12,6 +13,7 @@ import {
 import { TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as jose from "jose"
+import * as Issuers from "../foreign/oidcIssuers.ts"
 import * as Oidc from "../foreign/oidcProvider.ts"
 
 const orders = "api://orders"
@@ -20,15 +22,17 @@ const algorithms = ["PS256", "ES256"] as const
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const usedTwice = "client assertion tokens must only be used once"
 
+type CredentialLayer = Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+
 const ownCredential = (method: typeof methods[number]) =>
-  Effect.map(Oidc.OidcProvider, ({ apps }) =>
+  Effect.map(Oidc.OidcProvider, ({ apps }): CredentialLayer =>
     method === "secret"
       ? ClientCredential.layerSecret(apps.secret.secret)
       : ClientCredential.layerCertificate(apps[method]))
 
 /** A client of the app, with the app's own credential unless another is given. */
 const Client = (method: typeof methods[number], options: {
-  readonly credential?: ReturnType<typeof ClientCredential.layerSecret>
+  readonly credential?: CredentialLayer
   readonly transport?: keyof typeof Oidc.transports
 } = {}) =>
   Layer.unwrap(Effect.gen(function*() {
@@ -182,7 +186,7 @@ layer(Oidc.layer, { excludeTestServices: true, timeout: "60 seconds" })("oidc-pr
   })
 
   describe("a refusal", () => {
-    const unregistered = (algorithm: "RSA" | "EC") =>
+    const unregistered = (algorithm: "RSA" | "EC"): CredentialLayer =>
       Layer.unwrap(Effect.map(TestCertificate.make({ algorithm }), ClientCredential.layerCertificate))
 
     for (
@@ -350,3 +354,189 @@ layer(Oidc.layer, { excludeTestServices: true, timeout: "60 seconds" })("oidc-pr
     }
   })
 })
+
+layer(Issuers.layer, { excludeTestServices: true, timeout: "60 seconds" })(
+  "oidc-provider, two issuers on one host",
+  (it) => {
+    /** What each issuer takes, by its own document. */
+    const proofs = [
+      { realm: "One", method: "secret", sent: ["client_secret"] },
+      { realm: "One", method: "RS256", sent: ["client_assertion", "client_assertion_type"] },
+      { realm: "One", method: "ES256", sent: ["client_assertion", "client_assertion_type"] },
+      { realm: "one", method: "secret", sent: [] },
+      { realm: "one", method: "PS256", sent: ["client_assertion", "client_assertion_type"] },
+      { realm: "one", method: "ES256", sent: ["client_assertion", "client_assertion_type"] }
+    ] as const
+
+    const services = Layer.mergeAll(
+      AuthorityResolver.layer,
+      TokenEndpoint.layerWith({ retry: RetryPolicy.none }),
+      TokenCache.layerMemory()
+    ).pipe(Layer.provideMerge(Issuers.transport))
+
+    const clientOf = Effect.fnUntraced(function*(
+      realm: Issuers.Realm,
+      method: "secret" | Issuers.Algorithm,
+      credential?: ClientCredential.ClientCredential["Service"]
+    ) {
+      const { clientIdOf, issuerOf, keys, secret } = yield* Issuers.OidcIssuers
+      return yield* ConfidentialClient.make({
+        clientId: clientIdOf(method),
+        issuer: issuerOf(realm),
+        credential: credential ??
+          (method === "secret"
+            ? yield* ClientCredential.secret(secret)
+            : yield* ClientCredential.certificate(keys[method === "ES256" ? "EC" : "RSA"]))
+      })
+    })
+
+    const watchedAt = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+      const { exchanges } = yield* Issuers.OidcIssuers
+      const before = (yield* exchanges).length
+      const result = yield* effect
+      return { result, seen: (yield* exchanges).slice(before) }
+    })
+
+    /** What a resource server learns about an issuer. */
+    const verifierOf = Effect.fnUntraced(function*(realm: Issuers.Realm) {
+      const { issuerOf } = yield* Issuers.OidcIssuers
+      const issuer = issuerOf(realm)
+      const { jwks_uri } = yield* HttpClient.get(`${issuer}/.well-known/openid-configuration`).pipe(
+        Effect.flatMap(HttpClientResponse.schemaBodyJson(Discovery))
+      )
+      const { keys } = yield* HttpClient.get(jwks_uri).pipe(Effect.flatMap(HttpClientResponse.schemaBodyJson(Jwks)))
+      return { issuer, audience: "https://api.example/", jwks: jose.createLocalJWKSet({ keys: [...keys] }) }
+    })
+
+    for (const { method, realm, sent } of proofs) {
+      it.effect(`${realm}, ${method}: the token is good for this issuer alone, and then comes from the cache`, () =>
+        Effect.gen(function*() {
+          const { clientIdOf, issuerOf } = yield* Issuers.OidcIssuers
+          const client = yield* clientOf(realm, method)
+          const { result, seen } = yield* watchedAt(client.acquireToken({ scopes: "read Write" }))
+          assert.deepStrictEqual(seen.map(({ realm, reason, status }) => ({ realm, reason, status })), [
+            { realm, reason: undefined, status: 200 }
+          ])
+          const { authorization, form = {} } = seen[0] ?? {}
+          assert.includeMembers(Object.keys(form), ["grant_type", "scope", ...sent])
+          assert.strictEqual("client_secret" in form, realm === "One" && method === "secret")
+          assert.strictEqual(authorization?.startsWith("Basic ") ?? false, realm === "one" && method === "secret")
+          assert.strictEqual(form["scope"], "read Write")
+          if (method !== "secret") {
+            const assertion = form["client_assertion"] ?? ""
+            assert.strictEqual(jose.decodeProtectedHeader(assertion).alg, method)
+            assert.strictEqual(jose.decodeJwt(assertion).aud, `${issuerOf(realm)}/token`)
+          }
+
+          const token = Redacted.value(result.accessToken)
+          const [own, theirs] = [yield* verifierOf(realm), yield* verifierOf(realm === "One" ? "one" : "One")]
+          const { payload } = yield* verify(token, own)
+          assert.strictEqual(payload["client_id"], clientIdOf(method))
+          assert.strictEqual(payload["scope"], "read Write")
+          assert.match(yield* Effect.flip(verify(token, { ...own, issuer: theirs.issuer })), /unexpected "iss"/)
+          assert.match(
+            yield* Effect.flip(verify(token, { ...own, jwks: theirs.jwks })),
+            /^ERR_JWS_SIGNATURE_VERIFICATION_FAILED/
+          )
+
+          const again = yield* watchedAt(client.acquireToken({ scopes: ["Write", "read"] }))
+          assert.strictEqual(Redacted.value(again.result.accessToken), token)
+          assert.deepStrictEqual(again.seen, [])
+        }).pipe(Effect.scoped, Effect.provide(services)))
+    }
+
+    for (
+      const [realm, algorithm] of [
+        ["One", "RS256"],
+        ["One", "PS256"],
+        ["One", "ES256"],
+        ["one", "PS256"],
+        ["one", "ES256"]
+      ] as const
+    ) {
+      it.effect(`${realm}, ${algorithm}: by a key that the issuer knows by its name`, () =>
+        Effect.gen(function*() {
+          const { keys } = yield* Issuers.OidcIssuers
+          const { privateKey } = keys[algorithm === "ES256" ? "EC" : "RSA"]
+          const named = (keyId: string) =>
+            Effect.flatMap(
+              ClientCredential.privateKeyJwt({ privateKey, keyId, algorithm }),
+              (credential) => clientOf(realm, algorithm, credential)
+            )
+          const client = yield* named(`${algorithm}-key`)
+          const { result, seen } = yield* watchedAt(client.acquireToken({ scopes: "read" }))
+          const header = jose.decodeProtectedHeader(seen[0]?.form["client_assertion"] ?? "")
+          assert.deepStrictEqual([header.alg, header.kid], [algorithm, `${algorithm}-key`])
+          yield* verify(Redacted.value(result.accessToken), yield* verifierOf(realm))
+
+          // The name is part of the proof.
+          const stranger = yield* named("no such key")
+          const refused = yield* watchedAt(Effect.flip(stranger.acquireToken({ scopes: "read", forceRefresh: true })))
+          assert.strictEqual(refused.result._tag, "EntraInvalidClientError")
+          assert.deepStrictEqual(refused.seen.map(({ reason, status }) => ({ reason, status })), [
+            { reason: "no applicable key found in the JSON Web Key Set", status: 401 }
+          ])
+        }).pipe(Effect.scoped, Effect.provide(services)))
+    }
+
+    it.effect("One, PS256 by a certificate that asks for it, though RS256 is what the document leads to", () =>
+      Effect.gen(function*() {
+        const { keys } = yield* Issuers.OidcIssuers
+        const credential = yield* ClientCredential.certificate({ ...keys.RSA, algorithm: "PS256", keyId: "PS256-key" })
+        const client = yield* clientOf("One", "PS256", credential)
+        const { seen } = yield* watchedAt(client.acquireToken({ scopes: "read" }))
+        assert.strictEqual(jose.decodeProtectedHeader(seen[0]?.form["client_assertion"] ?? "").alg, "PS256")
+      }).pipe(Effect.scoped, Effect.provide(services)))
+
+    it.effect("one app at both, over one cache: each has its own token", () =>
+      Effect.gen(function*() {
+        const clients = yield* Effect.forEach(Issuers.realms, (realm) => clientOf(realm, "ES256"))
+        const { result, seen } = yield* watchedAt(
+          Effect.forEach([...clients, ...clients], (client) => client.acquireToken({ scopes: "read" }), {
+            concurrency: "unbounded"
+          })
+        )
+        const { issuerOf } = yield* Issuers.OidcIssuers
+        assert.deepStrictEqual(
+          result.map(({ accessToken }) => jose.decodeJwt(Redacted.value(accessToken)).iss),
+          [...Issuers.realms, ...Issuers.realms].map(issuerOf)
+        )
+        assert.deepStrictEqual(seen.map(({ realm }) => realm).sort(), ["One", "one"])
+      }).pipe(Effect.scoped, Effect.provide(services)))
+
+    it.effect("without scopes: the issuer decides", () =>
+      Effect.gen(function*() {
+        const client = yield* clientOf("One", "secret")
+        const { result, seen } = yield* watchedAt(client.acquireToken({ scopes: [] }))
+        assert.isFalse("scope" in (seen[0]?.form ?? { scope: "" }))
+        assert.deepStrictEqual([...result.scopes], [])
+        yield* verify(Redacted.value(result.accessToken), yield* verifierOf("One"))
+      }).pipe(Effect.scoped, Effect.provide(services)))
+
+    for (const realm of Issuers.realms) {
+      it.effect(`${realm}: a wrong secret is an InvalidClientError, after one request`, () =>
+        Effect.gen(function*() {
+          const client = yield* clientOf(realm, "secret", yield* ClientCredential.secret(Redacted.make("wrong")))
+          const { result, seen } = yield* watchedAt(Effect.flip(client.acquireToken({ scopes: "read" })))
+          assert.strictEqual(result._tag, "EntraInvalidClientError")
+          assert.strictEqual(result.code, "client_refused")
+          assert.deepStrictEqual(seen.map(({ reason, status }) => ({ reason, status })), [
+            { reason: "invalid secret provided", status: 401 }
+          ])
+        }).pipe(Effect.scoped, Effect.provide(services)))
+    }
+
+    it.effect("an issuer that is not there", () =>
+      Effect.gen(function*() {
+        const { issuerOf, secret } = yield* Issuers.OidcIssuers
+        const client = yield* ConfidentialClient.make({
+          clientId: "anybody",
+          issuer: `${issuerOf("One")}s`,
+          credential: yield* ClientCredential.secret(secret)
+        })
+        const { result, seen } = yield* watchedAt(Effect.flip(client.acquireToken({ scopes: "read" })))
+        assert.strictEqual(result.code, "issuer_unknown")
+        assert.deepStrictEqual(seen, [])
+      }).pipe(Effect.scoped, Effect.provide(services)))
+  }
+)
