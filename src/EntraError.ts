@@ -92,8 +92,10 @@ export interface InputProblem extends Problem {
  *
  * Codes: `authority_malformed`, `authority_insecure`, `authority_mismatch`, `authority_unsupported`, `tenant_missing`,
  * `tenant_malformed`, `tenant_not_tenanted` (common, organizations, consumers), `tenant_not_allowed`, `region_malformed`,
- * `region_detection` (a word that asks for the region to be detected, which is not supported), `tenant_unknown`
- * (AADSTS90002), `instance_invalid` (AADSTS50049).
+ * `region_detection` (a word that asks for the region to be detected, which is not supported), `metadata_malformed` and
+ * `discovery_contradictory` (options of the `AuthorityResolver`), `tenant_unknown` (AADSTS90002), `instance_invalid`
+ * (AADSTS50049). Of an issuer: `issuer_unknown` (it has no discovery document), `issuer_mismatch` (the document is
+ * another's), `discovery_malformed` (it is none, or names no usable token endpoint).
  *
  * @category errors
  * @since 0.1.0
@@ -123,7 +125,7 @@ export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError"
  *
  * **Details**
  *
- * Codes: `field_missing`, `field_malformed`, `configuration_invalid` (the environment; all its problems together).
+ * Codes: `field_missing`, `field_malformed`, `field_unsupported` (by a managed identity), `configuration_invalid` (the environment; all its problems together).
  *
  * @category errors
  * @since 0.1.0
@@ -140,10 +142,18 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  * Codes. Which one: `credential_missing`, `credential_incomplete` (a certificate's password or chain without its path),
  * `credential_file` (it is in a file, and the core reads none). Files: `path_malformed` (no path, but a file's content, or
  * with a line break), `file_missing`, `file_unreadable` (also: a directory, a device, too large, too slow), `file_empty`.
- * Secrets: `secret_empty`, `secret_malformed`. Certificates: `certificate_unreadable`, `certificate_format` (PKCS#12),
+ * Secrets: `secret_empty`, `secret_malformed`. Certificates: `certificate_missing`, `certificate_unreadable`,
  * `certificate_expired`, `certificate_not_yet_valid`. Their keys: `key_missing`, `key_unreadable`, `key_format`,
- * `key_unsupported`, `key_mismatch`, `key_password_missing`, `key_password_wrong`. Use: `signing_failed`,
- * `assertion_failed`, `assertion_malformed`, `credential_timeout`, `credential_defect`.
+ * `key_unsupported`, `key_mismatch`, `key_password_missing`, `key_password_wrong`. PKCS#12: `pkcs12_unreadable`,
+ * `pkcs12_unsupported` (how it is protected), `pkcs12_password_missing`, `pkcs12_password_wrong`, `pkcs12_library_missing`
+ * (node-forge). GitHub Actions: `github_actions_missing` (no such job, or no permission), `github_actions_refused`,
+ * `github_actions_unavailable`, `github_actions_malformed`. Use: `signing_failed`,
+ * `algorithm_unsupported`, `claims_malformed`, `signer_failed`, `signer_mismatch`, `assertion_failed`,
+ * `assertion_malformed`, `source_failed` (what loads it), `credential_timeout`, `credential_defect`,
+ * `credentials_exhausted` (each of several; the message lists why). Managed identities:
+ * `identity_malformed`, `managed_identity_unsupported`, `managed_identity_incomplete` (a variable that the platform sets),
+ * `managed_identity_unavailable` (nobody is there, or it is out of order), `managed_identity_challenge` (Azure Arc's proof),
+ * and of an assertion `managed_identity_refused` and `managed_identity_malformed`.
  *
  * @category errors
  * @since 0.1.0
@@ -159,7 +169,7 @@ export class CredentialError extends Data.TaggedError("EntraCredentialError")<In
  *
  * Codes: `client_refused`, `client_unknown` (AADSTS700016, 700038), `service_principal_missing` (7000229),
  * `client_disabled` (7000112), `secret_wrong` (7000215), `secret_expired` (7000222), `assertion_refused` (700027 and its
- * kin), `assertion_time` (700024).
+ * kin), `assertion_time` (700024), `managed_identity_refused` (by the platform that gives out its tokens).
  *
  * @category errors
  * @since 0.1.0
@@ -243,7 +253,8 @@ export class ServiceUnavailableError
  * **Details**
  *
  * `endpoint` is the origin of the URL, `reason` the transport's own code where it gave one (`ECONNREFUSED`), never its
- * error object: that one holds the request, and the request holds the secret. Code: `network`.
+ * error object: that one holds the request, and the request holds the secret. Code: `network`. A proxy that wants another
+ * password, and a certificate that is not trusted, are the same the next time: those are not retried.
  *
  * @category errors
  * @since 0.1.0
@@ -251,8 +262,10 @@ export class ServiceUnavailableError
 export class NetworkError extends Data.TaggedError("EntraNetworkError")<
   Problem & ServiceDetails & { readonly method: string; readonly endpoint: string; readonly reason: string }
 > {
-  readonly isRetryable = true
+  readonly isRetryable: boolean = !lastingReason.test(this.reason)
 }
+
+const lastingReason = /^PROXY_RESPONSE_407$|CERT|UNABLE_TO_VERIFY/
 
 /**
  * An answer came that is none: not JSON, no token in it, too large, or a redirect.

@@ -27,14 +27,13 @@ import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
 import { type Form, requestHeaders } from "./internal/form.ts"
-import { isAhead } from "./internal/freshness.ts"
 import { isOutage, type Refused } from "./internal/gate.ts"
 import * as Gates from "./internal/gates.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import { type Meter, timed } from "./internal/meter.ts"
 import { type Asked, readAnswer } from "./internal/response.ts"
-import { say } from "./internal/say.ts"
 import { scrubberOf } from "./internal/scrub.ts"
+import * as StandIns from "./internal/standIns.ts"
 import { credentialDefect, credentialTimeout, tooSlow } from "./internal/tooSlow.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -59,6 +58,8 @@ export type Gate = Gates.Gate
 export interface EndpointRequest {
   readonly gate: Gate
   readonly endpoints: Endpoints
+  /** Percent-encoded; the empty string for none. It is in no error and in no log. */
+  readonly query: string
   readonly form: Form
   readonly asked: Omit<Asked, "now" | "scrub" | "tokenEndpoint">
   readonly authenticate: (endpoints: Endpoints) => Effect.Effect<IdentityHttp.Authentication, CredentialError>
@@ -205,6 +206,8 @@ const make = (
       openDuration: Duration.fromInputUnsafe(options.breaker?.openDuration ?? defaults.breaker.openDuration)
     })
 
+    const standIns = StandIns.make(clock)
+
     /** While this flight slept or signed, another may have been told to leave the service alone. */
     const leftAlone = (gate: Gate): ThrottledError | Refused | undefined => gates.judge({ ...gate, forced: true })
 
@@ -238,7 +241,7 @@ const make = (
           const remaining = left()
           const answer = http.send({
             method: "POST",
-            url: endpoints.token,
+            url: withQuery(endpoints.token, request.query),
             headers: { ...requestHeaders(asked.correlationId), ...proof.headers },
             form,
             correlationId: asked.correlationId
@@ -276,7 +279,7 @@ const make = (
         const sent = meter.attempts
         return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
           const left = deadline - clock.currentTimeMillisUnsafe()
-          if (left <= 0) return Effect.fail(first)
+          if (left <= 0 || !first.isRetryable) return Effect.fail(first)
           return Effect.timeoutOrElse(retries(first, attempt(request, endpoints, limit, Infinity), deadline), {
             duration: left,
             // Where nothing was sent, the credential has used the time up, and not the service.
@@ -313,29 +316,11 @@ const make = (
         // Only outages are worth a retry, so only they stay in the error channel while the schedule runs.
         return next.pipe(
           Effect.map(Result.succeed),
-          Effect.catch((error) => isOutage(error) ? Effect.fail(error) : Effect.succeed(Result.fail(error))),
+          Effect.catch((error) =>
+            isOutage(error) && error.isRetryable ? Effect.fail(error) : Effect.succeed(Result.fail(error))
+          ),
           Effect.retry(schedule),
           Effect.flatMap(Effect.fromResult)
-        )
-      })
-
-    /** Origins that others stand in for at the moment, said of each at most once a minute. */
-    const replaced = new Set<string>()
-    const quietUntil = new Map<string, number>()
-    /** Until when an origin has asked to be left alone. */
-    const resting = new Map<string, number>()
-
-    const replace = (origin: string, fallback: Endpoints, error: Outage) =>
-      Effect.suspend(() => {
-        const now = clock.currentTimeMillisUnsafe()
-        if (error.origin === "service" && error.retryAfter !== undefined) {
-          resting.set(origin, now + Math.min(millis(error.retryAfter), longestRest))
-        }
-        if (replaced.has(origin) || isAhead(quietUntil.get(origin) ?? 0, now, quiet)) return Effect.void
-        replaced.add(origin)
-        quietUntil.set(origin, now + quiet)
-        return say(
-          Effect.logWarning(`${origin} gives no token (${error.code}): ${originOf(fallback)} is used until it does`)
         )
       })
 
@@ -347,20 +332,20 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.suspend(() => {
         const { fallback } = endpoints
-        const now = clock.currentTimeMillisUnsafe()
-        const left = deadline - now
+        const left = deadline - clock.currentTimeMillisUnsafe()
         const key = () => originOf(endpoints)
         if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
         const origin = key()
-        if (isAhead(resting.get(origin) ?? 0, now, longestRest)) return reach(request, fallback, deadline)
-        const answered = Effect.sync(() => replaced.delete(origin))
+        if (standIns.isResting(origin)) return reach(request, fallback, deadline)
+        const answered = standIns.answered(origin)
         return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
           Effect.tap(answered),
           // A refusal is an answer, wherever else one could ask.
           Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
           Effect.catchIf(
             isOutage,
-            (error) => Effect.andThen(replace(origin, fallback, error), reach(request, fallback, deadline))
+            (error) =>
+              Effect.andThen(standIns.replace(origin, originOf(fallback), error), reach(request, fallback, deadline))
           )
         )
       })
@@ -373,19 +358,35 @@ const make = (
         }),
       forget: (selector) => Effect.sync(() => gates.forget(selector)),
       stats: Effect.sync(gates.counts),
-      request: (request) =>
-        Effect.tapError(
-          Effect.tap(
-            Effect.suspend(() => reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget)),
-            () => Effect.sync(() => gates.open(request.gate))
-          ),
-          (error) => Effect.sync(() => gates.close(request.gate, error))
-        )
+      request: (asked) =>
+        Effect.suspend(() => {
+          const request = following(asked)
+          return reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget).pipe(
+            Effect.tap(() => Effect.sync(() => gates.open(request.gate))),
+            Effect.tapError((error) => Effect.sync(() => gates.close(request.gate, error)))
+          )
+        })
     })
   })
 
-const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin
+/** Its gate is that of the material which each attempt is made with: that may be loaded, or replaced, as it is needed. */
+const following = (request: EndpointRequest): EndpointRequest => {
+  let gate = request.gate
+  return {
+    ...request,
+    get gate() {
+      return gate
+    },
+    authenticate: (endpoints) =>
+      Effect.tap(request.authenticate(endpoints), ({ revision = gate.revision }) =>
+        Effect.sync(() => {
+          gate = { ...gate, revision }
+        }))
+  }
+}
 
-/** Milliseconds. */
-const quiet = 60_000
-const longestRest = 3_600_000
+/** The endpoint may have a query of its own (RFC 6749 section 3.2). */
+const withQuery = (url: string, query: string): string =>
+  query === "" ? url : `${url}${url.includes("?") ? "&" : "?"}${query}`
+
+const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

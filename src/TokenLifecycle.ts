@@ -11,10 +11,11 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import type { Order } from "./Acquisition.ts"
+import * as Authority from "./Authority.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import { warnIfBuiltTooOften } from "./internal/buildWarning.ts"
-import { type CacheKey, keyText, ownerOf, type Selector, spaceOf } from "./internal/cacheKey.ts"
+import { type CacheKey, keyText, type Selector } from "./internal/cacheKey.ts"
 import { closedError } from "./internal/closed.ts"
 import type { Entry } from "./internal/entry.ts"
 import { requestFailed } from "./internal/flightLog.ts"
@@ -22,7 +23,8 @@ import { freshness, isAhead, isTooShort } from "./internal/freshness.ts"
 import { isRefused, patience } from "./internal/gate.ts"
 import * as HitPath from "./internal/hitPath.ts"
 import * as Keeper from "./internal/keeper.ts"
-import { keepablePlanOf, type Plan, planOf, selectorOf, type Settings } from "./internal/plan.ts"
+import * as Keys from "./internal/keys.ts"
+import { keepablePlanOf, type Plan, planOf, selectorOf, sentOf, type Settings } from "./internal/plan.ts"
 import * as Refusals from "./internal/refusals.ts"
 import { notSpared, renewal, staysInUse } from "./internal/renewal.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
@@ -77,16 +79,10 @@ export const make = (options: {
     })
     // Those who wait for a gate to open share one timer for a key, and so come back together.
     const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
-    const owner = ownerOf(settings.clientId, settings.authority.environment)
-    const bearerSpace = spaceOf(owner, undefined)
-    const homeTenant = settings.authority.kind === "Adfs" ? "" : settings.authority.tenant
+    const { keyOf, owner, space } = Keys.make(settings, options.binding)
+    const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
-
-    const space = (): string => {
-      const binding = options.binding()
-      return binding === undefined ? bearerSpace : spaceOf(owner, binding)
-    }
 
     const { hit, isResting, hits, serve } = HitPath.make({
       clock,
@@ -101,13 +97,11 @@ export const make = (options: {
 
     const keepers = yield* Keeper.make({ clock, coolDown, isResting })
 
-    const keyOf = (plan: Plan): CacheKey => ({ space: space(), tenant: plan.tenant, scopes: plan.scopes.canonical })
-
     const cached = (key: CacheKey): Entry | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
     /** Only callers who send the same share a flight, the correlation id apart, and nobody one from before an invalidation. */
     const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, plan.claims, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner)))
+      keyText(key, sentOf(plan), plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner)))
 
     const run = (asked: HitPath.Asked): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
       const found = serve(asked)

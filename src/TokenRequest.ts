@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import type * as Redacted from "effect/Redacted"
 
 /**
  * What a caller does who finds the service throttled: hear of it, or wait for its turn.
@@ -12,6 +13,27 @@ import type * as Duration from "effect/Duration"
  * @since 0.1.0
  */
 export type OnThrottled = "fail" | "wait"
+
+/**
+ * Parameters that the service, or a gateway before it, understands beyond the standard ones.
+ *
+ * **Details**
+ *
+ * A plain value is part of the cache key: tokens for other values are other tokens. With `inCacheKey: false` it is sent,
+ * and the token is kept and found as if it had not been.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ExtraParameters = Readonly<
+  Record<
+    string,
+    | string
+    | Redacted.Redacted<string>
+    | { readonly value: string | Redacted.Redacted<string>; readonly inCacheKey: boolean }
+    | undefined
+  >
+>
 
 /**
  * A request for a token.
@@ -32,6 +54,12 @@ export type OnThrottled = "fail" | "wait"
  *   and when no other token can be had the call fails: `outageTolerance` does not serve what is shorter than this.
  * - `onThrottled`: what a caller does while the service has asked to be left alone: `"fail"` at once with a
  *   `ThrottledError`, or `"wait"` until it may be asked again, however long that is; default: the client's.
+ * - `sendCertificateChain`: whether the assertion carries the certificate's chain (`x5c`); default: as the credential says.
+ *   The cache does not tell such tokens apart.
+ * - `extraQueryParameters`, `extraBodyParameters`: sent besides the standard ones, percent-encoded; each says whether it is
+ *   part of the cache key.
+ * - `cachePartition`: a name that tokens are kept apart by; nothing of it is sent. Requests with a partition, or with extra
+ *   parameters, find only tokens that were asked for with the same ones.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
  *
  * @category models
@@ -46,5 +74,9 @@ export interface TokenRequest {
   readonly accessTokenSha256ToRefresh?: string | undefined
   readonly minimumValidity?: Duration.Input | undefined
   readonly onThrottled?: OnThrottled | undefined
+  readonly sendCertificateChain?: boolean | undefined
+  readonly extraQueryParameters?: ExtraParameters | undefined
+  readonly extraBodyParameters?: ExtraParameters | undefined
+  readonly cachePartition?: string | undefined
   readonly correlationId?: string | undefined
 }

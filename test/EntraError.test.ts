@@ -33,6 +33,22 @@ const errors = [
   { error: new EntraError.InvalidResponseError(problem), tag: "EntraInvalidResponseError", retryable: false }
 ] satisfies ReadonlyArray<{ error: EntraError.AcquireTokenError; tag: string; retryable: boolean }>
 
+describe("a network error", () => {
+  const reasons = [
+    ["ECONNREFUSED", true],
+    ["UND_ERR_SOCKET", true],
+    ["PROXY_RESPONSE_502", true],
+    ["PROXY_RESPONSE_407", false],
+    ["SELF_SIGNED_CERT_IN_CHAIN", false],
+    ["PROXY_CERT_HAS_EXPIRED", false],
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", false]
+  ] as const
+  it.each(reasons)("%s is worth another try: %s", (reason, retryable) => {
+    const error = new EntraError.NetworkError({ ...problem, method: "POST", endpoint: "https://x", reason })
+    assert.strictEqual(EntraError.isRetryable(error), retryable)
+  })
+})
+
 describe("errors", () => {
   it.each(errors)("$tag", ({ error, retryable, tag }) => {
     assert.strictEqual(error._tag, tag)

@@ -30,6 +30,24 @@ const fail = (...parameters: Parameters<EntraSimulator.EntraSimulator["Service"]
   EntraSimulator.EntraSimulator.use((simulator) => simulator.fail(...parameters))
 
 describe("retry", () => {
+  it.effect.each([["ECONNREFUSED", 4], ["SELF_SIGNED_CERT_IN_CHAIN", 1], ["UND_ERR_ABORTED", 1]] as const)(
+    "a connection that ends with %s: %i attempts",
+    ([code, attempts]) =>
+      Effect.gen(function*() {
+        // What undici says when a proxy wants another password.
+        const cause = { code, message: "Proxy response (407) !== 200 when HTTP Tunneling" }
+        const transformClient = () =>
+          HttpClient.make((request) =>
+            Effect.fail(
+              new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+            )
+          )
+        const error = yield* inTime(Effect.flip(acquire)).pipe(Effect.provide(World({ endpoint: { transformClient } })))
+        assert.strictEqual(error._tag, "EntraNetworkError")
+        assert.strictEqual("attempts" in error && error.attempts, attempts)
+      })
+  )
+
   for (
     const [name, fault] of [
       ["503", Fault.unavailable()],

@@ -1,9 +1,9 @@
 /** On every transport: a secret goes to the host it was meant for and nowhere else, and no answer is read without end. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
-import { SimulatorServer } from "effect-entra/node"
+import { NodeTransport, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type { IncomingHttpHeaders } from "node:http"
@@ -35,6 +35,7 @@ const transports = [
     )
   },
   { name: "undici", transport: NodeHttpClient.layerUndici },
+  { name: "NodeTransport", transport: Layer.orDie(NodeTransport.layer) },
   { name: "node:http", transport: NodeHttpClient.layerNodeHttp }
 ]
 
@@ -57,6 +58,18 @@ const clientOver = (
     ]),
     Layer.provide(transport)
   )
+
+it.live("fetch that a transformClient puts in the place of the transport does not follow a redirect with the secret", () =>
+  Effect.gen(function*() {
+    const { caught, url } = yield* trap()
+    const simulator = yield* EntraSimulator.EntraSimulator
+    yield* simulator.fail(EntraSimulator.Fault.redirect(url, 307))
+    const another = Context.get(yield* Layer.build(FetchHttpClient.layer), HttpClient.HttpClient)
+    const live = clientOver(simulator.origin, NodeHttpClient.layerUndici, { transformClient: () => another })
+    const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph })).pipe(Effect.provide(live))
+    assert.deepStrictEqual(caught, [])
+    assert.strictEqual(error.code, "redirect_refused")
+  }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttp())))
 
 for (const { name, transport } of transports) {
   describe(name, () => {

@@ -174,7 +174,7 @@ const byError: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
 
 const other = refused(
   "request_refused",
-  "Read the description; its AADSTS number is explained at https://login.microsoftonline.com/error."
+  "Read the description; an AADSTS number in it is explained at https://login.microsoftonline.com/error."
 )
 
 /** The first number that is known decides, then `error`. */

@@ -21,11 +21,15 @@ export const encode = (parts: ReadonlyArray<string>): string => parts.map((part)
 /** The client that tokens belong to: who asks, in which cloud. */
 export const ownerOf = (clientId: string, environment: string): string => encode([clientId, environment])
 
-/** An owner's tokens of one kind; it starts with the owner, and no other owner's space does. */
+/**
+ * An owner's tokens of one kind; it starts with the owner, and no other owner's space does. `partition` is an encoding of
+ * what else they are kept apart by.
+ */
 export const spaceOf = (
   owner: string,
-  binding: { readonly tokenType: string; readonly keyId: string } | undefined
-): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""])
+  binding: { readonly tokenType: string; readonly keyId: string } | undefined,
+  partition = ""
+): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""]) + partition
 
 export const selects = (selector: Selector, key: CacheKey): boolean =>
   key.space.startsWith(selector.owner) && (selector.tenant === undefined || selector.tenant === key.tenant) &&

@@ -7,7 +7,8 @@ import { closeAfter, type GateState, isClosed, judge, type Outcome, type Refusal
 /** What the service may answer differently: not the spelling of a request, not its correlation id. */
 export interface Gate {
   readonly key: CacheKey
-  readonly claims: string
+  /** What is sent besides: claims, and parameters that the key need not have. */
+  readonly sent: string
   /** The credential's revision: new material is not held to the refusals of the old. */
   readonly revision: string
   readonly forced: boolean
@@ -33,7 +34,7 @@ export const keptGates = 1024
 
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
-  const nameOf = (gate: Gate) => keyText(gate.key, gate.claims, gate.revision)
+  const nameOf = (gate: Gate) => keyText(gate.key, gate.sent, gate.revision)
   /** The oldest refusal; what the service asked for by Retry-After is given up only when there is nothing else. */
   const leastMissed = (): string => {
     for (const [name, { state }] of closed) if (state.kind === "refused") return name

@@ -47,7 +47,8 @@ export const make = (options: {
     if (
       typeof request !== "object" || request === null || request.forceRefresh === true ||
       request.claims !== undefined || request.authority !== undefined || request.minimumValidity !== undefined ||
-      request.accessTokenSha256ToRefresh !== undefined
+      request.accessTokenSha256ToRefresh !== undefined || request.cachePartition !== undefined ||
+      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined
     ) return undefined
     const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
     const scope = typeof request.scopes === "string"

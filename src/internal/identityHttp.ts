@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import { NetworkError } from "../EntraError.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
 import type { Form } from "./form.ts"
+import * as Problem from "./networkProblem.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
@@ -24,6 +25,8 @@ export interface Authentication {
   readonly form: Form
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly client?: Transport | undefined
+  /** Of the material that was used: a refusal is remembered for that, whatever is in use by then. */
+  readonly revision?: string | undefined
 }
 
 export interface IdentityHttp {
@@ -38,7 +41,10 @@ export const make = (
   options: { readonly transformClient?: ((client: Transport) => Transport) | undefined } = {}
 ): Effect.Effect<IdentityHttp, never, Transport> =>
   Effect.map(HttpClient.HttpClient, (transport) => {
-    const prepare = (client: Transport): Transport => (options.transformClient ?? identity)(guarded(client))
+    // What comes of `transformClient` may be another client altogether.
+    const { transformClient } = options
+    const prepare = (client: Transport): Transport =>
+      transformClient === undefined ? guarded(client) : staying(transformClient(guarded(client)))
     const prepared = prepare(transport)
     return {
       send: (request, client) =>
@@ -59,15 +65,13 @@ export const make = (
           Effect.map((answer) => () => answer),
           Effect.withSpan(request.method, {
             kind: "client",
-            attributes: { "http.request.method": request.method, "url.full": request.url }
+            attributes: { "http.request.method": request.method, "url.full": withoutQuery(request.url) }
           }, { captureStackTrace: false }),
           Effect.map((answer) => answer()),
           Effect.updateContext(ownContext)
         )
     }
   })
-
-const identity = (client: Transport): Transport => client
 
 /**
  * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It is not
@@ -85,6 +89,9 @@ const withoutCallersFetch = (context: Context.Context<never>): Context.Context<n
     Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context
     : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+
+/** A parameter may be a secret. */
+const withoutQuery = (url: string): string => url.split("?", 1)[0] ?? ""
 
 const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const base = HttpClientRequest.setHeaders(HttpClientRequest.make(request.method)(request.url), request.headers)
@@ -105,18 +112,31 @@ class Destination extends Context.Service<Destination, { url: string | undefined
  * leaves, tells `fetch` not to follow redirects (it would send the secret along), and stops a middleware that does.
  */
 const guarded = (client: Transport): Transport =>
+  watched(client, (request, context) => {
+    const destination = Context.getOrUndefined(context, Destination)
+    if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) return redirected(request)
+    if (destination !== undefined) destination.url = request.url
+    return Effect.succeed(request)
+  })
+
+/** Tells `fetch` the same, and lets every request pass. */
+const staying = (client: Transport): Transport => watched(client, Effect.succeed)
+
+const watched = (
+  client: Transport,
+  judge: (
+    request: HttpClientRequest.HttpClientRequest,
+    context: Context.Context<never>
+  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>
+): Transport =>
   HttpClient.makeWith(
     (request) =>
       client.postprocess(
         Effect.flatMap(request, (request) =>
           Effect.withFiber((fiber) => {
-            const destination = Context.getOrUndefined(fiber.context, Destination)
-            if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) {
-              return redirected(request)
-            }
-            if (destination !== undefined) destination.url = request.url
+            const verdict = judge(request, fiber.context)
             fiber.setContext(withoutRedirects(fiber.context))
-            return Effect.succeed(request)
+            return verdict
           }))
       ),
     client.preprocess
@@ -251,7 +271,7 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
   return new NetworkError({
     code: "network",
     message: `${request.method} ${endpoint} got no answer (${reason})`,
-    remedy: "Check name resolution, the proxy, the firewall and, for certificate reasons, the trusted authorities.",
+    remedy: Problem.remedyOf(reason),
     origin: "service",
     correlationId: request.correlationId,
     method: request.method,
@@ -260,15 +280,6 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
   })
 }
 
-/** The transport's own code, found along its chain of causes: a word in capitals, never a message. */
-const reasonOf = (error: HttpClientError.HttpClientError): string => {
+const reasonOf = (error: HttpClientError.HttpClientError): string =>
   // A `transformClient` may add errors that its type does not show.
-  if (!HttpClientError.isHttpClientError(error)) return "UNKNOWN"
-  let cause: unknown = error.reason
-  for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth++) {
-    const code = "code" in cause ? cause.code : undefined
-    if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,60}$/.test(code)) return code
-    cause = "cause" in cause ? cause.cause : undefined
-  }
-  return error.reason._tag
-}
+  HttpClientError.isHttpClientError(error) ? Problem.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"

@@ -6,7 +6,8 @@ import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, type InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
 import * as Scope from "../Scope.ts"
 import type { OnThrottled, TokenRequest } from "../TokenRequest.ts"
-import type { Selector } from "./cacheKey.ts"
+import { encode, type Selector } from "./cacheKey.ts"
+import { type ClientExtras, type Extras, extrasOf } from "./extras.ts"
 import { isJsonObject } from "./json.ts"
 import { invalidAuthority, invalidRequest } from "./problem.ts"
 
@@ -14,6 +15,7 @@ export interface Settings {
   readonly clientId: string
   readonly authority: Authority.Authority
   readonly allows: ((tenantId: string) => boolean) | undefined
+  readonly extras: ClientExtras
 }
 
 export interface Plan {
@@ -22,6 +24,9 @@ export interface Plan {
   readonly scopes: Scope.ScopeSet
   /** The empty string when there are none. */
   readonly claims: string
+  readonly extras: Extras
+  /** Undefined: as the credential does. */
+  readonly sendCertificateChain: boolean | undefined
   readonly forced: boolean
   /** The hash of the token that was refused, in lower case; the empty string when none was. */
   readonly refused: string
@@ -51,11 +56,15 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
     onThrottledProblem(request.onThrottled) ?? correlationIdProblem(request.correlationId)
   if (problem !== undefined) return Result.fail(problem)
+  const extras = extrasOf(request, settings.extras)
+  if (Result.isFailure(extras)) return Result.fail(extras.failure)
   return Result.succeed({
     authority: authority.success,
     tenant: tenant.success,
     scopes: scopes.success,
     claims: request.claims ?? "",
+    extras: extras.success,
+    sendCertificateChain: request.sendCertificateChain,
     forced: request.forceRefresh === true,
     refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
     minimumValidity,
@@ -63,6 +72,10 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
     correlationId: request.correlationId
   })
 }
+
+/** What is sent besides what the key says: whoever sends the same shares flights and gates. */
+export const sentOf = ({ claims, extras, sendCertificateChain }: Plan): string =>
+  encode([claims, extras.sent, String(sendCertificateChain)])
 
 /** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
 export const keepablePlanOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> =>
@@ -94,6 +107,10 @@ const effectiveAuthority = (
   request: TokenRequest,
   base: Authority.Authority
 ): Result.Result<Authority.Authority, InvalidAuthorityError> => {
+  if (base.kind === "Oidc") {
+    const field = request.authority !== undefined ? "authority" : request.tenantId === undefined ? undefined : "tenantId"
+    return field === undefined ? Result.succeed(base) : Result.fail(nothingToChoose(field, base))
+  }
   const tenants: Array<string> = []
   if (request.authority !== undefined) {
     const other = Authority.parse(request.authority)
@@ -136,6 +153,14 @@ const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
     "Leave tenantId out."
   )
 
+const nothingToChoose = (field: string, base: Authority.Authority): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_unsupported",
+    field,
+    `${field} is named, and the client's issuer ${quote(Authority.format(base))} is the only one that it asks`,
+    `Leave ${field} out; build another client for another issuer.`
+  )
+
 const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>
   invalidAuthority(
     "authority_mismatch",
@@ -161,9 +186,12 @@ const typeProblem = (request: unknown): InvalidRequestError | undefined => {
   }
   for (const [field, value] of Object.entries(request)) {
     if (texts.has(field) && value !== undefined && !isText(value)) return notA("a string", field)
+    if (flags.has(field) && value !== undefined && typeof value !== "boolean") return notA("true or false", field)
   }
   return undefined
 }
+
+const flags: ReadonlySet<string> = new Set(["forceRefresh", "sendCertificateChain"])
 
 const texts: ReadonlySet<string> = new Set([
   "tenantId",

@@ -9,7 +9,7 @@ import { problem } from "./support.ts"
 
 const at = (scopes: string) => ({ space: "s", tenant: "t", scopes })
 
-const gate: Gates.Gate = { key: at("k"), claims: "", revision: "r", forced: false }
+const gate: Gates.Gate = { key: at("k"), sent: "", revision: "r", forced: false }
 const refusal = new EntraError.InvalidClientError(problem)
 const outage = new EntraError.ServiceUnavailableError(problem)
 const throttle = new EntraError.ThrottledError({
@@ -37,7 +37,7 @@ describe("gates", () => {
   it.effect("the others stay open", () =>
     Effect.gen(function*() {
       const gates = yield* make
-      gates.close({ key: at("1:a"), claims: "", revision: "b", forced: false }, throttle)
+      gates.close({ key: at("1:a"), sent: "", revision: "b", forced: false }, throttle)
       for (
         const [scopes, claims, revision] of [
           ["1:a", "", "c"],
@@ -49,7 +49,7 @@ describe("gates", () => {
           ["1:a", "1", "b"]
         ] as const
       ) {
-        assert.isUndefined(gates.judge({ key: at(scopes), claims, revision, forced: false }), `${scopes} ${revision}`)
+        assert.isUndefined(gates.judge({ key: at(scopes), sent: claims, revision, forced: false }), `${scopes} ${revision}`)
       }
     }))
 

@@ -2,13 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { Authority, EntraError, type TokenRequest } from "effect-entra"
 import fc from "fast-check"
+import { clientExtrasOf } from "../../src/internal/extras.ts"
 import { planOf, type Settings } from "../../src/internal/plan.ts"
 import { anyString, failure, guid, success } from "./support.ts"
 
 const settingsFor = (authority: string, allows?: Settings["allows"]): Settings => ({
   clientId: "client",
   authority: success(Authority.parse(authority)),
-  allows
+  allows,
+  extras: success(clientExtrasOf({}))
 })
 
 const tenanted = settingsFor(`https://login.microsoftonline.com/${guid}`)
@@ -24,6 +26,8 @@ describe("planOf", () => {
       tenant: guid,
       scopes: { canonical: scopes, wire: scopes },
       claims: "",
+      extras: tenanted.extras.own,
+      sendCertificateChain: undefined,
       forced: false,
       refused: "",
       minimumValidity: 0,

@@ -7,7 +7,7 @@ class ChildFailed extends Schema.TaggedError<ChildFailed>()("ChildFailed", { mes
 
 /** The line a script prints, decoded. */
 export const runForeign = Effect.fnUntraced(function*<A>(options: {
-  readonly script: "msal" | "identity"
+  readonly script: "msal" | "identity" | "openid"
   readonly parameters: unknown
   readonly certificate: string
   readonly output: Schema.Codec<A, unknown>

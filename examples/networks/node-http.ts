@@ -1,0 +1,8 @@
+/** node:http, whose agents read the variables out of `proxyEnv` (Node 22.21 or 24.5 and later). */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { Layer } from "effect"
+import { ConfidentialClient } from "effect-entra"
+
+export const Entra = ConfidentialClient.layerConfig().pipe(
+  Layer.provideMerge(NodeHttpClient.layerNodeHttpOptions({ keepAlive: true, proxyEnv: process.env }))
+)

@@ -1,0 +1,11 @@
+/** Only token requests go through the proxy; the API is inside, and its requests go there directly. */
+import { Layer } from "effect"
+import { BearerHttpClient, ConfidentialClient } from "effect-entra"
+import { NodeTransport } from "effect-entra/node"
+
+const Tokens = ConfidentialClient.layerConfig().pipe(Layer.provide(NodeTransport.layer))
+const Api = BearerHttpClient.layer({ "https://orders.intranet.example": "api://orders/.default" }).pipe(
+  Layer.provide(NodeTransport.layerWith({ proxy: false }))
+)
+
+export const Entra = Api.pipe(Layer.provideMerge(Tokens))

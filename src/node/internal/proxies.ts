@@ -1,0 +1,127 @@
+/** Which proxy, for what, out of an option or of variables; plain functions. No message holds a part of a proxy's URL. */
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { InvalidRequestError } from "../../EntraError.ts"
+import { invalidRequest } from "../../internal/problem.ts"
+
+/** What `EnvHttpProxyAgent` wants. Empty: none; left out, the agent would look into the environment itself. */
+export interface Proxies {
+  readonly httpsProxy: Redacted.Redacted<string>
+  readonly httpProxy: Redacted.Redacted<string>
+  readonly noProxy: string
+}
+
+/** A variable that is set, under the name it was found by. */
+export interface Variable {
+  readonly name: string
+  readonly value: Redacted.Redacted<string>
+}
+
+export interface Variables {
+  readonly httpsProxy: Variable | undefined
+  readonly httpProxy: Variable | undefined
+  readonly noProxy: string
+}
+
+export interface Address {
+  readonly url: string | URL
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+export const fromVariables = (variables: Variables): Result.Result<Proxies, InvalidRequestError> =>
+  Result.gen(function*() {
+    const parse = (variable: Variable | undefined) =>
+      variable === undefined ? Result.succeed(none) : parseProxy(Redacted.value(variable.value), variable.name)
+    return {
+      httpsProxy: yield* parse(variables.httpsProxy),
+      httpProxy: yield* parse(variables.httpProxy),
+      noProxy: withDirect(variables.noProxy)
+    }
+  })
+
+/** One proxy for everything, or none. */
+export const fromAddress = (
+  address: Address | false,
+  noProxy: string
+): Result.Result<Proxies, InvalidRequestError> => {
+  if (address === false) return Result.succeed({ httpsProxy: none, httpProxy: none, noProxy: withDirect(noProxy) })
+  const proxy = Result.flatMap(parseProxy(String(address.url), "proxy.url"), (url) => {
+    if (url === none) return Result.fail(malformed("proxy.url"))
+    const whole = new URL(Redacted.value(url))
+    if (address.username !== undefined) whole.username = encodeURIComponent(address.username)
+    if (address.password !== undefined) whole.password = encodeURIComponent(Redacted.value(address.password))
+    return whole.username === "" && whole.password !== "" ? Result.fail(nameless()) : Result.succeed(redacted(whole))
+  })
+  return Result.map(proxy, (proxy) => ({ httpsProxy: proxy, httpProxy: proxy, noProxy: withDirect(noProxy) }))
+}
+
+// -----------------------------------------------------------------------------
+// addresses
+// -----------------------------------------------------------------------------
+
+const redacted = (url: URL): Redacted.Redacted<string> => Redacted.make(url.href, { label: "proxy" })
+
+const none = /*#__PURE__*/ Redacted.make("")
+
+const parseProxy = (text: string, field: string): Result.Result<Redacted.Redacted<string>, InvalidRequestError> => {
+  const trimmed = text.trim()
+  if (trimmed === "") return Result.succeed(none)
+  // `proxy:8080` is what other tools take, too.
+  const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`
+  if (!URL.canParse(address)) return Result.fail(malformed(field))
+  const url = new URL(address)
+  if (url.protocol !== "http:" && url.protocol !== "https:") return Result.fail(unsupported(field))
+  // A password with `/`, `?` or `#` that is not encoded ends the host too early, and parses all the same.
+  const misread = url.search !== "" || url.hash !== "" || url.pathname !== "/"
+  return misread || !isDecodable(url.username) || !isDecodable(url.password)
+    ? Result.fail(malformed(field))
+    : Result.succeed(redacted(url))
+}
+
+const isDecodable = (text: string): boolean => {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+// -----------------------------------------------------------------------------
+// exceptions
+// -----------------------------------------------------------------------------
+
+/** This machine, and the address at which a virtual machine gets its own tokens: no proxy leads there. */
+const direct = ["localhost", "127.0.0.1", "::1", "169.254.169.254"]
+
+const withDirect = (noProxy: string): string => [...direct, noProxy].join(",")
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const malformed = (field: string): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    field,
+    `${field} is not the URL of a proxy (its value is not shown)`,
+    "Write it like http://user:password@proxy.example:8080, without a path; in user name and password percent-encode what is "
+      + "neither a letter nor a digit."
+  )
+
+const unsupported = (field: string): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    field,
+    `${field} names a proxy that is neither http nor https (its value is not shown)`,
+    "Use the proxy's HTTP port: SOCKS is not supported."
+  )
+
+const nameless = (): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    "proxy.username",
+    "proxy.password is set without proxy.username",
+    "Name the user, or leave the password out."
+  )
