@@ -24,6 +24,10 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "The simulator saw 7 token requests and 8 requests to Graph"
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
+  "managed-identity": [
+    "a Bearer token for https://vault.azure.net/.default, tenant managed-identity",
+    /a Bearer token for https:\/\/graph\.microsoft\.com\/\.default, tenant 3f6a2c1e/
+  ],
   "many-apps": ["2 tokens in the cache"],
   observability: [
     "TokenAcquired fabrikam.onmicrosoft.com",
