@@ -40,7 +40,8 @@ export type ExtraParameters = Readonly<
  *
  * **Details**
  *
- * - `scopes`: a string (split at spaces) or an array; one resource followed by `/.default`.
+ * - `scopes`: a string (split at spaces) or an array; one resource followed by `/.default`. A client with an `issuer` takes
+ *   any scopes, exactly as they are written, or none.
  * - `tenantId`: the tenant, by id or domain name; default: the client's.
  * - `authority`: an authority whose tenant is taken; its host must belong to the client's cloud.
  * - `forceRefresh`: do not read the cache; the new token is stored. Default false.

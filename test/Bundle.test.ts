@@ -83,4 +83,20 @@ describe("a bundle", () => {
     )
     assert.isAbove(later.filter((name) => name.includes("/jose/")).length, 0)
   })
+
+  it("with a certificate in a file has the reader of PKCS#12 aside, and without one not at all", async () => {
+    const ofFile = (credential: string) =>
+      bundled(`import { NodeClientCredential } from "effect-entra/node"`, `export const Credential = ${credential}`)
+    const { atStart, later } = await ofFile(`NodeClientCredential.layerCertificateFile({ path: "a" })`)
+    const isForge = (name: string) => name.includes("/node-forge/")
+    assert.include(atStart, "src/node/internal/pkcs12.ts")
+    assert.deepStrictEqual(atStart.filter(isForge), [])
+    assert.isAbove(later.filter(isForge).length, 0)
+    const token = await ofFile(`NodeClientCredential.layerFederatedTokenFile("a")`)
+    assert.include(token.atStart, "src/node/internal/tokenFile.ts")
+    assert.deepStrictEqual(
+      [...token.atStart, ...token.later].filter((name) => isForge(name) || /certificate|pkcs12|github/i.test(name)),
+      []
+    )
+  })
 })

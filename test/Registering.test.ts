@@ -475,6 +475,7 @@ describe("the programs", () => {
       const server = yield* SimulatorServer.SimulatorServer
       const proxy = yield* proxyTo(Number(new URL(server.origin).port))
       const program = `${programWith("ACTIONS_ID_TOKEN_REQUEST_URL")}
+import { Effect } from "effect"
 const token = ConfidentialClient.acquireToken({ scopes: "${graph}" })
 await Effect.runPromise(Effect.ignore(token).pipe(Effect.provide(EntraLive)))`
       const { status, stderr } = yield* runChild([
@@ -490,7 +491,7 @@ await Effect.runPromise(Effect.ignore(token).pipe(Effect.provide(EntraLive)))`
       })
       assert.strictEqual(status, 0, stderr)
       assert.deepStrictEqual(asked, [
-        { url: "/token?api-version=2.0&audience=api://AzureADTokenExchange", authorization: "Bearer of-the-job" }
+        { url: "/token?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchange", authorization: "Bearer of-the-job" }
       ])
       const { requests } = yield* EntraSimulator.EntraSimulator
       assert.deepStrictEqual((yield* requests).map(({ form }) => form["client_assertion"]), [assertion])

@@ -1,18 +1,28 @@
 /**
- * Credentials that are kept in files: a certificate with its key, or the token that a platform issues. They work over any
- * `FileSystem` of Effect; `@effect/platform-node/NodeFileSystem` has Node's.
+ * Credentials that need Node: certificates in every form in which they are kept (PEM, PKCS#12), as values or in files, and
+ * what a platform gives to whoever runs on it. Files are read over any `FileSystem` of Effect;
+ * `@effect/platform-node/NodeFileSystem` has Node's.
  *
  * @since 0.1.0
  */
-import type * as Effect from "effect/Effect"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import { ClientCredential } from "../ClientCredential.ts"
+import {
+  assertion,
+  type CertificateOptions,
+  ClientCredential,
+  type Source,
+  type SourceOptions
+} from "../ClientCredential.ts"
 import type { CredentialError, InvalidRequestError } from "../EntraError.ts"
 import { chooseCredential, type CredentialKind } from "../internal/credentialChoice.ts"
 import * as Environment from "../internal/environment.ts"
+import type { Transport } from "../internal/identityHttp.ts"
 import * as CredentialFiles from "./internal/credentialFiles.ts"
 import type { Files } from "./internal/files.ts"
+import * as GitHub from "./internal/githubActions.ts"
 
 export {
   /**
@@ -29,22 +39,63 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * A certificate's file.
+ * A certificate and its key, and how they are used.
  *
  * **Details**
  *
- * - `path`: a PEM file that holds the certificate and its private key, and its issuers if you like, in any order.
- * - `password`: of the key, if it is encrypted.
- * - `sendCertificateChain`: sends the certificate with its issuers, for apps that trust a subject name and issuer; default
- *   false.
+ * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, as Key Vault keeps a certificate's secret. PEM
+ *   holds the certificate and its private key, and its issuers if you like, in any order.
+ * - `password`: of the key or of the PKCS#12, if there is one.
+ * - The other options are those of `ClientCredential.certificate`.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CertificateFile {
-  readonly path: string
+export interface Certificate extends Omit<CertificateOptions, "certificate" | "privateKey" | "sign"> {
+  readonly content: Redacted.Redacted<string | Uint8Array>
   readonly password?: Redacted.Redacted<string> | undefined
-  readonly sendCertificateChain?: boolean | undefined
+}
+
+/**
+ * A certificate's file.
+ *
+ * **Details**
+ *
+ * - `path`: a file that holds the certificate and its private key, and its issuers if you like: PEM in any order, or
+ *   PKCS#12 (PFX). What it is shows in its content, whatever its name.
+ * - `keyPath`: the key's own file, if it is not in the first, as in a Kubernetes secret of type `kubernetes.io/tls`.
+ * - `password`: of the key or of the PKCS#12, if there is one.
+ * - The other options are those of `ClientCredential.certificate`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CertificateFile extends Omit<CertificateOptions, "certificate" | "privateKey" | "sign"> {
+  readonly path: string
+  readonly keyPath?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * How often a file is read again without need: every 10 seconds unless said otherwise. `Duration.infinity`: only when the
+ * service has refused what it held.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReloadOptions {
+  readonly reloadEvery?: Duration.Input | undefined
+}
+
+/**
+ * Options of {@link githubActions}. `audience` is what the job's token is for: default `api://AzureADTokenExchange`, which
+ * other clouds than the public one write differently.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GitHubActions {
+  readonly audience?: string | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -52,20 +103,70 @@ export interface CertificateFile {
 // -----------------------------------------------------------------------------
 
 /**
- * A certificate and its key out of one PEM file.
+ * A certificate and its key as a value, as a list during a rotation (the newest first), or as an effect that gets either
+ * from where they are kept.
  *
  * **Details**
  *
- * The key may be PKCS#8, encrypted or not, PKCS#1 (`RSA PRIVATE KEY`) or SEC1 (`EC PRIVATE KEY`); RSA with 2048 bits or
- * more, or EC on P-256. The app's own certificate is the one that a key of the file fits; of several that are valid now the
- * first in the file is taken, and expired ones, damaged ones and keys of others are passed over. Its issuers are put into
- * order behind it, up to one that signs itself. All this is judged when this effect runs. PKCS#12 (`.pfx`) is recognised
- * and refused.
+ * Reads what `ClientCredential.certificate` does not: keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) and
+ * encrypted PKCS#8, certificates in any order, and PKCS#12 (PFX) with RSA or EC, as OpenSSL 3 protects it (PBES2, AES,
+ * SHA-256) and as Windows, Key Vault and older OpenSSL do (3DES, RC2, SHA-1). The key is RSA with 2048 bits or more, or EC on
+ * P-256. The app's own certificate is the one that a key fits; of several that are valid now the first is taken, and expired
+ * ones, damaged ones and keys of others are passed over. Its issuers are put into order behind it, up to one that signs
+ * itself.
+ *
+ * Values are judged when this effect runs. An effect is run when the credential is first needed, when the service refused
+ * what it had, and every `reloadEvery`, if that is given. What has not changed is not parsed again.
  *
  * **Gotchas**
  *
- * The file is read once: a renewed certificate is seen when the layer is built again. It may be a pipe, and must not be
- * larger than 1 MiB; what cannot be read within 10 seconds is `file_unreadable`.
+ * PKCS#12 needs the package `node-forge`, which is loaded when the first is read; without it there is a `CredentialError`
+ * `pkcs12_library_missing`.
+ *
+ * **Example** (A certificate out of a vault)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Redacted } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ * import { TestCertificate } from "effect-entra/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   // Stands for a vault, whose secret holds certificate and key.
+ *   const { certificate, privateKey } = yield* TestCertificate.make()
+ *   const vault = Effect.succeed({ value: certificate + Redacted.value(privateKey) })
+ *
+ *   const credential = yield* NodeClientCredential.certificate(
+ *     Effect.map(vault, ({ value }) => ({ content: Redacted.make(value) })),
+ *     { reloadEvery: "1 hour" }
+ *   )
+ *   assert.strictEqual(credential.channel, "standard")
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const certificate = <E = never, R = never>(
+  source: Source<Certificate, E, R>,
+  options?: SourceOptions
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> => CredentialFiles.fromCertificate(source, options)
+
+/**
+ * A certificate and its key out of a file, or out of two.
+ *
+ * **Details**
+ *
+ * Everything that {@link certificate} reads. All is judged when this effect runs. The file is read again every `reloadEvery`
+ * (default: 10 seconds), and when the service refused what it held, by its content and never by a watch, so that what mounts
+ * a new one is seen however it does so. A file that is away or half written keeps what was there, with one warning.
+ *
+ * **Gotchas**
+ *
+ * It may be a pipe, which is read once, and must not be larger than 1 MiB; what cannot be read within 10 seconds is
+ * `file_unreadable`.
  *
  * **Example** (A file that is not there)
  *
@@ -87,9 +188,49 @@ export interface CertificateFile {
  * @since 0.1.0
  */
 export const certificateFile = (
-  options: CertificateFile
+  file: CertificateFile,
+  options?: ReloadOptions
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
-  CredentialFiles.fromCertificateFile(options, { path: "path", password: "password" })
+  CredentialFiles.fromCertificateFile(file, { path: "path", keyPath: "keyPath", password: "password" }, options)
+
+/**
+ * A client secret that is mounted as a file, as Kubernetes, Docker and CSI drivers do it.
+ *
+ * **Details**
+ *
+ * Line breaks at the end do not belong to it; an empty file, and one of several lines, are refused. It is read when this
+ * effect runs, again every `reloadEvery` (default: 10 seconds), and when the service refused what it held. A file that is
+ * away or empty for a moment keeps the secret that was there, with one warning.
+ *
+ * **Example** (A secret that an editor ended with a line break)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { mkdtemp, rm, writeFile } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+ * import { Effect } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ *
+ * const folder = await mkdtemp(join(tmpdir(), "secret-"))
+ * await writeFile(join(folder, "client-secret"), "the secret's value\n")
+ *
+ * const credential = await Effect.runPromise(
+ *   NodeClientCredential.secretFile(join(folder, "client-secret")).pipe(Effect.provide(NodeFileSystem.layer))
+ * )
+ * assert.strictEqual(credential.channel, "standard")
+ * await rm(folder, { recursive: true })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const secretFile = (
+  path: string,
+  options?: ReloadOptions
+): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
+  CredentialFiles.fromSecretFile({ path, name: "path" }, options)
 
 /**
  * A token that the platform issues and keeps in a file, such as a Kubernetes service account's.
@@ -97,9 +238,11 @@ export const certificateFile = (
  * **Details**
  *
  * The file is read for every attempt, so a token that was replaced is used at once; after a refusal, at the next call but
- * one, a second later at the latest. It is also read when this effect runs, to find a missing file early. White space
- * around the token is ignored. What is a pipe or a device, is larger than 1 MiB, or cannot be read within 5 seconds is
- * `file_unreadable`.
+ * one, a second later at the latest. It is also read when this effect runs, to find a missing file early. A file that is away
+ * or half written keeps the token that was there, until that expires. White space around the token is ignored. What is a pipe
+ * or a device, is larger than 1 MiB, or cannot be read within 5 seconds is `file_unreadable`.
+ *
+ * A platform that hands its token out in another way is an `Effect`, and `ClientCredential.assertion` takes any.
  *
  * **Example** (A workload in Kubernetes)
  *
@@ -124,8 +267,51 @@ export const federatedTokenFile = (
   CredentialFiles.fromTokenFile({ path, name: "path" })
 
 /**
- * The credential that the environment names: `AZURE_CLIENT_SECRET`, else `AZURE_CLIENT_CERTIFICATE_PATH` (with
- * `AZURE_CLIENT_CERTIFICATE_PASSWORD` and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), else `AZURE_FEDERATED_TOKEN_FILE`.
+ * The identity of a job of GitHub Actions, for an app registration that trusts the repository as a federated credential.
+ *
+ * **When to use**
+ *
+ * For deployments and checks out of a workflow: no secret is kept in the repository.
+ *
+ * **Details**
+ *
+ * The workflow gives the job `permissions: id-token: write`; GitHub then sets `ACTIONS_ID_TOKEN_REQUEST_URL` and
+ * `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, which are read through `Config` when this effect runs. For each attempt, and never on a
+ * cache hit, a fresh token is asked for there, over the program's `HttpClient`.
+ *
+ * Whatever goes wrong is a `CredentialError`: `github_actions_missing` (no such job, or no permission),
+ * `github_actions_refused`, `github_actions_unavailable` (asked three times) or `github_actions_malformed`.
+ *
+ * **Example** (A job without the permission)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { ConfigProvider, Effect } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * const refused = await Effect.runPromise(
+ *   Effect.flip(NodeClientCredential.githubActions()).pipe(
+ *     Effect.provide([FetchHttpClient.layer, ConfigProvider.layer(ConfigProvider.fromEnvRecord({ CI: "true" }))])
+ *   )
+ * )
+ * assert.strictEqual(refused.code, "github_actions_missing")
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const githubActions = (
+  options: GitHubActions = {}
+): Effect.Effect<ClientCredential["Service"], CredentialError, Transport> =>
+  Effect.flatMap(
+    GitHub.make(options.audience ?? "api://AzureADTokenExchange"),
+    (ask) => assertion(({ correlationId }) => ask(correlationId))
+  )
+
+/**
+ * The credential that the environment names: `AZURE_CLIENT_SECRET`, else `AZURE_CLIENT_CERTIFICATE_PATH` (PEM or PKCS#12,
+ * with `AZURE_CLIENT_CERTIFICATE_PASSWORD` and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), else `AZURE_FEDERATED_TOKEN_FILE`.
  *
  * **Details**
  *
@@ -165,6 +351,29 @@ export const fromConfig = (
 // -----------------------------------------------------------------------------
 
 /**
+ * {@link certificate} as a layer.
+ *
+ * **Example** (A client with a certificate out of a variable)
+ *
+ * ```ts
+ * import { Config, Effect } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ *
+ * // PKCS#12 in base64, as Key Vault keeps it.
+ * export const Credential = NodeClientCredential.layerCertificate(
+ *   Effect.map(Config.Redacted("DAEMON_CERTIFICATE"), (content) => ({ content }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerCertificate = <E = never, R = never>(
+  source: Source<Certificate, E, R>,
+  options?: SourceOptions
+): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, certificate(source, options))
+
+/**
  * {@link certificateFile} as a layer.
  *
  * **Example** (A client with a certificate in a file)
@@ -184,8 +393,33 @@ export const fromConfig = (
  * @since 0.1.0
  */
 export const layerCertificateFile = (
-  options: CertificateFile
-): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, certificateFile(options))
+  file: CertificateFile,
+  options?: ReloadOptions
+): Layer.Layer<ClientCredential, CredentialError, Files> =>
+  Layer.effect(ClientCredential, certificateFile(file, options))
+
+/**
+ * {@link secretFile} as a layer.
+ *
+ * **Example** (A client with a mounted secret)
+ *
+ * ```ts
+ * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+ * import { Layer } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ *
+ * export const Credential = NodeClientCredential.layerSecretFile("/run/secrets/client-secret").pipe(
+ *   Layer.provide(NodeFileSystem.layer)
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSecretFile = (
+  path: string,
+  options?: ReloadOptions
+): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(path, options))
 
 /**
  * {@link federatedTokenFile} as a layer.
@@ -203,6 +437,26 @@ export const layerCertificateFile = (
  */
 export const layerFederatedTokenFile = (path: string): Layer.Layer<ClientCredential, CredentialError, Files> =>
   Layer.effect(ClientCredential, federatedTokenFile(path))
+
+/**
+ * {@link githubActions} as a layer.
+ *
+ * **Example** (A client in a workflow)
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { NodeClientCredential } from "effect-entra/node"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const Credential = NodeClientCredential.layerGitHubActions().pipe(Layer.provide(FetchHttpClient.layer))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerGitHubActions = (
+  options?: GitHubActions
+): Layer.Layer<ClientCredential, CredentialError, Transport> => Layer.effect(ClientCredential, githubActions(options))
 
 /**
  * {@link fromConfig} as a layer.

@@ -40,8 +40,8 @@ export interface Options extends Partial<ConfidentialClient.Options> {
  * | `AZURE_CLIENT_ID` | the application (client) id |
  * | `AZURE_TENANT_ID` | the tenant of requests that name none; optional; `adfs`: the host is AD FS |
  * | `AZURE_CLIENT_SECRET` | the secret's value |
- * | `AZURE_CLIENT_CERTIFICATE_PATH` | a PEM file with certificate and key: `NodeClientCredential.certificateFile` |
- * | `AZURE_CLIENT_CERTIFICATE_PASSWORD` | of the key, if it is encrypted |
+ * | `AZURE_CLIENT_CERTIFICATE_PATH` | a file with certificate and key, PEM or PKCS#12: `NodeClientCredential.certificateFile` |
+ * | `AZURE_CLIENT_CERTIFICATE_PASSWORD` | of the key or the PKCS#12, if there is one |
  * | `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` | true, 1, false or 0: whether the chain is sent |
  * | `AZURE_FEDERATED_TOKEN_FILE` | a file with a token: `NodeClientCredential.federatedTokenFile` |
  * | `AZURE_AUTHORITY_HOST` | an `https` URL; default: the public cloud |

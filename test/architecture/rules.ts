@@ -49,8 +49,12 @@ export const pureInternals: ReadonlyArray<string> = [
   "configurationProblems",
   "environmentSettings",
   "instanceDiscovery",
+  "openIdDiscovery",
   "origins",
+  "candidates",
   "claimsChallenge",
+  "claims",
+  "extras",
   "json",
   "s3fifo",
   "expiryWheel",
@@ -59,6 +63,7 @@ export const pureInternals: ReadonlyArray<string> = [
   "buildCount",
   "notAfter",
   "notices",
+  "networkProblem",
   "problem"
 ]
 
@@ -99,7 +104,8 @@ const confined: ReadonlyArray<{ readonly what: RegExp; readonly only: ReadonlyAr
   },
   { what: /^effect\/persistence(?:\/|$)/, only: ["src/internal/breaker.ts"] },
   { what: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files.ts", "src/cli/"] },
-  { what: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] }
+  { what: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
+  { what: /^node-forge(?:\/|$)/, only: ["src/node/internal/pkcs12.ts"] }
 ]
 
 const mostLines = 250

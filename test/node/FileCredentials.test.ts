@@ -2,11 +2,18 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { AuthorityResolver, ConfidentialClient, EntraError, TokenCache, TokenEndpoint } from "effect-entra"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  EntraError,
+  TokenCache,
+  TokenEndpoint
+} from "effect-entra"
 import { layerConfig, NodeClientCredential } from "effect-entra/node"
-import { EntraSimulator } from "effect-entra/testing"
+import { EntraSimulator, TestIssuer } from "effect-entra/testing"
 import { HttpClient } from "effect/http"
-import { decodeProtectedHeader, importPKCS8, SignJWT } from "jose"
+import { decodeJwt, decodeProtectedHeader, importPKCS8, SignJWT } from "jose"
 import { X509Certificate } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -142,21 +149,50 @@ describe("federated tokens", () => {
         .sign(await importPKCS8(key.pkcs8, "PS256"))
     })
 
-  it.live("the file is read for each attempt: what was replaced is used, what is gone is an error", () =>
+  const issuer = "https://oidc.cluster.example/1/"
+  const subject = "system:serviceaccount:orders:daemon"
+
+  it.live("the file is read for each attempt: what was replaced is used, what is away or half written changes nothing", () =>
     Effect.gen(function*() {
-      const [first, second] = [yield* issue("first"), yield* issue("second")]
+      const cluster = yield* TestIssuer.make({ issuer })
+      const issued = Effect.map(cluster.issue({ subject }), Redacted.value)
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.trustIssuer(cluster)
+      yield* simulator.addFederatedCredential(clientId, { issuer, subject })
+      const [first, second, third] = [yield* issued, yield* issued, yield* issued]
       const path = write("token", `\n${first}\r\n`)
-      yield* register(made.RSA.leaf)
       yield* Effect.gen(function*() {
         yield* forced
         assert.strictEqual(yield* presented, first)
         write("token", second)
+        for (const content of [second, "", "{}", second.slice(0, 100), undefined]) {
+          if (content === undefined) rmSync(path)
+          else write("token", content)
+          yield* forced
+          assert.strictEqual(yield* presented, second)
+        }
+        write("token", third)
         yield* forced
-        assert.strictEqual(yield* presented, second)
+        assert.strictEqual(yield* presented, third)
+        assert.strictEqual((yield* simulator.counters).tokenRequests, 7)
+      }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
+    }).pipe(Effect.provide(EntraSimulator.layerMemory())))
 
-        for (
-          const [content, code] of [["", "file_empty"], ["{}", "assertion_malformed"], [undefined, "file_missing"]]
-        ) {
+  it.live("a token that has expired is sent while it is in the file, and is an error of the file when that is gone", () =>
+    Effect.gen(function*() {
+      const cluster = yield* TestIssuer.make({ issuer })
+      const expired = Redacted.value(yield* cluster.issue({ subject, lifetime: "-1 hour" }))
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.trustIssuer(cluster)
+      yield* simulator.addFederatedCredential(clientId, { issuer, subject })
+      for (
+        const [content, code] of [["", "file_empty"], ["{}", "assertion_malformed"], [
+          undefined,
+          "file_missing"
+        ]] as const
+      ) {
+        const path = write("token", expired)
+        yield* Effect.gen(function*() {
           if (content === undefined) rmSync(path)
           else write("token", content)
           const error = yield* Effect.flip(forced)
@@ -164,12 +200,15 @@ describe("federated tokens", () => {
           assert.strictEqual(error.code, code)
           assert.include(error.message, path)
           assert.include(error.message, "AZURE_FEDERATED_TOKEN_FILE")
-        }
-        write("token", yield* issue("third"))
-        yield* forced
-        const { counters } = yield* EntraSimulator.EntraSimulator
-        assert.strictEqual((yield* counters).tokenRequests, 3)
-      }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
+        }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
+      }
+      assert.strictEqual((yield* simulator.counters).tokenRequests, 0)
+      // The clock of this machine may be wrong: what the platform has just written is for the service to judge.
+      const refused = yield* Effect.provide(
+        Effect.flip(forced),
+        client({ AZURE_FEDERATED_TOKEN_FILE: write("token", expired) })
+      )
+      assert.strictEqual(refused._tag, "EntraInvalidClientError")
     }).pipe(Effect.provide(EntraSimulator.layerMemory())))
 
   const acquire = ConfidentialClient.acquireToken({ scopes: graph })
@@ -212,6 +251,8 @@ describe("federated tokens", () => {
           audience: "",
           assertion: { thumbprint: "x5t", rsa: "RS256" },
           claims: "",
+          clientCapabilities: [],
+          sendCertificateChain: undefined,
           correlationId
         })
       const refused = (correlationId: string) =>
@@ -221,22 +262,24 @@ describe("federated tokens", () => {
             message: "no",
             remedy: "none",
             origin: "service",
+            error: "invalid_client",
+            errorCodes: [700024],
             correlationId
           })
         )
       yield* attempt("one")
       yield* attempt("two")
-      assert.isFalse(yield* refused("one"))
-      assert.strictEqual(credential.revision(), before)
-      yield* attempt("one")
       write("overtaken", yield* issue("new"))
-      assert.isTrue(yield* refused("one"))
-      assert.notStrictEqual(credential.revision(), before)
       assert.isTrue(yield* refused("two"))
+      assert.notStrictEqual(credential.revision(), before)
+      assert.isTrue(yield* refused("one"))
       yield* attempt("one")
+      const after = credential.revision()
       assert.isFalse(yield* refused("one"))
+      assert.strictEqual(credential.revision(), after)
       rmSync(path)
-      assert.isFalse(yield* refused("one"))
+      yield* attempt("three")
+      assert.isFalse(yield* refused("three"))
       assert.deepStrictEqual(yield* simulator.requests, [])
     }).pipe(Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])))
 
@@ -263,6 +306,197 @@ describe("federated tokens", () => {
       Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenCache.layerMemory())),
       Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
     ))
+})
+
+describe("secrets in files", () => {
+  const secretClient = (path: string) =>
+    Effect.flatMap(
+      NodeClientCredential.secretFile(path),
+      (credential) => ConfidentialClient.make({ clientId, tenantId: contoso, credential })
+    )
+
+  it.live("line breaks at the end do not belong to it, other white space does", () =>
+    Effect.gen(function*() {
+      const { addSecret } = yield* EntraSimulator.EntraSimulator
+      yield* addSecret(clientId, Redacted.make(" padded~secret "))
+      for (
+        const content of [" padded~secret ", " padded~secret \n", " padded~secret \r\n", "\ufeff padded~secret \n\n"]
+      ) {
+        const { acquireToken } = yield* secretClient(write("client-secret", content))
+        yield* acquireToken({ scopes: graph, forceRefresh: true })
+      }
+      const other = yield* secretClient(write("client-secret", "padded~secret"))
+      assert.strictEqual(
+        (yield* Effect.flip(other.acquireToken({ scopes: graph, forceRefresh: true })))._tag,
+        "EntraInvalidClientError"
+      )
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())),
+      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+    ))
+
+  it.live.each<readonly [name: string, content: string | undefined, code: string]>([
+    ["empty", "", "file_empty"],
+    ["line breaks alone", "\r\n\n", "file_empty"],
+    ["white space alone", "  \n", "file_empty"],
+    ["two lines", "the-secret\nanother\n", "secret_malformed"],
+    ["a zero byte", "the-secret\0", "secret_malformed"],
+    ["none", undefined, "file_missing"]
+  ])("%s: found when it is loaded", ([, content, code]) =>
+    Effect.gen(function*() {
+      const path = content === undefined ? join(folder, "no-secret") : write("client-secret", content)
+      const error = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      assert.strictEqual(error._tag, "EntraCredentialError")
+      assert.strictEqual(error.code, code)
+      assert.strictEqual(error.field, "path")
+      assert.isNotEmpty(error.remedy)
+      assert.notInclude(JSON.stringify(error) + error.message, "the-secret")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("as a layer", () =>
+    Effect.gen(function*() {
+      const { channel } = yield* ClientCredential.ClientCredential
+      assert.strictEqual(channel, "standard")
+    }).pipe(
+      Effect.provide(NodeClientCredential.layerSecretFile(write("layer-secret", "a"))),
+      Effect.provide(NodeFileSystem.layer)
+    ))
+})
+
+describe("the key in a file of its own", () => {
+  const load = (certificate: string, key: string) =>
+    NodeClientCredential.certificateFile({ path: write("tls.crt", certificate), keyPath: write("tls.key", key) })
+
+  it.live("as cert-manager writes it", () =>
+    Effect.gen(function*() {
+      yield* register(made.RSA.leaf)
+      const credential = yield* load(made.RSA.leaf + made.RSA.authority, made.RSA.key.traditional)
+      const one = yield* ConfidentialClient.make({ clientId, tenantId: contoso, credential })
+      yield* one.acquireToken({ scopes: graph })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())),
+      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+    ))
+
+  it.live.each<readonly [name: string, certificate: () => string, key: () => string, code: string, field: string]>([
+    ["another's key", () => made.RSA.leaf, () => made.EC.key.pkcs8, "key_mismatch", "keyPath"],
+    ["no key in it", () => made.RSA.leaf + made.RSA.key.pkcs8, () => made.RSA.leaf, "key_missing", "keyPath"],
+    ["nothing in it", () => made.RSA.leaf, () => "", "file_empty", "keyPath"],
+    ["something else in it", () => made.RSA.leaf, () => "key", "key_missing", "keyPath"],
+    ["no certificate", () => made.RSA.key.pkcs8, () => made.RSA.key.pkcs8, "certificate_missing", "path"],
+    ["an encrypted key", () => made.RSA.leaf, () => made.RSA.key.encrypted, "key_password_missing", "password"]
+  ])("%s", ([, certificate, key, code, field]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(load(certificate(), key()))
+      assert.strictEqual(error.code, code)
+      assert.strictEqual(error.field, field)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("is not there", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        NodeClientCredential.certificateFile({
+          path: write("tls.crt", made.RSA.leaf),
+          keyPath: join(folder, "nowhere.key")
+        })
+      )
+      assert.strictEqual(error.code, "file_missing")
+      assert.strictEqual(error.field, "keyPath")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+})
+
+describe("certificates as values", () => {
+  const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
+
+  const acquire = (credential: ClientCredential.ClientCredential["Service"]) =>
+    Effect.flatMap(
+      ConfidentialClient.make({ clientId, tenantId: contoso, credential }),
+      ({ acquireToken }) => acquireToken({ scopes: graph, forceRefresh: true })
+    )
+
+  const pem = ({ key, leaf }: Made) => ({ content: Redacted.make(leaf + key.traditional) })
+
+  it.live("one, a list, and an effect of either", () =>
+    Effect.gen(function*() {
+      yield* register(made.RSA.leaf)
+      const one = pem(made.RSA)
+      for (
+        const credential of [
+          yield* NodeClientCredential.certificate(one),
+          yield* NodeClientCredential.certificate([one]),
+          yield* NodeClientCredential.certificate(Effect.succeed(one)),
+          yield* NodeClientCredential.certificate(Effect.succeed([one])),
+          yield* Effect.provide(
+            ClientCredential.ClientCredential,
+            NodeClientCredential.layerCertificate({
+              content: Redacted.make(Buffer.from(made.RSA.key.encrypted + made.RSA.leaf)),
+              password: Redacted.make(password)
+            })
+          )
+        ]
+      ) yield* acquire(credential)
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+
+  it.live("of a list the older one, while the newest is not registered yet", () =>
+    Effect.gen(function*() {
+      yield* register(made.RSA.leaf)
+      yield* acquire(yield* NodeClientCredential.certificate([pem(made.EC), pem(made.RSA)]))
+      const sent = (yield* (yield* EntraSimulator.EntraSimulator).requests).map(({ form }) =>
+        decodeProtectedHeader(form["client_assertion"] ?? "").alg
+      )
+      assert.deepStrictEqual(sent, ["ES256", "PS256"])
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+
+  it.live("with the options of the core: chain, claims, algorithm, key id", () =>
+    Effect.gen(function*() {
+      yield* register(made.RSA.leaf)
+      yield* acquire(
+        yield* NodeClientCredential.certificate({
+          ...pem(made.RSA),
+          sendCertificateChain: true,
+          assertionClaims: { xms_client: { nested: true } },
+          algorithm: "RS256",
+          keyId: "the-key"
+        })
+      )
+      const assertion = yield* presented
+      const header = decodeProtectedHeader(assertion)
+      assert.strictEqual(header.alg, "RS256")
+      assert.strictEqual(header.kid, "the-key")
+      assert.strictEqual(header.x5c?.length, 1)
+      assert.deepStrictEqual(decodeJwt(assertion)["xms_client"], { nested: true })
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+
+  it.live("what is wrong is found when it is loaded, and names no file", () =>
+    Effect.gen(function*() {
+      for (
+        const [content, code, field] of [
+          ["", "certificate_missing", "content"],
+          ["nothing", "certificate_unreadable", "content"],
+          [made.RSA.leaf, "key_missing", "content"],
+          [made.RSA.leaf + made.EC.key.pkcs8, "key_mismatch", "content"],
+          [made.RSA.leaf + made.RSA.key.encrypted, "key_password_missing", "password"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(NodeClientCredential.certificate({ content: Redacted.make(content) }))
+        assert.strictEqual(error.code, code)
+        assert.strictEqual(error.field, field)
+        assert.isTrue(error.message.startsWith(field))
+      }
+    }))
+
+  it.live("an effect's failure says which, and not what was in it", () =>
+    Effect.gen(function*() {
+      const failing = Effect.fail({ _tag: "VaultError", secret: "the-secret" })
+      const credential = yield* NodeClientCredential.certificate(failing)
+      const error = yield* Effect.flip(acquire(credential))
+      assert.strictEqual(error._tag, "EntraCredentialError")
+      assert.strictEqual(error.code, "source_failed")
+      assert.include(error.message, "VaultError")
+      assert.notInclude(JSON.stringify(error) + error.message, "the-secret")
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
 })
 
 describe("the entry point", () => {

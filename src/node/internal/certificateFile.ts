@@ -1,79 +1,102 @@
 /**
- * A certificate's file taken apart: from its bytes to what `ClientCredential.certificate` wants, in plain functions over
- * `node:crypto`.
+ * A certificate with its key taken apart: from the bytes of a file or of a value to what `ClientCredential.certificate`
+ * wants, in plain functions over `node:crypto`.
  */
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../EntraError.ts"
-import { fileProblem, type Named } from "./files.ts"
+import { type Place, placeProblem, textOf } from "./files.ts"
 import { type Block, blocksOf } from "./pem.ts"
+import { isPkcs12, pkcs12Blocks } from "./pkcs12.ts"
 import { keysOf, page, type Password, unsupported } from "./privateKeys.ts"
+
+export interface Content {
+  readonly bytes: Uint8Array
+  readonly place: Place
+}
+
+/** `key` is where the key is when it is not with the certificate. */
+export interface CertificateContents {
+  readonly certificate: Content
+  readonly key?: Content | undefined
+  readonly password: Password
+}
 
 export interface CertificateParts {
   /** PEM: the certificate that the key is for, its issuers after it. */
   readonly certificate: string
   /** PEM: PKCS#8, not encrypted. */
   readonly privateKey: Redacted.Redacted<string>
+  /** Milliseconds: from then on another of the certificates may have to be taken. */
+  readonly until: number
 }
 
-/** `now` in milliseconds. */
+/** `now` in milliseconds. Only PKCS#12 takes it longer than a moment: its library is loaded then. */
 export const certificateParts = (
-  bytes: Uint8Array,
-  file: Named,
+  { certificate, key, password }: CertificateContents,
+  now: number
+): Effect.Effect<CertificateParts, CredentialError> =>
+  Effect.gen(function*() {
+    const blocks = yield* blocksIn(certificate, password)
+    const keyBlocks = key === undefined ? blocks : yield* blocksIn(key, password)
+    const places = { certificate: certificate.place, key: (key ?? certificate).place }
+    return yield* Effect.fromResult(partsOf(blocks, keyBlocks, places, password, now))
+  })
+
+interface Places {
+  readonly certificate: Place
+  readonly key: Place
+}
+
+const partsOf = (
+  blocks: ReadonlyArray<Block>,
+  keyBlocks: ReadonlyArray<Block>,
+  places: Places,
   password: Password,
   now: number
 ): Result.Result<CertificateParts, CredentialError> =>
   Result.gen(function*() {
-    const blocks = yield* pemOf(bytes, file)
-    const { certificates, damaged } = yield* certificatesOf(blocks, file)
-    const { failures, keys } = yield* keysOf(blocks, file, password)
+    const { certificates, damaged } = yield* certificatesOf(blocks, places.certificate)
+    const { failures, keys } = yield* keysOf(keyBlocks, places.key, password)
     const pairs = certificates.flatMap((certificate) => {
       const key = keys.find((key) => attempt(() => certificate.checkPrivateKey(key)) === true)
       return key === undefined ? [] : [{ certificate, key }]
     })
-    if (pairs.length === 0) return yield* Result.fail(noPair(keys, failures, damaged, file))
-    const { certificate, key } = yield* bestOf(pairs, file, now)
+    if (pairs.length === 0) return yield* Result.fail(noPair(keys, failures, damaged, places))
+    const { certificate, key } = yield* bestOf(pairs, places, now)
     return {
       certificate: chainOf(certificate, certificates, now).map((certificate) => certificate.toString()).join(""),
-      privateKey: Redacted.make(key.export({ format: "pem", type: "pkcs8" }).toString(), { label: "private_key" })
+      privateKey: Redacted.make(key.export({ format: "pem", type: "pkcs8" }).toString(), { label: "private_key" }),
+      until: validTo(certificate)
     }
   })
 
 // -----------------------------------------------------------------------------
-// PEM
+// contents
 // -----------------------------------------------------------------------------
 
-const pemOf = (bytes: Uint8Array, file: Named): Result.Result<ReadonlyArray<Block>, CredentialError> => {
+/** What it is shows in its content; a name may be wrong. */
+const blocksIn = (
+  { bytes, place }: Content,
+  password: Password
+): Effect.Effect<ReadonlyArray<Block>, CredentialError> => {
+  if (isPkcs12(bytes)) return pkcs12Blocks(bytes, place, password)
   const text = textOf(bytes)
-  if (text.trim() === "") {
-    return Result.fail(fileProblem("file_empty", file, "is empty", `Write certificate and key into the file. ${page}`))
-  }
+  if (text.trim() === "") return Effect.fail(empty(place))
   const blocks = blocksOf(text)
-  if (blocks.length > 0) return Result.succeed(blocks)
+  if (blocks.length > 0) return Effect.succeed(blocks)
   // A vault hands PKCS#12 out in base64.
   const binary = /^[A-Za-z0-9+/=\s]+$/.test(text) ? Buffer.from(text, "base64") : bytes
-  if (isPkcs12(binary) || /\.(?:pfx|p12)$/i.test(file.path)) return Result.fail(pkcs12(file))
-  return Result.fail(noCertificate(file, "holds no PEM"))
-}
-
-/** PowerShell writes UTF-16. */
-const textOf = (bytes: Uint8Array): string =>
-  new TextDecoder(bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8").decode(bytes)
-
-/** RFC 7292 section 4: a SEQUENCE that begins with the INTEGER 3; a certificate or a key begins otherwise. */
-const isPkcs12 = (bytes: Uint8Array): boolean => {
-  if (bytes[0] !== 0x30) return false
-  const length = bytes[1] ?? 0
-  const content = 2 + (length > 0x80 ? length - 0x80 : 0)
-  return bytes[content] === 0x02 && bytes[content + 1] === 0x01 && bytes[content + 2] === 0x03
+  return isPkcs12(binary) ? pkcs12Blocks(binary, place, password) : Effect.succeed([])
 }
 
 // -----------------------------------------------------------------------------
 // certificates
 // -----------------------------------------------------------------------------
 
-const certificatesOf = (blocks: ReadonlyArray<Block>, file: Named) => {
+const certificatesOf = (blocks: ReadonlyArray<Block>, place: Place) => {
   const certificates = new Map<string, X509Certificate>()
   let damaged = false
   for (const { label, pem } of blocks) {
@@ -82,12 +105,11 @@ const certificatesOf = (blocks: ReadonlyArray<Block>, file: Named) => {
     if (certificate === undefined) damaged = true
     else certificates.set(certificate.fingerprint256, certificate)
   }
-  return certificates.size > 0
-    ? Result.succeed({ certificates: [...certificates.values()], damaged })
-    : Result.fail(noCertificate(file, damaged ? unreadable : "holds no certificate"))
+  if (certificates.size > 0) return Result.succeed({ certificates: [...certificates.values()], damaged })
+  return Result.fail(
+    damaged ? unreadable(place) : blocks.length === 0 ? nothing(place) : noCertificate(place)
+  )
 }
-
-const unreadable = "holds a certificate that cannot be read"
 
 interface Pair {
   readonly certificate: X509Certificate
@@ -95,8 +117,8 @@ interface Pair {
 }
 
 /** The first in the file that can be used now, as other libraries take the first. */
-const bestOf = (pairs: ReadonlyArray<Pair>, file: Named, now: number): Result.Result<Pair, CredentialError> => {
-  const usable = pairs.filter(({ key }) => unsupported(key, file) === undefined)
+const bestOf = (pairs: ReadonlyArray<Pair>, places: Places, now: number): Result.Result<Pair, CredentialError> => {
+  const usable = pairs.filter(({ key }) => unsupported(key, places.key) === undefined)
   const current = usable.find(({ certificate }) => isValid(certificate, now))
   if (current !== undefined) return Result.succeed(current)
   const begun = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
@@ -104,9 +126,9 @@ const bestOf = (pairs: ReadonlyArray<Pair>, file: Named, now: number): Result.Re
     begun(other) - begun(one) || validTo(other.certificate) - validTo(one.certificate)
   )
   const problem = late === undefined
-    ? pairs.map(({ key }) => unsupported(key, file)).find((problem) => problem !== undefined)
-    : untimely(late.certificate, file, now)
-  return Result.fail(problem ?? mismatch(file))
+    ? pairs.map(({ key }) => unsupported(key, places.key)).find((problem) => problem !== undefined)
+    : untimely(late.certificate, places.certificate, now)
+  return Result.fail(problem ?? mismatch(places))
 }
 
 const validTo = (certificate: X509Certificate): number => certificate.validToDate.getTime()
@@ -114,17 +136,17 @@ const validTo = (certificate: X509Certificate): number => certificate.validToDat
 const isValid = (certificate: X509Certificate, now: number): boolean =>
   certificate.validFromDate.getTime() <= now && now < validTo(certificate)
 
-const untimely = ({ validFromDate, validToDate }: X509Certificate, file: Named, now: number): CredentialError =>
+const untimely = ({ validFromDate, validToDate }: X509Certificate, place: Place, now: number): CredentialError =>
   now < validFromDate.getTime()
-    ? fileProblem(
+    ? placeProblem(
       "certificate_not_yet_valid",
-      file,
+      place,
       `holds a certificate that is valid from ${validFromDate.toISOString()} only`,
       "Wait until then, use another certificate, or set this machine's clock if it is wrong."
     )
-    : fileProblem(
+    : placeProblem(
       "certificate_expired",
-      file,
+      place,
       `holds a certificate that expired at ${validToDate.toISOString()}`,
       `Make a new one and register it with the app. ${page}`
     )
@@ -175,35 +197,39 @@ const noPair = (
   keys: ReadonlyArray<KeyObject>,
   failures: ReadonlyArray<CredentialError>,
   damaged: boolean,
-  file: Named
+  places: Places
 ): CredentialError =>
-  failures[0] ?? keys.map((key) => unsupported(key, file)).find((problem) => problem !== undefined) ??
-    (damaged ? noCertificate(file, unreadable) : mismatch(file))
+  failures[0] ?? keys.map((key) => unsupported(key, places.key)).find((problem) => problem !== undefined) ??
+    (damaged ? unreadable(places.certificate) : mismatch(places))
 
-const mismatch = (file: Named): CredentialError =>
-  fileProblem(
-    "key_mismatch",
-    file,
-    "holds a private key that is for none of its certificates",
-    `Put the certificate and the key that it was made for into one file. ${page}`
-  )
+const mismatch = ({ certificate, key }: Places): CredentialError =>
+  certificate === key
+    ? placeProblem(
+      "key_mismatch",
+      certificate,
+      "holds a private key that is for none of its certificates",
+      `Put the certificate and the key that it was made for into one. ${page}`
+    )
+    : placeProblem(
+      "key_mismatch",
+      key,
+      `holds a private key that is for none of the certificates of ${certificate.name}`,
+      `Take the certificate and the key that it was made for. ${page}`
+    )
 
-const noCertificate = (file: Named, what: string): CredentialError =>
-  fileProblem(
-    "certificate_unreadable",
-    file,
-    what,
-    `Write PEM into the file: the text from -----BEGIN CERTIFICATE----- on, and the private key with it. ${page}`
-  )
+const noCertificate = (place: Place): CredentialError =>
+  placeProblem("certificate_missing", place, "holds no certificate", `Put the certificate beside the key. ${page}`)
 
-const pkcs12 = (file: Named): CredentialError =>
-  fileProblem(
-    "certificate_format",
-    file,
-    "is PKCS#12 (PFX), and PEM is needed",
-    "Convert it: openssl pkcs12 -in app.pfx -out app.pem (add -legacy if it was made long ago, and -nodes for a key without "
-      + "a password)."
-  )
+const unreadable = (place: Place): CredentialError =>
+  placeProblem("certificate_unreadable", place, "holds a certificate that cannot be read", pem)
+
+const nothing = (place: Place): CredentialError =>
+  placeProblem("certificate_unreadable", place, "holds neither PEM nor PKCS#12 (PFX)", pem)
+
+const empty = (place: Place): CredentialError =>
+  placeProblem(place.path === undefined ? "certificate_missing" : "file_empty", place, "is empty", pem)
+
+const pem = `Take the text from -----BEGIN CERTIFICATE----- on, with the private key, or a PKCS#12 (PFX) file. ${page}`
 
 const attempt = <A>(read: () => A): A | undefined => {
   try {

@@ -1,94 +1,160 @@
-/** Credentials out of files, under the names that the caller has for the paths. */
+/** Credentials out of files and values, under the names that the caller has for them, read again by their content. */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as ClientCredential from "../../ClientCredential.ts"
 import type { CredentialError } from "../../EntraError.ts"
 import type { Material } from "../../internal/credentialChoice.ts"
-import { certificateParts } from "./certificateFile.ts"
+import { assertionForm } from "../../internal/form.ts"
+import * as Materials from "../../internal/materials.ts"
+import * as Rotation from "../../internal/rotation.ts"
+import { secrets } from "../../internal/secrets.ts"
+import { type CertificateOptions, type Piece, pieces } from "./certificateSource.ts"
 import * as Files from "./files.ts"
-import { type Issue, nextIssue, tokenOf } from "./tokenFile.ts"
+import { secretOf } from "./secretFile.ts"
+import { isExpired, tokenOf } from "./tokenFile.ts"
 
 export type Credential = ClientCredential.ClientCredential["Service"]
 
+export interface Reload {
+  readonly reloadEvery?: Duration.Input | undefined
+}
+
+/** A Kubernetes volume follows a change of its secret within a minute or so; this adds hardly anything to that. */
+const timesOf = ({ reloadEvery = Duration.seconds(10) }: Reload = {}) => ({
+  reloadEvery: Duration.toMillis(reloadEvery),
+  lookEvery
+})
+
+/** While a refusal stands nothing is sent, so the file is looked at behind the calls that are refused locally. */
+const lookEvery = 1000
+
+// -----------------------------------------------------------------------------
+// certificates
+// -----------------------------------------------------------------------------
+
+export interface CertificatePaths extends CertificateOptions {
+  readonly path: string
+  readonly keyPath?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
 export const fromCertificateFile = (
-  options: {
-    readonly path: string
-    readonly password?: Redacted.Redacted<string> | undefined
-    readonly sendCertificateChain?: boolean | undefined
-  },
-  names: { readonly path: string; readonly password: string }
+  { keyPath, password, path, ...options }: CertificatePaths,
+  names: { readonly path: string; readonly keyPath: string; readonly password: string },
+  reload?: Reload
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
-    const file = { path: options.path, name: names.path }
-    const bytes = yield* Files.read(file, certificatePatience)
-    const now = yield* Clock.currentTimeMillis
-    const password = { value: options.password, name: names.password }
-    const parts = yield* Effect.fromResult(certificateParts(bytes, file, password, now))
-    return yield* ClientCredential.certificate({ ...parts, sendCertificateChain: options.sendCertificateChain })
-  })
-
-/**
- * Kubernetes and its kin replace the file every hour or so. Each attempt reads it, and the revision changes with what it
- * holds, so that a new token is not held to the refusals of the old. While a refusal stands nothing is sent, so the file
- * is looked at behind the calls that are refused locally, at most once a second.
- */
-export const fromTokenFile = (file: Files.Named): Effect.Effect<Credential, CredentialError, Files.Files> =>
-  Effect.gen(function*() {
-    const context = yield* Effect.context<Files.Files>()
-    const clock = yield* Clock.Clock
-    let issue: Issue | undefined
-    let refused: number | undefined
-    let looked = 0
-    /** Which issue the request of a correlation id went out with. */
-    const sent = new Map<string, number>()
-
-    const current = Effect.flatMap(
-      Files.read(file, tokenPatience),
-      (bytes) =>
-        Effect.map(Effect.fromResult(tokenOf(bytes, file)), (token) => {
-          issue = nextIssue(issue, token)
-          return issue
-        })
-    ).pipe(Effect.provideContext(context))
-    yield* current
-
-    const look = () => {
-      const now = clock.currentTimeMillisUnsafe()
-      if (refused !== issue?.number || Math.abs(now - looked) < 1000) return
-      looked = now
-      Effect.runFork(Effect.ignore(current))
-    }
-
-    const base = yield* ClientCredential.assertion(({ correlationId }) =>
-      Effect.map(current, ({ number, token }) => {
-        if (sent.size >= keptIds) sent.delete(sent.keys().next().value ?? "")
-        sent.set(correlationId, number)
-        return token
-      })
-    )
-    return ClientCredential.ClientCredential.of({
-      ...base,
-      revision: () => {
-        look()
-        return `${base.revision()}.${issue?.number ?? 0}`
-      },
-      refused: ({ correlationId = "" }) =>
-        Effect.suspend(() => {
-          const before = sent.get(correlationId) ?? issue?.number
-          sent.delete(correlationId)
-          refused = before
-          looked = clock.currentTimeMillisUnsafe()
-          return Effect.matchEffect(current, {
-            onFailure: () => Effect.succeed(false),
-            onSuccess: ({ number }) => Effect.succeed(number !== before)
-          })
-        })
+    const kind = yield* pieces
+    const place = { path, name: names.path }
+    const keyPlace = { path: keyPath ?? "", name: names.keyPath }
+    const certificate = yield* Files.reread(place, certificatePatience)
+    const key = keyPath === undefined ? undefined : yield* Files.reread(keyPlace, certificatePatience)
+    const material = (bytes: Uint8Array, keyBytes: Uint8Array | undefined) =>
+      kind.read([{
+        contents: {
+          certificate: { bytes, place },
+          key: keyBytes === undefined ? undefined : { bytes: keyBytes, place: keyPlace },
+          password: { value: password, name: names.password }
+        },
+        options
+      }])
+    return yield* Rotation.make({
+      ...kind,
+      ...timesOf(reload),
+      initial: yield* material(certificate.first, key?.first),
+      load: Effect.flatMap(
+        Effect.all([certificate.again, key?.again ?? Effect.undefined]),
+        ([bytes, keyBytes]) => material(bytes, keyBytes)
+      )
     })
   })
 
-/** Requests whose issue is remembered, which is needed only while they are under way. */
-const keptIds = 1000
+export interface CertificateValue extends CertificateOptions {
+  readonly content: Redacted.Redacted<string | Uint8Array>
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+export const fromCertificate = <E, R>(
+  source: ClientCredential.Source<CertificateValue, E, R>,
+  reload?: Reload
+): Effect.Effect<Credential, CredentialError, R> =>
+  Effect.flatMap(pieces, ({ read, ...kind }) => {
+    const values = { ...kind, read: (given: ReadonlyArray<CertificateValue>) => read(given.map(pieceOf)) }
+    return Effect.isEffect(source)
+      ? Materials.loaded(source, "certificate", values, reload)
+      : Materials.fixed(source, values, reload)
+  })
+
+const pieceOf = ({ content, password, ...options }: CertificateValue): Piece => {
+  const value = Redacted.value(content)
+  return {
+    contents: {
+      certificate: { bytes: typeof value === "string" ? Buffer.from(value) : value, place: { name: "content" } },
+      password: { value: password, name: "password" }
+    },
+    options
+  }
+}
+
+// -----------------------------------------------------------------------------
+// secrets
+// -----------------------------------------------------------------------------
+
+export const fromSecretFile = (
+  place: Files.Named,
+  reload?: Reload
+): Effect.Effect<Credential, CredentialError, Files.Files> =>
+  Effect.gen(function*() {
+    const { again, first } = yield* Files.reread(place, certificatePatience)
+    const material = (bytes: Uint8Array) =>
+      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
+    return yield* Rotation.make({
+      ...secrets,
+      ...timesOf(reload),
+      initial: yield* material(first),
+      load: Effect.flatMap(again, material)
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// tokens
+// -----------------------------------------------------------------------------
+
+/**
+ * Kubernetes and its kin replace the file every hour or so. Each attempt reads it. A file that is away or half written keeps
+ * the token that was there, until that would be refused for its age.
+ */
+export const fromTokenFile = (place: Files.Named): Effect.Effect<Credential, CredentialError, Files.Files> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<Files.Files>()
+    const clock = yield* Clock.Clock
+    let problem: CredentialError | undefined
+    const load = Files.read(place, tokenPatience).pipe(
+      Effect.provideContext(context),
+      Effect.flatMap((bytes) => Effect.fromResult(tokenOf(bytes, place))),
+      Effect.map((token) => [token]),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          problem = Option.getOrUndefined(Exit.findErrorOption(exit))
+        })
+      )
+    )
+    return yield* Rotation.make({
+      load,
+      initial: yield* load,
+      same: (one, other) => Redacted.value(one) === Redacted.value(other),
+      reloadEvery: 0,
+      lookEvery,
+      prove: (token) =>
+        problem !== undefined && isExpired(token, clock.currentTimeMillisUnsafe())
+          ? Effect.fail(problem)
+          : Effect.succeed({ form: assertionForm(token) })
+    })
+  })
 
 /** Less than an attempt may take, so that the error names the file. */
 const tokenPatience: Files.Patience = { pipes: false, seconds: 5 }
@@ -96,16 +162,23 @@ const tokenPatience: Files.Patience = { pipes: false, seconds: 5 }
 /** `<(cat daemon.pem)` of a shell is a pipe. */
 const certificatePatience: Files.Patience = { pipes: true, seconds: 10 }
 
+// -----------------------------------------------------------------------------
+// the environment
+// -----------------------------------------------------------------------------
+
 /** What the environment names. */
 export const fromMaterial = (material: Material): Effect.Effect<Credential, CredentialError, Files.Files> => {
   switch (material.kind) {
     case "secret":
       return ClientCredential.secret(material.secret)
-    case "certificate":
-      return fromCertificateFile(material, {
+    case "certificate": {
+      const { password, path, sendCertificateChain } = material
+      return fromCertificateFile({ password, path, sendCertificateChain }, {
         path: "AZURE_CLIENT_CERTIFICATE_PATH",
+        keyPath: "AZURE_CLIENT_CERTIFICATE_PATH",
         password: "AZURE_CLIENT_CERTIFICATE_PASSWORD"
       })
+    }
     case "federation":
       return fromTokenFile({ path: material.path, name: "AZURE_FEDERATED_TOKEN_FILE" })
   }

@@ -10,10 +10,15 @@ import { CredentialError, quote } from "../../EntraError.ts"
 /** The service that users provide. */
 export type Files = FileSystem.FileSystem
 
-/** A file, and what the caller calls its path: an option of a function, or a variable of the environment. */
-export interface Named {
-  readonly path: string
+/** Where something comes from: a file, or a value; `name` is what the caller calls it. */
+export interface Place {
   readonly name: string
+  readonly path?: string | undefined
+}
+
+/** A file, and what the caller calls its path: an option of a function, or a variable of the environment. */
+export interface Named extends Place {
+  readonly path: string
 }
 
 /** Bytes of the largest file that is read; certificates and tokens have a few thousand. */
@@ -49,6 +54,29 @@ export const read = (file: Named, { pipes, seconds }: Patience): Effect.Effect<U
       )
   )
 }
+
+/** What is in the file now, and an effect that reads it again. A pipe can be read once, and stays as it was. */
+export const reread = (
+  file: Named,
+  patience: Patience
+): Effect.Effect<
+  { readonly first: Uint8Array; readonly again: Effect.Effect<Uint8Array, CredentialError> },
+  CredentialError,
+  Files
+> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<Files>()
+    const first = yield* read(file, patience)
+    const isPipe = yield* FileSystem.FileSystem.use((files) => files.stat(file.path)).pipe(
+      Effect.map(({ type }) => type === "FIFO"),
+      Effect.catchCause(() => Effect.succeed(false))
+    )
+    return { first, again: isPipe ? Effect.succeed(first) : Effect.provideContext(read(file, patience), context) }
+  })
+
+/** A text as editors and shells write it; PowerShell writes UTF-16. */
+export const textOf = (bytes: Uint8Array): string =>
+  new TextDecoder(bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8").decode(bytes)
 
 const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
 
@@ -98,13 +126,13 @@ const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run)
 // problems
 // -----------------------------------------------------------------------------
 
-/** `what` goes on after "which". */
-export const fileProblem = (code: string, { name, path }: Named, what: string, remedy: string): CredentialError =>
+/** `what` goes on after "which", or after the name of a value. */
+export const placeProblem = (code: string, { name, path }: Place, what: string, remedy: string): CredentialError =>
   new CredentialError({
     code,
     field: name,
     origin: "local",
-    message: `${name} names ${quote(path)}, which ${what}`,
+    message: path === undefined ? `${name} ${what}` : `${name} names ${quote(path)}, which ${what}`,
     remedy
   })
 
@@ -114,7 +142,7 @@ const problemOf = (file: Named, error: unknown): CredentialError => {
   const reason = error instanceof PlatformError.PlatformError ? error.reason._tag : "the FileSystem died"
   switch (reason) {
     case "NotFound":
-      return fileProblem(
+      return placeProblem(
         "file_missing",
         file,
         "does not exist",
@@ -128,7 +156,7 @@ const problemOf = (file: Named, error: unknown): CredentialError => {
 }
 
 const unreadable = (file: Named, what: string): CredentialError =>
-  fileProblem(
+  placeProblem(
     "file_unreadable",
     file,
     what,

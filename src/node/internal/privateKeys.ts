@@ -3,7 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createPrivateKey, type KeyObject } from "node:crypto"
 import { CredentialError } from "../../EntraError.ts"
-import { fileProblem, type Named } from "./files.ts"
+import { type Place, placeProblem } from "./files.ts"
 import type { Block } from "./pem.ts"
 
 export interface Password {
@@ -13,35 +13,35 @@ export interface Password {
 }
 
 /** Each key once, in whatever forms the file has it, and why others could not be read. */
-export const keysOf = (blocks: ReadonlyArray<Block>, file: Named, password: Password) => {
+export const keysOf = (blocks: ReadonlyArray<Block>, place: Place, password: Password) => {
   const keys: Array<KeyObject> = []
   const failures: Array<CredentialError> = []
   for (const block of blocks) {
     if (!block.label.endsWith("PRIVATE KEY")) continue
-    const key = keyOf(block, file, password)
+    const key = keyOf(block, place, password)
     if (Result.isFailure(key)) failures.push(key.failure)
     else if (!keys.some((other) => other.equals(key.success))) keys.push(key.success)
   }
   const [failure] = failures
   if (keys.length > 0) return Result.succeed({ keys, failures })
   return Result.fail(
-    failure ?? fileProblem(
+    failure ?? placeProblem(
       "key_missing",
-      file,
+      place,
       "holds no private key",
-      `Append the key to the file: it is to hold certificate and key. ${page}`
+      `Put the certificate and its key into one, or name the key's own file (keyPath). ${page}`
     )
   )
 }
 
-const keyOf = ({ pem }: Block, file: Named, password: Password): Result.Result<KeyObject, CredentialError> => {
+const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<KeyObject, CredentialError> => {
   const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem)
   if (encrypted && password.value === undefined) {
     return Result.fail(
-      problem(
+      passwordProblem(
         "key_password_missing",
         password.name,
-        `${password.name} is not set, and the private key in the certificate's file is encrypted`,
+        `${password.name} is not set, and the private key is encrypted`,
         `Set ${password.name} to the password of the key.`
       )
     )
@@ -52,36 +52,37 @@ const keyOf = ({ pem }: Block, file: Named, password: Password): Result.Result<K
       ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
     }))
   } catch (error) {
-    return Result.fail(keyProblem(error, encrypted && isWhole(pem), file, password))
+    return Result.fail(keyProblem(error, encrypted && isWhole(pem), place, password))
   }
 }
 
 /** Whether what can be seen of an encrypted key is in order: PKCS#8 is a SEQUENCE, the traditional form shows nothing. */
-const isWhole = (pem: string): boolean => !pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem)
+const isWhole = (pem: string): boolean =>
+  pem.includes("-----END ") && (!pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem))
 
 /** By the code alone: what OpenSSL says besides is of no use, and a wrong password has many (its padding may be right). */
-const keyProblem = (error: unknown, locked: boolean, file: Named, password: Password): CredentialError => {
+const keyProblem = (error: unknown, locked: boolean, place: Place, password: Password): CredentialError => {
   const code = error instanceof Error && "code" in error ? error.code : undefined
   if (!locked) {
-    return fileProblem("key_unreadable", file, "holds a private key that is damaged or of no known kind", newKey)
+    return placeProblem("key_unreadable", place, "holds a private key that is damaged or of no known kind", newKey)
   }
   return code === "ERR_OSSL_EVP_UNSUPPORTED"
-    ? fileProblem(
+    ? placeProblem(
       "key_unsupported",
-      file,
+      place,
       "holds a private key that is encrypted in a way that this Node does not know",
       "Encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem (with -provider legacy -provider default if it was made long ago)."
     )
-    : problem(
+    : passwordProblem(
       "key_password_wrong",
       password.name,
-      `${password.name} does not open the private key in the certificate's file`,
+      `${password.name} does not open the private key`,
       `Set ${password.name} to the password of that key; look for quotes and line breaks that do not belong to it.`
     )
 }
 
 /** Why a key cannot sign assertions; undefined: it can. */
-export const unsupported = (key: KeyObject, file: Named): CredentialError | undefined => {
+export const unsupported = (key: KeyObject, place: Place): CredentialError | undefined => {
   const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
   const what = key.asymmetricKeyType === "rsa"
     ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
@@ -92,7 +93,7 @@ export const unsupported = (key: KeyObject, file: Named): CredentialError | unde
     : "is neither RSA nor EC on the curve P-256"
   return what === undefined
     ? undefined
-    : fileProblem("key_unsupported", file, `holds a private key that ${what}`, newKey)
+    : placeProblem("key_unsupported", place, `holds a private key that ${what}`, newKey)
 }
 
 // -----------------------------------------------------------------------------
@@ -103,5 +104,5 @@ export const page = "See docs/registering.md#a-certificate of effect-entra."
 
 const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
 
-const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
+export const passwordProblem = (code: string, field: string, message: string, remedy: string): CredentialError =>
   new CredentialError({ code, field, origin: "local", message, remedy })
