@@ -12,13 +12,14 @@ import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import * as Authority from "./Authority.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
-import type { AcquireTokenError, InvalidClientError } from "./EntraError.ts"
+import { type AcquireTokenError, InvalidClientError } from "./EntraError.ts"
 import type { CacheKey } from "./internal/cacheKey.ts"
+import { claimsWith } from "./internal/claims.ts"
 import { Entry } from "./internal/entry.ts"
 import { clientCredentialsForm } from "./internal/form.ts"
 import { timesOf } from "./internal/freshness.ts"
 import * as Meter from "./internal/meter.ts"
-import type { Plan } from "./internal/plan.ts"
+import { type Plan, sentOf } from "./internal/plan.ts"
 import { randomId } from "./internal/randomId.ts"
 import type { Telemetry } from "./internal/telemetry.ts"
 import type { TokenCache } from "./TokenCache.ts"
@@ -36,6 +37,7 @@ import type { TokenEndpoint } from "./TokenEndpoint.ts"
  */
 export interface Services {
   readonly clientId: string
+  readonly capabilities: ReadonlyArray<string>
   readonly expiryMargin: number
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
@@ -79,13 +81,13 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, clientId, credential, endpoint, resolver, telemetry } = services
+    const { cache, capabilities, clientId, credential, endpoint, resolver, telemetry } = services
 
     const fetch = Effect.fnUntraced(function*(order: Order, correlationId: string, meter: Meter.Meter) {
       const { plan } = order
       const gate = {
         key: order.key,
-        claims: plan.claims,
+        sent: sentOf(plan),
         revision: credential.revision(),
         forced: plan.forced
       }
@@ -96,7 +98,15 @@ export const make = (
         endpoint.request({
           gate: { ...gate, revision },
           endpoints,
-          form: clientCredentialsForm({ clientId, scopes: plan.scopes.wire, claims: plan.claims }),
+          query: plan.extras.query,
+          form: {
+            ...plan.extras.form,
+            ...clientCredentialsForm({
+              clientId,
+              scopes: plan.scopes.wire,
+              claims: claimsWith(capabilities, plan.claims)
+            })
+          },
           asked: {
             authority: plan.authority,
             clientId,
@@ -113,20 +123,28 @@ export const make = (
               tokenEndpoint: endpoints.token,
               audience: endpoints.audience,
               assertion: endpoints.assertion,
+              secretMethod: endpoints.secretMethod,
               claims: plan.claims,
+              clientCapabilities: capabilities,
+              sendCertificateChain: plan.sendCertificateChain,
               correlationId
-            }).pipe(Effect.tap(() => telemetry.proved(credential.revision()))),
+            }).pipe(
+              // Callers ask the gate by what `revision()` names: what it does not name says nothing to them.
+              Effect.map((proof) =>
+                proof.revision === credential.revision() ? proof : { ...proof, revision: undefined }
+              ),
+              Effect.tap(() => telemetry.proved(credential.revision()))
+            ),
           meter
         })
-      const token = yield* Effect.catchTag(
-        request(gate.revision),
-        "EntraInvalidClientError",
+      let { revision } = gate
+      const token = yield* persistent(
+        () => request(revision),
         (error) =>
-          // Asked to wait, even new material waits.
-          error.retryAfter !== undefined ? Effect.fail(error) : Effect.flatMap(
-            renewed(credential, error),
-            (isRenewed) => isRenewed ? request(credential.revision()) : Effect.fail(error)
-          )
+          Effect.map(renewed(credential, ownError(error, correlationId)), (isRenewed) => {
+            revision = credential.revision()
+            return isRenewed
+          })
       )
       const times = timesOf(token, { expiryMargin: services.expiryMargin, jitter: random.nextDoubleUnsafe() })
       return { entry: new Entry(order.key, token, times), tokenEndpoint: token.tokenEndpoint }
@@ -208,6 +226,32 @@ export const make = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** So many requests at most, whatever a credential says of its material. */
+const mostRequests = 8
+
+/** Asks again while there is material that the service has not refused. */
+const persistent = <A>(
+  request: () => Effect.Effect<A, AcquireTokenError>,
+  isRenewed: (error: InvalidClientError) => Effect.Effect<boolean>,
+  left = mostRequests - 1
+): Effect.Effect<A, AcquireTokenError> =>
+  Effect.catchTag(
+    Effect.suspend(request),
+    "EntraInvalidClientError",
+    (error) =>
+      // Asked to wait, even new material waits.
+      error.retryAfter !== undefined || left === 0 ? Effect.fail(error) : Effect.flatMap(
+        isRenewed(error),
+        (again) => again ? persistent(request, isRenewed, left - 1) : Effect.fail(error)
+      )
+  )
+
+/** A service may answer under a correlation id of its own; the credential knows its attempt by ours. */
+const ownError = (error: InvalidClientError, correlationId: string): InvalidClientError =>
+  error.correlationId === correlationId
+    ? error
+    : new InvalidClientError({ ...error, message: error.message, correlationId })
 
 /** Whether there is new material; a credential that hangs or dies over the question has none. */
 const renewed = (credential: ClientCredential["Service"], error: InvalidClientError): Effect.Effect<boolean> =>

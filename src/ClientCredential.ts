@@ -4,26 +4,33 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { CredentialError, type InvalidClientError, type InvalidRequestError, quote } from "./EntraError.ts"
-import { assertionClaims, assertionHeader, isCompactJwt } from "./internal/assertion.ts"
-import { loadCertificate } from "./internal/certificate.ts"
+import { CredentialError, type InvalidClientError, type InvalidRequestError } from "./EntraError.ts"
+import { type Algorithm, isCompactJwt } from "./internal/assertion.ts"
+import type { Attempt } from "./internal/credential.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
-import type { Endpoints } from "./internal/endpoints.ts"
 import * as Environment from "./internal/environment.ts"
-import { assertionForm, type Form, secretForm } from "./internal/form.ts"
+import * as FirstOf from "./internal/firstOf.ts"
+import { assertionForm, type Form } from "./internal/form.ts"
 import type { Authentication } from "./internal/identityHttp.ts"
+import * as Materials from "./internal/materials.ts"
 import { randomId } from "./internal/randomId.ts"
+import { secrets } from "./internal/secrets.ts"
+import { certificates, keys } from "./internal/signedAssertion.ts"
 
 export {
   /**
    * What a credential adds to the request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an HTTP
    * client that proves itself in the TLS handshake (RFC 8705).
+   *
+   * **Details**
+   *
+   * `revision` is that of the material that was used: a refusal is remembered for it, whatever is in use by then.
    *
    * @category models
    * @since 0.1.0
@@ -31,31 +38,146 @@ export {
   type Authentication
 }
 
+export {
+  /**
+   * What a credential is told about the request that it is to authenticate.
+   *
+   * **Details**
+   *
+   * `tokenEndpoint` is the URL the request goes to, `audience` what the `aud` of an assertion must be; `tenantId` and
+   * `authority` are those of the effective request; `claims` is the empty string when there are none. `secretMethod` says
+   * where a secret goes (OpenID Connect Core section 9); default: into the form.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Attempt
+}
+
+export {
+  /**
+   * How an assertion is signed: RSA-PSS, RSA with PKCS#1 v1.5, or ECDSA on P-256, each with SHA-256.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Algorithm
+}
+
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------
 
 /**
- * What a credential is told about the request that it is to authenticate.
- *
- * **Details**
- *
- * `tokenEndpoint` is the URL the request goes to, `audience` what the `aud` of an assertion must be; `tenantId` and
- * `authority` are those of the effective request; `claims` is the empty string when there are none.
+ * Where material comes from: a value, several of them with the newest first, or an effect of either.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Attempt {
-  readonly clientId: string
-  readonly tenantId: string
-  readonly authority: string
-  readonly tokenEndpoint: string
-  readonly audience: string
-  readonly assertion: Endpoints["assertion"]
-  readonly claims: string
-  readonly correlationId: string
+export type Source<A, E = never, R = never> =
+  | A
+  | ReadonlyArray<A>
+  | Effect.Effect<A | ReadonlyArray<A>, E, R>
+
+/**
+ * How a source is used: `reloadEvery` says how often it is asked again without need; default: never.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SourceOptions {
+  readonly reloadEvery?: Duration.Input | undefined
 }
+
+/**
+ * A constructor that takes values, or an effect that fetches them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FromSource<A> {
+  <E, R>(
+    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
+    options?: SourceOptions
+  ): Effect.Effect<ClientCredential["Service"], CredentialError, R>
+  (
+    source: A | ReadonlyArray<A>,
+    options?: SourceOptions
+  ): Effect.Effect<ClientCredential["Service"], CredentialError>
+}
+
+/**
+ * The same as a layer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LayerFromSource<A> {
+  <E, R>(
+    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
+    options?: SourceOptions
+  ): Layer.Layer<ClientCredential, CredentialError, R>
+  (source: A | ReadonlyArray<A>, options?: SourceOptions): Layer.Layer<ClientCredential, CredentialError>
+}
+
+/**
+ * A certificate, and its key or what signs with it.
+ *
+ * **Details**
+ *
+ * - `certificate`: PEM, the leaf first when there is a chain.
+ * - `privateKey`: unencrypted PKCS#8 PEM, RSA with 2048 bits or more, or EC on P-256.
+ * - `sign`: instead of a key, a function that signs bytes with one that is kept elsewhere (a vault, an HSM); ES256
+ *   signatures are 64 bytes, as JOSE has them.
+ * - `sendCertificateChain`: puts the chain into `x5c`, so that an app that trusts a subject name and issuer needs no new
+ *   registration when the certificate is renewed; default false, and a request may say otherwise.
+ * - `assertionClaims`: claims for the assertion, any JSON. `mergeWithDefaultClaims` (default true) adds them to the usual
+ *   ones, before which they go; without it they replace them all.
+ * - `algorithm`: default: what the authority wants of RSA keys (PS256, or RS256 for AD FS), ES256 of EC keys.
+ * - `keyId`: the header's `kid`; default: none, the thumbprint names the certificate.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CertificateOptions =
+  & {
+    readonly certificate: string
+    readonly sendCertificateChain?: boolean | undefined
+    readonly assertionClaims?: Readonly<Record<string, unknown>> | undefined
+    readonly mergeWithDefaultClaims?: boolean | undefined
+    readonly algorithm?: Algorithm | undefined
+    readonly keyId?: string | undefined
+  }
+  & (
+    | { readonly privateKey: Redacted.Redacted<string>; readonly sign?: undefined }
+    | {
+      readonly sign: (
+        input: Uint8Array,
+        options: { readonly algorithm: Algorithm }
+      ) => Effect.Effect<Uint8Array, unknown>
+      readonly privateKey?: undefined
+    }
+  )
+
+/**
+ * A private key, the name by which the provider knows it (`kid`), and how it signs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PrivateKeyOptions {
+  readonly privateKey: Redacted.Redacted<string>
+  readonly keyId?: string | undefined
+  readonly algorithm?: Algorithm | undefined
+}
+
+/**
+ * A signed JWT in compact form.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Assertion = string | Redacted.Redacted<string>
 
 // -----------------------------------------------------------------------------
 // services
@@ -69,9 +191,9 @@ export interface Attempt {
  * - `channel`: whether it proves itself in the form (`"standard"`) or in the TLS handshake (`"mtls"`).
  * - `binding`: the token type and key that tokens are bound to, part of the cache key; undefined for bearer tokens.
  * - `revision`: changes with the material, so that a new secret is not held to the old one's refusals; never derived from
- *   a secret. It means something within one process only.
+ *   a secret. It means something within one process only, and is empty before anything was loaded.
  * - `authenticate`: called once an attempt, never on a cache hit.
- * - `refused`: told when the service refused the client; true when there is new material and one more try is worth it.
+ * - `refused`: told when the service refused the client; true when there is other material and one more try is worth it.
  * - `expiresOn`: when the material expires, where that is known; a client warns 30 days before.
  *
  * @category services
@@ -91,18 +213,29 @@ export class ClientCredential extends Context.Service<ClientCredential, {
 // -----------------------------------------------------------------------------
 
 /**
- * A client secret, sent in the form.
+ * A client secret: a value, several during a rotation, or an effect that fetches them.
  *
  * **When to use**
  *
  * For a first try. In production prefer a certificate: a secret is sent with every request, a key never is.
  *
- * **Example** (A credential as a value)
+ * **Details**
+ *
+ * Of a list the newest comes first; the next is tried when the service answers that one is wrong (AADSTS7000215) or expired
+ * (7000222). An effect is run when the credential is first needed, when the service has refused all it knows, once an
+ * acquisition, and every `reloadEvery` (default: never). What it fails with becomes a `CredentialError` `source_failed` that
+ * says which tag or class it was. While it fails the secrets in hand stay in use. A secret goes into the form, or into a
+ * header where the authority wants HTTP Basic authentication.
+ *
+ * **Example** (Fetching the secret from a store)
  *
  * ```ts
  * import assert from "node:assert"
  * import { Effect, Redacted } from "effect"
  * import { ClientCredential } from "effect-entra"
+ *
+ * const fromVault = Effect.succeed([Redacted.make("the new secret's value"), Redacted.make("the old one's")])
+ * export const Credential = ClientCredential.layerSecret(fromVault, { reloadEvery: "1 hour" })
  *
  * const refused = await Effect.runPromise(Effect.flip(ClientCredential.secret(Redacted.make(""))))
  * assert.strictEqual(refused.code, "secret_empty")
@@ -111,32 +244,26 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * @category constructors
  * @since 0.1.0
  */
-export const secret = (
-  secret: Redacted.Redacted<string>
-): Effect.Effect<ClientCredential["Service"], CredentialError> =>
-  Effect.gen(function*() {
-    if (Redacted.value(secret).trim() === "") {
-      return yield* new CredentialError({
-        code: "secret_empty",
-        field: "secret",
-        origin: "local",
-        message: "the client secret is empty",
-        remedy: "Pass the secret's value as the portal showed it when the secret was made."
-      })
-    }
-    return yield* inTheForm(() => Effect.succeed(secretForm(secret)))
-  })
+export const secret: FromSource<Redacted.Redacted<string>> = /*#__PURE__*/ fromSource(
+  "secret",
+  () => Effect.succeed(secrets)
+)
 
 /**
  * A certificate and its private key: a fresh assertion (RFC 7523) is signed for each attempt.
  *
  * **Details**
  *
- * `certificate` is PEM, the leaf first when there is a chain; `privateKey` is unencrypted PKCS#8 PEM, RSA (PS256, or RS256
- * where AD FS wants it) or EC on P-256 (ES256). `sendCertificateChain` puts the chain into `x5c`, so that an app that
- * trusts a subject name and issuer needs no new registration when the certificate is renewed; default false. The
- * assertion lives for 600 seconds and is never used twice. Key and certificate are read, and tried against each other,
- * when this effect runs.
+ * The certificate may be one, several during a rotation (the newest first), or an effect that fetches them; see
+ * {@link secret} for when it is run and what its failures become. Each is checked when it is loaded: it can be read, it is
+ * valid now, its key is the key of it, of a kind that is supported and long enough. Of several, those that are not valid now
+ * are passed over. The next is tried when the service does not know a key (AADSTS700027) or its times (700024). The
+ * assertion lives for 600 seconds and is never used twice.
+ *
+ * **Gotchas**
+ *
+ * An external signer is not called when the certificate is loaded. Its first signature is verified against the certificate,
+ * and is `signer_mismatch` when it does not fit.
  *
  * **Example** (Signing with a certificate)
  *
@@ -150,6 +277,14 @@ export const secret = (
  *   const { certificate, privateKey } = yield* TestCertificate.make()
  *   const credential = yield* ClientCredential.certificate({ certificate, privateKey, sendCertificateChain: true })
  *   assert.strictEqual(credential.channel, "standard")
+ *
+ *   // The key stays in a vault, which signs.
+ *   class VaultError extends Error {}
+ *   const vault = (_digest: Uint8Array) => Effect.fail(new VaultError("no network"))
+ *   yield* ClientCredential.certificate({ certificate, sign: (input, { algorithm }) => {
+ *     assert.strictEqual(algorithm, "PS256")
+ *     return vault(input)
+ *   } })
  * })
  *
  * await Effect.runPromise(program)
@@ -158,43 +293,48 @@ export const secret = (
  * @category constructors
  * @since 0.1.0
  */
-export const certificate = (options: {
-  readonly certificate: string
-  readonly privateKey: Redacted.Redacted<string>
-  readonly sendCertificateChain?: boolean | undefined
-}): Effect.Effect<ClientCredential["Service"], CredentialError> =>
-  Effect.gen(function*() {
-    const clock = yield* Clock.Clock
-    const newId = yield* randomId
-    const loaded = yield* loadCertificate(options)
-    const expiresOn = loaded.expiresOn === undefined ? undefined : DateTime.makeUnsafe(loaded.expiresOn)
-    const credential = yield* inTheForm((attempt) => {
-      const algorithm = loaded.rsa ? attempt.assertion.rsa : "ES256"
-      const header = assertionHeader({
-        algorithm,
-        thumbprint: attempt.assertion.thumbprint,
-        thumbprints: loaded.thumbprints,
-        chain: options.sendCertificateChain === true ? loaded.chain : undefined
-      })
-      const claims = assertionClaims({
-        audience: attempt.audience,
-        clientId: attempt.clientId,
-        now: clock.currentTimeMillisUnsafe(),
-        id: newId()
-      })
-      return Effect.map(loaded.sign(header, claims), assertionForm)
-    })
-    return { ...credential, expiresOn: () => expiresOn }
-  })
+export const certificate: FromSource<CertificateOptions> = /*#__PURE__*/ fromSource("certificate", () => certificates)
+
+/**
+ * A private key without a certificate (`private_key_jwt`, OpenID Connect Core section 9): the provider knows the public key
+ * by its `kid`, or has only one.
+ *
+ * **When to use**
+ *
+ * With providers other than Entra, which wants a certificate.
+ *
+ * **Details**
+ *
+ * `privateKey` is unencrypted PKCS#8 PEM, RSA with 2048 bits or more, or EC on P-256. Sources are those of {@link secret}.
+ *
+ * **Example** (A key that the provider knows by its name)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ * import { TestCertificate } from "effect-entra/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const { privateKey } = yield* TestCertificate.make({ algorithm: "EC" })
+ *   return yield* ClientCredential.privateKeyJwt({ privateKey, keyId: "2026-11", algorithm: "ES256" })
+ * })
+ *
+ * await Effect.runPromise(program)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const privateKeyJwt: FromSource<PrivateKeyOptions> = /*#__PURE__*/ fromSource("privateKey", () => keys)
 
 /**
  * An assertion made by someone else: a platform that federates, a vault that keeps the key.
  *
  * **Details**
  *
- * The function is called once an attempt and never on a cache hit. What it fails with becomes a `CredentialError`
+ * A function is called once an attempt and never on a cache hit. What it fails with becomes a `CredentialError`
  * `assertion_failed` that says which tag or class it was, not what was in it; a `CredentialError` stays as it is. An empty
- * or malformed JWT is refused before anything is sent.
+ * or malformed JWT is refused before anything is sent. A string is one assertion for all attempts, as long as it lives.
  *
  * **Example** (Presenting a platform's token)
  *
@@ -205,25 +345,69 @@ export const certificate = (options: {
  * export const Federated = ClientCredential.layerAssertion(({ audience }) =>
  *   Effect.succeed(`header.${audience.length}.signature`)
  * )
+ * export const Once = ClientCredential.layerAssertion("header.payload.signature")
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const assertion = <E, R>(
-  make: (attempt: Attempt) => Effect.Effect<string | Redacted.Redacted<string>, E, R>
+export const assertion = <E = never, R = never>(
+  make: Assertion | ((attempt: Attempt) => Effect.Effect<Assertion, E, R>)
 ): Effect.Effect<ClientCredential["Service"], never, R> =>
-  Effect.flatMap(Effect.context<R>(), (context) =>
-    inTheForm((attempt) =>
-      make(attempt).pipe(
-        Effect.provideContext(context),
-        Effect.mapError(assertionFailed),
-        Effect.map((made) => Redacted.isRedacted(made) ? made : Redacted.make(made, { label: "client_assertion" })),
-        Effect.flatMap((made) =>
-          isCompactJwt(Redacted.value(made)) ? Effect.succeed(assertionForm(made)) : Effect.fail(assertionMalformed())
+  Effect.flatMap(
+    Effect.context<R>(),
+    (context) =>
+      inTheForm((attempt) =>
+        Effect.suspend(() => typeof make === "function" ? make(attempt) : Effect.succeed(make)).pipe(
+          Effect.provideContext(context),
+          Effect.mapError(assertionFailed),
+          Effect.map((made) => Redacted.isRedacted(made) ? made : Redacted.make(made, { label: "client_assertion" })),
+          Effect.flatMap((made) =>
+            isCompactJwt(Redacted.value(made)) ? Effect.succeed(assertionForm(made)) : Effect.fail(assertionMalformed())
+          )
         )
       )
-    ))
+  )
+
+/**
+ * The first of several credentials that works.
+ *
+ * **When to use**
+ *
+ * For a program that proves itself in other ways on a developer's machine than in the cloud.
+ *
+ * **Details**
+ *
+ * They are tried in order: one that cannot be made, loaded or used is passed over, and so is one that the service refuses
+ * for a reason that another can mend. The one that worked is used until it fails; then the list is tried from the top. When
+ * all fail there is one `CredentialError` `credentials_exhausted` with every reason in order. One that proves itself over
+ * another channel than the one in use is passed over.
+ *
+ * **Example** (A certificate, else a secret)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * const absent = ClientCredential.certificate({ certificate: "", privateKey: Redacted.make("") })
+ * const secret = ClientCredential.secret(Redacted.make("the secret's value"))
+ * const credential = await Effect.runPromise(ClientCredential.firstOf([absent, secret]))
+ * assert.strictEqual(credential.channel, "standard")
+ *
+ * const refused = await Effect.runPromise(Effect.flip(ClientCredential.firstOf([absent])))
+ * assert.strictEqual(refused.code, "credentials_exhausted")
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const firstOf = <R = never>(
+  credentials: ReadonlyArray<
+    Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError, R>
+  >
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
+  Effect.flatMap(Effect.context<R>(), (context) => FirstOf.make(credentials.map(Effect.provideContext(context))))
 
 /**
  * The credential that the environment names: `AZURE_CLIENT_SECRET`.
@@ -280,8 +464,7 @@ export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialEr
  * @category layers
  * @since 0.1.0
  */
-export const layerSecret = (value: Redacted.Redacted<string>): Layer.Layer<ClientCredential, CredentialError> =>
-  Layer.effect(ClientCredential, secret(value))
+export const layerSecret: LayerFromSource<Redacted.Redacted<string>> = /*#__PURE__*/ layerFrom(secret)
 
 /**
  * {@link certificate} as a layer.
@@ -301,9 +484,27 @@ export const layerSecret = (value: Redacted.Redacted<string>): Layer.Layer<Clien
  * @category layers
  * @since 0.1.0
  */
-export const layerCertificate = (
-  options: Parameters<typeof certificate>[0]
-): Layer.Layer<ClientCredential, CredentialError> => Layer.effect(ClientCredential, certificate(options))
+export const layerCertificate: LayerFromSource<CertificateOptions> = /*#__PURE__*/ layerFrom(certificate)
+
+/**
+ * {@link privateKeyJwt} as a layer.
+ *
+ * **Example** (A client of another provider)
+ *
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * export const Credential = ClientCredential.layerPrivateKeyJwt({
+ *   privateKey: Redacted.make("-----BEGIN PRIVATE KEY----- ..."),
+ *   keyId: "2026-11"
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerPrivateKeyJwt: LayerFromSource<PrivateKeyOptions> = /*#__PURE__*/ layerFrom(privateKeyJwt)
 
 /**
  * {@link assertion} as a layer.
@@ -322,9 +523,34 @@ export const layerCertificate = (
  * @category layers
  * @since 0.1.0
  */
-export const layerAssertion = <E, R>(
-  make: (attempt: Attempt) => Effect.Effect<string | Redacted.Redacted<string>, E, R>
+export const layerAssertion = <E = never, R = never>(
+  make: Assertion | ((attempt: Attempt) => Effect.Effect<Assertion, E, R>)
 ): Layer.Layer<ClientCredential, never, R> => Layer.effect(ClientCredential, assertion(make))
+
+/**
+ * {@link firstOf} as a layer.
+ *
+ * **Example** (The platform's token, else a secret)
+ *
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { ClientCredential } from "effect-entra"
+ *
+ * declare const tokenOfThePlatform: Effect.Effect<string, Error>
+ *
+ * export const credential = () =>
+ *   ClientCredential.layerFirstOf([
+ *     ClientCredential.assertion(() => tokenOfThePlatform),
+ *     ClientCredential.secret(Redacted.make("the secret's value"))
+ *   ])
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerFirstOf = <R = never>(
+  credentials: Parameters<typeof firstOf<R>>[0]
+): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, firstOf(credentials))
 
 /**
  * {@link fromConfig} as a layer.
@@ -350,6 +576,48 @@ export const layerConfig: Layer.Layer<ClientCredential, CredentialError | Invali
 // internal
 // -----------------------------------------------------------------------------
 
+function fromSource<A, M>(
+  field: string,
+  kind: () => Effect.Effect<Materials.Kind<A, M>>
+): FromSource<A> {
+  function make<E, R>(
+    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
+    options?: SourceOptions
+  ): Effect.Effect<ClientCredential["Service"], CredentialError, R>
+  function make(
+    source: A | ReadonlyArray<A>,
+    options?: SourceOptions
+  ): Effect.Effect<ClientCredential["Service"], CredentialError>
+  function make<E, R>(
+    source: Source<A, E, R>,
+    options?: SourceOptions
+  ): Effect.Effect<ClientCredential["Service"], CredentialError, R> {
+    return Effect.flatMap(Effect.suspend(kind), (kind) =>
+      isFetched(source)
+        ? Materials.loaded(source, field, kind, options)
+        : Materials.fixed(source, kind, options))
+  }
+  return make
+}
+
+const isFetched = <A, E, R>(source: Source<A, E, R>): source is Effect.Effect<A | ReadonlyArray<A>, E, R> =>
+  Effect.isEffect(source)
+
+function layerFrom<A>(make: FromSource<A>): LayerFromSource<A> {
+  function layer<E, R>(
+    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
+    options?: SourceOptions
+  ): Layer.Layer<ClientCredential, CredentialError, R>
+  function layer(source: A | ReadonlyArray<A>, options?: SourceOptions): Layer.Layer<ClientCredential, CredentialError>
+  function layer<E, R>(
+    source: Source<A, E, R>,
+    options?: SourceOptions
+  ): Layer.Layer<ClientCredential, CredentialError, R> {
+    return Layer.effect(ClientCredential, isFetched(source) ? make(source, options) : make(source, options))
+  }
+  return layer
+}
+
 /** A credential that goes into the form, whose material never changes: each instance has a revision of its own. */
 const inTheForm = (
   prove: (attempt: Attempt) => Effect.Effect<Form, CredentialError>
@@ -366,19 +634,12 @@ const inTheForm = (
   })
 
 const assertionFailed = (error: unknown): CredentialError =>
-  error instanceof CredentialError ? error : new CredentialError({
+  Materials.foreign(error, {
     code: "assertion_failed",
     field: "assertion",
-    origin: "local",
-    message: `the function that makes the assertion failed with ${quote(nameOf(error))}`,
+    what: "the function that makes the assertion",
     remedy: "Look at that function: nothing was sent to the service."
   })
-
-/** What kind of error it was; its text may hold what must not be seen. */
-const nameOf = (error: unknown): string =>
-  typeof error === "object" && error !== null
-    ? "_tag" in error && typeof error._tag === "string" ? error._tag : error instanceof Error ? error.name : "an object"
-    : `a ${typeof error}`
 
 const assertionMalformed = () =>
   new CredentialError({

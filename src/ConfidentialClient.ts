@@ -29,7 +29,7 @@ import { accessTokenSha256 } from "./internal/tokenHash.ts"
 import * as TokenCache from "./TokenCache.ts"
 import * as TokenEndpoint from "./TokenEndpoint.ts"
 import * as TokenLifecycle from "./TokenLifecycle.ts"
-import type { OnThrottled, TokenRequest } from "./TokenRequest.ts"
+import type { ExtraParameters, OnThrottled, TokenRequest } from "./TokenRequest.ts"
 
 export {
   /**
@@ -100,8 +100,14 @@ export {
  * - `clientId`: the application (client) id.
  * - `authority`: a URL or a cloud's name; default: the public cloud, no tenant.
  * - `tenantId`: the tenant of requests that name none; default: that of `authority`.
+ * - `issuer`: instead of the two, any OpenID provider, by the URL that it calls itself; its discovery document says where
+ *   tokens are had, so it needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
  * - `allowedTenants`: the tenants that requests are held to, each by the name that callers use (id or domain, in any
  *   case), or a predicate that gets that name in lower case and lets in by `true` alone; default: every tenant.
+ * - `clientCapabilities`: what the app can handle, sent as the claim `xms_cc`; `["cp1"]` says that it deals with claims
+ *   challenges, as `BearerHttpClient` does, and gets it tokens that live longer. Default: none. Tokens are kept apart by them.
+ * - `extraQueryParameters`: sent with every request, percent-encoded; a request's own ones of the same names are taken
+ *   first.
  * - `expiryMargin`: how long before its expiry a token is no longer handed out without trying to renew it, at most a tenth
  *   of its lifetime; default 5 minutes.
  * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.
@@ -111,6 +117,27 @@ export {
  *   a `ThrottledError`, or `"wait"` for as long as it takes, to be bounded with `Effect.timeout`; default `"fail"`. Fresh and
  *   due tokens are served without waiting. A refusal is no throttle, nor is an open circuit.
  *
+ * **Example** (A client of any OpenID provider)
+ *
+ * ```ts
+ * import { Layer, Redacted } from "effect"
+ * import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const KeycloakLive = ConfidentialClient.layer({
+ *   clientId: "orders-daemon",
+ *   issuer: "https://idp.example/realms/one"
+ * }).pipe(
+ *   Layer.provide([
+ *     ClientCredential.layerSecret(Redacted.make("the secret's value")),
+ *     AuthorityResolver.layer,
+ *     TokenEndpoint.layer,
+ *     TokenCache.layerMemory()
+ *   ]),
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ * ```
+ *
  * @category models
  * @since 0.1.0
  */
@@ -118,7 +145,10 @@ export interface Options {
   readonly clientId: string
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
+  readonly issuer?: string | URL | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
+  readonly clientCapabilities?: ReadonlyArray<string> | undefined
+  readonly extraQueryParameters?: ExtraParameters | undefined
   readonly expiryMargin?: Duration.Input | undefined
   readonly outageTolerance?: boolean | undefined
   readonly lastWait?: Duration.Input | undefined
@@ -492,6 +522,7 @@ export const make = (
     })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
+      capabilities: settings.extras.capabilities,
       expiryMargin,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,

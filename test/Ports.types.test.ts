@@ -33,7 +33,9 @@ describe("ClientCredential", () => {
     expectTypeOf<Credential["authenticate"]>().toEqualTypeOf<
       (attempt: ClientCredential.Attempt) => Effect.Effect<ClientCredential.Authentication, EntraError.CredentialError>
     >()
-    expectTypeOf<keyof ClientCredential.Authentication>().toEqualTypeOf<"form" | "headers" | "client">()
+    expectTypeOf<keyof ClientCredential.Authentication>().toEqualTypeOf<
+      "form" | "headers" | "client" | "revision"
+    >()
     expectTypeOf<ClientCredential.Authentication["form"][string]>().toEqualTypeOf<string | Redacted.Redacted<string>>()
     expectTypeOf<ClientCredential.Authentication["client"]>().toEqualTypeOf<HttpClient.HttpClient | undefined>()
   })
@@ -63,12 +65,10 @@ describe("ClientCredential", () => {
   })
 
   it("has layers that need nothing but what the caller's own function needs", () => {
-    expectTypeOf(ClientCredential.layerSecret).returns.toEqualTypeOf<
-      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
-    >()
-    expectTypeOf(ClientCredential.layerCertificate).returns.toEqualTypeOf<
-      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
-    >()
+    type Made = Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
+    expectTypeOf<ReturnType<typeof ClientCredential.layerSecret>>().toEqualTypeOf<Made>()
+    expectTypeOf<ReturnType<typeof ClientCredential.layerCertificate>>().toEqualTypeOf<Made>()
+    expectTypeOf<ReturnType<typeof ClientCredential.layerPrivateKeyJwt>>().toEqualTypeOf<Made>()
     expectTypeOf(ClientCredential.layerConfig).toEqualTypeOf<
       Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError | EntraError.InvalidRequestError>
     >()
@@ -77,10 +77,25 @@ describe("ClientCredential", () => {
   })
 
   it("takes its secrets redacted", () => {
-    expectTypeOf(ClientCredential.secret).parameters.toEqualTypeOf<[Redacted.Redacted<string>]>()
-    expectTypeOf<Parameters<typeof ClientCredential.certificate>[0]["privateKey"]>().toEqualTypeOf<
-      Redacted.Redacted<string>
+    type Given<F extends (source: never) => unknown> = Parameters<F>[0]
+    expectTypeOf<Given<typeof ClientCredential.secret>>().toEqualTypeOf<
+      Redacted.Redacted<string> | ReadonlyArray<Redacted.Redacted<string>>
     >()
+    expectTypeOf<ClientCredential.CertificateOptions["privateKey"]>().toEqualTypeOf<
+      Redacted.Redacted<string> | undefined
+    >()
+    expectTypeOf<ClientCredential.PrivateKeyOptions["privateKey"]>().toEqualTypeOf<Redacted.Redacted<string>>()
+  })
+
+  it("a source needs what its effect needs, and its failures become ours", () => {
+    type Vault = Effect.Effect<Redacted.Redacted<string>, Boom, Scope>
+    const stored = (vault: Vault) => ClientCredential.layerSecret(vault)
+    expectTypeOf(stored).returns.toEqualTypeOf<
+      Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError, Scope>
+    >()
+    const chosen = (vault: Vault) =>
+      ClientCredential.firstOf([ClientCredential.secret(vault), ClientCredential.assertion("a.b.c")])
+    expectTypeOf(chosen).returns.toEqualTypeOf<Effect.Effect<Credential, EntraError.CredentialError, Scope>>()
   })
 })
 
@@ -92,7 +107,7 @@ describe("AuthorityResolver", () => {
         options: { readonly channel: "standard" | "mtls" }
       ) => Effect.Effect<
         AuthorityResolver.Endpoints,
-        EntraError.InvalidAuthorityError | EntraError.ServiceUnavailableError
+        EntraError.InvalidAuthorityError | EntraError.ServiceUnavailableError | EntraError.NetworkError
       >
     >()
     expectTypeOf<keyof Resolver>().toEqualTypeOf<"resolve">()
@@ -103,17 +118,25 @@ describe("AuthorityResolver", () => {
       readonly token: string
       readonly audience: string
       readonly assertion: { readonly thumbprint: "x5t#S256" | "x5t"; readonly rsa: "PS256" | "RS256" }
+      readonly secretMethod?: "client_secret_post" | "client_secret_basic" | undefined
       readonly fallback?: AuthorityResolver.Endpoints | undefined
     }>()
   })
 
-  it("fails to build for a region that can be none, and only then", () => {
+  it("fails to build for a region that can be none, for bad metadata and for contradictions, and only then", () => {
     expectTypeOf(AuthorityResolver.layerWith()).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
     >()
     expectTypeOf(AuthorityResolver.layerWith({ region: "westus2" })).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, EntraError.InvalidAuthorityError, HttpClient.HttpClient>
     >()
+    expectTypeOf(AuthorityResolver.layerWith({ instanceMetadata: "{}" })).toEqualTypeOf<
+      Layer.Layer<AuthorityResolver.AuthorityResolver, EntraError.InvalidAuthorityError, HttpClient.HttpClient>
+    >()
+    expectTypeOf(AuthorityResolver.layerWith({ validateAuthority: false, discoveryHost: "login.example" }))
+      .toEqualTypeOf<
+        Layer.Layer<AuthorityResolver.AuthorityResolver, EntraError.InvalidAuthorityError, HttpClient.HttpClient>
+      >()
   })
 
   it("needs an HttpClient for discovery, and nothing without it", () => {
@@ -349,7 +372,7 @@ describe("errors", () => {
     expectTypeOf<AnyError["origin"]>().toEqualTypeOf<"local" | "service">()
     expectTypeOf<AnyError["isRetryable"]>().toEqualTypeOf<boolean>()
     expectTypeOf<Extract<AnyError, { readonly isRetryable: true }>>().toEqualTypeOf<
-      EntraError.ThrottledError | EntraError.ServiceUnavailableError | EntraError.NetworkError
+      EntraError.ThrottledError | EntraError.ServiceUnavailableError
     >()
     expectTypeOf<AnyError["correlationId"]>().toEqualTypeOf<string | undefined>()
     expectTypeOf<AnyError["retryAfter"]>().toEqualTypeOf<Duration.Duration | undefined>()

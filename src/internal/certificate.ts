@@ -2,11 +2,23 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { CredentialError } from "../EntraError.ts"
-import type { AssertionClaims, AssertionHeader, Thumbprints } from "./assertion.ts"
-import { notAfter } from "./notAfter.ts"
+import type { CredentialError } from "../EntraError.ts"
+import type { Algorithm, Thumbprints } from "./assertion.ts"
+import { foreign } from "./materials.ts"
+import { validity } from "./notAfter.ts"
+import {
+  type Jose,
+  keyKind,
+  type KeyOf,
+  loadJose,
+  loadKey,
+  memoized,
+  problem,
+  type Sign,
+  signed
+} from "./signingKey.ts"
 
 export interface Certificate {
   /** Whether the key is RSA; otherwise it is EC on P-256. */
@@ -15,28 +27,31 @@ export interface Certificate {
   /** The certificates in base64 DER, leaf first: the value of `x5c`. */
   readonly chain: ReadonlyArray<string>
   /** Milliseconds since the epoch; undefined when it cannot be told. */
+  readonly validFrom: number | undefined
   readonly expiresOn: number | undefined
-  readonly sign: (
-    header: AssertionHeader,
-    claims: AssertionClaims
-  ) => Effect.Effect<Redacted.Redacted<string>, CredentialError>
+  readonly sign: Sign
 }
+
+/** Signs bytes with a key that stays where it is. */
+export type Signer = (
+  input: Uint8Array,
+  options: { readonly algorithm: Algorithm }
+) => Effect.Effect<Uint8Array, unknown>
 
 export const loadCertificate = (options: {
   readonly certificate: string
-  readonly privateKey: Redacted.Redacted<string>
+  readonly privateKey?: Redacted.Redacted<string> | undefined
+  readonly sign?: Signer | undefined
 }): Effect.Effect<Certificate, CredentialError> =>
   Effect.gen(function*() {
     const chain = certificates(options.certificate)
     const leaf = chain[0]
     const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
-    if (der === undefined) return yield* unreadableCertificate()
-    const pkcs8 = yield* keyBlock(Redacted.value(options.privateKey))
+    if (leaf === undefined || der === undefined) return yield* unreadableCertificate()
     const jose = yield* loadJose
-    const key = memoized((algorithm) => jose.importPKCS8(pkcs8, algorithm))
-    const publicKey = memoized((algorithm) => jose.importX509(pem(leaf ?? ""), algorithm))
-    const rsa = yield* keyKind(key)
-    yield* matches(jose, key, publicKey, rsa)
+    const publicKey = memoized((algorithm) => jose.importX509(pem(leaf), algorithm))
+    const { rsa, sign } = yield* signing(jose, publicKey, options)
+    const valid = validity(der)
     return {
       rsa,
       thumbprints: {
@@ -44,99 +59,74 @@ export const loadCertificate = (options: {
         x5t: Base64Url.encode(yield* digest("SHA-1", der))
       },
       chain,
-      expiresOn: notAfter(der),
-      sign: (header, claims) =>
-        Effect.tryPromise({
-          try: async () =>
-            Redacted.make(
-              await jose.sign(new TextEncoder().encode(JSON.stringify(claims)), header, await key(header.alg)),
-              { label: "client_assertion" }
-            ),
-          catch: () =>
-            problem("signing_failed", "privateKey", "could not sign the assertion", "Check that the key may sign.")
-        })
+      validFrom: valid?.notBefore,
+      expiresOn: valid?.notAfter,
+      sign
     }
   })
 
-// -----------------------------------------------------------------------------
-// jose
-// -----------------------------------------------------------------------------
-
-/** Only who has a certificate loads it, and of it these parts; it takes longer than all else that is imported here. */
-const loadJose = /*#__PURE__*/ Effect.promise(async () => {
-  const [{ importPKCS8, importX509 }, { CompactSign }, { compactVerify }] = await Promise.all([
-    import("jose/key/import"),
-    import("jose/jws/compact/sign"),
-    import("jose/jws/compact/verify")
-  ])
-  return {
-    importPKCS8,
-    importX509,
-    compactVerify,
-    sign: (payload: Uint8Array, header: { readonly alg: string }, key: CryptoKey): Promise<string> =>
-      new CompactSign(payload).setProtectedHeader(header).sign(key)
+/** Why a certificate is of no use now; undefined: it is. */
+export const untimely = (
+  { expiresOn, validFrom }: Pick<Certificate, "expiresOn" | "validFrom">,
+  now: number
+): CredentialError | undefined => {
+  if (validFrom !== undefined && now < validFrom) {
+    return problem(
+      "certificate_not_yet_valid",
+      "certificate",
+      `is valid from ${new Date(validFrom).toISOString()} only`,
+      "Wait until then, use another certificate, or set this machine's clock if it is wrong."
+    )
   }
-})
-
-type Jose = Effect.Success<typeof loadJose>
-
-// -----------------------------------------------------------------------------
-// reading
-// -----------------------------------------------------------------------------
-
-type KeyOf = (algorithm: string) => Promise<CryptoKey>
-
-/** WebCrypto ties a key to one algorithm, so it is imported once for each that is used. */
-const memoized = (load: KeyOf): KeyOf => {
-  const keys = new Map<string, Promise<CryptoKey>>()
-  return (algorithm) => {
-    const key = keys.get(algorithm) ?? load(algorithm)
-    keys.set(algorithm, key)
-    return key
-  }
+  return expiresOn !== undefined && now >= expiresOn
+    ? problem(
+      "certificate_expired",
+      "certificate",
+      `expired at ${new Date(expiresOn).toISOString()}`,
+      "Renew it: make a new one and register it with the app. See docs/registering.md#a-certificate of effect-entra."
+    )
+    : undefined
 }
 
-const certificates = (text: string): ReadonlyArray<string> =>
-  [...text.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)]
-    .map((match) => (match[1] ?? "").replace(/\s/g, ""))
+// -----------------------------------------------------------------------------
+// keys
+// -----------------------------------------------------------------------------
 
-const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----`
-
-const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect<Uint8Array> =>
-  Effect.promise(async () => new Uint8Array(await crypto.subtle.digest(algorithm, new Uint8Array(data))))
-
-/** True: RSA; false: EC. */
-const keyKind = (key: KeyOf): Effect.Effect<boolean, CredentialError> =>
-  Effect.tryPromise(() => key("PS256")).pipe(
-    Effect.flatMap(({ algorithm }) =>
-      "modulusLength" in algorithm && typeof algorithm.modulusLength === "number" && algorithm.modulusLength < 2048
-        ? Effect.fail(unsupportedKey(`has only ${algorithm.modulusLength} bits`))
-        : Effect.succeed(true)
-    ),
-    Effect.catchTag("UnknownError", () =>
-      Effect.mapError(
-        Effect.as(Effect.tryPromise(() => key("ES256")), false),
-        () => unsupportedKey("is damaged, or neither plain RSA nor EC on the curve P-256")
-      ))
-  )
+const signing = (
+  jose: Jose,
+  publicKey: KeyOf,
+  { privateKey, sign }: {
+    readonly privateKey?: Redacted.Redacted<string> | undefined
+    readonly sign?: Signer | undefined
+  }
+): Effect.Effect<{ readonly rsa: boolean; readonly sign: Sign }, CredentialError> =>
+  Effect.gen(function*() {
+    if (privateKey !== undefined && sign === undefined) {
+      const { key, rsa, sign } = yield* loadKey(jose, privateKey)
+      yield* matches(jose, key, publicKey, rsa)
+      return { rsa, sign }
+    }
+    if (sign === undefined || privateKey !== undefined) return yield* oneOfBoth(privateKey === undefined)
+    yield* isReadable(publicKey)
+    return { rsa: yield* keyKind(publicKey, "certificate"), sign: outside(jose, publicKey, sign) }
+  })
 
 /** All that a certificate could be for, to tell one for another kind of key from one that cannot be read. */
 const otherKinds = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
+
+const isReadable = (publicKey: KeyOf): Effect.Effect<unknown, CredentialError> =>
+  Effect.mapError(
+    Effect.firstSuccessOf(otherKinds.map((kind) => Effect.tryPromise(() => publicKey(kind)))),
+    unreadableCertificate
+  )
 
 /** What the key signs, the certificate must verify; a wrong pair is found here and not by the service. */
 const matches = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
   Effect.gen(function*() {
     const algorithm = rsa ? "PS256" : "ES256"
-    const trusted = yield* Effect.tryPromise(() => publicKey(algorithm)).pipe(
-      Effect.catch(() =>
-        Effect.matchEffect(
-          Effect.firstSuccessOf(otherKinds.map((other) => Effect.tryPromise(() => publicKey(other)))),
-          {
-            onSuccess: () => Effect.fail(otherKind()),
-            onFailure: () => Effect.fail(unreadableCertificate())
-          }
-        )
-      )
+    const trusted = yield* Effect.catch(
+      Effect.tryPromise(() => publicKey(algorithm)),
+      () => Effect.andThen(isReadable(publicKey), Effect.fail(otherKind()))
     )
     yield* Effect.mapError(
       Effect.tryPromise(async () => {
@@ -149,34 +139,60 @@ const matches = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect
     )
   })
 
-/** The one block that is the key; what stands around it (attributes, certificates) is left out. */
-const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
-  const block = /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----/.exec(text)?.[0]
-  if (block !== undefined) return Effect.succeed(block)
-  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
-  return Effect.fail(
-    label === undefined || label === "PRIVATE KEY"
-      ? problem(
-        "key_unreadable",
-        "privateKey",
-        "holds no whole private key in PEM",
-        "Pass the text that starts with -----BEGIN PRIVATE KEY-----."
+/** A signer that somebody else keeps. Its first signature is held against the certificate; the others are the service's. */
+const outside = (jose: Jose, publicKey: KeyOf, sign: Signer): Sign => {
+  let isKnown = false
+  return (header, claims) =>
+    Effect.gen(function*() {
+      const { alg } = header
+      const input = `${encoded(header)}.${encoded(claims)}`
+      const signature = yield* Effect.mapError(
+        Effect.suspend(() => sign(new TextEncoder().encode(input), { algorithm: alg })),
+        (error) =>
+          foreign(error, {
+            code: "signer_failed",
+            field: "sign",
+            what: "the function that signs",
+            remedy: "Look at that function, and at the vault behind it: nothing was sent to the service."
+          })
       )
-      : problem(
-        "key_format",
-        "privateKey",
-        `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
-        "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem. NodeClientCredential of effect-entra/node reads other kinds."
-      )
-  )
+      // JavaScript passes what it likes.
+      if (!(signature instanceof Uint8Array)) return yield* signerMismatch("returned no bytes")
+      if (alg === "ES256" && signature.length !== 64) {
+        return yield* signerMismatch(`returned ${signature.length} bytes, and ES256 has 64 (r and s, no DER)`)
+      }
+      const jwt = `${input}.${Base64Url.encode(signature)}`
+      if (!isKnown) {
+        yield* Effect.mapError(
+          Effect.tryPromise(async () => {
+            await jose.compactVerify(jwt, await publicKey(alg))
+          }),
+          () => signerMismatch(`made a signature that is none by this certificate's key with ${alg}`)
+        )
+        isKnown = true
+      }
+      return signed(jwt)
+    })
 }
+
+const encoded = (json: unknown): string => Base64Url.encode(JSON.stringify(json))
+
+// -----------------------------------------------------------------------------
+// certificates
+// -----------------------------------------------------------------------------
+
+const certificates = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)]
+    .map((match) => (match[1] ?? "").replace(/\s/g, ""))
+
+const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----`
+
+const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect<Uint8Array> =>
+  Effect.promise(async () => new Uint8Array(await crypto.subtle.digest(algorithm, new Uint8Array(data))))
 
 // -----------------------------------------------------------------------------
 // problems
 // -----------------------------------------------------------------------------
-
-const problem = (code: string, field: string, what: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message: `${field} ${what}`, remedy })
 
 const unreadableCertificate = () =>
   problem(
@@ -202,5 +218,13 @@ const otherKind = () =>
     "Pass the certificate that was made for this key; both RSA, or both EC on P-256."
   )
 
-const unsupportedKey = (what: string) =>
-  problem("key_unsupported", "privateKey", what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")
+const oneOfBoth = (none: boolean) =>
+  problem(
+    "key_missing",
+    "privateKey",
+    none ? "is missing, and so is sign" : "and sign are both there",
+    "Pass the certificate's private key, or a function that signs with it."
+  )
+
+const signerMismatch = (what: string) =>
+  problem("signer_mismatch", "sign", what, "Let it sign with the key that this certificate was made for.")

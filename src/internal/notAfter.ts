@@ -1,7 +1,12 @@
-/** When a certificate expires, read from its DER (RFC 5280 section 4.1) without a library: five steps over the outermost. */
+/** When a certificate is valid, read from its DER (RFC 5280 section 4.1) without a library: five steps over the outermost. */
 
 /** Milliseconds since the epoch; undefined for what is no certificate. */
-export const notAfter = (der: Uint8Array): number | undefined => {
+export const notAfter = (der: Uint8Array): number | undefined => validity(der)?.notAfter
+
+/** Both ends in milliseconds since the epoch; undefined for what is no certificate. */
+export const validity = (
+  der: Uint8Array
+): { readonly notBefore: number | undefined; readonly notAfter: number | undefined } | undefined => {
   const certificate = elementAt(der, 0)
   const body = certificate === undefined ? undefined : elementAt(der, certificate.start)
   if (certificate?.tag !== sequence || body?.tag !== sequence) return undefined
@@ -13,7 +18,10 @@ export const notAfter = (der: Uint8Array): number | undefined => {
   if (next?.tag !== sequence) return undefined
   const from = elementAt(der, next.start)
   const to = from === undefined ? undefined : elementAt(der, from.end)
-  return to === undefined || to.end > next.end ? undefined : timeOf(to.tag, der.subarray(to.start, to.end))
+  return from === undefined || to === undefined || to.end > next.end ? undefined : {
+    notBefore: timeOf(from.tag, der.subarray(from.start, from.end)),
+    notAfter: timeOf(to.tag, der.subarray(to.start, to.end))
+  }
 }
 
 const sequence = 0x30

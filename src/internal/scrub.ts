@@ -2,9 +2,8 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
-import type { Form } from "./form.ts"
-
-const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
+import * as Result from "effect/Result"
+import { type Form, formEncoded } from "./form.ts"
 
 /** `%2b` is as right as `%2B` (RFC 3986 section 2.1). */
 const bothCases = (encoded: string): ReadonlyArray<string> => [
@@ -51,8 +50,16 @@ export const scrubberOf = (form: Form, headers: Readonly<Record<string, string>>
     scrub ??= scrubber([
       ...Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : []),
       // What a credential puts into headers is secret, with or without the name of its scheme.
-      ...Object.values(headers).flatMap((value) => [value, value.replace(/^\w+ /, "")])
+      ...Object.values(headers).flatMap((value) => [value, value.replace(/^\w+ /, "")]),
+      ...Object.values(headers).flatMap(basicSecret)
     ])
     return scrub(text, as)
   }
+}
+
+/** The secret in a header of HTTP Basic authentication, as it stands there and as it was before it was encoded. */
+const basicSecret = (header: string): ReadonlyArray<string> => {
+  const pair = Result.getOrUndefined(Base64.decodeString(/^Basic (.+)$/i.exec(header)?.[1] ?? "")) ?? ""
+  const encoded = pair.slice(pair.indexOf(":") + 1)
+  return [encoded, new URLSearchParams(`v=${encoded.replaceAll("&", "%26")}`).get("v") ?? ""]
 }

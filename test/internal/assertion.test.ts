@@ -1,6 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Redacted } from "effect"
 import fc from "fast-check"
-import { assertionClaims, assertionHeader, assertionLifetime, isCompactJwt } from "../../src/internal/assertion.ts"
+import {
+  additionalClaims,
+  algorithmFor,
+  assertionClaims,
+  assertionHeader,
+  assertionLifetime,
+  fits,
+  isCompactJwt,
+  withAdditional
+} from "../../src/internal/assertion.ts"
+import { failure, success } from "./support.ts"
 
 const thumbprints = { "x5t#S256": "long", x5t: "short" }
 
@@ -21,6 +32,16 @@ describe("assertionHeader", () => {
         name: "with the chain, leaf first",
         options: { algorithm: "ES256", thumbprint: "x5t#S256", thumbprints, chain: ["leaf", "issuer"] },
         header: { alg: "ES256", typ: "JWT", "x5t#S256": "long", x5c: ["leaf", "issuer"] }
+      },
+      {
+        name: "a key without a certificate",
+        options: { algorithm: "ES256", keyId: "k" },
+        header: { alg: "ES256", typ: "JWT", kid: "k" }
+      },
+      {
+        name: "a certificate with a name of its own",
+        options: { algorithm: "PS256", thumbprint: "x5t#S256", thumbprints, keyId: "k" },
+        header: { alg: "PS256", typ: "JWT", kid: "k", "x5t#S256": "long" }
       }
     ] as const
   )("$name", ({ header, options }) => {
@@ -57,6 +78,78 @@ describe("assertionClaims", () => {
       assert.strictEqual(exp - nbf, assertionLifetime)
     }))
     assert.strictEqual(assertionLifetime, 600)
+  })
+})
+
+describe("additionalClaims", () => {
+  const cyclic: Record<string, unknown> = {}
+  cyclic["self"] = { cyclic }
+
+  it.each([
+    { name: "nothing", claims: undefined, field: "assertionClaims" },
+    { name: "a string", claims: "a", field: "assertionClaims" },
+    { name: "an array", claims: [], field: "assertionClaims" },
+    { name: "undefined", claims: { a: undefined }, field: "assertionClaims.a" },
+    { name: "a function", claims: { a: [0, () => 0] }, field: "assertionClaims.a[1]" },
+    { name: "a bigint", claims: { a: { b: 1n } }, field: "assertionClaims.a.b" },
+    { name: "no finite number", claims: { a: Number.NaN }, field: "assertionClaims.a" },
+    { name: "a date", claims: { a: new Date(0) }, field: "assertionClaims.a" },
+    { name: "a secret", claims: { a: Redacted.make("s") }, field: "assertionClaims.a" },
+    { name: "a hole", claims: { a: Array.from({ length: 1 }) }, field: "assertionClaims.a[0]" },
+    { name: "itself", claims: cyclic, field: "assertionClaims.self.cyclic" },
+    { name: "exp in words", claims: { exp: "1" }, field: "assertionClaims.exp" },
+    { name: "nbf of nothing", claims: { nbf: null }, field: "assertionClaims.nbf" },
+    { name: "iat in a list", claims: { iat: [1] }, field: "assertionClaims.iat" }
+  ])("refuses $name by its field", ({ claims, field }) => {
+    assert.strictEqual(failure(additionalClaims(claims)).field, field)
+  })
+
+  it("takes any JSON as it is, in a copy", () => {
+    fc.assert(fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (claims) => {
+      const json: unknown = JSON.parse(JSON.stringify({ ...claims, exp: 1 }))
+      assert.deepStrictEqual<unknown>(success(additionalClaims(json)), json)
+    }))
+    const original = { list: [1] }
+    const copy = success(additionalClaims(original))
+    original.list.push(2)
+    assert.deepStrictEqual<unknown>(copy, { list: [1] })
+  })
+
+  it("a claim never appears twice, whichever it is", () => {
+    const defaults = assertionClaims({ audience: "aud", clientId: "id", now: 0, id: "jti" })
+    const names = [...Object.keys(defaults), "other"]
+    fc.assert(fc.property(fc.dictionary(fc.constantFrom(...names), fc.integer()), (claims) => {
+      const merged = JSON.stringify(withAdditional(defaults, { claims, merge: true }))
+      for (const name of names) assert.isAtMost(merged.split(`"${name}":`).length, 2)
+      assert.deepStrictEqual<unknown>(JSON.parse(merged), { ...defaults, ...claims })
+      assert.strictEqual(withAdditional(defaults, { claims, merge: false }), claims)
+    }))
+    assert.strictEqual(withAdditional(defaults, undefined), defaults)
+  })
+})
+
+describe("algorithms", () => {
+  it.each(
+    [
+      { algorithm: "PS256", rsa: true, fit: true },
+      { algorithm: "RS256", rsa: true, fit: true },
+      { algorithm: "ES256", rsa: true, fit: false },
+      { algorithm: "PS256", rsa: false, fit: false },
+      { algorithm: "ES256", rsa: false, fit: true }
+    ] as const
+  )("$algorithm with RSA $rsa: $fit", ({ algorithm, fit, rsa }) => {
+    assert.strictEqual(fits(algorithm, rsa), fit)
+  })
+
+  it.each(
+    [
+      { rsa: true, wanted: undefined, authority: "PS256", is: "PS256" },
+      { rsa: true, wanted: undefined, authority: "RS256", is: "RS256" },
+      { rsa: true, wanted: "PS256", authority: "RS256", is: "PS256" },
+      { rsa: false, wanted: undefined, authority: "RS256", is: "ES256" }
+    ] as const
+  )("RSA $rsa, wanted $wanted, authority $authority: $is", ({ authority, is, rsa, wanted }) => {
+    assert.strictEqual(algorithmFor(rsa, wanted, { rsa: authority }), is)
   })
 })
 

@@ -4,7 +4,7 @@ import { TestCertificate } from "effect-entra/testing"
 import * as jose from "jose"
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto"
 import { type Algorithm, assertionClaims, assertionHeader } from "../../src/internal/assertion.ts"
-import { loadCertificate } from "../../src/internal/certificate.ts"
+import { loadCertificate, untimely } from "../../src/internal/certificate.ts"
 import { x509 } from "../../src/testing/internal/x509.ts"
 import { printed } from "./support.ts"
 
@@ -338,4 +338,45 @@ describe("loadCertificate", () => {
       const claims = assertionClaims({ audience: "a", clientId: "c", now: 0, id: "i" })
       assert.strictEqual((yield* Effect.flip(loaded.sign(header, claims))).code, "signing_failed")
     }))
+})
+
+describe("loadCertificate with a signer", () => {
+  const sign = () => Effect.succeed(new Uint8Array(64))
+  const p384 = Effect.map(
+    selfSigned({ name: "ECDSA", namedCurve: "P-384" }, "SHA-384"),
+    ({ certificate }) => certificate
+  )
+
+  it.live.each([
+    { name: "neither key nor signer", options: {}, code: "key_missing", field: "privateKey" },
+    { name: "both", options: { privateKey: rsa.privateKey, sign }, code: "key_missing", field: "privateKey" },
+    {
+      name: "a certificate that cannot be read",
+      options: { sign, certificate: half(rsa.certificate) },
+      code: "certificate_unreadable",
+      field: "certificate"
+    }
+  ])("refuses $name", ({ code, field, options }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(loadCertificate({ certificate: rsa.certificate, ...options }))
+      assert.deepStrictEqual([error.code, error.field], [code, field])
+    }))
+
+  it.live("refuses a certificate on P-384", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(loadCertificate({ certificate: yield* p384, sign }))
+      assert.deepStrictEqual([error.code, error.field], ["key_unsupported", "certificate"])
+    }))
+})
+
+describe("untimely", () => {
+  it.each([
+    { name: "before", now: 999, code: "certificate_not_yet_valid" },
+    { name: "from the first moment", now: 1000, code: undefined },
+    { name: "until the last", now: 1999, code: undefined },
+    { name: "after", now: 2000, code: "certificate_expired" }
+  ])("$name: $code", ({ code, now }) => {
+    assert.strictEqual(untimely({ validFrom: 1000, expiresOn: 2000 }, now)?.code, code)
+    assert.isUndefined(untimely({ validFrom: undefined, expiresOn: undefined }, now))
+  })
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { scrubber } from "../../src/internal/scrub.ts"
+import { scrubber, scrubberOf } from "../../src/internal/scrub.ts"
 import { anyString } from "./support.ts"
 
 const secret = "p\"a\\s/s w+r&d=?<\u00e9>"
@@ -124,5 +124,26 @@ describe("scrubber", () => {
       }),
       { numRuns: 1000, seed: 1, examples: [[["\ud800"], ""]] }
     )
+  })
+})
+
+describe("scrubberOf", () => {
+  it("of a secret in a header of Basic authentication nothing is left, in no spelling", () => {
+    fc.assert(fc.property(fc.string({ minLength: 8 }).filter((secret) => secret.trim().length > 7), (secret) => {
+      const form = (value: string) => new URLSearchParams({ v: value }).toString().slice(2)
+      const pair = `${form("client:id")}:${form(secret)}`
+      const authorization = `Basic ${Buffer.from(pair).toString("base64")}`
+      const scrub = scrubberOf({}, { authorization })
+      for (const echoed of [secret, form(secret), authorization, authorization.slice(6), pair]) {
+        const clean = scrub(`> ${echoed} <`)
+        assert.notInclude(clean, secret)
+        assert.notInclude(clean, form(secret))
+        assert.notInclude(clean, authorization.slice(6))
+      }
+    }))
+  })
+
+  it.each(["Basic", "Basic ", "Basic ****", "Bearer abcdefgh"])("never throws: %s", (authorization) => {
+    assert.isString(scrubberOf({}, { authorization })("text"))
   })
 })

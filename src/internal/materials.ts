@@ -1,0 +1,79 @@
+/** Where the material of a credential comes from: a value, several of them, or an effect of either. */
+import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { CredentialError, quote } from "../EntraError.ts"
+import type { Credential } from "./credential.ts"
+import * as Rotation from "./rotation.ts"
+
+export type Materials<A> = A | ReadonlyArray<A>
+
+export interface Options {
+  readonly reloadEvery?: Duration.Input | undefined
+}
+
+/** How what was given becomes what is used. */
+export interface Kind<A, M> extends Pick<Rotation.Source<M>, "same" | "prove" | "expiresOn"> {
+  readonly read: (given: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<M>, CredentialError>
+}
+
+/** Read now, so that what is wrong is known at once. */
+export const fixed = <A, M>(
+  given: Materials<A>,
+  kind: Kind<A, M>,
+  options: Options = {}
+): Effect.Effect<Credential, CredentialError> =>
+  Effect.flatMap(kind.read(Arr.ensure(given)), (initial) =>
+    Rotation.make({
+      ...kind,
+      initial,
+      load: Effect.suspend(() => kind.read(Arr.ensure(given))),
+      reloadEvery: millis(options)
+    }))
+
+/** Read when it is needed. */
+export const loaded = <A, M, E, R>(
+  source: Effect.Effect<Materials<A>, E, R>,
+  field: string,
+  kind: Kind<A, M>,
+  options: Options = {}
+): Effect.Effect<Credential, never, R> =>
+  Effect.flatMap(Effect.context<R>(), (context) =>
+    Rotation.make({
+      ...kind,
+      load: source.pipe(
+        Effect.provideContext(context),
+        Effect.mapError((error) =>
+          foreign(error, {
+            code: "source_failed",
+            field,
+            what: `the effect that loads the ${field}`,
+            remedy: "Look at that effect: nothing was sent to the service."
+          })
+        ),
+        Effect.flatMap((given) => kind.read(Arr.ensure(given)))
+      ),
+      reloadEvery: millis(options)
+    }))
+
+const millis = ({ reloadEvery }: Options): number =>
+  reloadEvery === undefined ? Infinity : Duration.toMillis(reloadEvery)
+
+/** What somebody else's code failed with: which tag or class it was, never what was in it. */
+export const foreign = (
+  error: unknown,
+  as: { readonly code: string; readonly field: string; readonly what: string; readonly remedy: string }
+): CredentialError =>
+  error instanceof CredentialError ? error : new CredentialError({
+    code: as.code,
+    field: as.field,
+    origin: "local",
+    message: `${as.what} failed with ${quote(nameOf(error))}`,
+    remedy: as.remedy
+  })
+
+/** What kind of error it was; its text may hold what must not be seen. */
+const nameOf = (error: unknown): string =>
+  typeof error === "object" && error !== null
+    ? "_tag" in error && typeof error._tag === "string" ? error._tag : error instanceof Error ? error.name : "an object"
+    : `a ${typeof error}`

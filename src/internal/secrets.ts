@@ -1,0 +1,35 @@
+/** Secrets, and where they are put: into the form or into a header (RFC 6749 section 2.3.1). */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Redacted from "effect/Redacted"
+import { CredentialError } from "../EntraError.ts"
+import type { Attempt } from "./credential.ts"
+import { formEncoded, secretForm } from "./form.ts"
+import type { Authentication } from "./identityHttp.ts"
+import type { Kind } from "./materials.ts"
+
+export type Secret = Redacted.Redacted<string>
+
+export const secrets: Kind<Secret, Secret> = {
+  read: (given) =>
+    given.length === 0 || given.some((secret) => Redacted.value(secret).trim() === "")
+      ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
+      : Effect.succeed(given),
+  same: (one, other) => Redacted.value(one) === Redacted.value(other),
+  prove: (secret, attempt) => Effect.sync(() => proofOf(secret, attempt))
+}
+
+const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
+  if (secretMethod !== "client_secret_basic") return { form: secretForm(secret) }
+  const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
+  return { form: {}, headers: { authorization: `Basic ${Base64.encode(pair)}` } }
+}
+
+const empty = (none: boolean) =>
+  new CredentialError({
+    code: "secret_empty",
+    field: "secret",
+    origin: "local",
+    message: none ? "there is no client secret in the list" : "the client secret is empty",
+    remedy: "Pass the secret's value as the portal showed it when the secret was made."
+  })

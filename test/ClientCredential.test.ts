@@ -1,0 +1,381 @@
+/** Secrets, certificates and assertions of a client against the simulator: rotation, and what is refused here. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { ClientCredential, ConfidentialClient, type EntraError } from "effect-entra"
+import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
+import * as jose from "jose"
+import { printed } from "./internal/support.ts"
+import { record, warnings } from "./support/log.ts"
+import { graph, tokenRequests, World } from "./support/world.ts"
+
+const app = EntraSimulator.daemonClientId
+const first = EntraSimulator.daemonSecret
+const second = Redacted.make("the-second-secret~value")
+const wrong = Redacted.make("never-registered~value")
+
+const acquire = ConfidentialClient.ConfidentialClient.use((client) =>
+  client.acquireToken({ scopes: [graph], forceRefresh: true })
+)
+
+const attempt: ClientCredential.Attempt = {
+  clientId: "an app:&id",
+  tenantId: "t",
+  authority: "https://h/t",
+  tokenEndpoint: "https://h/token",
+  audience: "https://h/token",
+  assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
+  secretMethod: undefined,
+  claims: "",
+  clientCapabilities: [],
+  sendCertificateChain: undefined,
+  correlationId: "1"
+}
+
+const shown = (form: ClientCredential.Authentication["form"], name: string): string => {
+  const value = form[name]
+  return Redacted.isRedacted(value) ? Redacted.value(value) : value ?? ""
+}
+
+describe("secrets", () => {
+  it.effect("of a list the older is tried when the newer is refused, and stays in use", () =>
+    Effect.gen(function*() {
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 2)
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret([wrong, first]) }))))
+
+  it.effect("rotated three times in a row, each old one removed: nobody fails", () => {
+    let stored: Redacted.Redacted<string> = first
+    let loads = 0
+    const vault = Effect.sync(() => {
+      loads++
+      return stored
+    })
+    return Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      for (const round of [1, 2, 3]) {
+        const old = stored
+        stored = Redacted.make(`secret-of-round-${round}~value`)
+        yield* simulator.addSecret(app, stored)
+        yield* simulator.removeSecret(app, old)
+        const results = yield* Effect.all(Array.from({ length: 20 }, () => Effect.exit(acquire)), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(results.filter(({ _tag }) => _tag === "Failure"), [])
+        yield* TestClock.adjust("2 seconds")
+      }
+      assert.strictEqual(loads, 4)
+    }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret(vault) })))
+  })
+
+  const plain = ConfidentialClient.ConfidentialClient.use((client) => client.acquireToken({ scopes: [graph] }))
+
+  it.effect("a good new one is not held to the old one's refusal", () => {
+    let stored = wrong
+    const credential = ClientCredential.layerSecret(Effect.sync(() => stored))
+    return Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(acquire)).code, "secret_wrong")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Effect.flip(acquire)).code, "secret_wrong")
+      stored = first
+      yield* TestClock.adjust("1 second")
+      yield* acquire
+      // The token is gone, and the refusal of the old secret stands for ten seconds.
+      yield* TestClock.adjust("5 seconds")
+      yield* plain
+    }).pipe(Effect.provide(World({ credential, tokenLifetime: "4 seconds" })))
+  })
+
+  it.effect("what is refused as soon as it was loaded is not sent again while the refusal stands", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(plain)).origin, "service")
+      assert.strictEqual((yield* Effect.flip(plain)).origin, "local")
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret(Effect.succeed(wrong)) }))))
+
+  it.effect("all wrong: each is sent once, and the refusal is remembered", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(plain)
+      assert.strictEqual(error.code, "secret_wrong")
+      assert.strictEqual(yield* tokenRequests, 2)
+      assert.strictEqual((yield* Effect.flip(plain)).origin, "local")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret([wrong, second]) }))))
+
+  it.effect("more than eight are not tried in one acquisition", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(acquire)
+      assert.strictEqual(yield* tokenRequests, 8)
+    }).pipe(
+      Effect.provide(World({
+        credential: ClientCredential.layerSecret(
+          Array.from({ length: 12 }, (_, index) => Redacted.make(`wrong-${index}`))
+        )
+      }))
+    ))
+
+  it.effect.each([
+    { name: "empty", source: Redacted.make("") },
+    { name: "white space", source: Redacted.make(" \n") },
+    { name: "an empty list", source: [] },
+    { name: "one of a list", source: [first, Redacted.make("")] }
+  ])("$name is refused at once", ({ source }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ClientCredential.secret(source))
+      assert.strictEqual(error.code, "secret_empty")
+      assert.strictEqual(error.field, "secret")
+    }))
+
+  it.effect("what a store fails with is named, and nothing of what is in it", () =>
+    Effect.gen(function*() {
+      class VaultError extends Error {
+        override readonly name = "VaultError"
+      }
+      const credential = yield* ClientCredential.secret(Effect.fail(new VaultError("s3cret-text")))
+      const error = yield* Effect.flip(credential.authenticate(attempt))
+      assert.strictEqual(error.code, "source_failed")
+      assert.include(error.message, "VaultError")
+      assert.notInclude(printed(error), "s3cret-text")
+    }))
+
+  it.effect("is read again every reloadEvery, and a store that is away is worth one line", () => {
+    const recorded = record()
+    let stored: Effect.Effect<Redacted.Redacted<string>, string> = Effect.succeed(first)
+    const credential = ClientCredential.layerSecret(Effect.suspend(() => stored), { reloadEvery: "1 hour" })
+    return Effect.gen(function*() {
+      yield* acquire
+      stored = Effect.fail("away")
+      yield* TestClock.adjust("1 hour")
+      yield* acquire
+      yield* acquire
+      assert.strictEqual(
+        recorded.entries.filter(({ text }) => text.includes("the credential could not be reloaded")).length,
+        1
+      )
+      assert.strictEqual(warnings(recorded).length, 1)
+    }).pipe(Effect.provide(World({ credential }).pipe(Layer.provideMerge(recorded.layer))))
+  })
+
+  it.effect("Basic authentication has the form's encoding of id and secret, and nothing in the form", () =>
+    Effect.gen(function*() {
+      const credential = yield* ClientCredential.secret(Redacted.make("s&c: r+t%~ü"))
+      const { form, headers } = yield* credential.authenticate({ ...attempt, secretMethod: "client_secret_basic" })
+      assert.deepStrictEqual(form, {})
+      const [scheme, pair] = headers?.["authorization"]?.split(" ") ?? []
+      assert.strictEqual(scheme, "Basic")
+      assert.strictEqual(
+        Buffer.from(pair ?? "", "base64").toString(),
+        "an+app%3A%26id:s%26c%3A+r%2Bt%25%7E%C3%BC"
+      )
+      const post = yield* credential.authenticate({ ...attempt, secretMethod: "client_secret_post" })
+      assert.deepStrictEqual(Object.keys(post.form), ["client_secret"])
+      assert.isUndefined(post.headers)
+    }))
+})
+
+describe("certificates", () => {
+  const claimsOf = (form: ClientCredential.Authentication["form"]) => jose.decodeJwt(shown(form, "client_assertion"))
+  const headerOf = (form: ClientCredential.Authentication["form"]) =>
+    jose.decodeProtectedHeader(shown(form, "client_assertion"))
+
+  it.live("a request says whether the chain is sent, whatever the app says", () =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.makeChain()
+      for (const own of [true, false, undefined]) {
+        const credential = yield* ClientCredential.certificate({ ...made, sendCertificateChain: own })
+        for (const asked of [true, false, undefined]) {
+          const { form } = yield* credential.authenticate({ ...attempt, sendCertificateChain: asked })
+          assert.strictEqual("x5c" in headerOf(form), asked ?? own ?? false, `${own} ${asked}`)
+        }
+      }
+    }))
+
+  it.live("claims are merged over the usual ones, or replace them", () =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make({ algorithm: "EC" })
+      const assertionClaims = { sub: "mine", extra: { nested: [1, { deep: null }] }, exp: 9_999_999_999 }
+      const merged = yield* ClientCredential.certificate({ ...made, assertionClaims })
+      const claims = claimsOf((yield* merged.authenticate(attempt)).form)
+      assert.strictEqual(claims.sub, "mine")
+      assert.strictEqual(claims.iss, attempt.clientId)
+      assert.deepStrictEqual(claims["extra"], { nested: [1, { deep: null }] })
+      assert.strictEqual(claims.exp, 9_999_999_999)
+      const replaced = yield* ClientCredential.certificate({ ...made, assertionClaims, mergeWithDefaultClaims: false })
+      assert.deepStrictEqual<unknown>(claimsOf((yield* replaced.authenticate(attempt)).form), assertionClaims)
+    }))
+
+  it.live("the algorithm and the key's name are those that were asked for", () =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make()
+      const credential = yield* ClientCredential.certificate({ ...made, algorithm: "RS256", keyId: "k" })
+      const { alg, kid } = headerOf((yield* credential.authenticate(attempt)).form)
+      assert.deepStrictEqual([alg, kid], ["RS256", "k"])
+    }))
+
+  it.live("a key alone has neither thumbprint nor chain", () =>
+    Effect.gen(function*() {
+      const { privateKey } = yield* TestCertificate.make({ algorithm: "EC" })
+      const credential = yield* ClientCredential.privateKeyJwt({ privateKey, keyId: "k" })
+      const { form } = yield* credential.authenticate(attempt)
+      assert.deepStrictEqual<unknown>(headerOf(form), { alg: "ES256", typ: "JWT", kid: "k" })
+      assert.strictEqual(claimsOf(form).aud, attempt.audience)
+    }))
+
+  const day = 86_400_000
+  it.live("one that is not valid now is refused; of several the others are used", () =>
+    Effect.gen(function*() {
+      const expired = yield* TestCertificate.make({ notBefore: new Date(0), notAfter: new Date(day) })
+      const early = yield* TestCertificate.make({ notBefore: new Date(Date.now() + day) })
+      const good = yield* TestCertificate.make()
+      assert.strictEqual((yield* Effect.flip(ClientCredential.certificate(expired))).code, "certificate_expired")
+      const refused = yield* Effect.flip(ClientCredential.certificate([early, expired]))
+      assert.strictEqual(refused.code, "certificate_not_yet_valid")
+      assert.strictEqual(refused.field, "certificate")
+      const credential = yield* ClientCredential.certificate([early, good, expired])
+      const thumbprint = headerOf((yield* credential.authenticate(attempt)).form)["x5t#S256"]
+      const alone = yield* ClientCredential.certificate(good)
+      assert.strictEqual(thumbprint, headerOf((yield* alone.authenticate(attempt)).form)["x5t#S256"])
+    }))
+
+  it.live.each(
+    [
+      { name: "an algorithm of the other kind", options: { algorithm: "ES256" }, code: "algorithm_unsupported" },
+      { name: "a time that is no number", options: { assertionClaims: { exp: "soon" } }, code: "claims_malformed" },
+      { name: "what is no JSON", options: { assertionClaims: { a: { b: 1n } } }, code: "claims_malformed" }
+    ] as const
+  )("$name is refused when it is built", ({ code, options }) =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make()
+      const error = yield* Effect.flip(ClientCredential.certificate({ ...made, ...options }))
+      assert.strictEqual(error.code, code)
+    }))
+})
+
+describe("a signer", () => {
+  const keyOf = (made: TestCertificate.TestCertificate, algorithm: string) =>
+    Effect.promise(() => jose.importPKCS8(Redacted.value(made.privateKey), algorithm))
+
+  const vaultOf = (made: TestCertificate.TestCertificate) => (input: Uint8Array, options: { algorithm: string }) =>
+    Effect.flatMap(keyOf(made, options.algorithm), (key) =>
+      Effect.promise(async () => {
+        const how = options.algorithm === "ES256"
+          ? { name: "ECDSA", hash: "SHA-256" }
+          : options.algorithm === "PS256"
+          ? { name: "RSA-PSS", saltLength: 32 }
+          : { name: "RSASSA-PKCS1-v1_5" }
+        return new Uint8Array(await crypto.subtle.sign(how, key, new Uint8Array(input)))
+      }))
+
+  it.live.each(
+    [
+      { name: "PS256", algorithm: undefined, kind: "RSA" },
+      { name: "RS256", algorithm: "RS256", kind: "RSA" },
+      { name: "ES256", algorithm: undefined, kind: "EC" }
+    ] as const
+  )("makes assertions that the certificate verifies: $name", ({ algorithm, kind, name }) =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make({ algorithm: kind })
+      const { certificate } = made
+      const credential = yield* ClientCredential.certificate({ certificate, algorithm, sign: vaultOf(made) })
+      const { form } = yield* credential.authenticate(attempt)
+      const key = yield* Effect.promise(() => jose.importX509(certificate, name))
+      const { protectedHeader } = yield* Effect.promise(() =>
+        jose.jwtVerify(shown(form, "client_assertion"), key, { audience: attempt.audience, algorithms: [name] })
+      )
+      assert.strictEqual(protectedHeader.alg, name)
+    }))
+
+  it.live("is not called when the certificate is loaded", () =>
+    Effect.gen(function*() {
+      const { certificate } = yield* TestCertificate.make()
+      let calls = 0
+      yield* ClientCredential.certificate({ certificate, sign: () => Effect.sync(() => new Uint8Array([++calls])) })
+      assert.strictEqual(calls, 0)
+    }))
+
+  it.live.each([
+    { name: "with another key", sign: vaultOf, code: "signer_mismatch" },
+    { name: "in DER", sign: () => () => Effect.succeed(new Uint8Array(70)), code: "signer_mismatch" },
+    { name: "that fails", sign: () => () => Effect.fail({ _tag: "Sealed", text: "s3cret" }), code: "signer_failed" }
+  ])("$name is a CredentialError of its own", ({ code, sign }) =>
+    Effect.gen(function*() {
+      const { certificate } = yield* TestCertificate.make({ algorithm: "EC" })
+      const other = yield* TestCertificate.make({ algorithm: "EC" })
+      const credential = yield* ClientCredential.certificate({ certificate, sign: sign(other) })
+      const error = yield* Effect.flip(credential.authenticate(attempt))
+      assert.strictEqual(error.code, code)
+      assert.strictEqual(error.field, "sign")
+      assert.notInclude(printed(error), "s3cret")
+    }))
+
+  it.live("an RSA certificate of 1024 bits is refused for its length", () =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make({ modulusLength: 1024 })
+      const error = yield* Effect.flip(
+        ClientCredential.certificate({ certificate: made.certificate, sign: vaultOf(made) })
+      )
+      assert.strictEqual(error.code, "key_unsupported")
+      assert.strictEqual(error.field, "certificate")
+    }))
+})
+
+describe("assertions", () => {
+  it.effect("may be a plain string, which is checked", () =>
+    Effect.gen(function*() {
+      for (const given of ["a.b.c", Redacted.make("a.b.c")]) {
+        const credential = yield* ClientCredential.assertion(given)
+        assert.strictEqual(shown((yield* credential.authenticate(attempt)).form, "client_assertion"), "a.b.c")
+      }
+      const bad = yield* ClientCredential.assertion("nonsense")
+      assert.strictEqual((yield* Effect.flip(bad.authenticate(attempt))).code, "assertion_malformed")
+    }))
+
+  it.effect("are told what the request is about", () => {
+    const seen: Array<ClientCredential.Attempt> = []
+    const credential = ClientCredential.layerAssertion((attempt) => {
+      seen.push(attempt)
+      return Effect.succeed("a.b.c")
+    })
+    return Effect.gen(function*() {
+      yield* Effect.flip(acquire)
+      assert.strictEqual(seen.length, 1)
+      assert.deepStrictEqual(seen[0]?.clientCapabilities, ["cp1"])
+      assert.strictEqual(seen[0]?.clientId, app)
+    }).pipe(Effect.provide(World({ credential, client: { clientCapabilities: ["cp1"] } })))
+  })
+})
+
+describe("a service with a correlation id of its own", () => {
+  it.effect("is no reason to forget what was tried", () => {
+    const seen: Array<string | undefined> = []
+    const credential = Layer.effect(
+      ClientCredential.ClientCredential,
+      Effect.map(ClientCredential.secret([wrong, first]), (base) => ({
+        ...base,
+        refused: (error: EntraError.InvalidClientError) => {
+          seen.push(error.correlationId)
+          return base.refused(error)
+        }
+      }))
+    )
+    return Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const body = JSON.stringify({
+        error: "invalid_client",
+        error_description: "AADSTS7000215: Invalid client secret provided.",
+        error_codes: [7000215],
+        correlation_id: "00000000-0000-0000-0000-00000000abcd"
+      })
+      yield* simulator.fail(
+        EntraSimulator.Fault.custom({ status: 401, headers: { "content-type": "application/json" }, body })
+      )
+      const client = yield* ConfidentialClient.ConfidentialClient
+      const correlationId = "11111111-2222-3333-4444-555555555555"
+      yield* client.acquireToken({ scopes: [graph], correlationId })
+      assert.deepStrictEqual(seen, [correlationId])
+    }).pipe(Effect.provide(World({ credential })))
+  })
+})

@@ -1,0 +1,173 @@
+/** Several credentials: which is used, what moves on, and what is said when none works. */
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Effect, Redacted } from "effect"
+import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { problem } from "./internal/support.ts"
+import { graph, tokenRequests, World } from "./support/world.ts"
+
+const acquire = ConfidentialClient.ConfidentialClient.use((client) =>
+  client.acquireToken({ scopes: [graph], forceRefresh: true })
+)
+
+const good = ClientCredential.secret(EntraSimulator.daemonSecret)
+const wrong = ClientCredential.secret(Redacted.make("never-registered~value"))
+const empty = ClientCredential.secret(Redacted.make(""))
+const failing = ClientCredential.assertion(() => Effect.fail({ _tag: "NoPlatform" }))
+const malformed = ClientCredential.assertion("s3cret-nonsense")
+
+const worldOf = (...members: Parameters<typeof ClientCredential.firstOf<never>>[0]) =>
+  World({ credential: ClientCredential.layerFirstOf(members) })
+
+const attempt: ClientCredential.Attempt = {
+  clientId: "c",
+  tenantId: "t",
+  authority: "https://h/t",
+  tokenEndpoint: "https://h/token",
+  audience: "https://h/token",
+  assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
+  secretMethod: undefined,
+  claims: "",
+  clientCapabilities: [],
+  sendCertificateChain: undefined,
+  correlationId: "1"
+}
+
+/** A member that notes each attempt, and works while it is told to. */
+const member = (name: string, state: { works: boolean; attempts: Array<string> }) =>
+  Effect.map(ClientCredential.assertion(() => Effect.succeed("a.b.c")), (base) => ({
+    ...base,
+    revision: () => name,
+    expiresOn: () => DateTime.makeUnsafe(name.length),
+    binding: () => ({ tokenType: "pop", keyId: name }),
+    authenticate: (attempt: ClientCredential.Attempt) =>
+      Effect.suspend(() => {
+        state.attempts.push(name)
+        return state.works
+          ? base.authenticate(attempt)
+          : Effect.fail(
+            new EntraError.CredentialError({
+              ...problem,
+              origin: "local",
+              field: name,
+              code: `${name}_broken`
+            })
+          )
+      })
+  }))
+
+describe("firstOf", () => {
+  it.effect.each([
+    { name: "the first that works", members: [good, wrong], requests: 1 },
+    { name: "past one that cannot be made", members: [empty, good], requests: 1 },
+    { name: "past one that fails", members: [failing, good], requests: 1 },
+    { name: "past one that makes no assertion", members: [malformed, good], requests: 1 },
+    { name: "past one that the service refuses", members: [wrong, good], requests: 2 },
+    { name: "past all of these", members: [empty, failing, wrong, malformed, good], requests: 2 }
+  ])("takes $name, and stays with it", ({ members, requests }) =>
+    Effect.gen(function*() {
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, requests)
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, requests + 1)
+    }).pipe(Effect.provide(worldOf(...members))))
+
+  it.effect("a refusal that no other credential mends is final", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.refused({ code: 7000112, error: "invalid_client" }))
+      assert.strictEqual((yield* Effect.flip(acquire)).code, "client_disabled")
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(worldOf(good, wrong))))
+
+  it.effect("all refused: the service's word on the last", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(acquire)).code, "secret_wrong")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(worldOf(wrong, wrong))))
+
+  it.effect("none works: every reason, in the order of the list, and no secret", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(acquire)
+      assert.strictEqual(error._tag, "EntraCredentialError")
+      assert.strictEqual(error.code, "credentials_exhausted")
+      assert.match(
+        error.message,
+        /none of 4 credentials works: \[0\] secret_empty: .*; \[1\] assertion_failed: .*NoPlatform.*; \[2\] the service refused it \(secret_wrong\): .*; \[3\] assertion_malformed/
+      )
+      assert.notInclude(error.message, "s3cret-nonsense")
+      assert.notInclude(error.message, "never-registered")
+    }).pipe(Effect.provide(worldOf(empty, failing, wrong, malformed))))
+
+  it.effect("none can be made: known when it is built", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ClientCredential.firstOf([empty, empty]))
+      assert.strictEqual(error.code, "credentials_exhausted")
+      assert.match(error.message, /\[0\] secret_empty.*\[1\] secret_empty/)
+      assert.strictEqual((yield* Effect.flip(ClientCredential.firstOf([]))).code, "credentials_exhausted")
+    }))
+
+  it.effect("what it says of itself is said of the one in use; when that fails the list is tried from the top", () =>
+    Effect.gen(function*() {
+      const attempts: Array<string> = []
+      const states = { a: { works: false, attempts }, bb: { works: true, attempts }, ccc: { works: true, attempts } }
+      const credential = yield* ClientCredential.firstOf([
+        member("a", states.a),
+        member("bb", states.bb),
+        member("ccc", states.ccc)
+      ])
+      const { revision } = yield* credential.authenticate(attempt)
+      assert.deepStrictEqual(attempts.splice(0), ["a", "bb"])
+      assert.strictEqual(credential.binding()?.keyId, "bb")
+      assert.strictEqual(credential.revision(), revision)
+      assert.strictEqual(credential.expiresOn?.()?.epochMilliseconds, 2)
+      assert.strictEqual(credential.channel, "standard")
+      yield* credential.authenticate({ ...attempt, correlationId: "2" })
+      assert.deepStrictEqual(attempts.splice(0), ["bb"])
+      states.bb.works = false
+      yield* credential.authenticate({ ...attempt, correlationId: "3" })
+      assert.deepStrictEqual(attempts.splice(0), ["bb", "a", "ccc"])
+      assert.notStrictEqual(credential.revision(), revision)
+      states.ccc.works = false
+      const error = yield* Effect.flip(credential.authenticate({ ...attempt, correlationId: "4" }))
+      assert.deepStrictEqual(attempts.splice(0), ["ccc", "a", "bb"])
+      assert.match(error.message, /\[0\] a_broken.*\[1\] bb_broken.*\[2\] ccc_broken/)
+      states.a.works = true
+      yield* credential.authenticate({ ...attempt, correlationId: "5" })
+      assert.deepStrictEqual(attempts.splice(0), ["a"])
+    }))
+
+  it.effect("one that dies or works over another channel is passed over", () =>
+    Effect.gen(function*() {
+      const dead = Effect.map(good, (base) => ({ ...base, authenticate: () => Effect.die("s3cret") }))
+      const mtls = Effect.map(good, (base) => ({ ...base, channel: "mtls" as const }))
+      const credential = yield* ClientCredential.firstOf([Effect.die("s3cret"), dead, mtls])
+      const error = yield* Effect.flip(credential.authenticate(attempt))
+      assert.strictEqual(error.code, "credentials_exhausted")
+      assert.match(error.message, /\[0\] it died; \[1\] it died; \[2\] .*mtls/)
+      assert.notInclude(error.message, "s3cret")
+    }))
+
+  it.effect("a member's own rotation comes first", () => {
+    let stored = Redacted.make("never-registered~value")
+    const vault = ClientCredential.secret(Effect.sync(() => stored))
+    return Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      stored = EntraSimulator.daemonSecret
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 1)
+      const next = Redacted.make("the-next-secret~value")
+      stored = next
+      yield* simulator.addSecret(EntraSimulator.daemonClientId, next)
+      yield* simulator.removeSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(worldOf(vault, wrong)))
+  })
+
+  it.effect("is a layer like any other", () =>
+    Effect.gen(function*() {
+      const credential = yield* ClientCredential.ClientCredential
+      assert.strictEqual(credential.channel, "standard")
+    }).pipe(Effect.provide(ClientCredential.layerFirstOf([good]))))
+})
