@@ -58,7 +58,9 @@ describe("extra parameters", () => {
   it.effect("a refusal of one set of parameters is not held against another", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
-      yield* simulator.fail(EntraSimulator.Fault.refused({ code: 900144, error: "invalid_request", status: 400 }), { times: 1 })
+      yield* simulator.fail(EntraSimulator.Fault.refused({ code: 900144, error: "invalid_request", status: 400 }), {
+        times: 1
+      })
       const bad = { extraQueryParameters: { dc: { value: "nowhere", inCacheKey: false } } }
       yield* Effect.flip(acquire(bad))
       assert.strictEqual((yield* acquire()).metadata.tokenSource, "IdentityProvider")

@@ -75,16 +75,6 @@ export const isDue = (loads: Loads, reloadEvery: number, now: number): boolean =
 /** A source that has just brought nothing new is left alone for so long, however many are refused. */
 const rest = 1000
 
-/**
- * After a refusal that no known material mends: `wait` for a load that begins now, or for one that began after the refused
- * attempt was made; `stop` when such a load has ended, or the source is at rest.
- */
-export const afterRefusal = (
-  loads: Loads,
-  attempt: { readonly begun: number; readonly reloaded: boolean },
-  now: number
-): "wait" | "stop" => {
-  if (attempt.reloaded || loads.ended > attempt.begun) return "stop"
-  if (loads.begun > attempt.begun) return "wait"
-  return loads.fruitless !== undefined && isAhead(loads.fruitless + rest, now, rest) ? "stop" : "wait"
-}
+/** Whether a refusal that no known material mends is worth a load: once an acquisition, and not while the source rests. */
+export const isWorthReload = (loads: Loads, reloaded: boolean, now: number): boolean =>
+  !reloaded && !(loads.fruitless !== undefined && isAhead(loads.fruitless + rest, now, rest))

@@ -108,7 +108,11 @@ const effectiveAuthority = (
   base: Authority.Authority
 ): Result.Result<Authority.Authority, InvalidAuthorityError> => {
   if (base.kind === "Oidc") {
-    const field = request.authority !== undefined ? "authority" : request.tenantId === undefined ? undefined : "tenantId"
+    const field = request.authority !== undefined
+      ? "authority"
+      : request.tenantId === undefined
+      ? undefined
+      : "tenantId"
     return field === undefined ? Result.succeed(base) : Result.fail(nothingToChoose(field, base))
   }
   const tenants: Array<string> = []

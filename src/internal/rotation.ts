@@ -40,8 +40,6 @@ export interface Source<A> {
 /** What one acquisition has tried, from its first refusal to its last. */
 interface Tried {
   readonly numbers: ReadonlySet<number>
-  /** How many loads had begun when the last attempt was made. */
-  readonly begun: number
   readonly reloaded: boolean
   /** Whether a refusal has led to other material; false while an attempt is under way. */
   readonly goesOn: boolean
@@ -104,9 +102,12 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       )
     })
 
-    /** One at a time; who comes while one is under way that will do waits for it and has its outcome. */
-    const loadAfter = (number: number): Effect.Effect<void, CredentialError> =>
-      semaphore.withPermit(Effect.suspend(() => loads.ended > number ? outcome : begin))
+    /** One at a time; who comes while one is under way waits for it, and begins another unless that has done. */
+    const loadUnless = (isDone: () => boolean): Effect.Effect<void, CredentialError> =>
+      semaphore.withPermit(Effect.suspend(() => isDone() ? outcome : begin))
+
+    /** Who has waited for a load that ended meanwhile has its outcome. */
+    const loadAfter = (number: number): Effect.Effect<void, CredentialError> => loadUnless(() => loads.ended > number)
 
     /** What there is stays in use, and one line says so until it works again. */
     const keep = (error: CredentialError): Effect.Effect<void> =>
@@ -150,8 +151,12 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
 
     const reload = (correlationId: string, record: Tried): Effect.Effect<boolean> =>
       Effect.suspend(() => {
-        if (Candidates.afterRefusal(loads, record, now()) === "stop") return Effect.sync(giveUp)
-        return loadAfter(record.begun).pipe(
+        if (!Candidates.isWorthReload(loads, record.reloaded, now())) return Effect.sync(giveUp)
+        // A load that is under way may have looked before there was anything new.
+        const { begun } = loads
+        const isDone = () =>
+          loads.ended > begun || Candidates.untried(candidates, record.numbers, inUse?.number) !== undefined
+        return loadUnless(isDone).pipe(
           Effect.catch(keep),
           Effect.map(() => {
             if (turn(correlationId, { ...record, reloaded: true })) return true
@@ -195,7 +200,6 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
           if (candidate === undefined) return Effect.fail(nothingLoaded())
           remember(attempt.correlationId, {
             numbers: new Set(record?.numbers).add(candidate.number),
-            begun: loads.begun,
             reloaded: record?.reloaded ?? false,
             goesOn: false
           })
@@ -209,7 +213,6 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
           const correlationId = error.correlationId ?? ""
           const record = tried.get(correlationId) ?? {
             numbers: new Set(inUse === undefined ? [] : [inUse.number]),
-            begun: loads.begun,
             reloaded: false,
             goesOn: false
           }

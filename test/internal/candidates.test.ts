@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
-  afterRefusal,
   isDue,
   isSameList,
+  isWorthReload,
   type Loads,
   mends,
   noLoads,
@@ -87,27 +87,12 @@ describe("isDue", () => {
   ])("$name: $is", ({ every, is, loads, now }) => assert.strictEqual(isDue(loads, every, now), is))
 })
 
-describe("afterRefusal", () => {
-  const attempt = { begun: 1, reloaded: false }
+describe("isWorthReload", () => {
   it.each([
-    { name: "a load is worth it", loads: ended({}), attempt, now: 100_000, does: "wait" },
-    { name: "one an acquisition", loads: ended({}), attempt: { begun: 1, reloaded: true }, now: 100_000, does: "stop" },
-    { name: "one has ended since", loads: ended({ begun: 2, ended: 2 }), attempt, now: 100_000, does: "stop" },
-    { name: "one that began since is under way", loads: ended({ begun: 2 }), attempt, now: 100_000, does: "wait" },
-    {
-      name: "it was in vain just now",
-      loads: ended({ fruitless: 100_000 }),
-      attempt,
-      now: 100_999,
-      does: "stop"
-    },
-    { name: "it was in vain a second ago", loads: ended({ fruitless: 100_000 }), attempt, now: 101_000, does: "wait" },
-    {
-      name: "in vain, but another is under way",
-      loads: ended({ begun: 2, fruitless: 100_000 }),
-      attempt,
-      now: 100_001,
-      does: "wait"
-    }
-  ])("$name: $does", ({ attempt, does, loads, now }) => assert.strictEqual(afterRefusal(loads, attempt, now), does))
+    { name: "a first load", loads: ended({}), reloaded: false, now: 100_000, is: true },
+    { name: "one an acquisition", loads: ended({}), reloaded: true, now: 100_000, is: false },
+    { name: "it was in vain just now", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 100_999, is: false },
+    { name: "in vain a second ago", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 101_000, is: true },
+    { name: "the clock went back", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 90_000, is: true }
+  ])("$name: $is", ({ is, loads, now, reloaded }) => assert.strictEqual(isWorthReload(loads, reloaded, now), is))
 })

@@ -49,7 +49,10 @@ describe("gates", () => {
           ["1:a", "1", "b"]
         ] as const
       ) {
-        assert.isUndefined(gates.judge({ key: at(scopes), sent: claims, revision, forced: false }), `${scopes} ${revision}`)
+        assert.isUndefined(
+          gates.judge({ key: at(scopes), sent: claims, revision, forced: false }),
+          `${scopes} ${revision}`
+        )
       }
     }))
 
