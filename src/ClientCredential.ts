@@ -379,7 +379,7 @@ export const assertion = <E = never, R = never>(
  * **Details**
  *
  * They are tried in order: one that cannot be made, loaded or used is passed over, and so is one that the service refuses
- * for a reason that another can mend. The one that worked is used until it fails; then the list is tried from the top. When
+ * for a reason that another can mend, or that takes longer than 4 seconds while there are others. The one that worked is used until it fails; then the list is tried from the top. When
  * all fail there is one `CredentialError` `credentials_exhausted` with every reason in order. One that proves itself over
  * another channel than the one in use is passed over.
  *

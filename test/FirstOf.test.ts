@@ -1,8 +1,9 @@
 /** Several credentials: which is used, what moves on, and what is said when none works. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Redacted } from "effect"
+import { DateTime, Effect, Fiber, Layer, Redacted } from "effect"
 import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import { TestClock } from "effect/testing"
 import { problem } from "./internal/support.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
@@ -57,6 +58,18 @@ const member = (name: string, state: { works: boolean; attempts: Array<string> }
   }))
 
 describe("firstOf", () => {
+  it.effect("one that hangs, when it is made or when it is used, does not use up the time of those behind it", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.gen(function*() {
+        const context = yield* Layer.build(worldOf(Effect.never, ClientCredential.assertion(() => Effect.never), good))
+        return yield* Effect.provideContext(acquire, context)
+      }))
+      // To make the first, to use the second, to make the first once more.
+      for (let waited = 0; waited < 3; waited++) yield* TestClock.adjust("4 seconds")
+      const { metadata } = yield* Fiber.join(fiber)
+      assert.strictEqual(metadata.tokenSource, "IdentityProvider")
+    }).pipe(Effect.scoped))
+
   it.effect.each([
     { name: "the first that works", members: [good, wrong], requests: 1 },
     { name: "past one that cannot be made", members: [empty, good], requests: 1 },

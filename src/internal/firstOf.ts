@@ -44,11 +44,10 @@ export const make = (
     ): Effect.Effect<{ readonly index: number; readonly value: A }, CredentialError> =>
       Effect.gen(function*() {
         const reasons = new Map(passed)
-        for (const index of order()) {
-          if (passed.has(index)) continue
-          const tried = yield* Effect.result(
-            Effect.catchDefect(Effect.flatMap(member(index), use), () => Effect.fail("it died"))
-          )
+        const left = order().filter((index) => !passed.has(index))
+        for (const index of left) {
+          const used = Effect.catchDefect(Effect.flatMap(member(index), use), () => Effect.fail("it died"))
+          const tried = yield* Effect.result(index === left.at(-1) ? used : bounded(used))
           if (Result.isSuccess(tried)) return { index, value: tried.success }
           reasons.set(index, tried.failure)
         }
@@ -117,6 +116,16 @@ export const make = (
       refused
     }
   })
+
+/** Whoever has others behind it may not use up their time. */
+const bounded = <A>(used: Effect.Effect<A, string>): Effect.Effect<A, string> =>
+  Effect.timeoutOrElse(used, {
+    duration: patience,
+    orElse: () => Effect.fail(`it took longer than ${patience / 1000} s`)
+  })
+
+/** Milliseconds. */
+const patience = 4000
 
 const keep = <A>(map: Map<string, A>, correlationId: string, value: A): void => {
   map.delete(correlationId)
