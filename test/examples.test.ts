@@ -1,11 +1,13 @@
 /** The samples run as a user runs them: by node, in a process of their own. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { EntraMetrics } from "effect-entra"
 import { SimulatorServer } from "effect-entra/node"
-import { EntraSimulator } from "effect-entra/testing"
+import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { readdirSync } from "node:fs"
+import * as Vault from "./node/vault/server.ts"
 import { runChild, temporaryFile } from "./support/child.ts"
+import { ensureOpenssl } from "./support/openssl.ts"
 import { proxyTo } from "./support/proxy.ts"
 
 const sample = (name: string, environment: Record<string, string> = {}) =>
@@ -82,9 +84,13 @@ describe("samples", () => {
     }))
 
   /** A program for Microsoft's addresses, word for word: a proxy leads them to the simulator. */
-  const led = Effect.fnUntraced(function*(name: string, environment: Record<string, string> = {}) {
+  const led = Effect.fnUntraced(function*(
+    name: string,
+    environment: Record<string, string> = {},
+    ports?: (asked: string) => number
+  ) {
     const { certificate, origin } = yield* SimulatorServer.SimulatorServer
-    const proxy = yield* proxyTo(Number(new URL(origin).port))
+    const proxy = yield* proxyTo(ports ?? Number(new URL(origin).port))
     const ended = yield* sample(name, {
       AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
       AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
@@ -111,6 +117,34 @@ describe("samples", () => {
       }).pipe(Effect.provide(Microsoft())))
   }
 
+  const daemonId = "5d1f0c7a-93be-4a26-8c44-1e7b20d9f3a8"
+  it.live("key-vault, at Microsoft's addresses", () =>
+    Effect.gen(function*() {
+      ensureOpenssl()
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const { certificate = "", origin } = yield* SimulatorServer.SimulatorServer
+      const vault = yield* Vault.make({
+        tenant: EntraSimulator.contosoTenantId,
+        readers: [EntraSimulator.daemonClientId]
+      })
+      const made = yield* TestCertificate.make()
+      yield* simulator.addCertificate(daemonId, made.certificate)
+      yield* vault.put("daemon", yield* Vault.pkcs12(made))
+      const ports = (asked: string) => asked === `${Vault.host}:443` ? vault.port : Number(new URL(origin).port)
+      const { hosts, status, stderr, stdout } = yield* led("key-vault", {
+        DAEMON_CLIENT_ID: daemonId,
+        KEY_VAULT_URL: `https://${Vault.host}`,
+        NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate + vault.authority)
+      }, ports)
+      assert.strictEqual(status, 0, stderr)
+      assert.include(stdout, "a Bearer token for a certificate out of the vault")
+      assert.deepStrictEqual(hosts, [`${Vault.host}:443`, "login.microsoftonline.com:443"])
+      assert.deepStrictEqual(vault.reads.map((read) => read.status), [401, 200])
+    }).pipe(Effect.provide(SimulatorServer.layerHttpClient.pipe(Layer.provideMerge(Microsoft({
+      apps: [...EntraSimulator.defaultOptions.apps, { clientId: daemonId }],
+      resources: [...EntraSimulator.defaultOptions.resources, Vault.resource]
+    }))))))
+
   it.live("daemon, at Microsoft's addresses", () =>
     Effect.gen(function*() {
       const { hosts, status, stderr, stdout } = yield* led("daemon")
@@ -134,7 +168,7 @@ describe("samples", () => {
 
   it("none is left out", () => {
     const names = readdirSync("examples").filter((name) => name.endsWith(".ts")).map((name) => name.slice(0, -3))
-    assert.deepStrictEqual(names.sort(), [...Object.keys(shown), ...Object.keys(unchanged)].sort())
+    assert.deepStrictEqual(names.sort(), [...Object.keys(shown), ...Object.keys(unchanged), "key-vault"].sort())
   })
 })
 

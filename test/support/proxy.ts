@@ -17,7 +17,8 @@ export interface Options {
   readonly tls?: { readonly key: string; readonly cert: string } | undefined
 }
 
-export const proxyTo = (port: number, options: Options = {}) =>
+/** `port` may depend on the host and port that are asked for. */
+export const proxyTo = (port: number | ((asked: string) => number), options: Options = {}) =>
   Effect.gen(function*() {
     const asked: Array<string> = []
     const open = new Set<object>()
@@ -39,7 +40,7 @@ export const proxyTo = (port: number, options: Options = {}) =>
         return
       }
       open.add(client)
-      const target = connect(port, "127.0.0.1", () => {
+      const target = connect(typeof port === "number" ? port : port(request.url ?? ""), "127.0.0.1", () => {
         client.write("HTTP/1.1 200 Connection established\r\n\r\n")
         client.pipe(target).pipe(client)
       })
