@@ -12,7 +12,7 @@ import type { AuthenticationResult, CacheRefreshReason } from "./AccessToken.ts"
 import * as Authority from "./Authority.ts"
 import type { AuthorityResolver } from "./AuthorityResolver.ts"
 import type { ClientCredential } from "./ClientCredential.ts"
-import { type AcquireTokenError, InvalidClientError } from "./EntraError.ts"
+import type { AcquireTokenError, InvalidClientError } from "./EntraError.ts"
 import type { CacheKey } from "./internal/cacheKey.ts"
 import { claimsWith } from "./internal/claims.ts"
 import { Entry } from "./internal/entry.ts"
@@ -94,6 +94,8 @@ export const make = (
       yield* endpoint.admit(gate)
       const endpoints = yield* resolver.resolve(plan.authority, { channel: credential.channel })
       yield* order.beforeSending
+      // What the credential remembers an acquisition by, for as long as it is under way.
+      const acquisition = {}
       const request = (revision: string) =>
         endpoint.request({
           gate: { ...gate, revision },
@@ -127,7 +129,8 @@ export const make = (
               claims: plan.claims,
               clientCapabilities: capabilities,
               sendCertificateChain: plan.sendCertificateChain,
-              correlationId
+              correlationId,
+              acquisition
             }).pipe(
               // Callers ask the gate by what `revision()` names: what it does not name says nothing to them.
               Effect.map((proof) =>
@@ -141,7 +144,7 @@ export const make = (
       const token = yield* persistent(
         () => request(revision),
         (error) =>
-          Effect.map(renewed(credential, ownError(error, correlationId)), (isRenewed) => {
+          Effect.map(renewed(credential, error, acquisition), (isRenewed) => {
             revision = credential.revision()
             return isRenewed
           })
@@ -227,7 +230,7 @@ export const make = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** So many requests at most, whatever a credential says of its material. */
+/** So many requests at most, whatever a credential says of its material; a list is no longer, so that its turn comes. */
 const mostRequests = 8
 
 /** Asks again while there is material that the service has not refused. */
@@ -247,15 +250,13 @@ const persistent = <A>(
       )
   )
 
-/** A service may answer under a correlation id of its own; the credential knows its attempt by ours. */
-const ownError = (error: InvalidClientError, correlationId: string): InvalidClientError =>
-  error.correlationId === correlationId
-    ? error
-    : new InvalidClientError({ ...error, message: error.message, correlationId })
-
 /** Whether there is new material; a credential that hangs or dies over the question has none. */
-const renewed = (credential: ClientCredential["Service"], error: InvalidClientError): Effect.Effect<boolean> =>
-  Effect.suspend(() => credential.refused(error)).pipe(
+const renewed = (
+  credential: ClientCredential["Service"],
+  error: InvalidClientError,
+  acquisition: object
+): Effect.Effect<boolean> =>
+  Effect.suspend(() => credential.refused(error, acquisition)).pipe(
     Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.succeed(false) }),
     Effect.catchDefect(() => Effect.succeed(false))
   )

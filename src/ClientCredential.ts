@@ -194,6 +194,7 @@ export type Assertion = string | Redacted.Redacted<string>
  *   a secret. It means something within one process only, and is empty before anything was loaded.
  * - `authenticate`: called once an attempt, never on a cache hit.
  * - `refused`: told when the service refused the client; true when there is other material and one more try is worth it.
+ *   `acquisition` is that of the attempt: an object that lives as long as one acquisition, to remember by what it has tried.
  * - `expiresOn`: when the material expires, where that is known; a client warns 30 days before.
  *
  * @category services
@@ -204,7 +205,7 @@ export class ClientCredential extends Context.Service<ClientCredential, {
   readonly binding: () => { readonly tokenType: string; readonly keyId: string } | undefined
   readonly revision: () => string
   readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
-  readonly refused: (error: InvalidClientError) => Effect.Effect<boolean>
+  readonly refused: (error: InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
   readonly expiresOn?: (() => DateTime.Utc | undefined) | undefined
 }>()("effect-entra/ClientCredential") {}
 

@@ -149,7 +149,7 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  * (node-forge). GitHub Actions: `github_actions_missing` (no such job, or no permission), `github_actions_refused`,
  * `github_actions_unavailable`, `github_actions_malformed`. Use: `signing_failed`,
  * `algorithm_unsupported`, `claims_malformed`, `signer_failed`, `signer_mismatch`, `assertion_failed`,
- * `assertion_malformed`, `source_failed` (what loads it), `credential_timeout`, `credential_defect`,
+ * `assertion_malformed`, `source_failed` (what loads it), `source_too_long` (more than 8), `credential_timeout`, `credential_defect`,
  * `credentials_exhausted` (each of several; the message lists why). Managed identities:
  * `identity_malformed`, `managed_identity_unsupported`, `managed_identity_incomplete` (a variable that the platform sets),
  * `managed_identity_unavailable` (nobody is there, or it is out of order), `managed_identity_challenge` (Azure Arc's proof),

@@ -50,7 +50,7 @@ describe("ClientCredential", () => {
 
   it("hears of a refusal and says whether to try once more, and cannot fail at that", () => {
     expectTypeOf<Credential["refused"]>().toEqualTypeOf<
-      (error: EntraError.InvalidClientError) => Effect.Effect<boolean>
+      (error: EntraError.InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
     >()
   })
 

@@ -63,12 +63,12 @@ export interface Loads {
 
 export const noLoads: Loads = { begun: 0, ended: 0, at: 0, failed: false, fruitless: undefined }
 
-/** Until a failed load is tried again, unless it is due anyway. */
-const patience = 60_000
+/** Until a failed load is tried again, unless it is due anyway: with material in hand there is time. */
+const patience = (inHand: boolean): number => inHand ? 60_000 : rest
 
 /** Whether it is time to look for newer material. */
-export const isDue = (loads: Loads, reloadEvery: number, now: number): boolean => {
-  const wait = loads.failed ? Math.min(reloadEvery, patience) : reloadEvery
+export const isDue = (loads: Loads, reloadEvery: number, now: number, inHand: boolean): boolean => {
+  const wait = loads.failed ? Math.min(reloadEvery, patience(inHand)) : reloadEvery
   return loads.ended === 0 || !isAhead(loads.at + wait, now, wait)
 }
 

@@ -17,6 +17,7 @@ export interface Attempt {
   readonly clientCapabilities: ReadonlyArray<string>
   readonly sendCertificateChain: boolean | undefined
   readonly correlationId: string
+  readonly acquisition?: object | undefined
 }
 
 /** The service `ClientCredential`; its docstring says what the members mean. */
@@ -25,6 +26,6 @@ export interface Credential {
   readonly binding: () => { readonly tokenType: string; readonly keyId: string } | undefined
   readonly revision: () => string
   readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
-  readonly refused: (error: InvalidClientError) => Effect.Effect<boolean>
+  readonly refused: (error: InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
   readonly expiresOn?: (() => DateTime.Utc | undefined) | undefined
 }

@@ -1,14 +1,23 @@
 /** Several credentials, tried in their order; the one that worked is used until it fails. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
 import { CredentialError, type InvalidClientError, type InvalidRequestError } from "../EntraError.ts"
 import { mends } from "./candidates.ts"
 import type { Attempt, Credential } from "./credential.ts"
 import type { Authentication } from "./identityHttp.ts"
-import { keptIds } from "./rotation.ts"
 
 /** Why each was passed over, by its place in the list. */
 type Reasons = ReadonlyMap<number, string>
+
+/** What one acquisition has tried. */
+interface Tried {
+  readonly refused: Map<number, string>
+  /** Whose its last attempt was. */
+  sent: number | undefined
+}
 
 /** Members are made when their turn comes, and kept once they are. */
 export const make = (
@@ -17,11 +26,17 @@ export const make = (
   Effect.gen(function*() {
     const made = new Map<number, Credential>()
     let inUse = 0
-    /** What the service has refused of an acquisition that goes on. */
-    const refusedOf = new Map<string, Reasons>()
-    /** Whose attempt it was that is under way. */
-    const sentBy = new Map<string, number>()
+    const making = members.map(() => Semaphore.makeUnsafe(1))
+    const triedBy = new WeakMap<object, Tried>()
 
+    /** Whoever does not say which acquisition it is has tried nothing. */
+    const triedIn = (acquisition: object = {}): Tried => {
+      const tried = triedBy.get(acquisition) ?? { refused: new Map(), sent: undefined }
+      triedBy.set(acquisition, tried)
+      return tried
+    }
+
+    /** Made once, however many want it at the same time. */
     const member = (index: number): Effect.Effect<Credential, string> =>
       Effect.suspend(() => {
         const known = made.get(index)
@@ -33,6 +48,9 @@ export const make = (
           Effect.mapError(reasonOf)
         )
       })
+
+    const memberOnce = (index: number): Effect.Effect<Credential, string> =>
+      made.has(index) ? member(index) : making[index]?.withPermit(member(index)) ?? member(index)
 
     /** The one in use, then the others from the top. */
     const order = (): ReadonlyArray<number> => [inUse, ...[...members.keys()].filter((index) => index !== inUse)]
@@ -46,7 +64,10 @@ export const make = (
         const reasons = new Map(passed)
         const left = order().filter((index) => !passed.has(index))
         for (const index of left) {
-          const used = Effect.catchDefect(Effect.flatMap(member(index), use), () => Effect.fail("it died"))
+          const used = Effect.catchCause(
+            Effect.flatMap(memberOnce(index), use),
+            (cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), () => "it died"))
+          )
           const tried = yield* Effect.result(index === left.at(-1) ? used : bounded(used))
           if (Result.isSuccess(tried)) return { index, value: tried.success }
           reasons.set(index, tried.failure)
@@ -58,11 +79,12 @@ export const make = (
     inUse = (yield* first(new Map(), Effect.succeed)).index
     const current = () => made.get(inUse)
 
+    const channelOf = () => current()?.channel ?? "standard"
+
     const authenticate = (attempt: Attempt): Effect.Effect<Authentication, CredentialError> =>
       Effect.suspend(() => {
-        const { correlationId } = attempt
-        const passed = refusedOf.get(correlationId) ?? new Map()
-        const channel = current()?.channel ?? "standard"
+        const tried = triedIn(attempt.acquisition)
+        const channel = channelOf()
         const prove = (credential: Credential) =>
           credential.channel === channel
             ? Effect.map(
@@ -72,34 +94,40 @@ export const make = (
             : Effect.fail(
               `it proves itself over the channel ${credential.channel}, and this request goes over ${channel}`
             )
-        return Effect.map(first(passed, prove), ({ index, value }) => {
+        return Effect.map(first(tried.refused, prove), ({ index, value }) => {
           inUse = index
-          keep(sentBy, correlationId, index)
+          tried.sent = index
           return { ...value, revision: `${index}.${value.revision}` }
         })
       })
 
-    const refused = (error: InvalidClientError): Effect.Effect<boolean> =>
+    /** Who can take the turn of one that was refused: what is not made yet may turn out to. */
+    const successor = (tried: Tried): number | undefined => {
+      const channel = channelOf()
+      return [...members.keys()].find((index) =>
+        !tried.refused.has(index) && (made.get(index)?.channel ?? channel) === channel
+      )
+    }
+
+    const refused = (error: InvalidClientError, acquisition?: object): Effect.Effect<boolean> =>
       Effect.suspend(() => {
-        const { correlationId = "" } = error
-        const index = sentBy.get(correlationId) ?? inUse
-        const passed = refusedOf.get(correlationId) ?? new Map<number, string>()
-        sentBy.delete(correlationId)
-        refusedOf.delete(correlationId)
-        return Effect.map(made.get(index)?.refused(error) ?? Effect.succeed(false), (again) => {
-          if (again) {
-            inUse = index
-            if (passed.size > 0) keep(refusedOf, correlationId, passed)
-            return true
+        const tried = triedIn(acquisition)
+        const index = tried.sent ?? inUse
+        const asked = made.get(index)?.refused(error, acquisition) ?? Effect.succeed(false)
+        return Effect.map(
+          Effect.catchCause(Effect.timeoutOrElse(asked, { duration: patience, orElse: () => no }), () => no),
+          (again) => {
+            if (again) {
+              inUse = index
+              return true
+            }
+            if (!mends(error)) return false
+            tried.refused.set(index, `the service refused it (${error.code}): ${error.message}`)
+            const next = successor(tried)
+            inUse = next ?? 0
+            return next !== undefined
           }
-          if (!mends(error)) return false
-          const reasons = new Map(passed).set(index, `the service refused it (${error.code}): ${error.message}`)
-          const next = [...members.keys()].find((index) => !reasons.has(index))
-          inUse = next ?? 0
-          if (next === undefined) return false
-          keep(refusedOf, correlationId, reasons)
-          return true
-        })
+        )
       })
 
     return {
@@ -127,11 +155,7 @@ const bounded = <A>(used: Effect.Effect<A, string>): Effect.Effect<A, string> =>
 /** Milliseconds. */
 const patience = 4000
 
-const keep = <A>(map: Map<string, A>, correlationId: string, value: A): void => {
-  map.delete(correlationId)
-  if (map.size >= keptIds) map.delete(map.keys().next().value ?? "")
-  map.set(correlationId, value)
-}
+const no = /*#__PURE__*/ Effect.succeed(false)
 
 const reasonOf = ({ code, message }: CredentialError | InvalidRequestError): string => `${code}: ${message}`
 

@@ -23,11 +23,11 @@ export const fixed = <A, M>(
   kind: Kind<A, M>,
   options: Options = {}
 ): Effect.Effect<Credential, CredentialError> =>
-  Effect.flatMap(kind.read(Arr.ensure(given)), (initial) =>
+  Effect.flatMap(read(given, kind), (initial) =>
     Rotation.make({
       ...kind,
       initial,
-      load: Effect.suspend(() => kind.read(Arr.ensure(given))),
+      load: Effect.suspend(() => read(given, kind)),
       reloadEvery: millis(options)
     }))
 
@@ -51,10 +51,27 @@ export const loaded = <A, M, E, R>(
             remedy: "Look at that effect: nothing was sent to the service."
           })
         ),
-        Effect.flatMap((given) => kind.read(Arr.ensure(given)))
+        Effect.flatMap((given) => read(given, kind))
       ),
       reloadEvery: millis(options)
     }))
+
+const read = <A, M>(given: Materials<A>, kind: Kind<A, M>): Effect.Effect<ReadonlyArray<M>, CredentialError> => {
+  const list = Arr.ensure(given)
+  return list.length > most ? Effect.fail(tooMany(list.length)) : kind.read(list)
+}
+
+/** An acquisition tries no more, so a longer list would have some that are never tried. */
+const most = 8
+
+const tooMany = (number: number): CredentialError =>
+  new CredentialError({
+    code: "source_too_long",
+    field: "credential",
+    origin: "local",
+    message: `the list of credentials has ${number} entries, more than ${most}`,
+    remedy: "Leave out what is no longer valid: a rotation needs two."
+  })
 
 const millis = ({ reloadEvery }: Options): number =>
   reloadEvery === undefined ? Infinity : Duration.toMillis(reloadEvery)

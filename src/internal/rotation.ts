@@ -5,10 +5,10 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Semaphore from "effect/Semaphore"
 import { CredentialError } from "../EntraError.ts"
 import * as Candidates from "./candidates.ts"
 import type { Attempt, Credential } from "./credential.ts"
@@ -37,19 +37,27 @@ export interface Source<A> {
   readonly lookEvery?: number | undefined
 }
 
-/** What one acquisition has tried, from its first refusal to its last. */
+/** What one acquisition has tried. */
 interface Tried {
-  readonly numbers: ReadonlySet<number>
-  readonly reloaded: boolean
-  /** Whether a refusal has led to other material; false while an attempt is under way. */
-  readonly goesOn: boolean
+  readonly refused: Set<number>
+  /** What its last attempt was made with. */
+  sent: number | undefined
+  /** In vain. */
+  reloaded: boolean
 }
 
-/** Acquisitions whose attempts are remembered, which is needed only while they are under way. */
-export const keptIds = 1000
+/** A load that is under way; it is nobody's in particular, so that nobody who gives up ends it. */
+interface Load {
+  readonly number: number
+  readonly since: number
+  readonly done: Deferred.Deferred<void>
+}
 
-/** Milliseconds that a reload may hold up an attempt for which there is material. */
+/** Milliseconds that a reload may hold up an attempt for which there is material; it goes on behind it. */
 export const patience = 5000
+
+/** Milliseconds after which a load is given up, and another one may begin. */
+const longestLoad = 60_000
 
 export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
   Effect.gen(function*() {
@@ -57,88 +65,111 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     const newId = yield* randomId
     const id = newId()
     const now = () => clock.currentTimeMillisUnsafe()
-    const semaphore = Semaphore.makeUnsafe(1)
+    const triedBy = new WeakMap<object, Tried>()
     let loads = Candidates.noLoads
+    let underWay: Load | undefined
     let outcome: Exit.Exit<void, CredentialError> = Exit.void
     let candidates: ReadonlyArray<Candidates.Candidate<A>> = []
     let inUse: Candidates.Candidate<A> | undefined
     let numbers = 0
     let isWarned = false
     let refused: { readonly number: number | undefined; readonly looked: number } | undefined
-    const tried = new Map<string, Tried>()
 
-    const remember = (correlationId: string, record: Tried): void => {
-      tried.delete(correlationId)
-      if (tried.size >= keptIds) tried.delete(tried.keys().next().value ?? "")
-      tried.set(correlationId, record)
+    /** Whoever does not say which acquisition it is has tried nothing. */
+    const triedIn = (acquisition: object = {}): Tried => {
+      const tried = triedBy.get(acquisition) ?? { refused: new Set(), sent: undefined, reloaded: false }
+      triedBy.set(acquisition, tried)
+      return tried
     }
 
-    /** What is not as it was starts with the newest. */
-    const take = (loaded: ReadonlyArray<A>): void => {
-      const before = candidates
-      candidates = Candidates.numbered(before, loaded, source.same, numbers)
-      numbers = Math.max(numbers, ...candidates.map(({ number }) => number))
-      if (!Candidates.isSameList(before, candidates)) inUse = candidates[0]
+    const untried = ({ refused }: Tried) => Candidates.untried(candidates, refused, inUse?.number)
+
+    /** What is not as it was starts with the newest; what is the same is used as it was loaded last. */
+    const take = (loaded: ReadonlyArray<Candidates.Candidate<A>>): void => {
+      const isSame = Candidates.isSameList(candidates, loaded)
+      candidates = loaded
+      numbers = Math.max(numbers, ...loaded.map(({ number }) => number))
+      inUse = (isSame ? loaded.find(({ number }) => number === inUse?.number) : undefined) ?? loaded[0]
     }
 
-    const ended = (exit: Exit.Exit<ReadonlyArray<A>, CredentialError>): Exit.Exit<void, CredentialError> => {
-      loads = { ...loads, ended: loads.begun, at: now(), failed: Exit.isFailure(exit) }
+    const numbered = (loaded: ReadonlyArray<A>) => Candidates.numbered(candidates, loaded, source.same, numbers)
+
+    const ended = (
+      number: number,
+      exit: Exit.Exit<ReadonlyArray<Candidates.Candidate<A>>, CredentialError>
+    ): Effect.Effect<void> => {
+      loads = { ...loads, ended: number, at: now(), failed: Exit.isFailure(exit) }
       outcome = Exit.asVoid(exit)
       if (Exit.isSuccess(exit)) {
         take(exit.value)
         isWarned = false
+        return Effect.void
       }
-      return outcome
+      return Option.match(Cause.findErrorOption(exit.cause), { onNone: () => Effect.void, onSome: kept })
     }
 
-    const begin: Effect.Effect<void, CredentialError> = Effect.suspend(() => {
-      loads = { ...loads, begun: loads.begun + 1 }
-      return source.load.pipe(
+    /** What there is stays in use, and one line says so until it works again. */
+    const kept = (error: CredentialError): Effect.Effect<void> => {
+      if (isWarned || inUse === undefined) return Effect.void
+      isWarned = true
+      return say(
+        Effect.logWarning(
+          `the credential could not be reloaded (${error.code}); what is in hand stays in use: ${error.message} ${error.remedy}`
+        )
+      )
+    }
+
+    const run = (load: Load): Effect.Effect<void> =>
+      source.load.pipe(
         Effect.flatMap((loaded) => loaded.length === 0 ? Effect.fail(nothingLoaded()) : Effect.succeed(loaded)),
-        // Whoever is interrupted comes to no end; what dies or interrupts itself is somebody else's code.
+        Effect.map(numbered),
+        // What dies or interrupts itself is somebody else's code.
         Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect))),
         Effect.exit,
-        Effect.flatMap(ended)
+        Effect.flatMap((exit) =>
+          Effect.suspend(() => {
+            // One that was given up comes too late: another has begun.
+            if (underWay !== load) return Effect.void
+            underWay = undefined
+            const told = ended(load.number, exit)
+            Deferred.doneUnsafe(load.done, Exit.void)
+            return told
+          })
+        )
       )
+
+    /** The load that is under way, or one that begins now. */
+    const loading: Effect.Effect<Load> = Effect.suspend(() => {
+      if (underWay !== undefined && isAhead(underWay.since + longestLoad, now(), longestLoad)) {
+        return Effect.succeed(underWay)
+      }
+      loads = { ...loads, begun: loads.begun + 1 }
+      const load: Load = { number: loads.begun, since: now(), done: Deferred.makeUnsafe() }
+      underWay = load
+      return Effect.as(Effect.forkDetach(run(load), { startImmediately: true }), load)
     })
 
-    /** One at a time; who comes while one is under way waits for it, and begins another unless that has done. */
-    const loadUnless = (isDone: () => boolean): Effect.Effect<void, CredentialError> =>
-      semaphore.withPermit(Effect.suspend(() => isDone() ? outcome : begin))
-
-    /** Who has waited for a load that ended meanwhile has its outcome. */
-    const loadAfter = (number: number): Effect.Effect<void, CredentialError> => loadUnless(() => loads.ended > number)
-
-    /** What there is stays in use, and one line says so until it works again. */
-    const keep = (error: CredentialError): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        if (isWarned) return Effect.void
-        isWarned = true
-        return say(
-          Effect.logWarning(
-            `the credential could not be reloaded (${error.code}); what is in hand stays in use: ${error.message} ${error.remedy}`
-          )
-        )
+    const current = Effect.suspend((): Effect.Effect<void, CredentialError> => {
+      if (!Candidates.isDue(loads, source.reloadEvery, now(), inUse !== undefined)) {
+        return inUse === undefined ? outcome : Effect.void
+      }
+      return Effect.flatMap(loading, ({ done, since }) => {
+        if (inUse === undefined) return Effect.andThen(Deferred.await(done), Effect.suspend(() => outcome))
+        const left = since + patience - now()
+        return left <= 0
+          ? Effect.void
+          : Effect.timeoutOrElse(Deferred.await(done), {
+            duration: left,
+            orElse: () => Effect.suspend(() => kept(credentialTimeout(patience)))
+          })
       })
-
-    const current = Effect.suspend(() => {
-      if (inUse !== undefined && !Candidates.isDue(loads, source.reloadEvery, now())) return Effect.void
-      const load = loadAfter(loads.ended)
-      return inUse === undefined ? load : load.pipe(
-        Effect.timeoutOrElse({
-          duration: patience,
-          orElse: () => Effect.suspend(() => ended(Exit.fail(credentialTimeout(patience))))
-        }),
-        Effect.catch(keep)
-      )
     })
 
     /** Whether there is something that this acquisition has not tried; if so, everybody turns to it. */
-    const turn = (correlationId: string, record: Tried): boolean => {
-      const next = Candidates.untried(candidates, record.numbers, inUse?.number)
+    const turn = (tried: Tried): boolean => {
+      const next = untried(tried)
       if (next === undefined) return false
       inUse = next
-      remember(correlationId, { ...record, goesOn: true })
       return true
     }
 
@@ -149,21 +180,27 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       return false
     }
 
-    const reload = (correlationId: string, record: Tried): Effect.Effect<boolean> =>
+    /** A load that is under way may have looked before there was anything new, and then another is worth it. */
+    const loadSince = (begun: number, tried: Tried): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        loads.ended > begun || untried(tried) !== undefined
+          ? Effect.void
+          : Effect.flatMap(
+            loading,
+            ({ done }) => Effect.andThen(Deferred.await(done), Effect.suspend(() => loadSince(begun, tried)))
+          )
+      )
+
+    const reload = (tried: Tried): Effect.Effect<boolean> =>
       Effect.suspend(() => {
-        if (!Candidates.isWorthReload(loads, record.reloaded, now())) return Effect.sync(giveUp)
-        // A load that is under way may have looked before there was anything new.
-        const { begun } = loads
-        const isDone = () =>
-          loads.ended > begun || Candidates.untried(candidates, record.numbers, inUse?.number) !== undefined
-        return loadUnless(isDone).pipe(
-          Effect.catch(keep),
-          Effect.map(() => {
-            if (turn(correlationId, { ...record, reloaded: true })) return true
-            loads = { ...loads, fruitless: now() }
-            return giveUp()
-          })
-        )
+        if (!Candidates.isWorthReload(loads, tried.reloaded, now())) return Effect.sync(giveUp)
+        return Effect.map(loadSince(loads.begun, tried), () => {
+          if (turn(tried)) return true
+          // What brought something new may do so again: the acquisition may last longer than that was good for.
+          tried.reloaded = true
+          loads = { ...loads, fruitless: now() }
+          return giveUp()
+        })
       })
 
     const look = (every: number): void => {
@@ -171,14 +208,12 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         refused === undefined || refused.number !== inUse?.number || isAhead(refused.looked + every, now(), every)
       ) return
       refused = { ...refused, looked: now() }
-      Effect.runFork(
-        Effect.ignore(loadAfter(loads.ended)).pipe(Effect.provideService(Clock.Clock, clock))
-      )
+      Effect.runFork(Effect.provideService(loading, Clock.Clock, clock))
     }
 
     if (source.initial !== undefined && source.initial.length > 0) {
       loads = { ...loads, begun: 1 }
-      ended(Exit.succeed(source.initial))
+      yield* ended(1, Exit.succeed(numbered(source.initial)))
     }
 
     return {
@@ -190,35 +225,22 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       },
       authenticate: (attempt) =>
         Effect.flatMap(current, () => {
-          const known = tried.get(attempt.correlationId)
-          // Without a refusal before it, this is an acquisition of its own, or a repetition of the same request.
-          const record = known?.goesOn === true ? known : undefined
-          // The one in use unless this acquisition has tried it: it is the one that `revision` names.
-          const candidate = record === undefined
-            ? inUse
-            : Candidates.untried(candidates, record.numbers, inUse?.number) ?? inUse
+          const tried = triedIn(attempt.acquisition)
+          const candidate = untried(tried) ?? inUse
           if (candidate === undefined) return Effect.fail(nothingLoaded())
-          remember(attempt.correlationId, {
-            numbers: new Set(record?.numbers).add(candidate.number),
-            reloaded: record?.reloaded ?? false,
-            goesOn: false
-          })
+          tried.sent = candidate.number
           return Effect.map(
             source.prove(candidate.material, attempt),
             (proof) => ({ ...proof, revision: `${id}.${candidate.number}` })
           )
         }),
-      refused: (error) =>
+      refused: (error, acquisition) =>
         Effect.suspend(() => {
-          const correlationId = error.correlationId ?? ""
-          const record = tried.get(correlationId) ?? {
-            numbers: new Set(inUse === undefined ? [] : [inUse.number]),
-            reloaded: false,
-            goesOn: false
-          }
-          tried.delete(correlationId)
+          const tried = triedIn(acquisition)
+          const sent = tried.sent ?? inUse?.number
+          if (sent !== undefined) tried.refused.add(sent)
           if (!Candidates.mends(error)) return Effect.succeed(false)
-          return turn(correlationId, record) ? Effect.succeed(true) : reload(correlationId, record)
+          return turn(tried) ? Effect.succeed(true) : reload(tried)
         }),
       expiresOn: () => {
         const at = inUse === undefined ? undefined : source.expiresOn?.(inUse.material)

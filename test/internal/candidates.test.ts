@@ -84,7 +84,15 @@ describe("isDue", () => {
     { name: "failed: after a minute", loads: ended({ failed: true }), every: Infinity, now: 160_000, is: true },
     { name: "failed: sooner if it is due anyway", loads: ended({ failed: true }), every: 10, now: 100_010, is: true },
     { name: "a clock that was set back", loads: ended({}), every: 1000, now: 50_000, is: true }
-  ])("$name: $is", ({ every, is, loads, now }) => assert.strictEqual(isDue(loads, every, now), is))
+  ])("$name: $is", ({ every, is, loads, now }) => assert.strictEqual(isDue(loads, every, now, true), is))
+
+  it.each([
+    { name: "within a second", now: 100_999, is: false },
+    { name: "after a second", now: 101_000, is: true }
+  ])(
+    "failed, with nothing in hand: $name: $is",
+    ({ is, now }) => assert.strictEqual(isDue(ended({ failed: true }), Infinity, now, false), is)
+  )
 })
 
 describe("isWorthReload", () => {

@@ -7,6 +7,15 @@ import * as Rotation from "../../src/internal/rotation.ts"
 import { record, warnings } from "../support/log.ts"
 import { problem } from "./support.ts"
 
+const acquisitions = new Map<string, object>()
+
+/** Each name is one acquisition. */
+const acquisitionOf = (name: string): object => {
+  const known = acquisitions.get(name) ?? {}
+  acquisitions.set(name, known)
+  return known
+}
+
 const attempt = (correlationId: string) => ({
   clientId: "c",
   tenantId: "t",
@@ -17,7 +26,8 @@ const attempt = (correlationId: string) => ({
   claims: "",
   clientCapabilities: [],
   sendCertificateChain: undefined,
-  correlationId
+  correlationId,
+  acquisition: acquisitionOf(correlationId)
 })
 
 const refusal = (correlationId: string, code = 7000215) =>
@@ -46,7 +56,7 @@ const store = (first: ReadonlyArray<string>, options: Partial<Rotation.Source<st
       state.content = Effect.succeed(content)
     },
     use: (id: string) => Effect.map(credential.authenticate(attempt(id)), ({ form }) => form["material"]),
-    refuse: (id: string, code?: number) => credential.refused(refusal(id, code))
+    refuse: (id: string, code?: number) => credential.refused(refusal(id, code), acquisitionOf(id))
   }))
 }
 
@@ -102,8 +112,8 @@ describe("loading", () => {
       const { set, state, use } = yield* store([])
       state.content = Effect.fail(failure)
       assert.strictEqual((yield* Effect.flip(use("1"))).code, "source_failed")
-      assert.strictEqual((yield* Effect.flip(use("2"))).code, "source_failed")
       set("a")
+      yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* use("3"), "a")
     }))
 
@@ -111,12 +121,15 @@ describe("loading", () => {
     Effect.gen(function*() {
       const { set, state, use } = yield* store([])
       assert.strictEqual((yield* Effect.flip(use("1"))).code, "credential_missing")
+      yield* TestClock.adjust("1 second")
       state.content = Effect.die("s3cret")
       const died = yield* Effect.flip(use("2"))
       assert.strictEqual(died.code, "credential_defect")
       assert.notInclude(JSON.stringify(died), "s3cret")
+      yield* TestClock.adjust("1 second")
       state.content = Effect.interrupt
       assert.strictEqual((yield* Effect.flip(use("3"))).code, "credential_defect")
+      yield* TestClock.adjust("1 second")
       set("a")
       assert.strictEqual(yield* use("4"), "a")
     }))
@@ -184,16 +197,18 @@ describe("a refusal", () => {
       assert.strictEqual(yield* use("3"), "a")
     }))
 
-  it.effect("of all there is reloads once an acquisition", () =>
+  it.effect("of all there is reloads, and in vain once an acquisition", () =>
     Effect.gen(function*() {
       const { refuse, set, state, use } = yield* store(["a"])
       yield* use("1")
       set("b")
       assert.isTrue(yield* refuse("1"))
       assert.strictEqual(yield* use("1"), "b")
-      set("c")
       assert.isFalse(yield* refuse("1"))
-      assert.strictEqual(state.loads, 2)
+      set("c")
+      yield* TestClock.adjust("1 minute")
+      assert.isFalse(yield* refuse("1"))
+      assert.strictEqual(state.loads, 3)
     }))
 
   it.effect("in vain is not repeated within a second, however many are refused", () =>
@@ -255,25 +270,115 @@ describe("a refusal", () => {
     }).pipe(Effect.provide(recorded.layer))
   })
 
-  it.effect("of one correlation id that is used again and again: each acquisition may try everything", () =>
+  it.effect("of an attempt is known for what it was, however many acquisitions are under way", () =>
     Effect.gen(function*() {
-      const { refuse, use } = yield* store(["a", "b"])
-      yield* use("same")
-      assert.isTrue(yield* refuse("same"))
-      assert.strictEqual(yield* use("same"), "b")
-      // That worked. Later the other one is right again.
-      assert.strictEqual(yield* use("same"), "b")
-      assert.isTrue(yield* refuse("same"))
-      assert.strictEqual(yield* use("same"), "a")
+      const { refuse, use } = yield* store(["dead", "good"])
+      const names = Array.from({ length: 3000 }, (_, index) => `of many ${index}`)
+      for (const name of names) assert.strictEqual(yield* use(name), "dead")
+      for (const name of names) {
+        assert.isTrue(yield* refuse(name))
+        assert.strictEqual(yield* use(name), "good")
+      }
     }))
 
-  it.effect("of an attempt that is long forgotten is taken for one with what is in use", () =>
+  it.effect("is not forgotten by an attempt that repeats the request", () =>
     Effect.gen(function*() {
       const { refuse, use } = yield* store(["a", "b"])
-      yield* use("first")
-      for (let index = 0; index < Rotation.keptIds; index++) yield* use(`${index}`)
-      assert.isTrue(yield* refuse("first"))
-      assert.strictEqual(yield* use("first"), "b")
+      yield* use("repeats")
+      assert.isTrue(yield* refuse("repeats"))
+      assert.strictEqual(yield* use("repeats"), "b")
+      assert.strictEqual(yield* use("repeats"), "b")
+      assert.isFalse(yield* refuse("repeats"))
+    }))
+
+  it.effect("may come for each of several rotations that one acquisition lives through", () =>
+    Effect.gen(function*() {
+      const { refuse, set, use } = yield* store(["0"])
+      for (const nth of ["0", "1", "2", "3"]) {
+        assert.strictEqual(yield* use("long"), nth)
+        set(`${Number(nth) + 1}`)
+        assert.isTrue(yield* refuse("long"))
+      }
+      assert.strictEqual(yield* use("long"), "4")
+      assert.isFalse(yield* refuse("long"))
+    }))
+
+  it.effect("while a load hangs: what is in hand is used, callers wait once, and after a minute another begins", () =>
+    Effect.gen(function*() {
+      const { set, state, use } = yield* store(["a"], { reloadEvery: 60_000 })
+      yield* use("1")
+      // A store that cannot be interrupted, as one that is connecting in `acquireRelease`.
+      state.content = Effect.uninterruptible(Effect.never)
+      yield* TestClock.adjust(60_000)
+      const waiting = yield* Effect.forkChild(use("2"))
+      yield* TestClock.adjust(Rotation.patience)
+      assert.strictEqual(yield* Fiber.join(waiting), "a")
+      assert.strictEqual(yield* use("3"), "a")
+      assert.strictEqual(state.loads, 2)
+      set("b")
+      yield* TestClock.adjust(60_000)
+      assert.strictEqual(yield* use("4"), "b")
+      assert.strictEqual(state.loads, 3)
+    }))
+
+  it.effect("a load that takes longer than callers wait for it takes effect all the same", () =>
+    Effect.gen(function*() {
+      const { state, use } = yield* store(["a"], { reloadEvery: 600_000 })
+      yield* use("1")
+      state.content = Effect.delay(Effect.succeed(["slow"]), "20 seconds")
+      yield* TestClock.adjust("10 minutes")
+      const waiting = yield* Effect.forkChild(use("2"))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* Fiber.join(waiting), "a")
+      assert.strictEqual(yield* use("3"), "slow")
+      assert.strictEqual(state.loads, 2)
+    }))
+
+  it.effect("a source that fails at once is asked once a second, and everybody hears why", () =>
+    Effect.gen(function*() {
+      const { set, state, use } = yield* store([])
+      state.content = Effect.fail(failure)
+      for (let call = 0; call < 10; call++) assert.strictEqual(yield* Effect.flip(use(`failing ${call}`)), failure)
+      assert.strictEqual(state.loads, 1)
+      set("a")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* use("then"), "a")
+    }))
+
+  it.effect("what is the same is used as it was loaded last", () =>
+    Effect.gen(function*() {
+      const made: Array<{ readonly name: string; readonly nth: number }> = []
+      const credential = yield* Rotation.make({
+        load: Effect.sync(() => {
+          const material = { name: "key", nth: made.length }
+          made.push(material)
+          return [material]
+        }),
+        same: (one, other) => one.name === other.name,
+        reloadEvery: 0,
+        prove: ({ nth }) => Effect.succeed({ form: { nth: `${nth}` } })
+      })
+      const nth = (name: string) => Effect.map(credential.authenticate(attempt(name)), ({ form }) => form["nth"])
+      assert.deepStrictEqual([yield* nth("x"), yield* nth("y"), yield* nth("z")], ["0", "1", "2"])
+    }))
+
+  it.effect("a comparison that dies is a failed load, and not the end of all loads", () =>
+    Effect.gen(function*() {
+      let dies = true
+      const { set, use } = yield* store(["a"], {
+        reloadEvery: 1000,
+        same: (one, other) => {
+          if (dies) throw new Error("wiped")
+          return one === other
+        }
+      })
+      yield* use("1")
+      set("b")
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(yield* use("2"), "a")
+      dies = false
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(yield* use("3"), "b")
     }))
 
   it.effect("with lookEvery, calls that ask for the revision have the source looked at behind them", () =>

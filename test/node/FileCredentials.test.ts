@@ -242,6 +242,7 @@ describe("federated tokens", () => {
       const simulator = yield* EntraSimulator.EntraSimulator
       const credential = yield* NodeClientCredential.federatedTokenFile(path)
       const before = credential.revision()
+      const acquisitions: Readonly<Record<string, object>> = { one: {}, two: {}, three: {} }
       const attempt = (correlationId: string) =>
         credential.authenticate({
           clientId,
@@ -253,7 +254,8 @@ describe("federated tokens", () => {
           claims: "",
           clientCapabilities: [],
           sendCertificateChain: undefined,
-          correlationId
+          correlationId,
+          acquisition: acquisitions[correlationId]
         })
       const refused = (correlationId: string) =>
         credential.refused(
@@ -265,7 +267,8 @@ describe("federated tokens", () => {
             error: "invalid_client",
             errorCodes: [700024],
             correlationId
-          })
+          }),
+          acquisitions[correlationId]
         )
       yield* attempt("one")
       yield* attempt("two")
