@@ -182,8 +182,8 @@ const encoded = (json: unknown): string => Base64Url.encode(JSON.stringify(json)
 // -----------------------------------------------------------------------------
 
 const certificates = (text: string): ReadonlyArray<string> =>
-  [...text.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)]
-    .map((match) => (match[1] ?? "").replace(/\s/g, ""))
+  [...text.matchAll(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g)]
+    .map(([block]) => block.replace(/-----[A-Z ]+-----|\s/g, ""))
 
 const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----`
 

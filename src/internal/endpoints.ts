@@ -1,6 +1,6 @@
 /** The layout of addresses: which URL a kind of authority serves tokens at, and which assertion it wants there. */
 import * as Result from "effect/Result"
-import type * as Authority from "../Authority.ts"
+import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, quote } from "../EntraError.ts"
 import type { Thumbprints } from "./assertion.ts"
 import { invalidAuthority } from "./problem.ts"
@@ -69,7 +69,7 @@ const at = (authority: Authority.Authority, host: string): Endpoints => {
     const token = `https://${host}/adfs/oauth2/token`
     return { token, audience: token, assertion: { thumbprint: "x5t", rsa: "RS256" } }
   }
-  const token = `https://${host}/${authority.tenant ?? ""}/oauth2/v2.0/token`
+  const token = `${Authority.format({ ...authority, host })}/oauth2/v2.0/token`
   return { token, audience: token, assertion: { thumbprint: "x5t#S256", rsa: "PS256" } }
 }
 

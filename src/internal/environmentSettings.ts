@@ -52,14 +52,18 @@ export const settle = <A>(
 ): Result.Result<Settings & { readonly credential: A }, ConfigurationError> => {
   const inputs = inputsOf(options, found.variables)
   const mistyped = typeProblems(options)
+  const needed = <I, B>(
+    { field, value }: { readonly field: string; readonly value: I },
+    parse: (value: I, field: string) => Result.Result<B, ConfigurationError>
+  ): Result.Result<B, ConfigurationError> => {
+    const wrong = mistyped.find((problem) => problem.field === field)
+    return wrong === undefined ? parse(value, field) : Result.fail(wrong)
+  }
   const parsed = <I, B>(
     { field, value }: Input<I>,
     parse: (value: I, field: string) => Result.Result<B, ConfigurationError>
-  ): Result.Result<B | undefined, ConfigurationError> => {
-    const wrong = mistyped.find((problem) => problem.field === field)
-    if (wrong !== undefined) return Result.fail(wrong)
-    return value === undefined ? Result.succeed(undefined) : parse(value, field)
-  }
+  ): Result.Result<B | undefined, ConfigurationError> =>
+    value === undefined ? Result.succeed(undefined) : needed({ field, value }, parse)
   const authority = parsed(inputs.authority, parseAuthority)
   const issuer = parsed(
     { field: "issuer", value: options.issuer },
@@ -74,7 +78,7 @@ export const settle = <A>(
     base.success.kind !== "Adfs" && Result.isSuccess(Authority.requireTenant(base.success))
   const tenant = overridden ? Result.succeed(undefined) : parsed(inputs.tenant, Authority.parseTenant)
   const clientId = swapped(options, inputs.clientId, found.variables.AZURE_CLIENT_SECRET) ??
-    parsed(inputs.clientId, parseClientId)
+    needed(inputs.clientId, parseClientId)
   const region = parsed(inputs.region, parseRegion)
   const place = Result.flatMap(
     Result.all([base, tenant]),
@@ -107,7 +111,6 @@ export const settle = <A>(
     problems,
     Result.map(Result.all({ clientId, tenantId: tenant, region, credential }), (parts) => ({
       ...parts,
-      clientId: parts.clientId ?? "",
       authority: inputs.authority.value
     })),
     knownOf(found, options)
@@ -135,11 +138,11 @@ interface Input<A> {
 }
 
 const inputsOf = (options: Overrides, variables: Variables) => {
-  const either = <A>(
+  const either = <A, V extends string | undefined>(
     field: keyof Overrides,
     option: A | undefined,
     name: keyof Variables,
-    variable: string | undefined
+    variable: V
   ) => option === undefined ? { field: name, value: variable } : { field, value: option }
   // What is said beside an issuer is judged with it.
   const { authority, tenantId, AZURE_AUTHORITY_HOST, AZURE_TENANT_ID } = options.issuer === undefined

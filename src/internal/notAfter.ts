@@ -56,7 +56,6 @@ const timeOf = (tag: number, bytes: Uint8Array): number | undefined => {
     ? text
     : undefined
   if (digits === undefined) return undefined
-  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits) ?? []
-  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  const time = Date.parse(digits.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)/, "$1-$2-$3T$4:$5:$6"))
   return Number.isNaN(time) ? undefined : time
 }

@@ -108,7 +108,10 @@ const isPassing = (error: Problem): error is ServiceUnavailableError | NetworkEr
   isOutage(error) && error.isRetryable && error.retryAfter === undefined
 
 const keep = <A>(map: Map<string, A>, key: string, value: A): void => {
-  if (!map.has(key) && map.size >= most) map.delete(map.keys().next().value ?? "")
+  for (const oldest of map.keys()) {
+    if (map.has(key) || map.size < most) break
+    map.delete(oldest)
+  }
   map.set(key, value)
 }
 

@@ -15,6 +15,18 @@ describe("notAfter", () => {
       assert.strictEqual(notAfter(raw), validToDate.getTime())
     }))
 
+  it.each([
+    ["a validity that is empty", ""],
+    ["a month that no year has", "170d3939313339393030303030305a170d3939313339393030303030305a"]
+  ])("knows nothing of %s", (_, times) => {
+    const stated = (...parts: ReadonlyArray<string>) => {
+      const value = Buffer.from(parts.join(""), "hex")
+      return Buffer.concat([Buffer.from([0x30, value.length]), value]).toString("hex")
+    }
+    const [serial, algorithm, issuer] = ["020101", stated(), stated()]
+    assert.isUndefined(notAfter(Buffer.from(stated(stated(serial, algorithm, issuer, stated(times))), "hex")))
+  })
+
   it.live("knows nothing of what is no certificate: every prefix, and anything else", () =>
     Effect.gen(function*() {
       const { certificate } = yield* TestCertificate.make()
