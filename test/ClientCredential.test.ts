@@ -105,6 +105,18 @@ describe("secrets", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret([wrong, second]) }))))
 
+  it.effect("one that is a plain string, from JavaScript or a vault, is refused, and not shown", () =>
+    Effect.gen(function*() {
+      const plain = JSON.parse(`"s3cret-plain"`)
+      const loaded = yield* ClientCredential.secret(Effect.succeed(plain))
+      for (const failing of [ClientCredential.secret(plain), loaded.authenticate(attempt)]) {
+        const error = yield* Effect.flip(failing)
+        assert.strictEqual(error.code, "secret_malformed")
+        assert.include(error.remedy, "Redacted.make")
+        assert.notInclude(JSON.stringify(error), "s3cret")
+      }
+    }))
+
   it.effect("of a list with more than an acquisition tries none is taken", () =>
     Effect.gen(function*() {
       const list = Array.from({ length: 9 }, (_, index) => Redacted.make(`secret-${index}`))

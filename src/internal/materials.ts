@@ -48,7 +48,9 @@ export const loaded = <A, M, E, R>(
             code: "source_failed",
             field,
             what: `the effect that loads the ${field}`,
-            remedy: "Look at that effect: nothing was sent to the service."
+            remedy:
+              "Look at that effect: nothing was sent to the service. What it said is not shown, since it may hold a "
+              + "secret: give its errors a tag, or log them there."
           })
         ),
         Effect.flatMap((given) => read(given, kind))

@@ -12,7 +12,10 @@ export type Secret = Redacted.Redacted<string>
 
 export const secrets: Kind<Secret, Secret> = {
   read: (given) =>
-    given.length === 0 || given.some((secret) => Redacted.value(secret).trim() === "")
+    // A vault's client yields plain strings, and JavaScript passes them on.
+    !given.every(Redacted.isRedacted)
+      ? Effect.suspend(() => Effect.fail(plain()))
+      : given.length === 0 || given.some((secret) => Redacted.value(secret).trim() === "")
       ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
       : Effect.succeed(given),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
@@ -24,6 +27,15 @@ const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentic
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return { form: {}, headers: { authorization: `Basic ${Base64.encode(pair)}` } }
 }
+
+const plain = () =>
+  new CredentialError({
+    code: "secret_malformed",
+    field: "secret",
+    origin: "local",
+    message: "the client secret is not redacted",
+    remedy: "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
+  })
 
 const empty = (none: boolean) =>
   new CredentialError({
