@@ -107,10 +107,13 @@ describe("secrets", () => {
 
   it.effect("one that is a plain string, from JavaScript or a vault, is refused, and not shown", () =>
     Effect.gen(function*() {
-      const plain = JSON.parse(`"s3cret-plain"`)
+      const plain: Redacted.Redacted<string> = JSON.parse(`"s3cret-plain"`)
       const loaded = yield* ClientCredential.secret(Effect.succeed(plain))
-      for (const failing of [ClientCredential.secret(plain), loaded.authenticate(attempt)]) {
-        const error = yield* Effect.flip(failing)
+      const errors = [
+        yield* Effect.flip(ClientCredential.secret(plain)),
+        yield* Effect.flip(loaded.authenticate(attempt))
+      ]
+      for (const error of errors) {
         assert.strictEqual(error.code, "secret_malformed")
         assert.include(error.remedy, "Redacted.make")
         assert.notInclude(JSON.stringify(error), "s3cret")
