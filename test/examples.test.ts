@@ -26,6 +26,10 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "The simulator saw 7 token requests and 8 requests to Graph"
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
+  credentials: [
+    /(?:^.+: a Bearer token\n){14}a key without a certificate, elsewhere: a Bearer token\n/m,
+    "the first that works: a Bearer token"
+  ],
   "managed-identity": [
     "a Bearer token for https://vault.azure.net/.default, tenant managed-identity",
     /a Bearer token for https:\/\/graph\.microsoft\.com\/\.default, tenant 3f6a2c1e/

@@ -1,0 +1,128 @@
+/**
+ * Each way in which an app can prove who it is, against the simulator: what is asked for is always the same, only the
+ * credential differs. examples/managed-identity.ts and examples/key-vault.ts have two more.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { ConfigProvider, Console, Effect, FileSystem, Layer, Redacted, References } from "effect"
+import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { NodeClientCredential } from "effect-entra/node"
+import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import { constants, createPrivateKey, sign } from "node:crypto"
+
+const { contosoTenantId: tenantId, daemonClientId: clientId, daemonSecret } = EntraSimulator
+
+/** A platform that the app trusts: its issuer and subject stand in the registration, letter by letter. */
+const platform = await Effect.runPromise(TestIssuer.make({ issuer: "https://token.actions.githubusercontent.com" }))
+const subject = "repo:contoso/orders:ref:refs/heads/main"
+
+/** What GitHub does for a job with `permissions: id-token: write`. */
+const GitHub = Layer.succeed(
+  HttpClient.HttpClient,
+  HttpClient.make((request, url) =>
+    platform.issue({ subject, audience: url.searchParams.get("audience") ?? "" }).pipe(
+      Effect.map((token) => HttpClientResponse.fromWeb(request, Response.json({ value: Redacted.value(token) })))
+    )
+  )
+)
+const job = ConfigProvider.layer(ConfigProvider.fromEnvRecord({
+  ACTIONS_ID_TOKEN_REQUEST_URL: "https://pipelines.actions.githubusercontent.com/token?api-version=2.0",
+  ACTIONS_ID_TOKEN_REQUEST_TOKEN: "the job's own"
+}))
+
+const program = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const simulator = yield* EntraSimulator.EntraSimulator
+  const { certificate, privateKey } = yield* TestCertificate.make()
+  yield* simulator.addCertificate(clientId, certificate)
+
+  const folder = yield* files.makeTempDirectoryScoped()
+  const write = (name: string, text: string) =>
+    Effect.as(files.writeFileString(`${folder}/${name}`, text), `${folder}/${name}`)
+  const pem = Redacted.make(`${certificate}\n${Redacted.value(privateKey)}`)
+  const certificatePath = yield* write("daemon.pem", Redacted.value(pem))
+  const secretPath = yield* write("secret", Redacted.value(daemonSecret))
+  const tokenPath = yield* write("token", Redacted.value(yield* platform.issue({ subject })))
+
+  /** What a key vault or an HSM does: the key stays where it is. */
+  const key = createPrivateKey(Redacted.value(privateKey))
+  const signInTheVault = (input: Uint8Array) =>
+    Effect.sync(() =>
+      sign("sha256", input, {
+        key,
+        padding: constants.RSA_PKCS1_PSS_PADDING,
+        saltLength: constants.RSA_PSS_SALTLEN_DIGEST
+      })
+    )
+
+  const credentials = {
+    "a secret": ClientCredential.layerSecret(daemonSecret),
+    "two secrets, during a rotation": ClientCredential.layerSecret([Redacted.make("not registered yet"), daemonSecret]),
+    "a secret from a store": ClientCredential.layerSecret(Effect.succeed(daemonSecret), { reloadEvery: "1 hour" }),
+    "a secret in a file": NodeClientCredential.layerSecretFile(secretPath),
+    "a certificate": ClientCredential.layerCertificate({ certificate, privateKey }),
+    "a certificate that is sent along": ClientCredential.layerCertificate({
+      certificate,
+      privateKey,
+      sendCertificateChain: true
+    }),
+    "a certificate, and a claim of one's own": ClientCredential.layerCertificate({
+      certificate,
+      privateKey,
+      assertionClaims: { xms_az_claim: { source: ["a", "b"] } }
+    }),
+    "a certificate whose key stays in a vault": ClientCredential.layerCertificate({
+      certificate,
+      sign: signInTheVault
+    }),
+    "a certificate in whatever format": NodeClientCredential.layerCertificate({ content: pem }),
+    "a certificate in a file": NodeClientCredential.layerCertificateFile({ path: certificatePath }),
+    "a platform's token": ClientCredential.layerAssertion(() => platform.issue({ subject })),
+    "a platform's token in a file": NodeClientCredential.layerFederatedTokenFile(tokenPath),
+    "a job of GitHub Actions": NodeClientCredential.layerGitHubActions().pipe(Layer.provide([GitHub, job])),
+    "the first that works": ClientCredential.layerFirstOf([
+      NodeClientCredential.certificateFile({ path: "/run/secrets/on-another-machine.pem" }),
+      ClientCredential.secret(daemonSecret)
+    ])
+  }
+
+  for (const [name, credential] of Object.entries(credentials)) {
+    const { tokenType } = yield* tokenWith({ clientId, tenantId }, credential, "https://graph.microsoft.com/.default")
+    yield* Console.log(`${name}: a ${tokenType} token`)
+  }
+
+  // A provider that is not Microsoft's knows a key by its `kid` (option `keyId`), or tries those that it has.
+  const { tokenType } = yield* tokenWith(
+    { clientId, issuer: "https://login.microsoftonline.com/realms/one" },
+    ClientCredential.layerPrivateKeyJwt({ privateKey }),
+    "orders.read"
+  )
+  yield* Console.log(`a key without a certificate, elsewhere: a ${tokenType} token`)
+})
+
+const tokenWith = <E, R>(
+  options: ConfidentialClient.Options,
+  credential: Layer.Layer<ClientCredential.ClientCredential, E, R>,
+  scopes: string
+) =>
+  ConfidentialClient.acquireToken({ scopes }).pipe(
+    Effect.provide(
+      ConfidentialClient.layer(options).pipe(
+        Layer.provide([credential, AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()])
+      )
+    )
+  )
+
+const Simulated = EntraSimulator.layerMemory({
+  apps: [{ clientId, secrets: [daemonSecret], federatedCredentials: [{ issuer: platform.issuer, subject }] }],
+  issuers: [platform],
+  realms: [{ name: "one", scopes: ["orders.read"] }]
+})
+
+await Effect.runPromise(
+  Effect.scoped(program).pipe(
+    Effect.provide([Simulated, NodeFileSystem.layer]),
+    // That it builds many clients, and that one secret is refused first, is meant here.
+    Effect.provideService(References.MinimumLogLevel, "Error")
+  )
+)
