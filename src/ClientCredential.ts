@@ -132,7 +132,8 @@ export interface LayerFromSource<A> {
  * - `sendCertificateChain`: puts the chain into `x5c`, so that an app that trusts a subject name and issuer needs no new
  *   registration when the certificate is renewed; default false, and a request may say otherwise.
  * - `assertionClaims`: claims for the assertion, any JSON. `mergeWithDefaultClaims` (default true) adds them to the usual
- *   ones, before which they go; without it they replace them all.
+ *   ones, before which they go (all but `jti`, which is each assertion's own); without it they replace them all, and you
+ *   answer for `aud`, `iss`, `sub`, `exp` and `jti`.
  * - `algorithm`: default: what the authority wants of RSA keys (PS256, or RS256 for AD FS), ES256 of EC keys.
  * - `keyId`: the header's `kid`; default: none, the thumbprint names the certificate.
  *

@@ -254,6 +254,7 @@ describe("certificates", () => {
   it.live.each(
     [
       { name: "an algorithm of the other kind", options: { algorithm: "ES256" }, code: "algorithm_unsupported" },
+      { name: "an id for all assertions", options: { assertionClaims: { jti: "mine" } }, code: "claims_malformed" },
       { name: "a time that is no number", options: { assertionClaims: { exp: "soon" } }, code: "claims_malformed" },
       { name: "what is no JSON", options: { assertionClaims: { a: { b: 1n } } }, code: "claims_malformed" }
     ] as const
@@ -262,6 +263,30 @@ describe("certificates", () => {
       const made = yield* TestCertificate.make()
       const error = yield* Effect.flip(ClientCredential.certificate({ ...made, ...options }))
       assert.strictEqual(error.code, code)
+    }))
+})
+
+describe("what JavaScript passes", () => {
+  it.live.each(["HS256", "RS512", "none", "", "PS256 "])(
+    "an algorithm that is none is refused: %s",
+    (algorithm) =>
+      Effect.gen(function*() {
+        const { privateKey } = yield* TestCertificate.make()
+        const options = { privateKey }
+        Reflect.set(options, "algorithm", algorithm)
+        const error = yield* Effect.flip(ClientCredential.privateKeyJwt(options))
+        assert.strictEqual(error.code, "algorithm_unsupported")
+      })
+  )
+
+  it.live("an id of the user's own is let be where it replaces all claims", () =>
+    Effect.gen(function*() {
+      const options = { assertionClaims: { jti: "mine" }, mergeWithDefaultClaims: false }
+      const credential = yield* ClientCredential.certificate({ ...(yield* TestCertificate.make()), ...options })
+      const assertion = (yield* credential.authenticate(attempt)).form["client_assertion"]
+      assert.isTrue(Redacted.isRedacted(assertion))
+      if (!Redacted.isRedacted(assertion)) return
+      assert.deepStrictEqual<unknown>(jose.decodeJwt(`${Redacted.value(assertion)}`), { jti: "mine" })
     }))
 })
 

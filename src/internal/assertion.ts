@@ -7,7 +7,9 @@ export interface Thumbprints {
   readonly x5t: string
 }
 
-export type Algorithm = "PS256" | "RS256" | "ES256"
+export const algorithms = ["PS256", "RS256", "ES256"] as const
+
+export type Algorithm = typeof algorithms[number]
 
 export interface AssertionHeader {
   readonly alg: Algorithm

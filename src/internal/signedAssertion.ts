@@ -9,6 +9,7 @@ import {
   additionalClaims,
   type Algorithm,
   algorithmFor,
+  algorithms,
   assertionClaims,
   assertionHeader,
   fits,
@@ -140,13 +141,27 @@ const additionalOf = (
 ): Result.Result<Additional | undefined, CredentialError> =>
   given === undefined ? Result.succeed(undefined) : additionalClaims(given).pipe(
     Result.map((claims) => ({ claims, merge: mergeWithDefaultClaims ?? true })),
+    // Who replaces the defaults answers for all of the claims.
+    Result.filterOrFail(
+      ({ claims, merge }) => !merge || !Object.hasOwn(claims, "jti"),
+      () => ({ field: "assertionClaims.jti", what: "is set, and would give each assertion the same id" })
+    ),
     Result.mapError(({ field, what }) =>
       problem("claims_malformed", field, what, "Pass an object of JSON; its times are seconds since 1970, as numbers.")
     )
   )
 
 const checkAlgorithm = (algorithm: Algorithm | undefined, rsa: boolean): Effect.Effect<void, CredentialError> =>
-  algorithm === undefined || fits(algorithm, rsa) ? Effect.void : Effect.fail(unfit(algorithm, rsa))
+  algorithm === undefined
+    ? Effect.void
+    // JavaScript passes what it likes.
+    : !algorithms.includes(algorithm)
+    ? Effect.fail(
+      problem("algorithm_unsupported", "algorithm", `is none of ${algorithms.join(", ")}`, "Use one, or leave it out.")
+    )
+    : fits(algorithm, rsa)
+    ? Effect.void
+    : Effect.fail(unfit(algorithm, rsa))
 
 /** Of several, those are left out that are not valid now, unless none is: a new one waits, an old one is about to go. */
 const timely = (

@@ -326,6 +326,35 @@ describe("what openssl writes", () => {
     })
   })
 
+  it("an encrypted key, or several, that would take too long to open is not tried", () => {
+    inFolder((folder, run) => {
+      writeFileSync(join(folder, "key.pem"), rsa.key.pkcs8)
+      run(..."pkcs8 -topk8 -iter 1100000 -in key.pem -out locked.pem -passout".split(" "), `pass:${password}`)
+      const locked = readFileSync(join(folder, "locked.pem"), "utf8")
+      assert.strictEqual(Redacted.value(good(rsa.leaf + locked, { password }).privateKey), rsa.key.pkcs8)
+      const error = Result.getOrThrow(Result.flip(parts(rsa.leaf + slower(locked), { password })))
+      assert.strictEqual(error.code, "key_unsupported")
+      assert.include(error.message, "2000000 rounds")
+      writeFileSync(join(folder, "key.pem"), ec.key.pkcs8)
+      run(..."pkcs8 -topk8 -iter 1100000 -in key.pem -out other.pem -passout".split(" "), `pass:${password}`)
+      const other = readFileSync(join(folder, "other.pem"), "utf8")
+      const second = Result.getOrThrow(Result.flip(parts(rsa.leaf + other + locked, { password })))
+      assert.strictEqual(second.code, "key_unsupported")
+    })
+  })
+
+  /** 1,100,000 rounds become some 3,000,000. */
+  const slower = (pem: string) => {
+    const lines = pem.split("\n")
+    const der = Buffer.from(lines.filter((line) => !line.startsWith("-")).join(""), "base64")
+    const at = der.indexOf(Buffer.from("020310c8e0", "hex"))
+    assert.isAtLeast(at, 0)
+    der[at + 2] = 0x30
+    return `-----BEGIN ENCRYPTED PRIVATE KEY-----\n${
+      der.toString("base64").replace(/.{64}(?=.)/g, "$&\n")
+    }\n-----END ENCRYPTED PRIVATE KEY-----\n`
+  }
+
   it("a key under a cipher of long ago is told apart from a wrong password", () => {
     inFolder((folder, run) => {
       writeFileSync(join(folder, "key.pem"), rsa.key.pkcs8)

@@ -1,7 +1,7 @@
 /** Clients whose credentials are files, against the strict simulator: a token proves that the file was read right. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, FileSystem, Layer, Redacted } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
@@ -366,6 +366,97 @@ describe("secrets in files", () => {
       Effect.provide(NodeClientCredential.layerSecretFile(write("layer-secret", "a"))),
       Effect.provide(NodeFileSystem.layer)
     ))
+})
+
+describe("paths", () => {
+  it.live.each([
+    "aBc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M6n7",
+    "aBc8q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M.n7",
+    "/Bc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M6n7\n",
+    "abc/DEF+0123456789ABCDEFGHIJKLMNOPQRSTUVWXY=",
+    "aBcD1234efgh5678-IJKL"
+  ])("a secret in place of its file's path is not shown: %s", (secret) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(NodeClientCredential.secretFile(secret))
+      assert.strictEqual(error.code, "path_malformed")
+      assert.notInclude(JSON.stringify(error) + error.message, secret.slice(0, 12))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live.each([
+    "aBc8Q~x1",
+    "Secrets/Client1/Daemon2024Production",
+    "MyDaemonCertificate2024.pfx",
+    "C:\\Certs\\MyDaemonCertificate2024",
+    "/run/secrets/azure-Client2-secret-of-the-daemon",
+    "client-secret-of-the-daemon-2024"
+  ])("a path is shown: %s", (path) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      assert.strictEqual(error.code, "file_missing")
+      assert.include(error.message, path.split("\\").at(-1) ?? path)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live.each<readonly [name: string, bytes: Uint8Array, says: string]>([
+    ["Latin-1", Buffer.from("s\u00e4cret", "latin1"), "is no text in UTF-8"],
+    ["UTF-16 without a mark", Buffer.from("secret", "utf16le"), "holds zero bytes"]
+  ])("a secret or token in %s is told as that", ([, bytes, says]) =>
+    Effect.gen(function*() {
+      const path = join(folder, "encoded")
+      writeFileSync(path, bytes)
+      const secret = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      assert.strictEqual(secret.code, "secret_malformed")
+      assert.include(secret.message, says)
+      const token = yield* Effect.flip(NodeClientCredential.federatedTokenFile(path))
+      assert.strictEqual(token.code, "assertion_malformed")
+      if (says !== "holds zero bytes") assert.include(token.message, says)
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live.each(["secret", "certificate"] as const)("a file that becomes a pipe is not opened again: %s", (kind) => {
+    let isPipe = false
+    let opened = 0
+    const Files = Layer.effect(
+      FileSystem.FileSystem,
+      Effect.map(FileSystem.FileSystem, (files) =>
+        FileSystem.FileSystem.of({
+          ...files,
+          stat: (path) => Effect.map(files.stat(path), (info) => isPipe ? { ...info, type: "FIFO" as const } : info),
+          readFile: (path) =>
+            Effect.andThen(
+              Effect.sync(() => {
+                opened++
+              }),
+              files.readFile(path)
+            )
+        }))
+    ).pipe(Layer.provide(NodeFileSystem.layer))
+    return Effect.gen(function*() {
+      const reload = { reloadEvery: 0 }
+      const credential = yield* kind === "secret"
+        ? NodeClientCredential.secretFile(write("becomes-a-pipe", "s3cret"), reload)
+        : NodeClientCredential.certificateFile(
+          { path: write("becomes-a-pipe", made.EC.leaf + made.EC.key.pkcs8) },
+          reload
+        )
+      isPipe = true
+      yield* credential.authenticate(attempt("1"))
+      yield* credential.authenticate(attempt("2"))
+      assert.strictEqual(opened, 0)
+    }).pipe(Effect.provide(Files))
+  })
+})
+
+const attempt = (correlationId: string): ClientCredential.Attempt => ({
+  clientId,
+  tenantId: contoso,
+  authority: "https://login.microsoftonline.com",
+  tokenEndpoint: "https://login.microsoftonline.com/token",
+  audience: "https://login.microsoftonline.com",
+  assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
+  secretMethod: undefined,
+  claims: "",
+  clientCapabilities: [],
+  sendCertificateChain: undefined,
+  correlationId
 })
 
 describe("the key in a file of its own", () => {

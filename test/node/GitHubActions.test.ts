@@ -164,8 +164,9 @@ describe("what is wrong", () => {
     ["a URL in the clear", { ...environment, [URL_NAME]: requestUrl.replace("https", "http") }, URL_NAME],
     ["a file", { ...environment, [URL_NAME]: "file:///token" }, URL_NAME],
     ["a URL in the clear that looks local", { ...environment, [URL_NAME]: "http://localhost.example/" }, URL_NAME],
+    ["a token with a line break", { ...environment, [TOKEN_NAME]: `${requestToken}\nmore` }, TOKEN_NAME],
     ["a URL with a password", { ...environment, [URL_NAME]: "https://a:b@github.com/" }, URL_NAME]
-  ])("%s: found when the layer is built, without a request", ([, variables, field]) => {
+  ])("%s: found when the layer is built, without a request", ([name, variables, field]) => {
     const seen: Array<string> = []
     return Effect.gen(function*() {
       const error = yield* Effect.flip(NodeClientCredential.githubActions())
@@ -173,6 +174,7 @@ describe("what is wrong", () => {
       assert.strictEqual(error.code, "github_actions_missing")
       assert.strictEqual(error.field, field)
       assert.include(error.message, field)
+      if (name === "a URL with a password") assert.include(error.message, "a password")
       if (error.message.includes("not set")) assert.include(error.remedy, "permissions: id-token: write")
       hasNothingSecret(error)
       assert.deepStrictEqual(seen, [])

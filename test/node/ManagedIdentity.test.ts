@@ -17,7 +17,7 @@ import { EntraSimulator, MetadataService } from "effect-entra/testing"
 import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { decodeJwt } from "jose"
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import * as Http from "node:http"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
@@ -56,6 +56,7 @@ const Files = Layer.effect(
     return FileSystem.FileSystem.of({
       ...files,
       stat: (path) => files.stat(at(path)),
+      realPath: (path) => files.realPath(at(path)),
       open: (path, options) => files.open(at(path), options),
       readFile: (path) => files.readFile(at(path)),
       stream: (path, options) => files.stream(at(path), options)
@@ -192,6 +193,18 @@ describe("the source", () => {
         ["managed_identity_incomplete", "IDENTITY_ENDPOINT"]
       ] as const
     ),
+    ["Azure Arc elsewhere, in the clear", undefined, {
+      IDENTITY_ENDPOINT: "http://arc.example/metadata/identity/oauth2/token",
+      IMDS_ENDPOINT: "http://arc.example"
+    }, ["managed_identity_incomplete", "IDENTITY_ENDPOINT"]],
+    ["Azure Arc elsewhere, over https", undefined, {
+      IDENTITY_ENDPOINT: "https://arc.example/token",
+      IMDS_ENDPOINT: "https://arc.example"
+    }, ["azureArc", "https://arc.example/token", false]],
+    ["a query, which is not shown", undefined, {
+      IDENTITY_ENDPOINT: `${local}?code=s3cret`,
+      IDENTITY_HEADER: header
+    }, ["appService", local, false]],
     ["a host that is none", undefined, { AZURE_POD_IDENTITY_AUTHORITY_HOST: "169.254.169.254" }, [
       "managed_identity_incomplete",
       "AZURE_POD_IDENTITY_AUTHORITY_HOST"
@@ -745,6 +758,12 @@ const faults: ReadonlyArray<Fault> = [
   arcFault("another file", challenge("/etc/shadow"), "managed_identity_challenge", "not in /var/opt/azcmagent/tokens"),
   arcFault("no .key", challenge(inDirectory("a.txt")), "managed_identity_challenge", "no .key"),
   arcFault("no such file", challenge(inDirectory("missing.key")), "file_missing", "does not exist"),
+  arcFault(
+    "a link to another place",
+    challenge(inDirectory("link.key")),
+    "managed_identity_challenge",
+    "not in /var/opt/azcmagent/tokens"
+  ),
   arcFault("a directory", challenge(inDirectory("directory.key")), "file_unreadable", "is a directory"),
   arcFault("a file of 4097 bytes", challenge(inDirectory("large.key")), "managed_identity_challenge", "4096 bytes"),
   arcFault("an empty file", challenge(inDirectory("empty.key")), "managed_identity_challenge", "holds no key"),
@@ -779,6 +798,9 @@ const faults: ReadonlyArray<Fault> = [
 
 describe("faults", () => {
   mkdirSync(join(folder, "directory.key"))
+  mkdirSync(join(folder, "elsewhere"))
+  writeFileSync(join(folder, "elsewhere", "secret"), "another-secret")
+  symlinkSync(join(folder, "elsewhere", "secret"), join(folder, "link.key"))
   writeFileSync(join(folder, "large.key"), "k".repeat(4097))
   writeFileSync(join(folder, "empty.key"), "")
   writeFileSync(join(folder, "old.key"), "old-key-content")

@@ -4,13 +4,15 @@ import { Effect, Layer, Redacted, Result } from "effect"
 import { AuthorityResolver, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
+import forge from "node-forge"
 import { execFileSync } from "node:child_process"
 import { createHmac } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { certificateParts } from "../../src/node/internal/certificateFile.ts"
+import { pieces } from "../../src/node/internal/certificateSource.ts"
 import { runChild } from "../support/child.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { contoso, graph } from "../support/world.ts"
@@ -242,6 +244,18 @@ describe("what is wrong", () => {
       () => replaced(exported(both(), "-iter 900000 -nomac"), "02030dbba0", "02037fffff"),
       "pkcs12_unsupported",
       password
+    ],
+    [
+      "more iterations in all than anyone waits for",
+      () => exported(both(), "-iter 900000"),
+      "pkcs12_unsupported",
+      password
+    ],
+    [
+      "more iterations of long ago than anyone waits for",
+      () => exported(both(), "-legacy -iter 900000 -nomac"),
+      "pkcs12_unsupported",
+      password
     ]
   ]
 
@@ -258,6 +272,32 @@ describe("what is wrong", () => {
       if (secret !== undefined) assert.notInclude(JSON.stringify(error) + error.message + error.remedy, secret)
     })
   }
+
+  it("what does not open is not tried again until it changes", async () => {
+    const derive = vi.spyOn(forge.pkcs12, "generateKey")
+    const pfx = exported(both(), "")
+    const { read } = await Effect.runPromise(pieces)
+    const codeOf = (bytes: Uint8Array, secret: string) =>
+      Effect.runPromise(Effect.map(
+        Effect.result(read([{
+          contents: {
+            certificate: { bytes, place: { name: "PATH" } },
+            password: { value: Redacted.make(secret), name: "PASSWORD" }
+          },
+          options: {}
+        }])),
+        Result.match({ onFailure: ({ code }) => code, onSuccess: () => "read" })
+      ))
+    assert.strictEqual(await codeOf(pfx, "guess"), "pkcs12_password_wrong")
+    const once = derive.mock.calls.length
+    assert.isAbove(once, 0)
+    assert.strictEqual(await codeOf(Buffer.from(pfx), "guess"), "pkcs12_password_wrong")
+    assert.strictEqual(derive.mock.calls.length, once)
+    assert.strictEqual(await codeOf(flipped(pfx, 200), "guess"), "pkcs12_password_wrong")
+    assert.isAbove(derive.mock.calls.length, once)
+    assert.strictEqual(await codeOf(pfx, password), "read")
+    derive.mockRestore()
+  })
 
   it("a wrong password is told as one, whichever it is, though its padding is right by chance", async () => {
     const bytes = exported(ec.leaf + ec.key.pkcs8, "-nomac -noiter -certpbe NONE -keypbe PBE-SHA1-3DES")

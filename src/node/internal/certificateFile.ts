@@ -64,8 +64,9 @@ const partsOf = (
       const key = keys.find((key) => attempt(() => certificate.checkPrivateKey(key)) === true)
       return key === undefined ? [] : [{ certificate, key }]
     })
-    if (pairs.length === 0) return yield* Result.fail(noPair(keys, failures, damaged, places))
-    const { certificate, key } = yield* bestOf(pairs, places, now)
+    const [first] = pairs
+    if (first === undefined) return yield* Result.fail(noPair(keys, failures, damaged, places))
+    const { certificate, key } = yield* bestOf(first, pairs, places, now)
     return {
       certificate: chainOf(certificate, certificates, now).map((certificate) => certificate.toString()).join(""),
       privateKey: Redacted.make(key.export({ format: "pem", type: "pkcs8" }).toString(), { label: "private_key" }),
@@ -117,18 +118,20 @@ interface Pair {
 }
 
 /** The first in the file that can be used now, as other libraries take the first. */
-const bestOf = (pairs: ReadonlyArray<Pair>, places: Places, now: number): Result.Result<Pair, CredentialError> => {
+const bestOf = (
+  first: Pair,
+  pairs: ReadonlyArray<Pair>,
+  places: Places,
+  now: number
+): Result.Result<Pair, CredentialError> => {
   const usable = pairs.filter(({ key }) => unsupported(key, places.key) === undefined)
   const current = usable.find(({ certificate }) => isValid(certificate, now))
   if (current !== undefined) return Result.succeed(current)
   const begun = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
-  const [late] = usable.toSorted((one, other) =>
+  const [late = first] = usable.toSorted((one, other) =>
     begun(other) - begun(one) || validTo(other.certificate) - validTo(one.certificate)
   )
-  const problem = late === undefined
-    ? pairs.map(({ key }) => unsupported(key, places.key)).find((problem) => problem !== undefined)
-    : untimely(late.certificate, places.certificate, now)
-  return Result.fail(problem ?? mismatch(places))
+  return Result.fail(unsupported(late.key, places.key) ?? untimely(late.certificate, places.certificate, now))
 }
 
 const validTo = (certificate: X509Certificate): number => certificate.validToDate.getTime()

@@ -48,11 +48,20 @@ interface Parsed extends Piece {
   readonly parts: CertificateParts
 }
 
+/** What stays wrong until its content is another: to find out again may take a second of the whole process. */
+interface Broken {
+  readonly contents: CertificateContents
+  readonly failure: CredentialError
+}
+
 const parser = (): (given: ReadonlyArray<Piece>) => Effect.Effect<ReadonlyArray<Parsed>, CredentialError> => {
   let known: ReadonlyArray<Parsed> = []
+  let broken: ReadonlyArray<Broken> = []
 
   const partsOf = (contents: CertificateContents, now: number): Effect.Effect<CertificateParts, CredentialError> => {
     const found = known.find((one) => now < one.parts.until && isSame(one.contents, contents))
+    const bad = broken.find((one) => isSame(one.contents, contents))
+    if (bad !== undefined) return Effect.fail(bad.failure)
     return found === undefined ? certificateParts(contents, now) : Effect.succeed(found.parts)
   }
 
@@ -64,11 +73,15 @@ const parser = (): (given: ReadonlyArray<Piece>) => Effect.Effect<ReadonlyArray<
       const usable = read.flatMap(({ parts, piece }) =>
         Result.isSuccess(parts) ? [{ ...piece, parts: parts.success }] : []
       )
-      const failures = read.flatMap(({ parts }) =>
-        Result.isFailure(parts) ? [parts.failure] : []
+      const failed = read.flatMap(({ parts, piece }) =>
+        Result.isFailure(parts) ? [{ contents: piece.contents, failure: parts.failure }] : []
+      )
+      broken = failed.filter(({ failure }) =>
+        !untimely.has(failure.code)
       )
       // Of several, some may not be valid now: that is what rotation is for.
-      const failure = failures.find(({ code }) => usable.length === 0 || !untimely.has(code))
+      const failure = failed.map(({ failure }) => failure)
+        .find(({ code }) => usable.length === 0 || !untimely.has(code))
       if (failure !== undefined) return yield* Effect.fail(failure)
       known = usable
       return usable

@@ -55,7 +55,16 @@ export const read = (file: Named, { pipes, seconds }: Patience): Effect.Effect<U
   )
 }
 
-/** What is in the file now, and an effect that reads it again. A pipe can be read once, and stays as it was. */
+/** Where a path leads in the end. */
+export const realPath = (file: Named): Effect.Effect<string, CredentialError, Files> =>
+  FileSystem.FileSystem.use((files) => files.realPath(file.path)).pipe(
+    Effect.catchCause((cause) => Effect.fail(problemOf(file, Option.getOrUndefined(Cause.findErrorOption(cause)))))
+  )
+
+/**
+ * What is in the file now, and an effect that reads it again. A pipe can be read once, and stays as it was; a file that
+ * becomes one is not waited for.
+ */
 export const reread = (
   file: Named,
   patience: Patience
@@ -71,12 +80,25 @@ export const reread = (
       Effect.map(({ type }) => type === "FIFO"),
       Effect.catchCause(() => Effect.succeed(false))
     )
-    return { first, again: isPipe ? Effect.succeed(first) : Effect.provideContext(read(file, patience), context) }
+    return {
+      first,
+      again: isPipe ? Effect.succeed(first) : Effect.provideContext(read(file, { ...patience, pipes: false }), context)
+    }
   })
 
 /** A text as editors and shells write it; PowerShell writes UTF-16. */
-export const textOf = (bytes: Uint8Array): string =>
-  new TextDecoder(bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8").decode(bytes)
+export const textOf = (bytes: Uint8Array): string => new TextDecoder(encodingOf(bytes)).decode(bytes)
+
+/** Undefined for what is no text: replaced characters would be sent, and refused without a reason. */
+export const exactTextOf = (bytes: Uint8Array): string | undefined => {
+  try {
+    return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+const encodingOf = (bytes: Uint8Array) => bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8"
 
 const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
 
@@ -111,14 +133,19 @@ const pathProblem = (path: string): string | undefined => {
 
 const content = "looks like what belongs into the file"
 
-/** Long runs of base64 or of digits, as no path has them: not to be shown when no file has that name. */
+/** Secrets, and long runs of base64 or of digits, as no path has them: not to be shown when no file has that name. */
 const isDoubtful = (path: string): boolean => {
-  if (/^\s*["']?\{/.test(path)) return true
+  if (/^\s*["']?\{/.test(path) || secretForms.some((form) => form.test(path.trim()))) return true
+  // Neither a folder nor an extension, and of too many kinds of characters for a name.
+  if (/^[^/\\]{20,}$/.test(path) && !/\.\w{1,8}$/.test(path) && isMixed(path)) return true
   // What begins or ends like a path may have long names in it, which have no slashes.
   const isPath = /^(?:[/\\~.]|[A-Za-z]:[/\\])|\.\w{1,8}$/.test(path)
   const runs = path.match(isPath ? /[\w+=-]{60,}/g : /[A-Za-z0-9+/=]{60,}|[\w=-]{60,}/g) ?? []
   return runs.some((run) => isMixed(run) || (!isPath && !/[./\\]/.test(path)))
 }
+
+/** Entra's secrets, as they are made now and were made before (32 bytes in base64). */
+const secretForms = [/^.{3}\d[Qq]~[\w.~-]{34}$/, /^[A-Za-z0-9+/]{43}=$/]
 
 const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run) && /\d/.test(run)
 

@@ -42,7 +42,6 @@ declare module "node-forge" {
     }
     readonly util: {
       readonly createBuffer: (bytes: string) => Buffer
-      readonly encodeUtf8: (text: string) => string
     }
   }
   export default forge

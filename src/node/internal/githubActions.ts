@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { CredentialError } from "../../EntraError.ts"
 import type { Answer } from "../../internal/exchange.ts"
 import * as IdentityHttp from "../../internal/identityHttp.ts"
+import { isHeader } from "./managedIdentityChallenge.ts"
 
 /** For the correlation id of an attempt: a fresh token. Each lives for minutes and is cheap. */
 export type Ask = (correlationId: string) => Effect.Effect<Redacted.Redacted<string>, CredentialError>
@@ -17,7 +18,11 @@ export const make = (audience: string): Effect.Effect<Ask, CredentialError, Iden
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make()
     const base = yield* variable(urlName)
-    const token = yield* variable(tokenName)
+    const token = yield* Effect.filterOrFail(
+      variable(tokenName),
+      (token) => isHeader(Redacted.value(token)),
+      () => malformed(tokenName, "has characters that no header may have, such as a line break")
+    )
     const url = yield* Effect.fromResult(endpointOf(Redacted.value(base), audience))
     return (correlationId) =>
       http.send({
@@ -58,13 +63,9 @@ const variable = (name: string): Effect.Effect<Redacted.Redacted<string>, Creden
 /** The bearer token goes there, so it does not leave this machine in the clear. */
 export const endpointOf = (base: string, audience: string): Result.Result<string, CredentialError> => {
   const url = URL.canParse(base) ? new URL(base) : undefined
-  if (url === undefined || !isSafe(url) || url.username !== "" || url.password !== "") {
-    return Result.fail(problem(
-      "github_actions_missing",
-      urlName,
-      `${urlName} is no https URL`,
-      "Leave the variable as GitHub sets it for the job."
-    ))
+  if (url === undefined || !isSafe(url)) return Result.fail(malformed(urlName, "is no https URL"))
+  if (url.username !== "" || url.password !== "") {
+    return Result.fail(malformed(urlName, "has a user name or a password in it"))
   }
   url.searchParams.set("audience", audience)
   return Result.succeed(url.href)
@@ -106,6 +107,9 @@ const permission = "Give the job the right to ask for an identity, in the workfl
 
 const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
   new CredentialError({ code, field, origin: "local", message, remedy })
+
+const malformed = (name: string, what: string): CredentialError =>
+  problem("github_actions_missing", name, `${name} ${what}`, "Leave the variable as GitHub sets it for the job.")
 
 const missing = (name: string): CredentialError =>
   problem(

@@ -12,8 +12,8 @@ import * as IdentityHttp from "../../internal/identityHttp.ts"
 import { type Meter, timed } from "../../internal/meter.ts"
 import { parseRetryAfter } from "../../internal/retryAfter.ts"
 import { type Scrub, scrubberOf } from "../../internal/scrub.ts"
-import { type Files, type Named, read } from "./files.ts"
-import { keyFileOf, keyOf, keyRefused } from "./managedIdentityChallenge.ts"
+import { type Files, type Named, type Patience, read, realPath } from "./files.ts"
+import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./managedIdentityChallenge.ts"
 import * as Platform from "./managedIdentityPlatform.ts"
 
 export interface Options {
@@ -40,6 +40,8 @@ export interface Agent {
 /** Milliseconds. */
 const attemptTimeout = 10_000
 const probeTimeout = 2_000
+
+const keyPatience: Patience = { pipes: false, seconds: 5 }
 
 export const make = (
   options: Options
@@ -80,10 +82,12 @@ export const make = (
         const challenge = answer.headers["www-authenticate"]
         const path = yield* Effect.fromResult(keyFileOf(challenge, platform.keys))
         const file: Named = { path, name: "WWW-Authenticate" }
-        const bytes = yield* read(file, { pipes: false, seconds: 5 }).pipe(
-          Effect.provideContext(context),
-          Effect.mapError(unreadable)
-        )
+        const bytes = yield* Effect.gen(function*() {
+          const real = yield* realPath(file)
+          const directory = yield* realPath({ path: platform.keys.directory, name: "WWW-Authenticate" })
+          return isIn(real, directory, platform.keys) ? yield* read({ ...file, path: real }, keyPatience) : undefined
+        }).pipe(Effect.provideContext(context), Effect.mapError(unreadable))
+        if (bytes === undefined) return yield* keyElsewhere(platform.keys)
         return yield* Effect.fromResult(keyOf(bytes))
       })
 

@@ -22,12 +22,20 @@ export const keyFileOf = (challenge: string | undefined, keys: Keys): Result.Res
   const fold = (text: string) => keys.windows ? text.toLowerCase() : text
   const file = normalize(realm)
   if (fold(dirname(file)) !== fold(normalize(keys.directory))) {
-    return Result.fail(badChallenge(`names a file that is not in ${keys.directory}`))
+    return Result.fail(keyElsewhere(keys))
   }
   return /^[\w.-]+\.key$/.test(basename(file))
     ? Result.succeed(file)
     : Result.fail(badChallenge("names a file that is no .key"))
 }
+
+/** Where a link leads counts, not where it lies. */
+export const isIn = (realFile: string, realDirectory: string, { windows }: Keys): boolean => {
+  const { dirname, relative } = windows ? win32 : posix
+  return relative(realDirectory, dirname(realFile)) === ""
+}
+
+export const keyElsewhere = ({ directory }: Keys) => badChallenge(`names a file that is not in ${directory}`)
 
 export const keyOf = (bytes: Uint8Array): Result.Result<string, CredentialError> => {
   if (bytes.byteLength > keyLimit) return Result.fail(badChallenge(`names a file of more than ${keyLimit} bytes`))

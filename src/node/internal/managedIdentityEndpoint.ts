@@ -26,7 +26,7 @@ export const resolver = (agent: Agent, tenantId: string): AuthorityResolver["Ser
         : Effect.fail(invalidAuthority(
           "authority_unsupported",
           "tenantId",
-          `tenantId ${quote(authority.tenant ?? "")} is named, and this managed identity's is ${quote(tenant)}`,
+          `tenantId ${quote(String(authority.tenant))} is named, and this managed identity's is ${quote(tenant)}`,
           "Leave tenantId out, or tell the layer the identity's own; for tokens of another tenant use "
             + "ManagedIdentity.assertion with an app registration."
         ))

@@ -27,7 +27,9 @@ export interface Variables {
 
 export interface Platform {
   readonly source: Source
+  /** What is shown of the URL; its query may hold a key. */
   readonly endpoint: string
+  readonly query: string
   /** Whether nothing but the absence of other signs speaks for it. */
   readonly guessed: boolean
   readonly header: Redacted.Redacted<string> | undefined
@@ -54,9 +56,11 @@ export const platformOf = (
     const source = yield* sourceOf(options.source, variables)
     const chosen = yield* identityOf(options.identity)
     if (source === "azureArc" && chosen !== undefined) return yield* Result.fail(userAssignedAtArc())
+    const { origin, pathname, search } = new URL(yield* endpointOf(source, variables))
     return {
       source,
-      endpoint: yield* endpointOf(source, variables),
+      endpoint: `${origin}${pathname}`,
+      query: search,
       guessed: options.source === undefined && source === "imds" &&
         variables.AZURE_POD_IDENTITY_AUTHORITY_HOST === undefined,
       header: source === "appService" ? yield* headerOf(variables) : undefined,
@@ -95,9 +99,8 @@ const endpointOf = (source: Source, found: Variables): Result.Result<string, Cre
         ({ origin }) => `${origin}${path}`
       )
     case "azureArc":
-      return Result.map(
-        urlOf("IDENTITY_ENDPOINT", found.IDENTITY_ENDPOINT ?? `http://localhost:40342${path}`),
-        ({ href }) => href
+      return urlOf("IDENTITY_ENDPOINT", found.IDENTITY_ENDPOINT ?? `http://localhost:40342${path}`).pipe(
+        Result.flatMap((url) => isKeptHere(url) ? Result.succeed(url.href) : Result.fail(elsewhereInClear()))
       )
     case "appService":
       return found.IDENTITY_ENDPOINT === undefined
@@ -105,6 +108,16 @@ const endpointOf = (source: Source, found: Variables): Result.Result<string, Cre
         : Result.map(urlOf("IDENTITY_ENDPOINT", found.IDENTITY_ENDPOINT), ({ href }) => href)
   }
 }
+
+/** The agent's key goes there; the agent itself is always on this machine. */
+const isKeptHere = ({ hostname, protocol }: URL): boolean =>
+  protocol === "https:" || /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
+
+const elsewhereInClear = () =>
+  malformed(
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_ENDPOINT leads to another machine over http, and Azure Arc's agent is on this one"
+  )
 
 const urlOf = (name: string, value: string): Result.Result<URL, CredentialError> => {
   const url = URL.parse(value)
@@ -196,7 +209,7 @@ export interface Question {
 }
 
 export const questionOf = (platform: Platform, resource: string, key?: string): Question => {
-  const url = new URL(platform.endpoint)
+  const url = new URL(platform.endpoint + platform.query)
   url.searchParams.set("api-version", versions[platform.source])
   url.searchParams.set("resource", resource)
   if (platform.identity !== undefined) url.searchParams.set(platform.identity.name, platform.identity.value)

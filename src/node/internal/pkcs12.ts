@@ -9,11 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { Asn1, default as NodeForge } from "node-forge"
-import { createHmac } from "node:crypto"
+import { createDecipheriv, createHmac, pbkdf2Sync } from "node:crypto"
 import type { CredentialError } from "../../EntraError.ts"
 import { type Place, placeProblem } from "./files.ts"
 import type { Block } from "./pem.ts"
-import { type Password, passwordProblem } from "./privateKeys.ts"
+import { type Password, passwordProblem, roundLimit } from "./privateKeys.ts"
 
 /** RFC 7292 section 4: a SEQUENCE that begins with the INTEGER 3; a certificate or a key begins otherwise. */
 export const isPkcs12 = (bytes: Uint8Array): boolean => {
@@ -43,10 +43,11 @@ const open = (
   password: Password
 ): Result.Result<ReadonlyArray<Block>, CredentialError> => {
   const given = password.value === undefined ? "" : Redacted.value(password.value)
+  const budget = { rounds: roundLimit }
   let problem = unreadable(place)
   for (const text of given === "" ? ["", null] : [given]) {
     try {
-      return Result.succeed(blocksOf(forge, Buffer.from(bytes).toString("latin1"), text))
+      return Result.succeed(blocksOf(forge, Buffer.from(bytes).toString("latin1"), text, budget))
     } catch (fault) {
       problem = problemOf(fault, place, password)
     }
@@ -68,12 +69,18 @@ const ids = {
   nestedBag: "1.2.840.113549.1.12.10.1.6",
   x509: "1.2.840.113549.1.9.22.1",
   pbes2: "1.2.840.113549.1.5.13",
+  pbkdf2: "1.2.840.113549.1.5.12",
   tripleDes: "1.2.840.113549.1.12.1.3",
   rc2: "1.2.840.113549.1.12.1.6"
 }
 
 /** Throws, as node-forge does: a `Locked`, an `Unsupported`, or anything else for what cannot be read. */
-const blocksOf = (forge: Forge, bytes: string, password: string | null): ReadonlyArray<Block> => {
+const blocksOf = (
+  forge: Forge,
+  bytes: string,
+  password: string | null,
+  budget: Budget
+): ReadonlyArray<Block> => {
   const idOf = (node: Asn1 | undefined): string => {
     const id = octetsOf(node)
     return id === "" ? "" : forge.asn1.derToOid(id)
@@ -84,19 +91,39 @@ const blocksOf = (forge: Forge, bytes: string, password: string | null): Readonl
     const id = idOf(member(algorithm, 0))
     const parameters = member(algorithm, 1)
     if (algorithm === undefined || (id !== ids.pbes2 && id !== ids.tripleDes && id !== ids.rc2)) throw new Unsupported()
-    affordable(id === ids.pbes2 ? member(member(member(parameters, 0), 1), 1) : member(parameters, 1))
-    const { create } = forge.asn1
-    const envelope = create(0, 16, true, [algorithm, create(0, 4, false, encrypted)])
-    const text = id === ids.pbes2 ? forge.util.encodeUtf8(password ?? "") : password
+    if (id === ids.pbes2) return decryptPbes2(parameters, encrypted)
+    // Three digests: two make the key and one the vector.
+    spend(budget, member(parameters, 1), 3)
+    const envelope = forge.asn1.create(0, 16, true, [algorithm, forge.asn1.create(0, 4, false, encrypted)])
     let opened: Asn1 | null
     try {
-      opened = forge.pki.decryptPrivateKeyInfo(envelope, text)
+      opened = forge.pki.decryptPrivateKeyInfo(envelope, password)
     } catch (error) {
       const named = typeof error === "object" && error !== null && ("oid" in error || "errors" in error)
       throw named ? new Unsupported() : new Locked()
     }
     if (opened === null) throw new Locked()
     return opened
+  }
+
+  /** RFC 8018 section 6.2; node-forge derives the key in JavaScript, and takes many times as long. */
+  const decryptPbes2 = (parameters: Asn1 | undefined, encrypted: string): Asn1 => {
+    const [derivation, scheme] = membersOf(parameters)
+    const [salt, rounds, ...others] = membersOf(member(derivation, 1))
+    const prf = others.find(({ value }) => typeof value !== "string")
+    const digest = prf === undefined ? "sha1" : prfs[idOf(member(prf, 0))]
+    const cipher = ciphers[idOf(member(scheme, 0))]
+    if (idOf(member(derivation, 0)) !== ids.pbkdf2 || digest === undefined || cipher === undefined) {
+      throw new Unsupported()
+    }
+    const count = spend(budget, rounds, 1)
+    const key = pbkdf2Sync(password ?? "", Buffer.from(octetsOf(salt), "latin1"), count, cipher.size, digest)
+    try {
+      const decipher = createDecipheriv(cipher.name, key, Buffer.from(octetsOf(member(scheme, 1)), "latin1"))
+      return forge.asn1.fromDer(decipher.update(encrypted, "latin1", "latin1") + decipher.final("latin1"))
+    } catch {
+      throw new Locked()
+    }
   }
 
   const verify = (mac: Asn1, content: string): void => {
@@ -109,7 +136,7 @@ const blocksOf = (forge: Forge, bytes: string, password: string | null): Readonl
       password,
       salt,
       3,
-      rounds === undefined ? 1 : affordable(rounds),
+      rounds === undefined ? 1 : spend(budget, rounds, 1),
       made.digestLength,
       made
     )
@@ -169,6 +196,22 @@ const digests: Readonly<Record<string, "md5" | "sha1" | "sha256" | "sha384" | "s
   "2.16.840.1.101.3.4.2.3": "sha512"
 }
 
+const prfs: Readonly<Record<string, "sha1" | "sha224" | "sha256" | "sha384" | "sha512">> = {
+  "1.2.840.113549.2.7": "sha1",
+  "1.2.840.113549.2.8": "sha224",
+  "1.2.840.113549.2.9": "sha256",
+  "1.2.840.113549.2.10": "sha384",
+  "1.2.840.113549.2.11": "sha512"
+}
+
+/** Bytes of their keys. */
+const ciphers: Readonly<Record<string, { readonly name: string; readonly size: number }>> = {
+  "1.2.840.113549.3.7": { name: "des-ede3-cbc", size: 24 },
+  "2.16.840.1.101.3.4.1.2": { name: "aes-128-cbc", size: 16 },
+  "2.16.840.1.101.3.4.1.22": { name: "aes-192-cbc", size: 24 },
+  "2.16.840.1.101.3.4.1.42": { name: "aes-256-cbc", size: 32 }
+}
+
 const membersOf = (node: Asn1 | undefined): ReadonlyArray<Asn1> =>
   node === undefined || typeof node.value === "string" ? [] : node.value
 
@@ -194,11 +237,22 @@ class Locked extends Error {}
 
 class Unsupported extends Error {}
 
-/** A damaged number must not stop the process for hours; OpenSSL writes 2048, and careful people some 100,000. */
-const affordable = (rounds: Asn1 | undefined): number => {
+class TooSlow extends Error {}
+
+/** What is left of the rounds that one file may cost. */
+interface Budget {
+  rounds: number
+}
+
+/**
+ * A key is derived where nothing else runs meanwhile, so all that a file asks for together is bounded: to a few seconds.
+ * OpenSSL writes 2048 rounds, and careful people some 100,000.
+ */
+const spend = (budget: Budget, rounds: Asn1 | undefined, digests: number): number => {
   const number = Number.parseInt(`0${Buffer.from(octetsOf(rounds), "latin1").toString("hex")}`, 16)
   if (number < 1) throw new Error()
-  if (number > 1_000_000) throw new Unsupported()
+  budget.rounds -= number * digests
+  if (budget.rounds < 0) throw new TooSlow()
   return number
 }
 
@@ -217,6 +271,14 @@ const problemOf = (fault: unknown, place: Place, password: Password): Credential
         `${password.name} does not open the PKCS#12 (PFX)`,
         `Set ${password.name} to the password that it was exported with; look for quotes and line breaks that do not belong to it.`
       )
+  }
+  if (fault instanceof TooSlow) {
+    return placeProblem(
+      "pkcs12_unsupported",
+      place,
+      `is PKCS#12 (PFX) that asks for more than ${roundLimit} rounds of key derivation`,
+      "Export it anew, with fewer rounds: openssl pkcs12 -export -in app.pem -out new.pfx -iter 100000."
+    )
   }
   return fault instanceof Unsupported
     ? placeProblem(

@@ -16,9 +16,11 @@ export interface Password {
 export const keysOf = (blocks: ReadonlyArray<Block>, place: Place, password: Password) => {
   const keys: Array<KeyObject> = []
   const failures: Array<CredentialError> = []
+  let rounds = 0
   for (const block of blocks) {
     if (!block.label.endsWith("PRIVATE KEY")) continue
-    const key = keyOf(block, place, password)
+    rounds += roundsOf(block)
+    const key = rounds > roundLimit ? Result.fail(tooManyRounds(place)) : keyOf(block, place, password)
     if (Result.isFailure(key)) failures.push(key.failure)
     else if (!keys.some((other) => other.equals(key.success))) keys.push(key.success)
   }
@@ -56,17 +58,40 @@ const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<
   }
 }
 
+/** Rounds of key derivation that one file may ask for: they stop the whole process, for a second or so. */
+export const roundLimit = 2_000_000
+
+/**
+ * The rounds that an encrypted PKCS#8 asks for: the largest INTEGER that shows, wherever it stands (RFC 8018 appendix A).
+ * What holds others is entered, and the rest passed over, so it is one pass.
+ */
+const roundsOf = ({ label, pem }: Block): number => {
+  if (label !== "ENCRYPTED PRIVATE KEY") return 0
+  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64")
+  let rounds = 0
+  for (let at = 0; at + 1 < der.length;) {
+    const tag = der.readUInt8(at)
+    const length = der.readUInt8(at + 1)
+    const content = at + 2 + (length > 0x80 ? length - 0x80 : 0)
+    const size = numberOf(length > 0x80 ? der.subarray(at + 2, content) : der.subarray(at + 1, at + 2))
+    if (tag === 0x02) rounds = Math.max(rounds, numberOf(der.subarray(content, content + size)))
+    at = (tag & 0x20) === 0 ? content + size : content
+  }
+  return rounds
+}
+
+const numberOf = (bytes: Uint8Array): number => Number.parseInt(`0${Buffer.from(bytes).toString("hex")}`, 16)
+
 /** Whether what can be seen of an encrypted key is in order: PKCS#8 is a SEQUENCE, the traditional form shows nothing. */
 const isWhole = (pem: string): boolean =>
   pem.includes("-----END ") && (!pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem))
 
 /** By the code alone: what OpenSSL says besides is of no use, and a wrong password has many (its padding may be right). */
 const keyProblem = (error: unknown, locked: boolean, place: Place, password: Password): CredentialError => {
-  const code = error instanceof Error && "code" in error ? error.code : undefined
   if (!locked) {
     return placeProblem("key_unreadable", place, "holds a private key that is damaged or of no known kind", newKey)
   }
-  return code === "ERR_OSSL_EVP_UNSUPPORTED"
+  return error instanceof Error && "code" in error && error.code === "ERR_OSSL_EVP_UNSUPPORTED"
     ? placeProblem(
       "key_unsupported",
       place,
@@ -83,7 +108,7 @@ const keyProblem = (error: unknown, locked: boolean, place: Place, password: Pas
 
 /** Why a key cannot sign assertions; undefined: it can. */
 export const unsupported = (key: KeyObject, place: Place): CredentialError | undefined => {
-  const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
+  const { modulusLength = 0, namedCurve } = { ...key.asymmetricKeyDetails }
   const what = key.asymmetricKeyType === "rsa"
     ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
     : key.asymmetricKeyType === "ec" && namedCurve === "prime256v1"
@@ -101,6 +126,14 @@ export const unsupported = (key: KeyObject, place: Place): CredentialError | und
 // -----------------------------------------------------------------------------
 
 export const page = "See docs/registering.md#a-certificate of effect-entra."
+
+const tooManyRounds = (place: Place): CredentialError =>
+  placeProblem(
+    "key_unsupported",
+    place,
+    `asks for more than ${roundLimit} rounds of key derivation to open a private key`,
+    "Encrypt it anew, with fewer rounds: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in key.pem."
+  )
 
 const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
 

@@ -5,10 +5,11 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { CredentialError } from "../../EntraError.ts"
 import { isCompactJwt } from "../../internal/assertion.ts"
-import { type Place, placeProblem } from "./files.ts"
+import { exactTextOf, type Place, placeProblem } from "./files.ts"
 
 export const tokenOf = (bytes: Uint8Array, place: Place): Result.Result<Redacted.Redacted<string>, CredentialError> => {
-  const token = new TextDecoder().decode(bytes).trim()
+  const token = exactTextOf(bytes)?.trim()
+  if (token === undefined) return Result.fail(placeProblem("assertion_malformed", place, "is no text in UTF-8", remedy))
   if (token === "") return Result.fail(placeProblem("file_empty", place, "is empty", remedy))
   return isCompactJwt(token)
     ? Result.succeed(Redacted.make(token, { label: "client_assertion" }))
@@ -20,7 +21,7 @@ const remedy = "Look at what writes the file; it must hold the token that the pl
 
 /** Whether the service would refuse it for its age; `now` in milliseconds. What does not say when it ends may go on. */
 export const isExpired = (token: Redacted.Redacted<string>, now: number): boolean => {
-  const payload = Buffer.from(Redacted.value(token).split(".")[1] ?? "", "base64url").toString()
+  const payload = Buffer.from(Redacted.value(token).replace(/^[^.]*\.|\.[^.]*$/g, ""), "base64url").toString()
   return Option.exists(decodeClaims(payload), ({ exp }) => exp * 1000 <= now)
 }
 
