@@ -68,6 +68,8 @@ export const roundLimit = 2_000_000
 const roundsOf = ({ label, pem }: Block): number => {
   if (label !== "ENCRYPTED PRIVATE KEY") return 0
   const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64")
+  // What is no SEQUENCE is damaged, and has no numbers that mean anything.
+  if (der.at(0) !== 0x30) return 0
   let rounds = 0
   for (let at = 0; at + 1 < der.length;) {
     const tag = der.readUInt8(at)
