@@ -23,7 +23,7 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll } from "vitest"
-import { keyFileOf, keyOf } from "../../src/node/internal/managedIdentityChallenge.ts"
+import { isIn, keyFileOf, keyOf } from "../../src/node/internal/managedIdentityChallenge.ts"
 import {
   delayAfter,
   isImds,
@@ -133,6 +133,17 @@ const header = Redacted.make("853b9a84")
 const local = "http://localhost:4141/msi/token"
 const arc = "http://localhost:40342/metadata/identity/oauth2/token"
 const imds = "http://169.254.169.254/metadata/identity/oauth2/token"
+
+describe("the agent's directory", () => {
+  it.each([
+    { file: "/var/opt/azcmagent/tokens/a.key", directory: "/var/opt/azcmagent/tokens", windows: false, is: true },
+    { file: "/var/opt/azcmagent/tokens/b/a.key", directory: "/var/opt/azcmagent/tokens", windows: false, is: false },
+    { file: "C:\\Agent\\Tokens\\a.key", directory: "c:\\agent\\tokens", windows: true, is: true },
+    { file: "C:\\Agent\\a.key", directory: "c:\\agent\\tokens", windows: true, is: false }
+  ])("$file in $directory: $is", ({ directory, file, is, windows }) => {
+    assert.strictEqual(isIn(file, directory, { directory, windows }), is)
+  })
+})
 
 describe("the source", () => {
   const cases: ReadonlyArray<

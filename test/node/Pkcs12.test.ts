@@ -57,6 +57,26 @@ const parts = (content: string | Uint8Array, secret?: string) =>
 
 const good = async (...parameters: Parameters<typeof parts>) => Result.getOrThrow(await parts(...parameters))
 
+describe("what node-forge exports", () => {
+  it("PBES2 that does not name its hash is SHA-1's (RFC 8018)", async () => {
+    const program = `import forge from "node-forge"
+      const { certificate, key } = JSON.parse(process.env.MATERIAL)
+      const pfx = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], process.env.SECRET,
+        { algorithm: "aes256", prfAlgorithm: "sha1" })
+      process.stdout.write(forge.util.encode64(forge.asn1.toDer(pfx).getBytes()))`
+    const { stderr, stdout } = await Effect.runPromise(
+      runChild(["--input-type=module", "-e", program], {
+        MATERIAL: JSON.stringify({ certificate: rsa.leaf, key: rsa.key.pkcs8 }),
+        SECRET: password
+      })
+    )
+    assert.strictEqual(stderr, "")
+    // It writes the certificate anew, so the key is what can be compared.
+    const { privateKey } = await good(Buffer.from(stdout, "base64"), password)
+    assert.strictEqual(Redacted.value(privateKey), rsa.key.pkcs8)
+  })
+})
+
 describe("what openssl exports", () => {
   const protections = [
     ["as OpenSSL 3 does: PBES2, AES-256, SHA-256", ""],
