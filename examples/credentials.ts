@@ -27,7 +27,7 @@ const GitHub = Layer.succeed(
 )
 const job = ConfigProvider.layer(ConfigProvider.fromEnvRecord({
   ACTIONS_ID_TOKEN_REQUEST_URL: "https://pipelines.actions.githubusercontent.com/token?api-version=2.0",
-  ACTIONS_ID_TOKEN_REQUEST_TOKEN: "the job's own"
+  ACTIONS_ID_TOKEN_REQUEST_TOKEN: "the-jobs-own"
 }))
 
 const program = Effect.gen(function*() {

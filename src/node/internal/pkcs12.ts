@@ -98,9 +98,9 @@ const blocksOf = (
     let opened: Asn1 | null
     try {
       opened = forge.pki.decryptPrivateKeyInfo(envelope, password)
-    } catch (error) {
-      const named = typeof error === "object" && error !== null && ("oid" in error || "errors" in error)
-      throw named ? new Unsupported() : new Locked()
+    } catch {
+      // What it is enciphered with is known by now, so what comes out is no key because the password is another one.
+      throw new Locked()
     }
     if (opened === null) throw new Locked()
     return opened
