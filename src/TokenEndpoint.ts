@@ -350,22 +350,14 @@ const make = (
         )
       })
 
+    const guarded = Gates.guarding(gates, (request: EndpointRequest) =>
+      Effect.suspend(() =>
+        reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget)
+      ))
+
     return TokenEndpoint.of({
-      admit: (gate) =>
-        Effect.suspend(() => {
-          const verdict = gates.judge(gate)
-          return verdict === undefined ? Effect.void : Effect.fail(verdict)
-        }),
-      forget: (selector) => Effect.sync(() => gates.forget(selector)),
-      stats: Effect.sync(gates.counts),
-      request: (asked) =>
-        Effect.suspend(() => {
-          const request = following(asked)
-          return reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget).pipe(
-            Effect.tap(() => Effect.sync(() => gates.open(request.gate))),
-            Effect.tapError((error) => Effect.sync(() => gates.close(request.gate, error)))
-          )
-        })
+      ...guarded,
+      request: (request) => Effect.suspend(() => guarded.request(following(request)))
     })
   })
 

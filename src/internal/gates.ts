@@ -1,5 +1,6 @@
 /** The throttle gates of one endpoint: the rules of `gate.ts` over a bounded map and a clock. */
 import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import type { AcquireTokenError, ThrottledError } from "../EntraError.ts"
 import { type CacheKey, keyText, type Selector, selects } from "./cacheKey.ts"
 import { closeAfter, type GateState, isClosed, judge, type Outcome, type RefusalTtl, type Refused } from "./gate.ts"
@@ -77,6 +78,25 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
     }
   }
 }
+
+/** What a token endpoint does by its gates; `send` goes through the one that its request names. */
+export const guarding = <R extends { readonly gate: Gate }, A>(
+  gates: Gates,
+  send: (request: R) => Effect.Effect<A, AcquireTokenError>
+) => ({
+  admit: (gate: Gate): Effect.Effect<void, ThrottledError | Refused> =>
+    Effect.suspend(() => {
+      const verdict = gates.judge(gate)
+      return verdict === undefined ? Effect.void : Effect.fail(verdict)
+    }),
+  forget: (selector: Selector) => Effect.sync(() => gates.forget(selector)),
+  stats: Effect.sync(gates.counts),
+  request: (request: R): Effect.Effect<A, AcquireTokenError> =>
+    send(request).pipe(
+      Effect.tap(() => Effect.sync(() => gates.open(request.gate))),
+      Effect.tapError((error) => Effect.sync(() => gates.close(request.gate, error)))
+    )
+})
 
 /** What this process decided by itself says nothing about the service. */
 const isOutcome = (error: AcquireTokenError): error is Outcome =>

@@ -73,20 +73,9 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       )
     }
 
-    return TokenEndpoint.TokenEndpoint.of({
-      admit: (gate) =>
-        Effect.suspend(() => {
-          const verdict = gates.judge(gate)
-          return verdict === undefined ? Effect.void : Effect.fail(verdict)
-        }),
-      forget: (selector) => Effect.sync(() => gates.forget(selector)),
-      stats: Effect.sync(gates.counts),
-      request: (request) =>
-        circuit.protect(() => origin, ask(request)).pipe(
-          Effect.tap(() => Effect.sync(() => gates.open(request.gate))),
-          Effect.tapError((error) => Effect.sync(() => gates.close(request.gate, error)))
-        )
-    })
+    return TokenEndpoint.TokenEndpoint.of(
+      Gates.guarding(gates, (request) => circuit.protect(() => origin, ask(request)))
+    )
   })
 
 /** The rest of a form is meant for Entra itself, and would be lost without a word. */
