@@ -62,6 +62,7 @@ const longestLoad = 60_000
 export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
+    const context = yield* Effect.context<never>()
     const newId = yield* randomId
     const id = newId()
     const now = () => clock.currentTimeMillisUnsafe()
@@ -208,7 +209,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         refused === undefined || refused.number !== inUse?.number || isAhead(refused.looked + every, now(), every)
       ) return
       refused = { ...refused, looked: now() }
-      Effect.runFork(Effect.provideService(loading, Clock.Clock, clock))
+      Effect.runForkWith(context)(loading)
     }
 
     if (source.initial !== undefined && source.initial.length > 0) {

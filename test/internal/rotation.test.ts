@@ -397,4 +397,18 @@ describe("a refusal", () => {
       assert.notStrictEqual(credential.revision(), revision)
       assert.strictEqual(state.loads, 3)
     }))
+
+  it.effect("what such a look has to say goes to the logger that the credential was built under", () => {
+    const recorded = record()
+    return Effect.gen(function*() {
+      const { credential, refuse, state, use } = yield* store(["a"], { lookEvery: 1000 })
+      yield* use("1")
+      assert.isFalse(yield* refuse("1"))
+      state.content = Effect.fail(failure)
+      yield* TestClock.adjust(1000)
+      credential.revision()
+      yield* Effect.yieldNow
+      assert.lengthOf(warnings(recorded), 1)
+    }).pipe(Effect.provide(recorded.layer))
+  })
 })
