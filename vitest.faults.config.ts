@@ -11,7 +11,7 @@ import base from "./vitest.config.ts"
 const parsers = [
   "src/{Authority,Scope}.ts",
   "src/internal/{plan,settings,extras,claims,endpoints,openIdDocuments,instanceDiscovery,environmentSettings}.ts",
-  "src/internal/{credentialChoice,configurationProblems,variables,candidates}.ts",
+  "src/internal/{credentialChoice,configurationProblems,variables,candidates,quantities}.ts",
   "src/internal/{certificate,signingKey,signedAssertion,assertion,notAfter,materials}.ts",
   "src/node/internal/{pem,privateKeys,certificateFile,certificateSource,credentialFiles,files,tokenFile,secretFile}.ts",
   "src/node/internal/{pkcs12,githubActions}.ts",

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AuthenticationResult } from "./AccessToken.ts"
@@ -23,6 +24,7 @@ import { fakeClient } from "./internal/fakeClient.ts"
 import type { Asked } from "./internal/hitPath.ts"
 import type { Transport } from "./internal/identityHttp.ts"
 import * as Prefetch from "./internal/prefetch.ts"
+import { durationOf } from "./internal/quantities.ts"
 import { settingsOf } from "./internal/settings.ts"
 import * as Telemetry from "./internal/telemetry.ts"
 import { accessTokenSha256 } from "./internal/tokenHash.ts"
@@ -511,7 +513,12 @@ export const make = (
 > =>
   Effect.gen(function*() {
     const settings = yield* Effect.fromResult(settingsOf(options))
-    const expiryMargin = Duration.toMillis(options.expiryMargin ?? defaults.expiryMargin)
+    const { base, cap, expiryMargin, lastWait } = yield* Effect.fromResult(Result.all({
+      expiryMargin: durationOf("expiryMargin", options.expiryMargin ?? defaults.expiryMargin),
+      lastWait: durationOf("lastWait", options.lastWait ?? defaults.lastWait),
+      base: durationOf("coolDown.base", options.coolDown?.base ?? defaults.coolDown.base),
+      cap: durationOf("coolDown.cap", options.coolDown?.cap ?? defaults.coolDown.cap)
+    }))
     const cache = yield* TokenCache.TokenCache
     const endpoint = yield* TokenEndpoint.TokenEndpoint
     const telemetry = yield* Telemetry.make({
@@ -537,11 +544,8 @@ export const make = (
       forget: endpoint.forget,
       acquire,
       outageTolerance: options.outageTolerance ?? defaults.outageTolerance,
-      lastWait: Duration.toMillis(options.lastWait ?? defaults.lastWait),
-      coolDown: {
-        base: Duration.toMillis(options.coolDown?.base ?? defaults.coolDown.base),
-        cap: Duration.toMillis(options.coolDown?.cap ?? defaults.coolDown.cap)
-      },
+      lastWait,
+      coolDown: { base, cap },
       onThrottled: options.onThrottled ?? defaults.onThrottled
     })
     yield* telemetry.watch(lifecycle.counts)

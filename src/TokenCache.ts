@@ -11,12 +11,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { CacheLevel } from "./AccessToken.ts"
-import { type AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
+import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import { type CacheKey, keyText, type Selector, selects } from "./internal/cacheKey.ts"
 import type { Entry } from "./internal/entry.ts"
 import { isOutage } from "./internal/gate.ts"
 import * as Memory from "./internal/memory.ts"
+import { boundOf } from "./internal/quantities.ts"
 
 export {
   /**
@@ -136,14 +138,13 @@ export interface MemoryOptions {
 export function layerMemory(): Layer.Layer<TokenCache>
 export function layerMemory(options: MemoryOptions): Layer.Layer<TokenCache, InvalidRequestError>
 export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache, InvalidRequestError> {
-  const bounds = {
-    maxEntries: options.maxEntries ?? defaults.maxEntries,
-    maxBytes: options.maxBytes ?? defaults.maxBytes
-  }
-  const problem = boundProblem("maxEntries", bounds.maxEntries) ?? boundProblem("maxBytes", bounds.maxBytes)
+  const bounds = Result.all({
+    maxEntries: boundOf("maxEntries", options.maxEntries ?? defaults.maxEntries),
+    maxBytes: boundOf("maxBytes", options.maxBytes ?? defaults.maxBytes)
+  })
   return Layer.effect(
     TokenCache,
-    problem === undefined ? Effect.map(Clock.Clock, (clock) => makeMemory(clock, bounds)) : Effect.fail(problem)
+    Effect.flatMap(Effect.fromResult(bounds), (bounds) => Effect.map(Clock.Clock, (clock) => makeMemory(clock, bounds)))
   )
 }
 
@@ -187,15 +188,6 @@ const counter = () => {
     add: (name: string): void => void counts.set(name, (counts.get(name) ?? 0) + 1)
   }
 }
-
-const boundProblem = (field: string, bound: unknown): InvalidRequestError | undefined =>
-  typeof bound === "number" && bound >= 0 ? undefined : new InvalidRequestError({
-    code: "field_malformed",
-    field,
-    origin: "local",
-    message: `${field} is no number from 0 on`,
-    remedy: `Pass a number as ${field}, or leave it out; TokenCache.layerNoop keeps nothing.`
-  })
 
 interface Lead {
   readonly key: CacheKey

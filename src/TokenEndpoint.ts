@@ -19,6 +19,7 @@ import type { AccessToken } from "./AccessToken.ts"
 import type {
   AcquireTokenError,
   CredentialError,
+  InvalidRequestError,
   NetworkError,
   ServiceUnavailableError,
   ThrottledError
@@ -31,6 +32,7 @@ import { isOutage, type Refused } from "./internal/gate.ts"
 import * as Gates from "./internal/gates.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import { type Meter, timed } from "./internal/meter.ts"
+import { countOf, durationOf, timeoutOf } from "./internal/quantities.ts"
 import { type Asked, readAnswer } from "./internal/response.ts"
 import { scrubberOf } from "./internal/scrub.ts"
 import * as StandIns from "./internal/standIns.ts"
@@ -163,10 +165,16 @@ export class TokenEndpoint extends Context.Service<TokenEndpoint, {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = Layer.suspend(() => layerWith({}))
+export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = Layer.suspend(() =>
+  Layer.orDie(layerWith({}))
+)
 
 /**
  * The endpoint with options.
+ *
+ * **Details**
+ *
+ * What is no such duration or number fails the layer with an `InvalidRequestError` `field_malformed` that names the option.
  *
  * **Example** (A shorter patience)
  *
@@ -179,8 +187,9 @@ export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = 
  * @category layers
  * @since 0.1.0
  */
-export const layerWith = (options: Options): Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> =>
-  Layer.effect(TokenEndpoint, make(options))
+export const layerWith = (
+  options: Options
+): Layer.Layer<TokenEndpoint, InvalidRequestError, IdentityHttp.Transport> => Layer.effect(TokenEndpoint, make(options))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -188,23 +197,25 @@ export const layerWith = (options: Options): Layer.Layer<TokenEndpoint, never, I
 
 type Outage = ServiceUnavailableError | NetworkError
 
+const settingsOf = ({ attemptTimeout, breaker, budget, refusalTtl }: Options) =>
+  Result.all({
+    attemptTimeout: timeoutOf("attemptTimeout", attemptTimeout ?? defaults.attemptTimeout),
+    budget: timeoutOf("budget", budget ?? defaults.budget),
+    base: durationOf("refusalTtl.base", refusalTtl?.base ?? defaults.refusalTtl.base),
+    cap: durationOf("refusalTtl.cap", refusalTtl?.cap ?? defaults.refusalTtl.cap),
+    failures: countOf("breaker.failures", breaker?.failures ?? defaults.breaker.failures),
+    openDuration: durationOf("breaker.openDuration", breaker?.openDuration ?? defaults.breaker.openDuration)
+  })
+
 const make = (
   options: Options
-): Effect.Effect<TokenEndpoint["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
+): Effect.Effect<TokenEndpoint["Service"], InvalidRequestError, IdentityHttp.Transport | Scope.Scope> =>
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
-    const millis = (input: Duration.Input) => Duration.toMillis(input)
-    const attemptTimeout = millis(options.attemptTimeout ?? defaults.attemptTimeout)
-    const budget = millis(options.budget ?? defaults.budget)
-    const gates = Gates.make(clock, {
-      base: millis(options.refusalTtl?.base ?? defaults.refusalTtl.base),
-      cap: millis(options.refusalTtl?.cap ?? defaults.refusalTtl.cap)
-    })
-    const breaker = yield* Breaker.make({
-      failures: options.breaker?.failures ?? defaults.breaker.failures,
-      openDuration: Duration.fromInputUnsafe(options.breaker?.openDuration ?? defaults.breaker.openDuration)
-    })
+    const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(settingsOf(options))
+    const gates = Gates.make(clock, { base, cap })
+    const breaker = yield* Breaker.make({ failures, openDuration })
 
     const standIns = StandIns.make(clock)
 
@@ -304,7 +315,7 @@ const make = (
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
-          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + millis(duration) < deadline)
+          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
         )
         // What is retried has been tried once, and failed.
         let known: Outage | undefined = first
@@ -350,10 +361,11 @@ const make = (
         )
       })
 
-    const guarded = Gates.guarding(gates, (request: EndpointRequest) =>
-      Effect.suspend(() =>
-        reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget)
-      ))
+    const guarded = Gates.guarding(
+      gates,
+      (request: EndpointRequest) =>
+        Effect.suspend(() => reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget))
+    )
 
     return TokenEndpoint.of({
       ...guarded,

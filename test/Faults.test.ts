@@ -94,6 +94,7 @@ const place = (
 
 const appId = "application (client) id from the app registration"
 const tenantRemedy = "directory (tenant) id"
+const anyDuration = "a duration of 0 or more"
 const parameters = "an object whose values are strings"
 
 const options: ReadonlyArray<OptionFault> = [
@@ -116,6 +117,12 @@ const options: ReadonlyArray<OptionFault> = [
   malformed("allowedTenants: a string", untyped(`{"allowedTenants":"a.com"}`), "allowedTenants", "an array of strings"),
   malformed("allowedTenants: numbers", untyped(`{"allowedTenants":[7]}`), "allowedTenants", "an array of strings"),
   malformed("onThrottled: another word", untyped(`{"onThrottled":"maybe"}`), "onThrottled", `"fail" or "wait"`),
+  malformed("outageTolerance: a word", untyped(`{"outageTolerance":"no"}`), "outageTolerance", "true or false"),
+  malformed("expiryMargin: below zero", { expiryMargin: Duration.minutes(-5) }, "expiryMargin", anyDuration),
+  malformed("expiryMargin: no number", { expiryMargin: Number.NaN }, "expiryMargin", anyDuration),
+  malformed("lastWait: a word", untyped(`{"lastWait":"soon"}`), "lastWait", anyDuration),
+  malformed("coolDown: a base that is a word", untyped(`{"coolDown":{"base":"soon"}}`), "coolDown.base", anyDuration),
+  malformed("coolDown: a cap below zero", { coolDown: { cap: -1 } }, "coolDown.cap", anyDuration),
   // The authority.
   authority("empty", ""),
   authority("a blank", "https://login.microsoftonline.com/a b"),
@@ -587,6 +594,60 @@ const routes: ReadonlyArray<ResolverFault> = [
     remedy: "Leave region out"
   }))
 ]
+
+const endpoints: ReadonlyArray<Omit<Fault, "tag" | "code"> & { readonly options: TokenEndpoint.Options }> = [
+  { name: "no time for an attempt", options: { attemptTimeout: 0 }, field: "attemptTimeout", remedy: "more than 0" },
+  { name: "a word", options: untyped(`{"attemptTimeout":"soon"}`), field: "attemptTimeout", remedy: "more than 0" },
+  { name: "below zero", options: { budget: "-1 seconds" }, field: "budget", remedy: "more than 0" },
+  { name: "no number", options: { refusalTtl: { base: NaN } }, field: "refusalTtl.base", remedy: anyDuration },
+  { name: "below zero", options: { refusalTtl: { cap: -1 } }, field: "refusalTtl.cap", remedy: anyDuration },
+  { name: "none", options: { breaker: { failures: 0 } }, field: "breaker.failures", remedy: "a whole number above 0" },
+  {
+    name: "a half",
+    options: { breaker: { failures: 1.5 } },
+    field: "breaker.failures",
+    remedy: "a whole number above 0"
+  },
+  {
+    name: "an object of something else",
+    options: untyped(`{"breaker":{"openDuration":{"seconds":"ten"}}}`),
+    field: "breaker.openDuration",
+    remedy: anyDuration
+  }
+]
+
+describe("the token endpoint", () => {
+  it.effect.each(endpoints)("$field: $name", ({ options, ...fault }) => {
+    const sent: Array<string> = []
+    return Effect.gen(function*() {
+      const Endpoint = Layer.provide(TokenEndpoint.layerWith(options), Transport(sent))
+      assertFault(yield* Effect.flip(Layer.build(Endpoint)), { ...fault, tag: "Request", code: "field_malformed" })
+      assert.deepStrictEqual(sent, [])
+    }).pipe(Effect.scoped)
+  })
+
+  it.effect("what lasts for ever, or no time at all where that makes sense, is right", () =>
+    Effect.gen(function*() {
+      yield* Layer.build(TokenEndpoint.layerWith({
+        attemptTimeout: Infinity,
+        budget: Duration.infinity,
+        refusalTtl: { base: 0, cap: "0 seconds" },
+        breaker: { openDuration: { seconds: 0 } }
+      }))
+    }).pipe(Effect.provide(Transport([])), Effect.scoped))
+})
+
+describe("the cache", () => {
+  it.effect.each([
+    { field: "maxEntries", options: { maxEntries: -1 } },
+    { field: "maxBytes", options: { maxBytes: NaN } },
+    { field: "maxBytes", options: untyped(`{"maxBytes":"1 GB"}`) }
+  ])("$field: $options", ({ field, options }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Layer.build(TokenCache.layerMemory(options)))
+      assertFault(error, { name: field, tag: "Request", code: "field_malformed", field, remedy: "a number from 0 on" })
+    }).pipe(Effect.scoped))
+})
 
 describe("the authority resolver", () => {
   it.effect.each(resolvers)("$name: $code", ({ resolver, ...fault }) => {

@@ -192,7 +192,9 @@ describe("TokenEndpoint", () => {
       Layer.Layer<TokenEndpoint.TokenEndpoint, never, HttpClient.HttpClient>
     >()
     expectTypeOf(TokenEndpoint.layerWith).toEqualTypeOf<
-      (options: TokenEndpoint.Options) => Layer.Layer<TokenEndpoint.TokenEndpoint, never, HttpClient.HttpClient>
+      (
+        options: TokenEndpoint.Options
+      ) => Layer.Layer<TokenEndpoint.TokenEndpoint, EntraError.InvalidRequestError, HttpClient.HttpClient>
     >()
   })
 })

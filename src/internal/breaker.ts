@@ -17,7 +17,8 @@ export interface Breaker {
 
 export const make = (options: {
   readonly failures: number
-  readonly openDuration: Duration.Duration
+  /** Milliseconds. */
+  readonly openDuration: number
 }): Effect.Effect<Breaker, never, Scope.Scope> =>
   CircuitBreaker.make({
     tripPolicy: CircuitBreaker.consecutive(options.failures),

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { CredentialError, quote } from "../EntraError.ts"
 import type { Credential } from "./credential.ts"
+import { duration, millisOf } from "./quantities.ts"
 import * as Rotation from "./rotation.ts"
 
 export type Materials<A> = A | ReadonlyArray<A>
@@ -23,13 +24,11 @@ export const fixed = <A, M>(
   kind: Kind<A, M>,
   options: Options = {}
 ): Effect.Effect<Credential, CredentialError> =>
-  Effect.flatMap(read(given, kind), (initial) =>
-    Rotation.make({
-      ...kind,
-      initial,
-      load: Effect.suspend(() => read(given, kind)),
-      reloadEvery: millis(options)
-    }))
+  Effect.gen(function*() {
+    const reloadEvery = yield* reloadEveryOf(options)
+    const initial = yield* read(given, kind)
+    return yield* Rotation.make({ ...kind, initial, load: Effect.suspend(() => read(given, kind)), reloadEvery })
+  })
 
 /** Read when it is needed. */
 export const loaded = <A, M, E, R>(
@@ -37,10 +36,13 @@ export const loaded = <A, M, E, R>(
   field: string,
   kind: Kind<A, M>,
   options: Options = {}
-): Effect.Effect<Credential, never, R> =>
-  Effect.flatMap(Effect.context<R>(), (context) =>
-    Rotation.make({
+): Effect.Effect<Credential, CredentialError, R> =>
+  Effect.gen(function*() {
+    const reloadEvery = yield* reloadEveryOf(options)
+    const context = yield* Effect.context<R>()
+    return yield* Rotation.make({
       ...kind,
+      reloadEvery,
       load: source.pipe(
         Effect.provideContext(context),
         Effect.mapError((error) =>
@@ -54,9 +56,9 @@ export const loaded = <A, M, E, R>(
           })
         ),
         Effect.flatMap((given) => read(given, kind))
-      ),
-      reloadEvery: millis(options)
-    }))
+      )
+    })
+  })
 
 const read = <A, M>(given: Materials<A>, kind: Kind<A, M>): Effect.Effect<ReadonlyArray<M>, CredentialError> => {
   const list = Arr.ensure(given)
@@ -75,8 +77,22 @@ const tooMany = (number: number): CredentialError =>
     remedy: "Leave out what is no longer valid: a rotation needs two."
   })
 
-const millis = ({ reloadEvery }: Options): number =>
-  reloadEvery === undefined ? Infinity : Duration.toMillis(reloadEvery)
+/** Milliseconds; never, unless it is said how often. */
+export const reloadEveryOf = (
+  { reloadEvery = Duration.infinity }: Options
+): Effect.Effect<number, CredentialError> => {
+  const millis = millisOf(reloadEvery)
+  return millis === undefined ? Effect.fail(notReloadable()) : Effect.succeed(millis)
+}
+
+const notReloadable = () =>
+  new CredentialError({
+    code: "field_malformed",
+    field: "reloadEvery",
+    origin: "local",
+    message: `reloadEvery is not ${duration}`,
+    remedy: `Pass how often to look for a newer credential, such as "1 minute", or leave it out.`
+  })
 
 /** What somebody else's code failed with: which tag or class it was, never what was in it. */
 export const foreign = (

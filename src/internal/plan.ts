@@ -1,6 +1,4 @@
 /** From a request and the client's settings to what is to be done: every rule that is judged before any network call. */
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, type InvalidRequestError, type InvalidScopeError, quote } from "../EntraError.ts"
@@ -9,7 +7,8 @@ import type { OnThrottled, TokenRequest } from "../TokenRequest.ts"
 import { encode, type Selector } from "./cacheKey.ts"
 import { type ClientExtras, type Extras, extrasOf } from "./extras.ts"
 import { isJsonObject } from "./json.ts"
-import { invalidAuthority, invalidRequest } from "./problem.ts"
+import { invalidAuthority, invalidRequest, notA } from "./problem.ts"
+import { millisOf } from "./quantities.ts"
 
 export interface Settings {
   readonly clientId: string
@@ -51,8 +50,10 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   if (tenant.success !== "" && settings.allows?.(tenant.success) === false) {
     return Result.fail(notAllowed(tenant.success))
   }
-  const minimumValidity = validityOf(request.minimumValidity)
-  if (minimumValidity === undefined) return Result.fail(notA(validDuration, "minimumValidity"))
+  const minimumValidity = request.minimumValidity === undefined ? 0 : millisOf(request.minimumValidity)
+  if (minimumValidity === undefined || minimumValidity === Infinity) {
+    return Result.fail(notA("a finite duration of 0 or more", "minimumValidity"))
+  }
   const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
     onThrottledProblem(request.onThrottled) ?? correlationIdProblem(request.correlationId)
   if (problem !== undefined) return Result.fail(problem)
@@ -207,14 +208,6 @@ const texts: ReadonlySet<string> = new Set([
 
 export const isText = (value: unknown): value is string => typeof value === "string"
 
-export const notA = (wanted: string, field: string): InvalidRequestError =>
-  invalidRequest(
-    "field_malformed",
-    field,
-    `${field} is not ${wanted}`,
-    `Pass ${wanted} as ${field}, or leave it out if it is optional.`
-  )
-
 const notKeepable = (field: string): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
@@ -222,20 +215,6 @@ const notKeepable = (field: string): InvalidRequestError =>
     `${field} is for one call, and keepFresh is about the token that all calls share`,
     `Leave ${field} out here; pass it to acquireToken.`
   )
-
-const validDuration = "a finite duration of 0 or more"
-
-/** Milliseconds; undefined for what is no such duration. `Duration` takes what is no number for zero. */
-const validityOf = (input: Duration.Input | undefined): number | undefined => {
-  if (input === undefined) return 0
-  const millis = Option.map(Duration.fromInput(input), Duration.toMillis)
-  if (Option.isNone(millis) || !Number.isFinite(millis.value) || millis.value < 0) return undefined
-  if (Duration.isDuration(input) || typeof input === "string") return millis.value
-  const parts: ReadonlyArray<unknown> = typeof input === "object" ? Object.values(input) : [input]
-  const isUnderstood = !parts.some(Number.isNaN) &&
-    (millis.value > 0 || parts.every((part) => part === undefined || Number(part) === 0))
-  return isUnderstood ? millis.value : undefined
-}
 
 export const isOnThrottled = (value: unknown): value is OnThrottled => value === "fail" || value === "wait"
 

@@ -6,3 +6,11 @@ export const invalidRequest = (code: string, field: string, message: string, rem
 
 export const invalidAuthority = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
   new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
+
+export const notA = (wanted: string, field: string): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    field,
+    `${field} is not ${wanted}`,
+    `Pass ${wanted} as ${field}, or leave it out if it is optional.`
+  )

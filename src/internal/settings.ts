@@ -4,8 +4,8 @@ import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters } from "../TokenRequest.ts"
 import { clientExtrasOf } from "./extras.ts"
-import { isOnThrottled, isText, notA, onThrottledWords, type Settings } from "./plan.ts"
-import { invalidAuthority, invalidRequest } from "./problem.ts"
+import { isOnThrottled, isText, onThrottledWords, type Settings } from "./plan.ts"
+import { invalidAuthority, invalidRequest, notA } from "./problem.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -113,6 +113,7 @@ const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown
   ["issuer", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
   ["region", ["a string", isText]],
   ["onThrottled", [onThrottledWords, isOnThrottled]],
+  ["outageTolerance", ["true or false", (value: unknown) => typeof value === "boolean"]],
   ["allowedTenants", [
     "an array of strings, or a function",
     (value: unknown) => typeof value === "function" || (Array.isArray(value) && value.every(isText))

@@ -7,7 +7,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -19,6 +19,7 @@ import { X509Certificate } from "node:crypto"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
 import { invalidRequest } from "../internal/problem.ts"
+import { timeoutOf } from "../internal/quantities.ts"
 import { blocksOf } from "./internal/pem.ts"
 import * as Proxies from "./internal/proxies.ts"
 
@@ -163,7 +164,9 @@ const makeDispatcher = Effect.fnUntraced(function*(
   const secureContext = yield* Effect.fromResult(trusting(options.certificateAuthorities))
   // undici costs a tenth of a second to load.
   const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
-  const timeout = Duration.toMillis(options.connectTimeout ?? defaults.connectTimeout)
+  const timeout = yield* Effect.fromResult(
+    timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
+  )
   const tls = secureContext === undefined ? {} : { secureContext }
   const connectProxy = undici.buildConnector({ timeout, ...tls })
   return yield* Effect.acquireRelease(

@@ -64,7 +64,8 @@ export const pureInternals: ReadonlyArray<string> = [
   "notAfter",
   "notices",
   "networkProblem",
-  "problem"
+  "problem",
+  "quantities"
 ]
 
 /** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */

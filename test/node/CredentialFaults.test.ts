@@ -4,7 +4,7 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { ByteSize, ConfigProvider, Effect, FileSystem, Layer, PlatformError, Redacted, Stream } from "effect"
+import { ByteSize, ConfigProvider, Duration, Effect, FileSystem, Layer, PlatformError, Redacted, Stream } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
@@ -104,6 +104,32 @@ const whenUsed = (faults: ReadonlyArray<CredentialFault>) =>
         .pipe(Effect.flatMap(({ acquireToken }) => acquireToken({ scopes: graph }))),
       fault
     ))
+
+// -----------------------------------------------------------------------------
+// options
+// -----------------------------------------------------------------------------
+
+describe("how often to look again", () => {
+  const reload = { reloadEvery: Duration.minutes(-1) }
+  const value = Redacted.make(hidden)
+  const pem = () => rsa.leaf + rsa.key.pkcs8
+  const makers: Readonly<Record<string, () => Making>> = {
+    "a secret": () => ClientCredential.secret(value, reload),
+    "an effect": () => ClientCredential.secret(Effect.succeed(value), reload),
+    "a certificate": () => NodeClientCredential.certificate({ content: Redacted.make(pem()) }, reload),
+    "a file of a secret": () => NodeClientCredential.secretFile(write("a.secret", hidden), reload),
+    "a file of a certificate": () => NodeClientCredential.certificateFile({ path: write("a.pem", pem()) }, reload)
+  }
+  whenMade(
+    Object.entries(makers).map(([name, make]) => ({
+      name,
+      make,
+      code: "field_malformed",
+      field: "reloadEvery",
+      remedy: "how often to look for a newer credential"
+    }))
+  )
+})
 
 // -----------------------------------------------------------------------------
 // values

@@ -2,7 +2,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { EnvHttpProxyAgent } from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Redacted, Schema } from "effect"
+import { ConfigProvider, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import {
   Authority,
   AuthorityResolver,
@@ -376,6 +376,26 @@ describe("NodeTransport", () => {
       assert.deepStrictEqual([error.code, error.field], ["field_malformed", field])
       assert.include(error.remedy, "-----BEGIN CERTIFICATE-----")
     }))
+
+  it.effect.each([0, -1, NaN])("no time to connect: %d", (connectTimeout) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith({ connectTimeout })))
+      assert.deepStrictEqual([error.code, error.field], ["field_malformed", "connectTimeout"])
+    }))
+
+  it.live("and all the time there is", () =>
+    Effect.gen(function*() {
+      const { origin } = yield* SimulatorServer.SimulatorServer
+      const { status } = yield* HttpClient.get(`${origin}/v1.0/users`)
+      assert.strictEqual(status, 401)
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.map(SimulatorServer.SimulatorServer, ({ certificate = "" }) =>
+            NodeTransport.layerWith({ connectTimeout: Duration.infinity, certificateAuthorities: certificate }))
+        ).pipe(Layer.provideMerge(SimulatorServer.layerHttps()))
+      )
+    ))
 })
 
 // -----------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 /** Credentials out of files and values, under the names that the caller has for them, read again by their content. */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -19,15 +18,9 @@ import { isExpired, tokenOf } from "./tokenFile.ts"
 
 export type Credential = ClientCredential.ClientCredential["Service"]
 
-export interface Reload {
-  readonly reloadEvery?: Duration.Input | undefined
-}
-
 /** A Kubernetes volume follows a change of its secret within a minute or so; this adds hardly anything to that. */
-const timesOf = ({ reloadEvery = Duration.seconds(10) }: Reload = {}) => ({
-  reloadEvery: Duration.toMillis(reloadEvery),
-  lookEvery
-})
+const timesOf = ({ reloadEvery = "10 seconds" }: Materials.Options = {}) =>
+  Effect.map(Materials.reloadEveryOf({ reloadEvery }), (reloadEvery) => ({ reloadEvery, lookEvery }))
 
 /** While a refusal stands nothing is sent, so the file is looked at behind the calls that are refused locally. */
 const lookEvery = 1000
@@ -45,7 +38,7 @@ export interface CertificatePaths extends CertificateOptions {
 export const fromCertificateFile = (
   { keyPath, password, path, ...options }: CertificatePaths,
   names: { readonly path: string; readonly keyPath: string; readonly password: string },
-  reload?: Reload
+  reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
     const kind = yield* pieces
@@ -64,7 +57,7 @@ export const fromCertificateFile = (
       }])
     return yield* Rotation.make({
       ...kind,
-      ...timesOf(reload),
+      ...(yield* timesOf(reload)),
       initial: yield* material(certificate.first, key?.first),
       load: Effect.flatMap(
         Effect.all([certificate.again, key?.again ?? Effect.undefined]),
@@ -80,7 +73,7 @@ export interface CertificateValue extends CertificateOptions {
 
 export const fromCertificate = <E, R>(
   source: ClientCredential.Source<CertificateValue, E, R>,
-  reload?: Reload
+  reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, R> =>
   Effect.flatMap(pieces, ({ read, ...kind }) => {
     const values = { ...kind, read: (given: ReadonlyArray<CertificateValue>) => read(given.map(pieceOf)) }
@@ -106,7 +99,7 @@ const pieceOf = ({ content, password, ...options }: CertificateValue): Piece => 
 
 export const fromSecretFile = (
   place: Files.Named,
-  reload?: Reload
+  reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
     const { again, first } = yield* Files.reread(place, certificatePatience)
@@ -114,7 +107,7 @@ export const fromSecretFile = (
       Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
     return yield* Rotation.make({
       ...secrets,
-      ...timesOf(reload),
+      ...(yield* timesOf(reload)),
       initial: yield* material(first),
       load: Effect.flatMap(again, material)
     })

@@ -53,7 +53,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     })
     const circuit = yield* Breaker.make({
       failures: breaker.failures,
-      openDuration: Duration.fromInputUnsafe(breaker.openDuration)
+      openDuration: Duration.toMillis(breaker.openDuration)
     })
     const { origin } = new URL(agent.platform.endpoint)
 
