@@ -16,7 +16,7 @@ import type { Attempt } from "./internal/credential.ts"
 import { chooseSecret } from "./internal/credentialChoice.ts"
 import * as Environment from "./internal/environment.ts"
 import * as FirstOf from "./internal/firstOf.ts"
-import { assertionForm, type Form } from "./internal/form.ts"
+import { assertionForm, type Fields } from "./internal/form.ts"
 import type { Authentication } from "./internal/identityHttp.ts"
 import * as Materials from "./internal/materials.ts"
 import { randomId } from "./internal/randomId.ts"
@@ -622,7 +622,7 @@ function layerFrom<A>(make: FromSource<A>): LayerFromSource<A> {
 
 /** A credential that goes into the form, whose material never changes: each instance has a revision of its own. */
 const inTheForm = (
-  prove: (attempt: Attempt) => Effect.Effect<Form, CredentialError>
+  prove: (attempt: Attempt) => Effect.Effect<Fields, CredentialError>
 ): Effect.Effect<ClientCredential["Service"]> =>
   Effect.map(randomId, (newId) => {
     const revision = newId()

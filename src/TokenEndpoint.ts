@@ -27,7 +27,7 @@ import type {
 import * as Breaker from "./internal/breaker.ts"
 import type { Selector } from "./internal/cacheKey.ts"
 import type { Endpoints } from "./internal/endpoints.ts"
-import { type Form, requestHeaders } from "./internal/form.ts"
+import { type Fields, requestHeaders, revealed, withQuery } from "./internal/form.ts"
 import { isOutage, type Refused } from "./internal/gate.ts"
 import * as Gates from "./internal/gates.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
@@ -60,9 +60,9 @@ export type Gate = Gates.Gate
 export interface EndpointRequest {
   readonly gate: Gate
   readonly endpoints: Endpoints
-  /** Percent-encoded; the empty string for none. It is in no error and in no log. */
-  readonly query: string
-  readonly form: Form
+  /** What goes into the URL besides; it is in no error and in no log. */
+  readonly query: Fields
+  readonly form: Fields
   readonly asked: Omit<Asked, "now" | "scrub" | "tokenEndpoint">
   readonly authenticate: (endpoints: Endpoints) => Effect.Effect<IdentityHttp.Authentication, CredentialError>
   readonly meter: Meter
@@ -273,7 +273,7 @@ const make = (
               ...asked,
               tokenEndpoint: endpoints.token,
               now: clock.currentTimeMillisUnsafe(),
-              scrub: scrubberOf(form, proof.headers)
+              scrub: scrubberOf([request.query, form], Object.values(proof.headers ?? {}).map(revealed))
             })))
         })
       })
@@ -388,9 +388,5 @@ const following = (request: EndpointRequest): EndpointRequest => {
         }))
   }
 }
-
-/** The endpoint may have a query of its own (RFC 6749 section 3.2). */
-const withQuery = (url: string, query: string): string =>
-  query === "" ? url : `${url}${url.includes("?") ? "&" : "?"}${query}`
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

@@ -312,13 +312,6 @@ describe("bounds", () => {
       yield* TestClock.setTime(Duration.toMillis("1 day"))
       yield* acquire
     }).pipe(Effect.provide(World())))
-
-  it.effect("a negative expiryMargin serves no expired token", () =>
-    Effect.gen(function*() {
-      const first = yield* token
-      yield* TestClock.setTime(3_600_000)
-      assert.notStrictEqual(yield* token, first)
-    }).pipe(Effect.provide(World({ client: { expiryMargin: "-10 minutes" } }))))
 })
 
 describe("guards and types", () => {

@@ -82,6 +82,25 @@ describe("extra parameters", () => {
       assert.isDefined(yield* ConfidentialClient.peek({ scopes: graph, cachePartition: "blue" }))
     })).pipe(Effect.provide(World())))
 
+  it.effect("a secret among them is taken out of what the service repeats", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const ticket = "hush-hush & more"
+      const repeating = EntraSimulator.Fault.custom({
+        status: 400,
+        body: JSON.stringify({
+          error: "invalid_request",
+          error_description: `${ticket} or ${encodeURIComponent(ticket)} is no ticket`
+        })
+      })
+      for (const field of ["extraQueryParameters", "extraBodyParameters"]) {
+        yield* simulator.fail(repeating)
+        const { message } = yield* Effect.flip(acquire({ [field]: { ticket: Redacted.make(ticket) } }))
+        assert.include(message, "is no ticket")
+        assert.notInclude(message, "hush-hush")
+      }
+    }).pipe(Effect.provide(World())))
+
   it.effect("one that cannot be sent is refused before any request", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(acquire({ extraBodyParameters: { client_assertion: "x" } }))

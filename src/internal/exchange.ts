@@ -1,11 +1,11 @@
 /** One exchange with an identity provider: what is sent, and what comes back. */
-import type { Form } from "./form.ts"
+import type { Fields } from "./form.ts"
 
 export interface IdentityRequest {
   readonly method: "GET" | "POST"
   readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly form?: Form | undefined
+  readonly headers: Fields
+  readonly form?: Fields | undefined
   readonly correlationId: string
 }
 

@@ -7,13 +7,12 @@ import * as Result from "effect/Result"
 import { type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../TokenRequest.ts"
 import { encode } from "./cacheKey.ts"
-import type { Form } from "./form.ts"
+import { type Fields, revealed } from "./form.ts"
 import { invalidRequest } from "./problem.ts"
 
 export interface Extras {
-  /** Percent-encoded, without the question mark; the empty string when there is none. */
-  readonly query: string
-  readonly form: Form
+  readonly query: Fields
+  readonly form: Fields
   /** Part of the cache key: what tokens are kept apart by. */
   readonly partition: string
   /** All of it, part of the keys of flights and gates. */
@@ -22,7 +21,7 @@ export interface Extras {
 
 export type ExtraOptions = Pick<TokenRequest, "extraQueryParameters" | "extraBodyParameters" | "cachePartition">
 
-export const none: Extras = { query: "", form: {}, partition: "", sent: "" }
+export const none: Extras = { query: {}, form: {}, partition: "", sent: "" }
 
 /** What a client adds to each of its requests. `capabilities` are sent as claims, and the tokens have them. */
 export interface ClientExtras {
@@ -150,8 +149,8 @@ const extras = (
   capabilities: ReadonlyArray<string>,
   partition: string | undefined
 ): Extras => ({
-  query: [...query].map(([name, { value }]) => `${percent(name)}=${percent(text(value))}`).join("&"),
-  form: Object.fromEntries([...body].map(([name, { value }]) => [name, value])),
+  query: fields(query),
+  form: fields(body),
   partition: encode([
     ...listed("query", query, ({ inCacheKey }) => inCacheKey),
     ...listed("body", body, ({ inCacheKey }) => inCacheKey),
@@ -161,18 +160,15 @@ const extras = (
   sent: encode([...listed("query", query, () => true), ...listed("body", body, () => true)])
 })
 
+const fields = (parameters: Parameters): Fields =>
+  Object.fromEntries([...parameters].map(([name, { value }]) => [name, value]))
+
 /** In one order, whatever the order of writing; each with its kind, so that no two kinds are taken for one another. */
 const listed = (kind: string, parameters: Parameters, wanted: (parameter: Parameter) => boolean) =>
   [...parameters]
     .filter(([, parameter]) => wanted(parameter))
     .sort(([one], [another]) => one < another ? -1 : 1)
-    .flatMap(([name, { value }]) => [kind, name, text(value)])
-
-const text = (value: string | Redacted.Redacted<string>): string =>
-  Redacted.isRedacted(value) ? Redacted.value(value) : value
-
-/** A lone surrogate has no UTF-8. */
-const percent = (value: string): string => encodeURIComponent(value.toWellFormed())
+    .flatMap(([name, { value }]) => [kind, name, revealed(value)])
 
 // -----------------------------------------------------------------------------
 // problems

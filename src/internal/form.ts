@@ -1,13 +1,31 @@
-/** The token request on the wire (RFC 6749 section 4.4.2): its form and its headers. */
-import type * as Redacted from "effect/Redacted"
+/** The token request on the wire (RFC 6749 section 4.4.2): its query, its form and its headers. */
+import * as Redacted from "effect/Redacted"
 
-export type Form = Readonly<Record<string, string | Redacted.Redacted<string>>>
+/** Of a query, a form or the headers; what is secret is redacted until it is sent. */
+export type Fields = Readonly<Record<string, string | Redacted.Redacted<string>>>
+
+/** What nobody must see. */
+export const secretsOf = (fields: Fields): ReadonlyArray<string> =>
+  Object.values(fields).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : [])
+
+/** As it is sent. */
+export const revealed = (value: string | Redacted.Redacted<string>): string =>
+  Redacted.isRedacted(value) ? Redacted.value(value) : value
+
+/** An endpoint with a query, beside that which it may have itself (RFC 6749 section 3.2). */
+export const withQuery = (url: string, query: Fields): string => {
+  const encoded = Object.entries(query).map(([name, value]) => `${percent(name)}=${percent(revealed(value))}`).join("&")
+  return encoded === "" ? url : `${url}${url.includes("?") ? "&" : "?"}${encoded}`
+}
+
+/** A lone surrogate has no UTF-8. */
+const percent = (value: string): string => encodeURIComponent(value.toWellFormed())
 
 export const clientCredentialsForm = (options: {
   readonly clientId: string
   readonly scopes: string
   readonly claims: string
-}): Form => ({
+}): Fields => ({
   client_id: options.clientId,
   ...(options.scopes === "" ? {} : { scope: options.scopes }),
   grant_type: "client_credentials",
@@ -18,10 +36,10 @@ export const clientCredentialsForm = (options: {
 export const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
 
 /** RFC 6749 section 2.3.1. */
-export const secretForm = (secret: Redacted.Redacted<string>): Form => ({ client_secret: secret })
+export const secretForm = (secret: Redacted.Redacted<string>): Fields => ({ client_secret: secret })
 
 /** RFC 7523 section 2.2. */
-export const assertionForm = (assertion: Redacted.Redacted<string>): Form => ({
+export const assertionForm = (assertion: Redacted.Redacted<string>): Fields => ({
   client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
   client_assertion: assertion
 })

@@ -11,10 +11,11 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../EntraError.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
-import type { Form } from "./form.ts"
+import { type Fields, revealed } from "./form.ts"
 import * as Problem from "./networkProblem.ts"
 
 /** The transport that users provide. */
@@ -22,8 +23,8 @@ export type Transport = HttpClient.HttpClient
 
 /** What a credential adds to a request: form fields, headers, or a transport that proves itself in the TLS handshake. */
 export interface Authentication {
-  readonly form: Form
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly form: Fields
+  readonly headers?: Fields | undefined
   readonly client?: Transport | undefined
   /** Of the material that was used: a refusal is remembered for that, whatever is in use by then. */
   readonly revision?: string | undefined
@@ -94,7 +95,10 @@ const withoutCallersFetch = (context: Context.Context<never>): Context.Context<n
 const withoutQuery = (url: string): string => url.split("?", 1)[0] ?? ""
 
 const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
-  const base = HttpClientRequest.setHeaders(HttpClientRequest.make(request.method)(request.url), request.headers)
+  const base = HttpClientRequest.setHeaders(
+    HttpClientRequest.make(request.method)(request.url),
+    Record.map(request.headers, revealed)
+  )
   return request.form === undefined ? base : HttpClientRequest.bodyUrlParams(base, request.form)
 }
 

@@ -1,9 +1,8 @@
 /** Keeping secrets out of what a service echoes: every spelling in which a form value may come back. */
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { type Form, formEncoded } from "./form.ts"
+import { type Fields, formEncoded, secretsOf } from "./form.ts"
 
 /** `%2b` is as right as `%2B` (RFC 3986 section 2.1). */
 const bothCases = (encoded: string): ReadonlyArray<string> => [
@@ -44,14 +43,13 @@ export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
 }
 
 /** For what came of a request. An answer with a token has nothing to scrub, so the spellings of the secrets wait for one that has. */
-export const scrubberOf = (form: Form, headers: Readonly<Record<string, string>> = {}): Scrub => {
+export const scrubberOf = (sent: ReadonlyArray<Fields>, headers: ReadonlyArray<string>): Scrub => {
   let scrub: Scrub | undefined
   return (text, as) => {
     scrub ??= scrubber([
-      ...Object.values(form).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : []),
+      ...sent.flatMap(secretsOf),
       // What a credential puts into headers is secret, with or without the name of its scheme.
-      ...Object.values(headers).flatMap((value) => [value, value.replace(/^\w+ /, "")]),
-      ...Object.values(headers).flatMap(basicSecret)
+      ...headers.flatMap((header) => [header, header.replace(/^\w+ /, ""), ...basicSecret(header)])
     ])
     return scrub(text, as)
   }

@@ -25,7 +25,10 @@ export const secrets: Kind<Secret, Secret> = {
 const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
   if (secretMethod !== "client_secret_basic") return { form: secretForm(secret) }
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
-  return { form: {}, headers: { authorization: `Basic ${Base64.encode(pair)}` } }
+  return {
+    form: {},
+    headers: { authorization: Redacted.make(`Basic ${Base64.encode(pair)}`, { label: "authorization" }) }
+  }
 }
 
 const plain = () =>

@@ -1,7 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import { readFileSync } from "node:fs"
-import { assertionForm, clientCredentialsForm, requestHeaders, secretForm, version } from "../../src/internal/form.ts"
+import {
+  assertionForm,
+  clientCredentialsForm,
+  requestHeaders,
+  secretForm,
+  version,
+  withQuery
+} from "../../src/internal/form.ts"
 import { printed } from "./support.ts"
 
 describe("clientCredentialsForm", () => {
@@ -15,6 +22,23 @@ describe("clientCredentialsForm", () => {
       grant_type: "client_credentials",
       ...form
     })
+  })
+})
+
+describe("withQuery", () => {
+  it.each([
+    { name: "none", query: {}, url: "https://a/token" },
+    { name: "percent-encoded", query: { "a b&": "c+d=e#ü%" }, url: "https://a/token?a%20b%26=c%2Bd%3De%23%C3%BC%25" },
+    { name: "a secret too", query: { a: "1", b: Redacted.make("2") }, url: "https://a/token?a=1&b=2" },
+    { name: "no UTF-8", query: { a: "\ud800" }, url: "https://a/token?a=%EF%BF%BD" },
+    {
+      name: "beside the endpoint's own",
+      endpoint: "https://a/token?p=1",
+      query: { a: "b" },
+      url: "https://a/token?p=1&a=b"
+    }
+  ])("$name", ({ endpoint = "https://a/token", query, url }) => {
+    assert.strictEqual(withQuery(endpoint, query), url)
   })
 })
 

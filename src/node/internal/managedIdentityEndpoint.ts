@@ -58,7 +58,9 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     const { origin } = new URL(agent.platform.endpoint)
 
     const ask = ({ asked, form, meter, query }: TokenEndpoint.EndpointRequest) => {
-      const wrong = query === "" ? Object.keys(form).find((name) => !understood.has(name)) : "extraQueryParameters"
+      const wrong = Object.keys(query).length === 0
+        ? Object.keys(form).find((name) => !understood.has(name))
+        : "extraQueryParameters"
       if (wrong !== undefined) return Effect.fail(notUnderstood(wrong))
       const resource = asked.scopes.replace(/\/\.default$/i, "")
       return Effect.flatMap(

@@ -5,6 +5,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { CredentialError, quote } from "../../EntraError.ts"
+import type { Fields } from "../../internal/form.ts"
 import { isHeader, type Keys } from "./managedIdentityChallenge.ts"
 
 export type Source = "imds" | "appService" | "azureArc"
@@ -203,9 +204,7 @@ const versions: { readonly [S in Source]: string } = {
 
 export interface Question {
   readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  /** Those of the headers that nobody must see. */
-  readonly secrets: Readonly<Record<string, string>>
+  readonly headers: Fields
 }
 
 export const questionOf = (platform: Platform, resource: string, key?: string): Question => {
@@ -213,12 +212,12 @@ export const questionOf = (platform: Platform, resource: string, key?: string): 
   url.searchParams.set("api-version", versions[platform.source])
   url.searchParams.set("resource", resource)
   if (platform.identity !== undefined) url.searchParams.set(platform.identity.name, platform.identity.value)
-  const secrets: Readonly<Record<string, string>> = {
-    ...(platform.header === undefined ? {} : { "x-identity-header": Redacted.value(platform.header) }),
-    ...(key === undefined ? {} : { authorization: `Basic ${key}` })
+  const secrets: Fields = {
+    ...(platform.header === undefined ? {} : { "x-identity-header": platform.header }),
+    ...(key === undefined ? {} : { authorization: Redacted.make(`Basic ${key}`) })
   }
   const marker = platform.source === "appService" ? {} : { metadata: "true" }
-  return { url: url.href, headers: { accept: "application/json", ...marker, ...secrets }, secrets }
+  return { url: url.href, headers: { accept: "application/json", ...marker, ...secrets } }
 }
 
 /**
@@ -226,8 +225,7 @@ export const questionOf = (platform: Platform, resource: string, key?: string): 
  */
 export const probeOf = (platform: Platform): Question => ({
   url: questionOf(platform, "").url,
-  headers: { accept: "application/json" },
-  secrets: {}
+  headers: { accept: "application/json" }
 })
 
 /**
