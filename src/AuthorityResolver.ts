@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Authority from "./Authority.ts"
 import { InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
 import { closedError } from "./internal/closed.ts"
-import { type Endpoints, endpointsOf, noMtls, noRegions, parseRegion } from "./internal/endpoints.ts"
+import { type Endpoints, endpointsOf, noMtls, noRegions, parseRegion, staticEndpoints } from "./internal/endpoints.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import * as Instance from "./internal/instanceDiscovery.ts"
 import * as OpenIdDocuments from "./internal/openIdDocuments.ts"
@@ -135,7 +135,7 @@ export interface Options {
  * no regions (another host, an external tenant, AD FS, an issuer) fails when it is resolved. Entra admits few apps to its
  * regional endpoints, mostly Microsoft's own.
  *
- * Metadata that is malformed, and options that contradict each other (`instanceMetadata` with any other but
+ * A host or metadata that is malformed, and options that contradict each other (`instanceMetadata` with any other but
  * `transformClient`, `discoveryHost` without validation), fail when the layer is built.
  *
  * **Example** (A cloud that cannot be asked)
@@ -213,6 +213,11 @@ export const layerKnownClouds: Layer.Layer<AuthorityResolver> = /*#__PURE__*/ La
 /**
  * One token endpoint for everything, without any rule about hosts: for gateways and tests.
  *
+ * **Details**
+ *
+ * `token` is an absolute URL, http too; what is none fails the layer with an `InvalidAuthorityError` `endpoint_malformed`.
+ * `audience` is the `aud` of assertions; default: the endpoint.
+ *
  * **Example** (A gateway that stands for the service)
  *
  * ```ts
@@ -229,15 +234,11 @@ export const layerKnownClouds: Layer.Layer<AuthorityResolver> = /*#__PURE__*/ La
 export const layerStatic = (endpoints: {
   readonly token: string
   readonly audience?: string | undefined
-}): Layer.Layer<AuthorityResolver> =>
-  Layer.succeed(AuthorityResolver, {
-    resolve: () =>
-      Effect.succeed({
-        token: endpoints.token,
-        audience: endpoints.audience ?? endpoints.token,
-        assertion: { thumbprint: "x5t#S256", rsa: "PS256" }
-      })
-  })
+}): Layer.Layer<AuthorityResolver, InvalidAuthorityError> =>
+  Layer.effect(
+    AuthorityResolver,
+    Effect.map(Effect.fromResult(staticEndpoints(endpoints)), (found) => ({ resolve: () => Effect.succeed(found) }))
+  )
 
 // -----------------------------------------------------------------------------
 // internal
@@ -253,7 +254,7 @@ interface Known {
 }
 
 /** What can be wrong when the layer is built. */
-type Fallible = Pick<Options, "validateAuthority" | "instanceMetadata" | "region">
+type Fallible = Pick<Options, "discoveryHost" | "validateAuthority" | "instanceMetadata" | "region">
 
 interface Settings {
   readonly transformClient: Options["transformClient"]
@@ -278,7 +279,7 @@ const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityE
     }
     return {
       transformClient,
-      discoveryHost,
+      discoveryHost: discoveryHost === undefined ? undefined : yield* Instance.parseDiscoveryHost(discoveryHost),
       validates,
       instances: instanceMetadata === undefined ? undefined : yield* Instance.parseMetadata(instanceMetadata),
       region: region === undefined ? undefined : yield* parseRegion(region)

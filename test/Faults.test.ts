@@ -549,6 +549,22 @@ const resolvers: ReadonlyArray<ResolverFault> = [
     discoveryHost: "login.sky.example"
   }),
   contradiction("instanceMetadata, region", "Leave region out", { instanceMetadata: known, region: "westus2" }),
+  ...[
+    "",
+    "not a host",
+    "https://login.sky.example",
+    "login.sky.example/a",
+    `app:${hidden}@login.sky.example`,
+    untyped("7")
+  ]
+    .map((discoveryHost) => ({
+      name: "discoveryHost",
+      resolver: { discoveryHost },
+      tag: "Authority" as const,
+      code: "host_malformed",
+      field: "discoveryHost",
+      remedy: "Pass a host name alone"
+    })),
   metadata("no JSON", "{"),
   metadata("another shape", "{}"),
   metadata("another shape, parsed", untyped(`{"metadata":[{"aliases":["a.example"]}]}`)),
@@ -658,6 +674,27 @@ describe("the authority resolver", () => {
       assert.deepStrictEqual(sent, [])
     }).pipe(Effect.scoped)
   })
+
+  it.effect.each([
+    "",
+    "gateway",
+    "/token",
+    "ftp://gateway/token",
+    "https://gateway/to ken",
+    "https://gateway/token#part",
+    `https://app:${hidden}@gateway/token`,
+    untyped("7")
+  ])("one of a single endpoint: %j", (token) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Layer.build(AuthorityResolver.layerStatic({ token })))
+      assertFault(error, {
+        name: "no endpoint",
+        tag: "Authority",
+        code: "endpoint_malformed",
+        field: "token",
+        remedy: "an absolute http or https URL"
+      })
+    }).pipe(Effect.scoped))
 
   it.effect.each(routes)(
     "$name: $code",

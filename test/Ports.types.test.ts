@@ -143,12 +143,12 @@ describe("AuthorityResolver", () => {
     expectTypeOf(AuthorityResolver.layer).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
     >()
-    expectTypeOf(AuthorityResolver.layerWith({ discoveryHost: "login.example" })).toEqualTypeOf<
+    expectTypeOf(AuthorityResolver.layerWith({ transformClient: (client) => client })).toEqualTypeOf<
       Layer.Layer<AuthorityResolver.AuthorityResolver, never, HttpClient.HttpClient>
     >()
     expectTypeOf(AuthorityResolver.layerKnownClouds).toEqualTypeOf<Layer.Layer<AuthorityResolver.AuthorityResolver>>()
     expectTypeOf(AuthorityResolver.layerStatic).returns.toEqualTypeOf<
-      Layer.Layer<AuthorityResolver.AuthorityResolver>
+      Layer.Layer<AuthorityResolver.AuthorityResolver, EntraError.InvalidAuthorityError>
     >()
   })
 })

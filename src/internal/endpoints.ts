@@ -64,13 +64,35 @@ export const parseRegion = (input: string, field = "region"): Result.Result<stri
   ))
 }
 
+/** RFC 6749 section 3.2: no fragment. Credentials go there, so none of a user in the URL. */
+export const parseEndpoint = (text: unknown): URL | undefined => {
+  if (typeof text !== "string" || /[\s\\#\p{Cc}]/u.test(text) || !URL.canParse(text)) return undefined
+  const url = new URL(text)
+  return /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" ? url : undefined
+}
+
+/** One token endpoint for everything. */
+export const staticEndpoints = (
+  { audience, token }: { readonly token: string; readonly audience?: string | undefined }
+): Result.Result<Endpoints, InvalidAuthorityError> =>
+  parseEndpoint(token) === undefined
+    ? Result.fail(invalidAuthority(
+      "endpoint_malformed",
+      "token",
+      "token is no URL of an endpoint",
+      "Pass an absolute http or https URL without a user, a fragment or blanks."
+    ))
+    : Result.succeed({ token, audience: audience ?? token, assertion: entraAssertion })
+
+const entraAssertion = { thumbprint: "x5t#S256", rsa: "PS256" } as const
+
 const at = (authority: Authority.Authority, host: string): Endpoints => {
   if (authority.kind === "Adfs") {
     const token = `https://${host}/adfs/oauth2/token`
     return { token, audience: token, assertion: { thumbprint: "x5t", rsa: "RS256" } }
   }
   const token = `${Authority.format({ ...authority, host })}/oauth2/v2.0/token`
-  return { token, audience: token, assertion: { thumbprint: "x5t#S256", rsa: "PS256" } }
+  return { token, audience: token, assertion: entraAssertion }
 }
 
 /** MSAL-DOTNET section 3.6. */

@@ -30,6 +30,17 @@ export const question = (
   }
 }
 
+/** The host that is asked. */
+export const parseDiscoveryHost = (input: unknown): Result.Result<string, InvalidAuthorityError> =>
+  typeof input === "string" && isHost(input.toLowerCase())
+    ? Result.succeed(input.toLowerCase())
+    : Result.fail(invalidAuthority(
+      "host_malformed",
+      "discoveryHost",
+      "discoveryHost is no host",
+      "Pass a host name alone, such as login.microsoftonline.com, with its port if it is not 443."
+    ))
+
 /** Anything but a clear word leaves the host as it is. */
 export const readVerdict = (authority: Authority.Authority, answer: Answer): Verdict => {
   const body = decode(answer.body)

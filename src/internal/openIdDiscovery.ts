@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Authority from "../Authority.ts"
 import { InvalidAuthorityError, quote, ServiceUnavailableError } from "../EntraError.ts"
-import type { Endpoints } from "./endpoints.ts"
+import { type Endpoints, parseEndpoint } from "./endpoints.ts"
 import type { Answer, IdentityRequest } from "./exchange.ts"
 import { requestHeaders } from "./form.ts"
 import { parseRetryAfter } from "./retryAfter.ts"
@@ -44,7 +44,7 @@ export const readDocument = (
     return Result.fail(mismatch(authority, document.issuer, status, asked.correlationId))
   }
   const { token_endpoint: token } = document
-  if (!isEndpoint(token)) {
+  if (parseEndpoint(token)?.protocol !== "https:") {
     return malformed(`names the token_endpoint ${quote(token)}, which is not an https URL in plain form`)
   }
   return Result.succeed(endpointsIn(document))
@@ -58,13 +58,6 @@ const Document = Schema.Struct({
 })
 
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(Document))
-
-/** RFC 6749 section 3.2: no fragment; the credential goes there, so nothing but https. */
-const isEndpoint = (text: string): boolean => {
-  if (/[\s\\#\p{Cc}]/u.test(text) || !URL.canParse(text)) return false
-  const url = new URL(text)
-  return url.protocol === "https:" && url.username === "" && url.password === ""
-}
 
 /**
  * RS256 is what every provider must know (section 3), PS256 what is taken where that is missing; a secret goes by Basic
