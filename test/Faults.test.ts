@@ -109,6 +109,14 @@ const options: ReadonlyArray<OptionFault> = [
   },
   malformed("clientId: with a blank", { clientId: "my app" }, "clientId", appId),
   malformed("clientId: too long", { clientId: "a".repeat(257) }, "clientId", appId),
+  {
+    name: "clientId: not set",
+    options: { clientId: untyped("{}").nothing },
+    tag: "Request",
+    code: "field_missing",
+    field: "clientId",
+    remedy: appId
+  },
   malformed("clientId: a number", untyped(`{"clientId":7}`), "clientId", "Pass a string as clientId"),
   // Types.
   malformed("tenantId: a number", untyped(`{"tenantId":7}`), "tenantId", "Pass a string as tenantId"),
@@ -469,6 +477,14 @@ describe("requests", () => {
       code: "scope_missing",
       field: "scopes",
       remedy: "Name the resource to call"
+    },
+    {
+      name: "a word",
+      selection: untyped(`"everything"`),
+      tag: "Request",
+      code: "field_malformed",
+      field: "selection",
+      remedy: `"all" or an object`
     }
   ])(
     "invalidate, $name: $code",

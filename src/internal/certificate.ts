@@ -6,6 +6,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../EntraError.ts"
 import type { Algorithm, Thumbprints } from "./assertion.ts"
+import { isText } from "./given.ts"
 import { foreign } from "./materials.ts"
 import { validity } from "./notAfter.ts"
 import {
@@ -44,7 +45,7 @@ export const loadCertificate = (options: {
   readonly sign?: Signer | undefined
 }): Effect.Effect<Certificate, CredentialError> =>
   Effect.gen(function*() {
-    const chain = certificates(options.certificate)
+    const chain = isText(options.certificate) ? certificates(options.certificate) : []
     const leaf = chain[0]
     const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
     if (leaf === undefined || der === undefined) return yield* unreadableCertificate()

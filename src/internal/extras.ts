@@ -8,6 +8,7 @@ import { type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../TokenRequest.ts"
 import { encode } from "./cacheKey.ts"
 import { type Fields, revealed } from "./form.ts"
+import { isRedactedText, isText } from "./given.ts"
 import { invalidRequest } from "./problem.ts"
 
 export interface Extras {
@@ -125,8 +126,7 @@ const parameterOf = (given: unknown): Parameter | undefined => {
   return isValue(value) && typeof inCacheKey === "boolean" ? { value, inCacheKey } : undefined
 }
 
-const isValue = (value: unknown): value is string | Redacted.Redacted<string> =>
-  typeof value === "string" || (Redacted.isRedacted(value) && typeof Redacted.value(value) === "string")
+const isValue = (value: unknown): value is string | Redacted.Redacted<string> => isText(value) || isRedactedText(value)
 
 const capabilitiesOf = (
   input: ReadonlyArray<string> | undefined

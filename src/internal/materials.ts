@@ -2,6 +2,7 @@
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import { CredentialError, quote } from "../EntraError.ts"
 import type { Credential } from "./credential.ts"
 import { duration, millisOf } from "./quantities.ts"
@@ -62,11 +63,21 @@ export const loaded = <A, M, E, R>(
 
 const read = <A, M>(given: Materials<A>, kind: Kind<A, M>): Effect.Effect<ReadonlyArray<M>, CredentialError> => {
   const list = Arr.ensure(given)
-  return list.length > most ? Effect.fail(tooMany(list.length)) : kind.read(list)
+  if (list.length > most) return Effect.fail(tooMany(list.length))
+  return list.some(Predicate.isNullish) ? Effect.fail(missing()) : kind.read(list)
 }
 
 /** An acquisition tries no more, so a longer list would have some that are never tried. */
 const most = 8
+
+const missing = () =>
+  new CredentialError({
+    code: "credential_missing",
+    field: "credential",
+    origin: "local",
+    message: "there is nothing where a credential should be (undefined or null)",
+    remedy: "Look at where it comes from: a variable that is not set, or a store that does not have it."
+  })
 
 const tooMany = (number: number): CredentialError =>
   new CredentialError({

@@ -6,6 +6,7 @@ import * as Scope from "../Scope.ts"
 import type { OnThrottled, TokenRequest } from "../TokenRequest.ts"
 import { encode, type Selector } from "./cacheKey.ts"
 import { type ClientExtras, type Extras, extrasOf } from "./extras.ts"
+import { isText } from "./given.ts"
 import { isJsonObject } from "./json.ts"
 import { invalidAuthority, invalidRequest, notA } from "./problem.ts"
 import { millisOf } from "./quantities.ts"
@@ -99,6 +100,8 @@ export const selectorOf = (
 ): Result.Result<Selector, PlanError> =>
   selection === "all"
     ? Result.succeed({ owner })
+    : typeof selection !== "object" || selection === null
+    ? Result.fail(notA(`"all" or an object`, "selection"))
     : "scopes" in selection
     ? Result.map(planOf(selection, settings), ({ scopes, tenant }) => ({ owner, tenant, scopes: scopes.canonical }))
     : Result.map(Authority.parseTenant(selection.tenantId), (tenant) => ({ owner, tenant }))
@@ -205,8 +208,6 @@ const texts: ReadonlySet<string> = new Set([
   "accessTokenSha256ToRefresh",
   "correlationId"
 ])
-
-export const isText = (value: unknown): value is string => typeof value === "string"
 
 const notKeepable = (field: string): InvalidRequestError =>
   invalidRequest(

@@ -5,6 +5,7 @@ import * as Redacted from "effect/Redacted"
 import { CredentialError } from "../EntraError.ts"
 import type { Attempt } from "./credential.ts"
 import { formEncoded, secretForm } from "./form.ts"
+import { isRedactedText } from "./given.ts"
 import type { Authentication } from "./identityHttp.ts"
 import type { Kind } from "./materials.ts"
 
@@ -15,12 +16,14 @@ export const secrets: Kind<Secret, Secret> = {
     // A vault's client yields plain strings, and JavaScript passes them on.
     !given.every(Redacted.isRedacted)
       ? Effect.suspend(() => Effect.fail(plain()))
-      : given.length === 0 || given.some((secret) => Redacted.value(secret).trim() === "")
+      : given.length === 0 || !given.every(isSet)
       ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
       : Effect.succeed(given),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
   prove: (secret, attempt) => Effect.sync(() => proofOf(secret, attempt))
 }
+
+const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
 
 const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
   if (secretMethod !== "client_secret_basic") return { form: secretForm(secret) }
@@ -45,6 +48,6 @@ const empty = (none: boolean) =>
     code: "secret_empty",
     field: "secret",
     origin: "local",
-    message: none ? "there is no client secret in the list" : "the client secret is empty",
+    message: none ? "there is no client secret in the list" : "the client secret is empty or not set",
     remedy: "Pass the secret's value as the portal showed it when the secret was made."
   })

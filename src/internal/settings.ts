@@ -4,7 +4,8 @@ import * as Authority from "../Authority.ts"
 import { type InvalidAuthorityError, type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters } from "../TokenRequest.ts"
 import { clientExtrasOf } from "./extras.ts"
-import { isOnThrottled, isText, onThrottledWords, type Settings } from "./plan.ts"
+import { isText } from "./given.ts"
+import { isOnThrottled, onThrottledWords, type Settings } from "./plan.ts"
 import { invalidAuthority, invalidRequest, notA } from "./problem.ts"
 
 export const settingsOf = (options: {
@@ -49,13 +50,13 @@ export const parseClientId = (
   clientId: string,
   field = "clientId"
 ): Result.Result<string, InvalidRequestError> =>
-  /^[\x21-\x7e]{1,256}$/.test(clientId)
+  isText(clientId) && /^[\x21-\x7e]{1,256}$/.test(clientId)
     ? Result.succeed(clientId)
     : Result.fail(
       invalidRequest(
-        clientId === "" ? "field_missing" : "field_malformed",
+        clientId ? "field_malformed" : "field_missing",
         field,
-        clientId === "" ? `${field} is empty or not set` : `${field} ${quote(clientId)} is no application id`,
+        clientId ? `${field} ${quote(clientId)} is no application id` : `${field} is empty or not set`,
         "Pass the application (client) id from the app registration's overview."
       )
     )

@@ -17,6 +17,7 @@ import {
 } from "./assertion.ts"
 import { type Certificate, loadCertificate, type Signer, untimely } from "./certificate.ts"
 import { assertionForm } from "./form.ts"
+import { isText } from "./given.ts"
 import type { Kind } from "./materials.ts"
 import { randomId } from "./randomId.ts"
 import { loadJose, loadKey, problem, type SigningKey, unfit } from "./signingKey.ts"
@@ -60,6 +61,7 @@ export const keys: Effect.Effect<Kind<KeyOptions, Key>> = /*#__PURE__*/ Effect.g
       Effect.gen(function*() {
         const key = yield* loadKey(yield* loadJose, options.privateKey)
         yield* checkAlgorithm(options.algorithm, key.rsa)
+        yield* checkKeyId(options.keyId)
         return { options, key }
       })
     ),
@@ -121,6 +123,7 @@ const certified = (options: CertificateOptions): Effect.Effect<Certified, Creden
     const additional = yield* Effect.fromResult(additionalOf(options))
     const certificate = yield* loadCertificate(options)
     yield* checkAlgorithm(options.algorithm, certificate.rsa)
+    yield* checkKeyId(options.keyId)
     const { algorithm, keyId, sendCertificateChain } = options
     return {
       options,
@@ -162,6 +165,11 @@ const checkAlgorithm = (algorithm: Algorithm | undefined, rsa: boolean): Effect.
     : fits(algorithm, rsa)
     ? Effect.void
     : Effect.fail(unfit(algorithm, rsa))
+
+const checkKeyId = (keyId: unknown): Effect.Effect<void, CredentialError> =>
+  keyId === undefined || isText(keyId)
+    ? Effect.void
+    : Effect.fail(problem("key_id_malformed", "keyId", "is no text", "Pass the key's id as a string, or leave it out."))
 
 /** Of several, those are left out that are not valid now, unless none is: a new one waits, an old one is about to go. */
 const timely = (

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { CredentialError } from "../EntraError.ts"
 import type { Algorithm, AssertionHeader, Claims } from "./assertion.ts"
+import { isRedactedText } from "./given.ts"
 
 /** Signs a header and claims as a JWT. */
 export type Sign = (
@@ -60,6 +61,7 @@ export const loadKey = (
   privateKey: Redacted.Redacted<string>
 ): Effect.Effect<SigningKey, CredentialError> =>
   Effect.gen(function*() {
+    if (!isRedactedText(privateKey)) return yield* notRedacted()
     const pkcs8 = yield* keyBlock(Redacted.value(privateKey))
     const key = memoized((algorithm) => jose.importPKCS8(pkcs8, algorithm))
     return {
@@ -129,6 +131,14 @@ const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
 
 export const problem = (code: string, field: string, what: string, remedy: string): CredentialError =>
   new CredentialError({ code, field, origin: "local", message: `${field} ${what}`, remedy })
+
+const notRedacted = () =>
+  problem(
+    "key_unreadable",
+    "privateKey",
+    "is not set, or is no redacted text",
+    "Wrap the PEM text where it is read, so that nothing prints it: Redacted.make(text)."
+  )
 
 const unsupportedKey = (field: string, what: string) =>
   problem("key_unsupported", field, what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")

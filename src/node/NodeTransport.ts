@@ -6,6 +6,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as Undici from "@effect/platform-node/Undici"
+import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,7 +19,8 @@ import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
-import { invalidRequest } from "../internal/problem.ts"
+import { isText } from "../internal/given.ts"
+import { invalidRequest, notA } from "../internal/problem.ts"
 import { timeoutOf } from "../internal/quantities.ts"
 import { blocksOf } from "./internal/pem.ts"
 import * as Proxies from "./internal/proxies.ts"
@@ -206,6 +208,9 @@ const ofTheProxy = (cause: Error): Error => {
 
 const proxiesOf = (options: Options): Effect.Effect<Proxies.Proxies, InvalidRequestError> => {
   const { noProxy, proxy } = options
+  if (noProxy !== undefined && !(Array.isArray(noProxy) && noProxy.every(isText))) {
+    return Effect.fail(notA("an array of strings", "noProxy"))
+  }
   if (proxy !== undefined) return Effect.fromResult(Proxies.fromAddress(proxy, noProxy?.join(",") ?? ""))
   return Effect.gen(function*() {
     return yield* Effect.fromResult(Proxies.fromVariables({
@@ -243,7 +248,8 @@ const trusting = (
   authorities: Options["certificateAuthorities"]
 ): Result.Result<SecureContext | undefined, InvalidRequestError> => {
   if (authorities === undefined) return Result.succeed(undefined)
-  const texts = typeof authorities === "string" ? [authorities] : authorities
+  const texts = Arr.ensure(authorities)
+  if (!texts.every(isText)) return Result.fail(noAuthority(""))
   const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
   const wrong = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))

@@ -132,6 +132,122 @@ describe("how often to look again", () => {
 })
 
 // -----------------------------------------------------------------------------
+// what TypeScript does not see
+// -----------------------------------------------------------------------------
+
+/** `process.env["NAME"]!`, when there is no such variable. */
+const unset = untyped({}).nothing
+
+describe("what is not set, or not redacted", () => {
+  const wrap = "Redacted.make"
+  const row = (name: string, field: string, code: string, remedy: string, make: () => Making): CredentialFault => ({
+    name: `${name}, ${field}`,
+    field,
+    code,
+    remedy,
+    make
+  })
+  const own = () => ({ certificate: rsa.leaf, privateKey: Redacted.make(rsa.key.pkcs8) })
+  const file = { path: join(folder, "any.pem") }
+  const content = () => Redacted.make(rsa.leaf + rsa.key.pkcs8)
+  whenMade([
+    row(
+      "a secret",
+      "credential",
+      "credential_missing",
+      "a variable that is not set",
+      () => ClientCredential.secret(unset)
+    ),
+    row(
+      "a redacted nothing",
+      "secret",
+      "secret_empty",
+      "the secret's value",
+      () => ClientCredential.secret(Redacted.make(unset))
+    ),
+    row(
+      "a certificate",
+      "credential",
+      "credential_missing",
+      "a variable that is not set",
+      () => ClientCredential.certificate([unset])
+    ),
+    row(
+      "no certificate",
+      "certificate",
+      "certificate_unreadable",
+      "-----BEGIN CERTIFICATE-----",
+      () => ClientCredential.certificate({ ...own(), certificate: unset })
+    ),
+    row(
+      "a bare key",
+      "privateKey",
+      "key_unreadable",
+      wrap,
+      () => ClientCredential.certificate({ ...own(), privateKey: untyped(hidden) })
+    ),
+    row("no key", "privateKey", "key_unreadable", wrap, () => ClientCredential.privateKeyJwt({ privateKey: unset })),
+    row(
+      "a number",
+      "keyId",
+      "key_id_malformed",
+      "as a string",
+      () => ClientCredential.privateKeyJwt({ privateKey: own().privateKey, keyId: untyped(7) })
+    ),
+    row(
+      "a number",
+      "keyId",
+      "key_id_malformed",
+      "as a string",
+      () => ClientCredential.certificate({ ...own(), keyId: untyped(7) })
+    ),
+    row("a file of a secret", "path", "path_malformed", "Set path to", () => NodeClientCredential.secretFile(unset)),
+    row(
+      "a file of a token",
+      "path",
+      "path_malformed",
+      "Set path to",
+      () => NodeClientCredential.federatedTokenFile(unset)
+    ),
+    row(
+      "a file of a certificate",
+      "path",
+      "path_malformed",
+      "Set path to",
+      () => NodeClientCredential.certificateFile({ path: unset })
+    ),
+    row(
+      "a bare password of a file",
+      "password",
+      "field_malformed",
+      wrap,
+      () => NodeClientCredential.certificateFile({ ...file, password: untyped(hidden) })
+    ),
+    row(
+      "a bare password",
+      "password",
+      "field_malformed",
+      wrap,
+      () => NodeClientCredential.certificate({ content: content(), password: untyped(hidden) })
+    ),
+    row(
+      "a bare certificate",
+      "content",
+      "field_malformed",
+      wrap,
+      () => NodeClientCredential.certificate({ content: untyped(hidden) })
+    ),
+    row(
+      "a redacted nothing",
+      "content",
+      "field_malformed",
+      wrap,
+      () => NodeClientCredential.certificate({ content: Redacted.make(unset) })
+    )
+  ])
+})
+
+// -----------------------------------------------------------------------------
 // values
 // -----------------------------------------------------------------------------
 

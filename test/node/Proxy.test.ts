@@ -368,6 +368,7 @@ describe("NodeTransport", () => {
 
   it.live.each([
     { given: "", field: "certificateAuthorities" },
+    { given: JSON.parse("7"), field: "certificateAuthorities" },
     { given: "/etc/ssl/company.pem", field: "certificateAuthorities" },
     { given: ["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"], field: "certificateAuthorities[0]" }
   ])("an authority that is none: $given", ({ field, given }) =>
@@ -375,6 +376,23 @@ describe("NodeTransport", () => {
       const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith({ certificateAuthorities: given })))
       assert.deepStrictEqual([error.code, error.field], ["field_malformed", field])
       assert.include(error.remedy, "-----BEGIN CERTIFICATE-----")
+    }))
+
+  it.live.each([
+    { options: { noProxy: JSON.parse(`"intranet.example"`) }, field: "noProxy", remedy: "an array of strings" },
+    {
+      options: {
+        proxy: { url: "http://proxy.example:8080", username: user, password: JSON.parse(JSON.stringify(password)) }
+      },
+      field: "proxy.password",
+      remedy: "Redacted.make"
+    }
+  ])("what TypeScript does not see: $field", ({ field, options, remedy }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith(options)))
+      assert.deepStrictEqual([error.code, error.field], ["field_malformed", field])
+      assert.include(error.remedy, remedy)
+      withoutPassword(inspect(error, { depth: 20 }))
     }))
 
   it.effect.each([0, -1, NaN])("no time to connect: %d", (connectTimeout) =>

@@ -5,9 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as ClientCredential from "../../ClientCredential.ts"
-import type { CredentialError } from "../../EntraError.ts"
+import { CredentialError } from "../../EntraError.ts"
 import type { Material } from "../../internal/credentialChoice.ts"
 import { assertionForm } from "../../internal/form.ts"
+import { isRedactedText, isText } from "../../internal/given.ts"
 import * as Materials from "../../internal/materials.ts"
 import * as Rotation from "../../internal/rotation.ts"
 import { secrets } from "../../internal/secrets.ts"
@@ -41,6 +42,7 @@ export const fromCertificateFile = (
   reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
+    yield* checkPassword(password, names.password)
     const kind = yield* pieces
     const place = { path, name: names.path }
     const keyPlace = { path: keyPath ?? "", name: names.keyPath }
@@ -76,22 +78,42 @@ export const fromCertificate = <E, R>(
   reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, R> =>
   Effect.flatMap(pieces, ({ read, ...kind }) => {
-    const values = { ...kind, read: (given: ReadonlyArray<CertificateValue>) => read(given.map(pieceOf)) }
+    const values = {
+      ...kind,
+      read: (given: ReadonlyArray<CertificateValue>) => Effect.flatMap(Effect.forEach(given, pieceOf), read)
+    }
     return Effect.isEffect(source)
       ? Materials.loaded(source, "certificate", values, reload)
       : Materials.fixed(source, values, reload)
   })
 
-const pieceOf = ({ content, password, ...options }: CertificateValue): Piece => {
-  const value = Redacted.value(content)
-  return {
-    contents: {
-      certificate: { bytes: typeof value === "string" ? Buffer.from(value) : value, place: { name: "content" } },
-      password: { value: password, name: "password" }
-    },
-    options
-  }
-}
+const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Effect<Piece, CredentialError> =>
+  Effect.gen(function*() {
+    yield* checkPassword(password, "password")
+    // JavaScript passes what it likes, and a store what it has.
+    const value: unknown = Redacted.isRedacted(content) ? Redacted.value(content) : undefined
+    const bytes = isText(value) ? Buffer.from(value) : value
+    if (!(bytes instanceof Uint8Array)) return yield* notRedacted("content", "the certificate: text or bytes")
+    return {
+      contents: {
+        certificate: { bytes, place: { name: "content" } },
+        password: { value: password, name: "password" }
+      },
+      options
+    }
+  })
+
+const checkPassword = (password: unknown, name: string): Effect.Effect<void, CredentialError> =>
+  password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
+
+const notRedacted = (field: string, what: string) =>
+  new CredentialError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is not set, or is not redacted`,
+    remedy: `Wrap ${what} where it is read, so that nothing prints it: Redacted.make(value).`
+  })
 
 // -----------------------------------------------------------------------------
 // secrets

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import { CredentialError, quote } from "../../EntraError.ts"
+import { isText } from "../../internal/given.ts"
 
 /** The service that users provide. */
 export type Files = FileSystem.FileSystem
@@ -123,6 +124,7 @@ const start = (files: FileSystem.FileSystem, file: Named) =>
 
 /** What cannot be a path; a value that only may be none is tried. */
 const pathProblem = (path: string): string | undefined => {
+  if (!isText(path)) return "is not set, or is no text"
   const bare = path.replace(/^[\r\n]+|[\r\n]+$/g, "")
   if (path.length > 1024 || /[\r\n\0]|-----BEGIN|eyJ[\w-]+\.[\w-]+\./.test(bare)) return content
   // Base64 of DER, which begins with a SEQUENCE.

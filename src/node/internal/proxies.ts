@@ -2,6 +2,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
+import { isRedactedText } from "../../internal/given.ts"
 import { invalidRequest } from "../../internal/problem.ts"
 
 /** What `EnvHttpProxyAgent` wants. Empty: none; left out, the agent would look into the environment itself. */
@@ -46,11 +47,14 @@ export const fromAddress = (
   noProxy: string
 ): Result.Result<Proxies, InvalidRequestError> => {
   if (address === false) return Result.succeed({ httpsProxy: none, httpProxy: none, noProxy: withDirect(noProxy) })
+  if (address.password !== undefined && !isRedactedText(address.password)) return Result.fail(exposed())
   const proxy = Result.flatMap(parseProxy(String(address.url), "proxy.url"), (url) => {
     if (url === none) return Result.fail(malformed("proxy.url"))
     const whole = new URL(Redacted.value(url))
-    if (address.username !== undefined) whole.username = encodeURIComponent(address.username)
-    if (address.password !== undefined) whole.password = encodeURIComponent(Redacted.value(address.password))
+    if (address.username !== undefined) whole.username = encodeURIComponent(address.username.toWellFormed())
+    if (address.password !== undefined) {
+      whole.password = encodeURIComponent(Redacted.value(address.password).toWellFormed())
+    }
     return whole.username === "" && whole.password !== "" ? Result.fail(nameless()) : Result.succeed(redacted(whole))
   })
   return Result.map(proxy, (proxy) => ({ httpsProxy: proxy, httpProxy: proxy, noProxy: withDirect(noProxy) }))
@@ -116,6 +120,14 @@ const unsupported = (field: string): InvalidRequestError =>
     field,
     `${field} names a proxy that is neither http nor https (its value is not shown)`,
     "Use the proxy's HTTP port: SOCKS is not supported."
+  )
+
+const exposed = (): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    "proxy.password",
+    "proxy.password is not redacted",
+    "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
   )
 
 const nameless = (): InvalidRequestError =>
