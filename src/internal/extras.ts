@@ -2,7 +2,7 @@
  * What a request carries beyond the standard: parameters of its own in the query or the body, and a partition of the cache.
  * Parsed and merged here, and encoded for the cache key and for the keys of flights and gates.
  */
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../TokenRequest.ts"
