@@ -80,7 +80,7 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  * of Microsoft it may name the same tenant by its id. It is asked for once, with the retries of `RetryPolicy` within 10
  * seconds, and kept for a day; then it is renewed in the background, and used on if that fails. Without a document there is
  * no token: `issuer_unknown`, `issuer_mismatch` and `discovery_malformed` are what can be wrong with it. A failure stands for
- * three seconds.
+ * three seconds, or for as long as its `Retry-After` says, at most an hour.
  *
  * **Example** (The usual resolver over fetch)
  *

@@ -268,6 +268,58 @@ describe("the document", () => {
     }).pipe(Effect.provide(clientOf(transport)))
   })
 
+  it.effect("a failure stands for as long as the provider asks, at most an hour", () => {
+    const transport = provider(() => ({ status: 429, headers: { "retry-after": "7200" } }))
+    return Effect.gen(function*() {
+      yield* Effect.flip(acquire())
+      yield* TestClock.adjust("59 minutes")
+      yield* Effect.flip(acquire())
+      assert.strictEqual(transport.seen.length, 1)
+      yield* TestClock.adjust("1 minute")
+      yield* Effect.flip(acquire())
+      assert.strictEqual(transport.seen.length, 2)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("a renewal that is put off by the provider is put off", () => {
+    const transport = provider((asked, count) =>
+      count === 1 ? { body: documentOf(asked) } : { status: 503, headers: { "retry-after": "1800" } }
+    )
+    const discoveries = () => transport.seen.filter(isDiscovery).length
+    return Effect.gen(function*() {
+      yield* acquire("a")
+      yield* TestClock.adjust("1 day")
+      yield* acquire("b")
+      yield* TestClock.adjust("29 minutes")
+      yield* acquire("c")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(discoveries(), 2)
+      yield* TestClock.adjust("1 minute")
+      yield* acquire("d")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(discoveries(), 3)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("a clock that is put back freezes neither a failure nor a document", () => {
+    let isBroken = true
+    const transport = provider((asked) => isBroken ? { status: 404 } : { body: documentOf(asked) })
+    const hours = (n: number) => TestClock.setTime(n * 3_600_000)
+    const discoveries = () => transport.seen.filter(isDiscovery).length
+    return Effect.gen(function*() {
+      yield* hours(10)
+      yield* Effect.flip(acquire())
+      yield* hours(9)
+      isBroken = false
+      yield* acquire("a")
+      assert.strictEqual(discoveries(), 2)
+      yield* hours(8)
+      yield* acquire("b")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(discoveries(), 3)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
   it.effect("those of 1,000 issuers are kept, and the oldest goes first", () => {
     const transport = provider()
     return Effect.gen(function*() {

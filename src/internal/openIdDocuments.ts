@@ -3,6 +3,7 @@
  * behind their backs. What cannot be renewed stays in use.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -11,6 +12,7 @@ import { type InvalidAuthorityError, type NetworkError, ServiceUnavailableError 
 import * as RetryPolicy from "../RetryPolicy.ts"
 import { closedError } from "./closed.ts"
 import type { Endpoints } from "./endpoints.ts"
+import { isAhead } from "./freshness.ts"
 import { isOutage } from "./gate.ts"
 import type { IdentityHttp } from "./identityHttp.ts"
 import { question, readDocument } from "./openIdDiscovery.ts"
@@ -20,6 +22,12 @@ import * as SingleFlight from "./singleFlight.ts"
 
 type Problem = InvalidAuthorityError | ServiceUnavailableError | NetworkError
 
+/** For how many milliseconds something stands, and since when. */
+interface Standing {
+  readonly since: number
+  readonly lasts: number
+}
+
 /** Documents that are kept; the oldest goes first. */
 const most = 1000
 
@@ -28,7 +36,15 @@ const day = 86_400_000
 const renewAgain = 300_000
 const failureStands = 3000
 
+const longestRest = 3_600_000
+
 const limit = 10_000
+
+/** What the provider asks for goes before what we would do. */
+const restAfter = (error: Problem, usual: number): number =>
+  "retryAfter" in error && error.retryAfter !== undefined
+    ? Math.max(usual, Math.min(Duration.toMillis(error.retryAfter), longestRest))
+    : usual
 
 export const make = (
   http: IdentityHttp
@@ -39,8 +55,12 @@ export const make = (
     const flights = yield* SingleFlight.make<Endpoints, Problem>({
       closed: () => closedError("the authority resolver")
     })
-    const documents = new Map<string, { readonly endpoints: Endpoints; readonly until: number }>()
-    const failures = new Map<string, { readonly error: Problem; readonly until: number }>()
+    const documents = new Map<string, Standing & { readonly endpoints: Endpoints }>()
+    const failures = new Map<string, Standing & { readonly error: Problem }>()
+
+    /** Not what is from before the clock was put back. */
+    const stands = ({ lasts, since }: Standing): boolean =>
+      isAhead(since + lasts, clock.currentTimeMillisUnsafe(), lasts)
 
     const ask = (authority: Authority.Authority): Effect.Effect<Endpoints, Problem> =>
       Effect.withFiber((fiber) => {
@@ -64,18 +84,18 @@ export const make = (
         Effect.tap((endpoints) =>
           Effect.sync(() => {
             failures.delete(issuer)
-            keep(documents, issuer, { endpoints, until: clock.currentTimeMillisUnsafe() + day })
+            keep(documents, issuer, { endpoints, since: clock.currentTimeMillisUnsafe(), lasts: day })
           })
         ),
         Effect.tapError((error) =>
           Effect.suspend(() => {
-            const now = clock.currentTimeMillisUnsafe()
+            const since = clock.currentTimeMillisUnsafe()
             const old = documents.get(issuer)
             if (old === undefined) {
-              keep(failures, issuer, { error, until: now + failureStands })
+              keep(failures, issuer, { error, since, lasts: restAfter(error, failureStands) })
               return Effect.void
             }
-            documents.set(issuer, { ...old, until: now + renewAgain })
+            documents.set(issuer, { ...old, since, lasts: restAfter(error, renewAgain) })
             return say(
               Effect.logWarning(
                 `the discovery document of ${issuer} cannot be renewed (${error.code}): the old one is used`
@@ -89,15 +109,14 @@ export const make = (
     return (authority) =>
       Effect.suspend(() => {
         const issuer = authority.environment
-        const now = clock.currentTimeMillisUnsafe()
         const known = documents.get(issuer)
         if (known !== undefined) {
-          return now < known.until
+          return stands(known)
             ? Effect.succeed(known.endpoints)
             : Effect.as(flights.launch(issuer, fetch(authority)), known.endpoints)
         }
         const failed = failures.get(issuer)
-        return failed !== undefined && now < failed.until
+        return failed !== undefined && stands(failed)
           ? Effect.fail(failed.error)
           : flights.join(issuer, fetch(authority))
       })

@@ -1,25 +1,8 @@
-/** Keeping secrets out of what a service echoes: every spelling in which a form value may come back. */
+/** Keeping secrets out of what a service echoes: in every spelling in which it may come back. */
 import * as Base64 from "effect/encoding/Base64"
-import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
-import { type Fields, formEncoded, secretsOf } from "./form.ts"
-
-/** `%2b` is as right as `%2B` (RFC 3986 section 2.1). */
-const bothCases = (encoded: string): ReadonlyArray<string> => [
-  encoded,
-  encoded.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase())
-]
-
-const spellings = (secret: string): ReadonlyArray<string> => [
-  secret,
-  ...bothCases(encodeURIComponent(secret.toWellFormed())),
-  ...bothCases(formEncoded(secret)),
-  JSON.stringify(secret).slice(1, -1),
-  // Without what pads it, which an encoder may leave out.
-  Base64.encode(secret).replace(/=+$/, ""),
-  Base64Url.encode(secret),
-  secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
-]
+import { type Fields, secretsOf } from "./form.ts"
+import { remover } from "./spellings.ts"
 
 /**
  * - `prose` is for people: the secrets and whatever looks like a signed JWT are replaced, and it ends after 2,000
@@ -31,13 +14,15 @@ export type Scrub = (text: string, as?: "prose" | "data") => string
 const longest = 2000
 
 export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
-  const needles = [...new Set(secrets.filter((secret) => secret !== "").flatMap(spellings))]
-    .sort((a, b) => b.length - a.length)
+  // What holds another goes first.
+  const removers = [...new Set(secrets.filter((secret) => secret !== ""))].sort((a, b) => b.length - a.length).map(
+    remover
+  )
   return (text, as = "prose") => {
-    const known = needles.reduce((clean, needle) => clean.replaceAll(needle, "<redacted>"), text)
-    if (as === "data") return known
+    const clean = removers.reduce((left, remove) => remove(left), text)
+    if (as === "data") return clean
     // Cut before the search, which takes quadratic time; a JWT that the cut breaks is no longer recognised, so it goes too.
-    const head = known.length > longest ? `${known.slice(0, longest).replace(/eyJ[\w.-]*$/, "")}...` : known
+    const head = clean.length > longest ? `${clean.slice(0, longest).replace(/eyJ[\w.-]*$/, "")}...` : clean
     return head.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
   }
 }

@@ -65,13 +65,15 @@ export const pureInternals: ReadonlyArray<string> = [
   "notices",
   "networkProblem",
   "problem",
-  "quantities"
+  "quantities",
+  "spellings",
+  "given"
 ]
 
 /** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */
 const plainEffect = new RegExp(
   "^effect/(?:(?:Array|BigDecimal|Boolean|Chunk|Data|DateTime|Duration|Equal|Equivalence|Exit|Function|Hash|HashMap|HashSet|Iterable"
-    + "|MutableHashMap|Number|Option|Order|Predicate|Record|Redacted|Result|Schema|SchemaIssue|String|Struct|Tuple|Types)"
+    + "|MutableHashMap|Number|Option|Order|Predicate|Record|Redacted|RegExp|Result|Schema|SchemaIssue|String|Struct|Tuple|Types)"
     + "|encoding/\\w+)$"
 )
 

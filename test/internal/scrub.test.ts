@@ -25,6 +25,40 @@ describe("scrubber", () => {
     assert.strictEqual(scrubber([secret])(`a ${echo} b`), "a <redacted> b")
   })
 
+  const awkward = "Winter's 2026! ~a*b(c)/\\d\"e\u00e4 \u{1f600}\n"
+  const bytes = (character: string, spell: (byte: string) => string) =>
+    Array.from(new TextEncoder().encode(character), (byte) => spell(byte.toString(16).padStart(2, "0"))).join("")
+  const each = (spell: (character: string) => string) =>
+    Array.from(awkward, (character) => /[a-z0-9]/i.test(character) ? character : spell(character)).join("")
+  it.each([
+    { name: "as RFC 3986 has it", echo: each((character) => bytes(character, (byte) => `%${byte.toUpperCase()}`)) },
+    { name: "in lower case", echo: each((character) => bytes(character, (byte) => `%${byte}`)) },
+    { name: "in the query of a URL", echo: new URL(`https://x/?${encodeURIComponent(awkward)}`).search.slice(1) },
+    { name: "in decimal entities", echo: each((character) => `&#${character.codePointAt(0)};`) },
+    { name: "in hexadecimal entities", echo: each((character) => `&#x${character.codePointAt(0)?.toString(16)};`) },
+    { name: "in named entities", echo: awkward.replace("'", "&apos;").replace("\"", "&quot;") },
+    { name: "in JSON that is careful", echo: JSON.stringify(awkward).slice(1, -1).replace("/", "\\/") },
+    {
+      name: "in JSON in ASCII",
+      echo: JSON.stringify(awkward).slice(1, -1)
+        .replace(/[^ -~]|'/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    },
+    {
+      name: "in JSON in ASCII, in upper case",
+      echo: JSON.stringify(awkward).slice(1, -1)
+        .replace(/[^ -~]|[+']/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()}`)
+    }
+  ])("finds a secret $name", ({ echo }) => {
+    assert.strictEqual(scrubber([awkward])(`a ${echo} b`), "a <redacted> b")
+  })
+
+  it("finds a secret of any length", () => {
+    const long = "a b+c/".repeat(20_000)
+    for (const echo of [long, encodeURIComponent(long), encodeURIComponent(long).replaceAll("%20", "+")]) {
+      assert.strictEqual(scrubber([long])(`a ${echo} b`, "data"), "a <redacted> b")
+    }
+  })
+
   it.each([
     { name: "a secret of Entra's alphabet", secret: "Ab8Q~abcdefgh.ijklmnopq.rs~TheRestOfIt" },
     { name: "a secret that begins like a JWT", secret: "abcdefgh.ijklmnop.qr~TheRestOfIt" },
