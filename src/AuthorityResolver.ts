@@ -244,9 +244,9 @@ export const layerStatic = (endpoints: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Hosts whose answer is kept, and how long one that could not be asked is left alone (milliseconds). */
+/** Hosts whose answer is kept, and for how many milliseconds. */
 const keptHosts = 1000
-const retryUnknown = 300_000
+const lasts = { Valid: Infinity, Invalid: 86_400_000, Unknown: 300_000 } as const
 
 interface Known {
   readonly verdict: Instance.Verdict
@@ -309,7 +309,7 @@ const makeDiscovering = (
           Effect.sync(() => {
             const now = clock.currentTimeMillisUnsafe()
             if (known.size >= keptHosts) known.delete(known.keys().next().value ?? "")
-            known.set(authority.host, { verdict, until: verdict._tag === "Unknown" ? now + retryUnknown : Infinity })
+            known.set(authority.host, { verdict, until: now + lasts[verdict._tag] })
           })
         )
       )

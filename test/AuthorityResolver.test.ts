@@ -98,6 +98,27 @@ describe("other hosts", () => {
       assert.strictEqual(yield* discoveries, 1)
     }).pipe(Effect.provide(Private())))
 
+  it.effect("that are refused are asked about again the next day", () => {
+    const { layer, seen } = answering(() => ({
+      status: seen.length === 1 ? 400 : 200,
+      body: seen.length === 1
+        ? { error: "invalid_instance" }
+        : { metadata: [{ preferred_network: host, aliases: [host] }] }
+    }))
+    return Effect.gen(function*() {
+      const authority = `https://${host}/${contoso}`
+      assert.strictEqual((yield* Effect.flip(resolve(authority))).code, "instance_invalid")
+      yield* TestClock.adjust("23 hours")
+      assert.strictEqual((yield* Effect.flip(resolve(authority))).code, "instance_invalid")
+      assert.strictEqual(seen.length, 1)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* resolve(authority)).token, `${authority}/oauth2/v2.0/token`)
+      yield* TestClock.adjust("100 days")
+      yield* resolve(authority)
+      assert.strictEqual(seen.length, 2)
+    }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
+  })
+
   it.effect("the answers about 1,000 are kept, and the oldest goes first", () => {
     const { layer, seen } = answering(() => ({ status: 503 }))
     return Effect.gen(function*() {

@@ -171,6 +171,14 @@ describe("secrets", () => {
     }).pipe(Effect.provide(World({ credential }).pipe(Layer.provideMerge(recorded.layer))))
   })
 
+  it.effect("a secret that has been wiped is told as none", () =>
+    Effect.gen(function*() {
+      const secret = Redacted.make("s3cr3t")
+      const credential = yield* ClientCredential.secret(secret)
+      Redacted.wipeUnsafe(secret)
+      assert.strictEqual((yield* Effect.flip(credential.authenticate(attempt))).code, "secret_empty")
+    }))
+
   it.effect("Basic authentication has the form's encoding of id and secret, and nothing in the form", () =>
     Effect.gen(function*() {
       const credential = yield* ClientCredential.secret(Redacted.make("s&c: r+t%~ü"))

@@ -415,6 +415,8 @@ const requests: ReadonlyArray<RequestFault> = [
   field("an object of something else", { minimumValidity: untyped(`{"minutes":"soon"}`) }, duration),
   field("cut off", { claims: "{" }, challenge),
   field("a list", { claims: "[]" }, challenge),
+  field("too deep", { claims: `${`{"a":`.repeat(65)}1${"}".repeat(65)}` }, challenge),
+  field("far too deep", { claims: `${`{"a":`.repeat(10_000)}1${"}".repeat(10_000)}` }, challenge),
   field("too long", { claims: `{"a":"${"a".repeat(65_536)}"}` }, challenge),
   field("the token itself", { accessTokenSha256ToRefresh: `eyJ.${hidden}.c2ln` }, "not the token"),
   field("another word", { onThrottled: untyped(`"maybe"`) }, `"fail" or "wait"`),

@@ -480,6 +480,7 @@ describe("what can be wrong with the document", () => {
 
 describe("issuers that their documents may name", () => {
   const tenant = "aaaaaaaa-1111-2222-3333-bbbbbbbbbbbb"
+  const other = "cccccccc-1111-2222-3333-dddddddddddd"
   it.each([
     ["https://tenant.auth0.example/", "https://tenant.auth0.example/"],
     ["https://tenant.auth0.example", "https://tenant.auth0.example/"],
@@ -514,6 +515,10 @@ describe("issuers that their documents may name", () => {
     ["https://contoso.ciamlogin.com/c/v2.0", "https://fabrikam.ciamlogin.com/fabrikam/v2.0"],
     ["https://contoso.b2clogin.com/c/p/v2.0", `https://fabrikam.b2clogin.com/${tenant}/v2.0/`],
     ["https://login.microsoftonline.com/c/v2.0", `https://login.microsoftonline.us/${tenant}/v2.0`],
+    [`https://login.microsoftonline.com/${other}/v2.0`, `https://login.microsoftonline.com/${tenant}/v2.0`],
+    [`https://login.microsoftonline.com/${other}/v2.0`, `https://sts.windows.net/${tenant}/`],
+    [`https://contoso.ciamlogin.com/${other}/v2.0`, `https://contoso.ciamlogin.com/${tenant}/v2.0`],
+    [`https://contoso.ciamlogin.com/${other}/v2.0`, `https://${tenant}.ciamlogin.com/${tenant}/v2.0`],
     ["https://login.microsoftonline.com:8443/c/v2.0", `https://login.microsoftonline.com/${tenant}/v2.0`]
   ])("%s: never %s", (configured, named) => {
     const transport = provider(() => ({ body: { issuer: named, token_endpoint: "https://t.example/" } }))

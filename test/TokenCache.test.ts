@@ -3,18 +3,19 @@ import { Effect, Layer } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
-import { contoso, graph, Simulator, tokenRequests } from "./support/world.ts"
+import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 describe("layerMemory", () => {
-  it.effect.each([
-    { field: "maxEntries", options: { maxEntries: Number.NaN } },
-    { field: "maxEntries", options: { maxEntries: -1 } },
-    { field: "maxBytes", options: { maxBytes: Number.NaN } }
-  ])("refuses a bound that is none: $options", ({ field, options }) =>
+  it.effect("counts a key's bytes too, such as those of a parameter", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Layer.build(TokenCache.layerMemory(options)))
-      assert.deepInclude(error, { _tag: "EntraInvalidRequestError", code: "field_malformed", field })
-    }))
+      for (let n = 0; n < 30; n++) {
+        const ticket = `${n}`.padEnd(10_000, "x")
+        yield* ConfidentialClient.acquireToken({ scopes: graph, extraBodyParameters: { ticket } })
+      }
+      const { bytes, evictions } = yield* ConfidentialClient.stats
+      assert.isAtMost(bytes, 100_000)
+      assert.isAtLeast(evictions, 20)
+    }).pipe(Effect.provide(World({ cache: TokenCache.layerMemory({ maxBytes: 100_000 }) }))))
 })
 
 describe("many clients over one cache", () => {

@@ -1,6 +1,6 @@
 /**
- * Noticing that a program builds its client again and again, each time with an empty cache. The bounded counter in here is
- * the only state of this library that outlives a layer.
+ * Noticing that a program builds its client again and again, each time with an empty cache. The bounded counter in here,
+ * and that of `aliases.ts`, are the only state of this library that outlives a layer.
  */
 interface Count {
   since: number

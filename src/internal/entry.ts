@@ -86,7 +86,8 @@ export class Entry implements CacheKey, Times {
 
   /** Bytes, estimated: the token, the names, and what the objects take once it has been hit. */
   get size(): number {
-    return this.#secret.length + this.tenant.length + this.correlationId.length + 640
+    return this.#secret.length + this.space.length + this.scopes.length + this.tenant.length +
+      this.correlationId.length + 640
   }
 
   get issuedAt(): number {

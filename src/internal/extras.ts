@@ -2,12 +2,14 @@
  * What a request carries beyond the standard: parameters of its own in the query or the body, and a partition of the cache.
  * Parsed and merged here, and encoded for the cache key and for the keys of flights and gates.
  */
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type InvalidRequestError, quote } from "../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../TokenRequest.ts"
+import * as Aliases from "./aliases.ts"
+import type { AliasOf } from "./aliases.ts"
 import { encode } from "./cacheKey.ts"
-import { type Fields, revealed } from "./form.ts"
+import type { Fields } from "./form.ts"
 import { isRedactedText, isText } from "./given.ts"
 import { invalidRequest } from "./problem.ts"
 
@@ -28,6 +30,7 @@ export const none: Extras = { query: {}, form: {}, partition: "", sent: "" }
 export interface ClientExtras {
   readonly query: ReadonlyMap<string, Parameter>
   readonly capabilities: ReadonlyArray<string>
+  readonly aliasOf: AliasOf
   /** Those of a request that has none of its own. */
   readonly own: Extras
 }
@@ -39,7 +42,8 @@ export const clientExtrasOf = (options: {
   Result.gen(function*() {
     const query = yield* parametersOf(options.extraQueryParameters, "extraQueryParameters")
     const capabilities = yield* capabilitiesOf(options.clientCapabilities)
-    return { query, capabilities, own: extras(query, new Map(), capabilities, undefined) }
+    const aliasOf = Aliases.make()
+    return { query, capabilities, aliasOf, own: extras({ query, body: new Map(), capabilities, aliasOf }) }
   })
 
 /** A parameter of the request is taken before the client's of the same name. */
@@ -57,7 +61,7 @@ export const extrasOf = (
     if (cachePartition !== undefined && (typeof cachePartition !== "string" || cachePartition === "")) {
       return yield* Result.fail(malformed("cachePartition", "cachePartition is empty or no string", partitionRemedy))
     }
-    return extras(new Map([...client.query, ...query]), body, client.capabilities, cachePartition)
+    return extras({ ...client, query: new Map([...client.query, ...query]), body, partition: cachePartition })
   })
 }
 
@@ -143,32 +147,45 @@ const capabilitiesOf = (
 // encoding
 // -----------------------------------------------------------------------------
 
-const extras = (
-  query: Parameters,
-  body: Parameters,
-  capabilities: ReadonlyArray<string>,
-  partition: string | undefined
-): Extras => ({
-  query: fields(query),
-  form: fields(body),
-  partition: encode([
-    ...listed("query", query, ({ inCacheKey }) => inCacheKey),
-    ...listed("body", body, ({ inCacheKey }) => inCacheKey),
-    ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),
-    ...(partition === undefined ? [] : ["partition", partition])
-  ]),
-  sent: encode([...listed("query", query, () => true), ...listed("body", body, () => true)])
-})
+const extras = ({ aliasOf, body, capabilities, partition, query }: {
+  readonly query: Parameters
+  readonly body: Parameters
+  readonly capabilities: ReadonlyArray<string>
+  readonly partition?: string | undefined
+  readonly aliasOf: AliasOf
+}): Extras => {
+  const listed = (wanted: (parameter: Parameter) => boolean) => [
+    ...list("query", query, wanted, aliasOf),
+    ...list("body", body, wanted, aliasOf)
+  ]
+  return {
+    query: fields(query),
+    form: fields(body),
+    partition: encode([
+      ...listed(({ inCacheKey }) => inCacheKey),
+      ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),
+      ...(partition === undefined ? [] : ["partition", partition])
+    ]),
+    sent: encode(listed(() => true))
+  }
+}
 
 const fields = (parameters: Parameters): Fields =>
   Object.fromEntries([...parameters].map(([name, { value }]) => [name, value]))
 
 /** In one order, whatever the order of writing; each with its kind, so that no two kinds are taken for one another. */
-const listed = (kind: string, parameters: Parameters, wanted: (parameter: Parameter) => boolean) =>
+const list = (
+  kind: string,
+  parameters: Parameters,
+  wanted: (parameter: Parameter) => boolean,
+  aliasOf: AliasOf
+): ReadonlyArray<string> =>
   [...parameters]
     .filter(([, parameter]) => wanted(parameter))
     .sort(([one], [another]) => one < another ? -1 : 1)
-    .flatMap(([name, { value }]) => [kind, name, revealed(value)])
+    .flatMap(([name, { value }]) =>
+      isText(value) ? [kind, name, value] : [`${kind}, secret`, name, aliasOf(Redacted.value(value))]
+    )
 
 // -----------------------------------------------------------------------------
 // problems

@@ -43,6 +43,8 @@ export const parseDiscoveryHost = (input: unknown): Result.Result<string, Invali
 
 /** Anything but a clear word leaves the host as it is. */
 export const readVerdict = (authority: Authority.Authority, answer: Answer): Verdict => {
+  const { status } = answer
+  if (status === 408 || status === 429 || status >= 500) return unknown
   const body = decode(answer.body)
   if (Result.isFailure(body)) return unknown
   if (body.success.error === "invalid_instance") return { _tag: "Invalid" }

@@ -89,8 +89,18 @@ const isOf = (authority: Authority.Authority, issuer: string): boolean => {
   const parsed = Authority.parseIssuer(issuer)
   if (Result.isFailure(parsed)) return false
   const { host } = parsed.success
-  return (isMicrosoft(host) && placeOf(host) === placeOf(authority.host)) || isExternalTenant(authority, parsed.success)
+  return (isMicrosoft(host) && placeOf(host) === placeOf(authority.host) && isSameTenant(authority, parsed.success)) ||
+    isExternalTenant(authority, parsed.success)
 }
+
+/** Two ids are two tenants; a name may be that of any id. */
+const isSameTenant = (authority: Authority.Authority, issuer: Authority.Authority): boolean => {
+  const [one, other] = [tenantIn(authority), tenantIn(issuer)]
+  return one === other || !guid.test(one) || !guid.test(other)
+}
+
+const tenantIn = ({ environment }: Authority.Authority): string =>
+  new URL(environment).pathname.split("/", 2)[1]?.toLowerCase() ?? ""
 
 /** One name for all hosts of a cloud. */
 const placeOf = (host: string): string => placed(host)?.environment ?? host
@@ -110,8 +120,9 @@ const isExternalTenant = (authority: Authority.Authority, issuer: Authority.Auth
     /^https:\/\/([^./:]+)\.ciamlogin\.com(?:\/([^/]+)(?:\/v2\.0)?)?\/?$/i.exec(issuer.environment) ??
       []
   if (tenant === undefined || (path !== undefined && path.toLowerCase() !== tenant)) return false
-  return new URL(authority.environment).pathname.split("/")[1]?.toLowerCase() === tenant ||
-    (authority.host.endsWith(".ciamlogin.com") && guid.test(tenant))
+  const configured = tenantIn(authority)
+  return configured === tenant ||
+    (authority.host.endsWith(".ciamlogin.com") && guid.test(tenant) && !guid.test(configured))
 }
 
 const guid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

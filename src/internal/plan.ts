@@ -126,7 +126,8 @@ const effectiveAuthority = (
     if (!Authority.sameCloud(base, other.success) || base.kind !== other.success.kind) {
       return Result.fail(otherCloud(request.authority, base))
     }
-    if (other.success.tenant !== undefined) tenants.push(other.success.tenant)
+    const { host, tenant } = other.success
+    if (tenant !== undefined && tenant !== impliedBy(host)) tenants.push(tenant)
   }
   if (request.tenantId !== undefined) {
     const tenant = Authority.parseTenant(request.tenantId)
@@ -140,6 +141,10 @@ const effectiveAuthority = (
   if (tenant === undefined) return Result.succeed(base)
   return base.kind === "Adfs" ? Result.fail(tenantAtAdfs(tenant)) : Result.succeed(Authority.withTenant(base, tenant))
 }
+
+/** The tenant that the host of an external tenant names, which is the client's, by whatever name that has it. */
+const impliedBy = (host: string): string | undefined =>
+  Result.getOrUndefined(Authority.parse(`https://${host}`))?.tenant
 
 // -----------------------------------------------------------------------------
 // problems
@@ -230,7 +235,7 @@ const claimsProblem = (claims: string | undefined): InvalidRequestError | undefi
     : invalidRequest(
       "field_malformed",
       "claims",
-      "claims is no JSON object of at most 65,536 characters",
+      "claims is no JSON object of at most 65,536 characters and 64 levels",
       "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
     )
 

@@ -20,7 +20,8 @@ export const secrets: Kind<Secret, Secret> = {
       ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
       : Effect.succeed(given),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
-  prove: (secret, attempt) => Effect.sync(() => proofOf(secret, attempt))
+  prove: (secret, attempt) =>
+    Effect.suspend(() => isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.fail(empty(false)))
 }
 
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""

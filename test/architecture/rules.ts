@@ -67,7 +67,8 @@ export const pureInternals: ReadonlyArray<string> = [
   "problem",
   "quantities",
   "spellings",
-  "given"
+  "given",
+  "aliases"
 ]
 
 /** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */

@@ -39,6 +39,39 @@ describe("extrasOf", () => {
     assert.strictEqual(of({ extraQueryParameters: { ticket: value } }).query["ticket"], value)
   })
 
+  it("a secret is told apart from others without being in a key", () => {
+    const keyOf = (ticket: string | Redacted.Redacted<string>) => {
+      const { partition, sent } = of({ extraBodyParameters: { ticket } })
+      return `${partition} ${sent}`
+    }
+    const keys = ["hush", "hash"].map((text) => keyOf(Redacted.make(text)))
+    for (const key of keys) assert.notMatch(key, /hush|hash/)
+    assert.strictEqual(keys[0], keyOf(Redacted.make("hush")))
+    // A plain value that looks like the name of a secret is none.
+    const plainOnes = Array.from({ length: 100 }, (_, n) => keyOf(`${n}`))
+    assert.strictEqual(new Set([...keys, ...plainOnes]).size, 102)
+  })
+
+  it("two clients never name two secrets alike", () => {
+    const of = (text: string) =>
+      success(clientExtrasOf({ extraQueryParameters: { ticket: Redacted.make(text) } })).own.partition
+    assert.notStrictEqual(of("hush"), of("hash"))
+  })
+
+  it("the names of 10,000 secrets are kept", () => {
+    const keyOf = (n: number) => of({ extraBodyParameters: { ticket: Redacted.make(`secret ${n}`) } }).partition
+    const [first, second] = [keyOf(0), keyOf(1)]
+    for (let n = 2; n <= 10_000; n++) keyOf(n)
+    assert.strictEqual(keyOf(1), second)
+    assert.notStrictEqual(keyOf(0), first)
+  })
+
+  it("a secret that has been wiped is no parameter", () => {
+    const ticket = Redacted.make("hush")
+    Redacted.wipeUnsafe(ticket)
+    assert.strictEqual(failure(extrasOf({ extraBodyParameters: { ticket } }, plain)).field, "extraBodyParameters")
+  })
+
   it("the order of writing does not matter", () => {
     const one = of({ extraBodyParameters: { a: "1", b: "2" }, extraQueryParameters: { c: "3" } })
     const another = of({ extraQueryParameters: { c: "3" }, extraBodyParameters: { b: "2", a: "1" } })

@@ -83,6 +83,10 @@ describe("readVerdict", () => {
     assert.deepStrictEqual({ ...readVerdict(authority, answer(body)) }, { ...verdict })
   })
 
+  it.each([408, 429, 500, 503])("a service that is out of order has no say: %d", (status) => {
+    assert.deepStrictEqual({ ...readVerdict(authority, answer({ error: "invalid_instance" }, status)) }, { ...unknown })
+  })
+
   it.each([
     { name: "a path", preferred: "login.preferred.example/evil" },
     { name: "a query", preferred: "login.preferred.example?x=" },

@@ -54,6 +54,18 @@ describe("planOf", () => {
       tenant: "a.com"
     },
     {
+      name: "the client's, when the request's authority is the host of the same external tenant",
+      settings: settingsFor(`https://contoso.ciamlogin.com/${guid}`),
+      request: { authority: "https://contoso.ciamlogin.com" },
+      tenant: guid
+    },
+    {
+      name: "the request's, beside that host",
+      settings: settingsFor("https://contoso.ciamlogin.com"),
+      request: { authority: "https://contoso.ciamlogin.com", tenantId: guid },
+      tenant: guid
+    },
+    {
       name: "the client's, when the request's authority has none",
       settings: tenanted,
       request: { authority: "https://login.microsoftonline.com" },
