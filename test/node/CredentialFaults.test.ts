@@ -807,6 +807,21 @@ describe("files of certificates", () => {
       assert.isDefined(credential.expiresOn?.())
     }))
 
+  it.live("who reads into the same bytes each time is heard all the same", () =>
+    Effect.gen(function*() {
+      const [first, second] = [Buffer.from(ec.leaf + ec.key.pkcs8), Buffer.from(rsa.leaf + rsa.key.pkcs8)]
+      const bytes = new Uint8Array(second.length)
+      bytes.set(first)
+      bytes.fill(0x0a, first.length)
+      const load = Effect.sync(() => ({ content: Redacted.make(bytes) }))
+      const credential = yield* NodeClientCredential.certificate(load, { reloadEvery: 0 })
+      yield* credential.authenticate(attempt)
+      const before = credential.revision()
+      bytes.set(second)
+      yield* credential.authenticate(attempt)
+      assert.notStrictEqual(credential.revision(), before)
+    }))
+
   it.live("what is loaded again, and is locked by the same password, is what it was", () =>
     Effect.gen(function*() {
       const content = Redacted.make(rsa.leaf + rsa.key.encrypted)

@@ -95,6 +95,19 @@ const hs256 = (secret: (material: Material) => string): NonNullable<Draft["raw"]
 describe("refused", () => {
   const cases: ReadonlyArray<{ readonly name: string; readonly draft: () => Draft; readonly code: number }> = [
     { name: "wrong key", draft: () => ({ key: "other" }), code: 700027 },
+    { name: "a chain of something else", draft: () => ({ header: { x5c: ["AAAA"] } }), code: 700027 },
+    { name: "an empty chain", draft: () => ({ header: { x5c: [] } }), code: 700027 },
+    {
+      name: "another certificate's chain",
+      draft: () => ({
+        raw: async (header, claims, { other, rsa }) => {
+          const x5c = [new X509Certificate(other.certificate).raw.toString("base64")]
+          const key = await jose.importPKCS8(Redacted.value(rsa.privateKey), "PS256")
+          return await signInput(`${encode({ ...header, x5c })}.${encode(claims)}`, key, "PS256")
+        }
+      }),
+      code: 700027
+    },
     {
       name: "the token of a platform",
       draft: () => ({

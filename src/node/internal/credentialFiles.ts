@@ -92,8 +92,11 @@ const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Ef
     yield* checkPassword(password, "password")
     // JavaScript passes what it likes, and a store what it has.
     const value: unknown = Redacted.isRedacted(content) ? Redacted.value(content) : undefined
-    const bytes = isText(value) ? Buffer.from(value) : value
-    if (!(bytes instanceof Uint8Array)) return yield* notRedacted("content", "the certificate: text or bytes")
+    if (!isText(value) && !(value instanceof Uint8Array)) {
+      return yield* notRedacted("content", "the certificate: text or bytes")
+    }
+    // A copy: whoever reads into the same array each time changes what is compared.
+    const bytes = Buffer.from(value)
     return {
       contents: {
         certificate: { bytes, place: { name: "content" } },

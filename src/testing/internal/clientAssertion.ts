@@ -117,6 +117,10 @@ const findCertificate = Effect.fnUntraced(function*(
   if (certificate === undefined || !isNamed(certificate, header)) {
     return yield* Effect.fail(unverifiedAssertion("no certificate with that thumbprint is registered for the app"))
   }
+  // RFC 7515 section 4.1.6.
+  if (header.x5c !== undefined && [header.x5c].flat()[0] !== derOf(certificate)) {
+    return yield* Effect.fail(unverifiedAssertion("its 'x5c' does not begin with the certificate it names"))
+  }
   if (!algorithmsOf(certificate, header, rules).includes(header.alg)) {
     return yield* Effect.fail(unverifiedAssertion("its algorithm does not fit the key and the thumbprint it names"))
   }
@@ -125,6 +129,8 @@ const findCertificate = Effect.fnUntraced(function*(
   }
   return certificate
 })
+
+const derOf = ({ pem }: RegisteredCertificate): string => pem.replace(/-----[^-]+-----|\s/g, "")
 
 /** Every thumbprint of the header must be the certificate's. */
 export const isNamed = (certificate: RegisteredCertificate, header: typeof Header.Type): boolean =>
