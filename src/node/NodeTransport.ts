@@ -17,6 +17,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { X509Certificate } from "node:crypto"
+import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
 import { isText } from "../internal/given.ts"
@@ -170,7 +171,8 @@ const makeDispatcher = Effect.fnUntraced(function*(
     timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
   )
   const tls = secureContext === undefined ? {} : { secureContext }
-  const connectProxy = undici.buildConnector({ timeout, ...tls })
+  const sockets = holding()
+  const connect = sockets.hold(undici.buildConnector({ timeout, ...tls }))
   return yield* Effect.acquireRelease(
     Effect.sync(() =>
       new undici.EnvHttpProxyAgent({
@@ -178,23 +180,46 @@ const makeDispatcher = Effect.fnUntraced(function*(
         httpProxy: Redacted.value(proxies.httpProxy),
         noProxy: proxies.noProxy,
         connectTimeout: timeout,
-        connect: { timeout, ...tls },
+        connect,
         requestTls: { timeout, ...tls },
         proxyTls: { timeout, ...tls },
         clientFactory: (origin) =>
           new undici.Pool(origin, {
             headersTimeout: timeout,
             connect: (target, done) =>
-              connectProxy(
+              connect(
                 target,
                 (...[error, socket]) => error === null ? done(null, socket) : done(ofTheProxy(error), null)
               )
           })
       })
     ),
-    (dispatcher) => Effect.promise(() => dispatcher.destroy())
+    (dispatcher) => Effect.andThen(Effect.promise(() => dispatcher.destroy()), Effect.sync(sockets.destroy))
   )
 })
+
+type Connect = Undici.buildConnector.connector
+
+/** Sockets from the moment they exist: an agent that is destroyed waits for those that are not connected yet. */
+const holding = () => {
+  const open = new Set<Socket>()
+  const add = (socket: unknown): void => {
+    if (!(socket instanceof Socket) || open.has(socket)) return
+    open.add(socket)
+    socket.once("close", () => open.delete(socket))
+  }
+  return {
+    hold: (connect: Connect): Connect => (target, done) => {
+      add(connect(target, (...result) => {
+        add(result[1])
+        done(...result)
+      }))
+    },
+    destroy: () => {
+      for (const socket of open) socket.on("error", () => {}).destroy(new Error("the transport is closed"))
+    }
+  }
+}
 
 /** It is the proxy that cannot be reached: with the bare code one would look for the fault at the service. */
 const ofTheProxy = (cause: Error): Error => {

@@ -2,7 +2,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { EnvHttpProxyAgent } from "@effect/platform-node/Undici"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { ConfigProvider, Deferred, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
 import {
   Authority,
   AuthorityResolver,
@@ -217,6 +217,31 @@ describe("NodeTransport", () => {
         attempt({ proxy: { url: `${scheme}://localhost:${port}` }, connectTimeout: "100 millis" })
       )
       assert.strictEqual(error.message, `POST https://${login} got no answer (${reason})`)
+    }))
+
+  it.live.each([
+    { name: "the host says nothing", greet: () => {}, direct: true },
+    { name: "the proxy says nothing", greet: () => {}, direct: false },
+    {
+      name: "the host behind the proxy says nothing",
+      greet: (socket: Socket) => socket.write("HTTP/1.1 200 OK\r\n\r\n"),
+      direct: false
+    }
+  ])("what is not connected yet is closed with the scope: $name", ({ direct, greet }) =>
+    Effect.gen(function*() {
+      const reached = yield* Deferred.make<void>()
+      const gone = yield* Deferred.make<void>()
+      const port = yield* tcp((socket) => {
+        socket.once("close", () => Deferred.doneUnsafe(gone, Exit.void))
+        socket.once("data", () => Deferred.doneUnsafe(reached, Exit.void))
+        greet(socket)
+      })
+      const proxy = direct ? false : { url: `http://127.0.0.1:${port}` }
+      yield* Effect.race(HttpClient.get(`https://${direct ? `127.0.0.1:${port}` : login}/`), Deferred.await(reached))
+        .pipe(
+          Effect.provide(NodeTransport.layerWith({ proxy, connectTimeout: "1 minute" }))
+        )
+      yield* Effect.timeout(Deferred.await(gone), "2 seconds")
     }))
 
   it.live("trusts the authority it is given, for the host and for an https proxy, and what Node trusts besides", () =>
