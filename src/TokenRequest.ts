@@ -58,7 +58,7 @@ export type ExtraParameters = Readonly<
  * - `sendCertificateChain`: whether the assertion carries the certificate's chain (`x5c`); default: as the credential says.
  *   The cache does not tell such tokens apart.
  * - `extraQueryParameters`, `extraBodyParameters`: sent besides the standard ones, percent-encoded; each says whether it is
- *   part of the cache key.
+ *   part of the cache key. A redacted value is in no log and no error, and in keys another name stands for it.
  * - `cachePartition`: a name that tokens are kept apart by; nothing of it is sent. Requests with a partition, or with extra
  *   parameters, find only tokens that were asked for with the same ones.
  * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
