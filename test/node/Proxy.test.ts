@@ -241,7 +241,7 @@ describe("NodeTransport", () => {
         .pipe(
           Effect.provide(NodeTransport.layerWith({ proxy, connectTimeout: "1 minute" }))
         )
-      yield* Effect.timeout(Deferred.await(gone), "2 seconds")
+      yield* Effect.timeout(Deferred.await(gone), "10 seconds")
     }))
 
   it.live("trusts the authority it is given, for the host and for an https proxy, and what Node trusts besides", () =>
