@@ -14,6 +14,7 @@ import * as Authority from "./Authority.ts"
 import { InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
 import { closedError } from "./internal/closed.ts"
 import { type Endpoints, endpointsOf, noMtls, noRegions, parseRegion, staticEndpoints } from "./internal/endpoints.ts"
+import { isAhead } from "./internal/freshness.ts"
 import * as IdentityHttp from "./internal/identityHttp.ts"
 import * as Instance from "./internal/instanceDiscovery.ts"
 import * as OpenIdDocuments from "./internal/openIdDocuments.ts"
@@ -250,7 +251,7 @@ const lasts = { Valid: Infinity, Invalid: 86_400_000, Unknown: 300_000 } as cons
 
 interface Known {
   readonly verdict: Instance.Verdict
-  readonly until: number
+  readonly since: number
 }
 
 /** What can be wrong when the layer is built. */
@@ -309,14 +310,18 @@ const makeDiscovering = (
           Effect.sync(() => {
             const now = clock.currentTimeMillisUnsafe()
             if (known.size >= keptHosts) known.delete(known.keys().next().value ?? "")
-            known.set(authority.host, { verdict, until: now + lasts[verdict._tag] })
+            known.set(authority.host, { verdict, since: now })
           })
         )
       )
 
+    /** Not what is from before the clock was put back. */
+    const stands = ({ since, verdict }: Known): boolean =>
+      isAhead(since + lasts[verdict._tag], clock.currentTimeMillisUnsafe(), lasts[verdict._tag])
+
     const verdictOn = (authority: Authority.Authority) => {
       const kept = known.get(authority.host)
-      return kept !== undefined && clock.currentTimeMillisUnsafe() < kept.until
+      return kept !== undefined && stands(kept)
         ? Effect.succeed(kept.verdict)
         : flights.join(authority.host, ask(authority))
     }

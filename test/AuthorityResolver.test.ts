@@ -119,6 +119,17 @@ describe("other hosts", () => {
     }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
   })
 
+  it.effect("are asked about again when the clock has been put back", () => {
+    const { layer, seen } = answering(() => ({ status: 400, body: { error: "invalid_instance" } }))
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(90 * 86_400_000)
+      yield* Effect.flip(resolve(`https://${host}/${contoso}`))
+      yield* TestClock.setTime(0)
+      yield* Effect.flip(resolve(`https://${host}/${contoso}`))
+      assert.strictEqual(seen.length, 2)
+    }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
+  })
+
   it.effect("the answers about 1,000 are kept, and the oldest goes first", () => {
     const { layer, seen } = answering(() => ({ status: 503 }))
     return Effect.gen(function*() {

@@ -273,12 +273,30 @@ describe("the document", () => {
     return Effect.gen(function*() {
       yield* Effect.flip(acquire())
       yield* TestClock.adjust("59 minutes")
-      yield* Effect.flip(acquire())
+      const { origin, retryAfter } = yield* Effect.flip(acquire())
+      assert.deepStrictEqual([origin, retryAfter && Duration.toSeconds(retryAfter)], ["local", 60])
       assert.strictEqual(transport.seen.length, 1)
       yield* TestClock.adjust("1 minute")
       yield* Effect.flip(acquire())
       assert.strictEqual(transport.seen.length, 2)
     }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("who waits waits once, and one line tells of it", () => {
+    const recorded = record()
+    const transport = provider((asked, count) =>
+      count === 1 ? { status: 503, headers: { "retry-after": "600" } } : { body: documentOf(asked) }
+    )
+    return Effect.gen(function*() {
+      yield* Effect.flip(acquire())
+      yield* TestClock.adjust("590 seconds")
+      yield* Effect.flip(acquire())
+      const waiting = yield* Effect.forkChild(ConfidentialClient.acquireToken({ scopes: "read", onThrottled: "wait" }))
+      yield* TestClock.adjust("11 seconds")
+      yield* Fiber.join(waiting)
+      assert.strictEqual(transport.seen.filter(isDiscovery).length, 2)
+      assert.strictEqual(recorded.entries.filter(({ level }) => level === "Warn").length, 1)
+    }).pipe(Effect.provide(clientOf(transport)), Effect.provide(recorded.layer))
   })
 
   it.effect("a renewal that is put off by the provider is put off", () => {

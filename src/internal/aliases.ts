@@ -12,7 +12,12 @@ export const make = (): AliasOf => {
   const names = new Map<string, string>()
   return (secret) => {
     const known = names.get(secret)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // What is in use is not forgotten.
+      names.delete(secret)
+      names.set(secret, known)
+      return known
+    }
     for (const oldest of names.keys()) {
       if (names.size < most) break
       names.delete(oldest)

@@ -31,6 +31,8 @@ export interface ClientExtras {
   readonly query: ReadonlyMap<string, Parameter>
   readonly capabilities: ReadonlyArray<string>
   readonly aliasOf: AliasOf
+  /** Of what is outside the key, which may change with every request. */
+  readonly sentAliasOf: AliasOf
   /** Those of a request that has none of its own. */
   readonly own: Extras
 }
@@ -42,8 +44,8 @@ export const clientExtrasOf = (options: {
   Result.gen(function*() {
     const query = yield* parametersOf(options.extraQueryParameters, "extraQueryParameters")
     const capabilities = yield* capabilitiesOf(options.clientCapabilities)
-    const aliasOf = Aliases.make()
-    return { query, capabilities, aliasOf, own: extras({ query, body: new Map(), capabilities, aliasOf }) }
+    const client = { query, capabilities, aliasOf: Aliases.make(), sentAliasOf: Aliases.make() }
+    return { ...client, own: extras({ ...client, body: new Map() }) }
   })
 
 /** A parameter of the request is taken before the client's of the same name. */
@@ -147,14 +149,15 @@ const capabilitiesOf = (
 // encoding
 // -----------------------------------------------------------------------------
 
-const extras = ({ aliasOf, body, capabilities, partition, query }: {
+const extras = ({ aliasOf, body, capabilities, partition, query, sentAliasOf }: {
   readonly query: Parameters
   readonly body: Parameters
   readonly capabilities: ReadonlyArray<string>
   readonly partition?: string | undefined
   readonly aliasOf: AliasOf
+  readonly sentAliasOf: AliasOf
 }): Extras => {
-  const listed = (wanted: (parameter: Parameter) => boolean) => [
+  const listed = (wanted: (parameter: Parameter) => boolean, aliasOf: AliasOf) => [
     ...list("query", query, wanted, aliasOf),
     ...list("body", body, wanted, aliasOf)
   ]
@@ -162,11 +165,11 @@ const extras = ({ aliasOf, body, capabilities, partition, query }: {
     query: fields(query),
     form: fields(body),
     partition: encode([
-      ...listed(({ inCacheKey }) => inCacheKey),
+      ...listed(({ inCacheKey }) => inCacheKey, aliasOf),
       ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),
       ...(partition === undefined ? [] : ["partition", partition])
     ]),
-    sent: encode(listed(() => true))
+    sent: encode(listed(() => true, sentAliasOf))
   }
 }
 

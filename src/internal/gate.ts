@@ -66,7 +66,7 @@ export const isClosed = (state: GateState, now: number): boolean => isAhead(stat
  */
 export const patience = (error: EntraError.AcquireTokenError): number | undefined => {
   const asksForPatience = error._tag === "EntraThrottledError" ||
-    (error._tag === "EntraServiceUnavailableError" && error.origin === "service")
+    (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
   return asksForPatience && error.retryAfter !== undefined
     ? Math.min(Duration.toMillis(error.retryAfter), longest)
     : undefined

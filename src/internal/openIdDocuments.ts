@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Authority from "../Authority.ts"
-import { type InvalidAuthorityError, type NetworkError, ServiceUnavailableError } from "../EntraError.ts"
+import { InvalidAuthorityError, NetworkError, ServiceUnavailableError } from "../EntraError.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import { closedError } from "./closed.ts"
 import type { Endpoints } from "./endpoints.ts"
@@ -117,10 +117,25 @@ export const make = (
         }
         const failed = failures.get(issuer)
         return failed !== undefined && stands(failed)
-          ? Effect.fail(failed.error)
+          ? Effect.fail(standing(failed.error, failed.since + failed.lasts - clock.currentTimeMillisUnsafe()))
           : flights.join(issuer, fetch(authority))
       })
   })
+
+/** The same failure again, marked as decided here, with what is left of the time that the provider asked for. */
+const standing = (error: Problem, left: number): Problem => {
+  const { message } = error
+  switch (error._tag) {
+    case "EntraInvalidAuthorityError":
+      return new InvalidAuthorityError({ ...error, message, origin: "local" })
+    case "EntraNetworkError":
+      return new NetworkError({ ...error, message, origin: "local" })
+    case "EntraServiceUnavailableError": {
+      const retryAfter = error.retryAfter === undefined ? undefined : Duration.millis(left)
+      return new ServiceUnavailableError({ ...error, message, origin: "local", retryAfter })
+    }
+  }
+}
 
 /** An outage that names no time after which it may be over. */
 const isPassing = (error: Problem): error is ServiceUnavailableError | NetworkError =>

@@ -8,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { CredentialError } from "../EntraError.ts"
 import * as Candidates from "./candidates.ts"
@@ -69,6 +70,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     const triedBy = new WeakMap<object, Tried>()
     let loads = Candidates.noLoads
     let underWay: Load | undefined
+    let running: Fiber.Fiber<void> | undefined
     let outcome: Exit.Exit<void, CredentialError> = Exit.void
     let candidates: ReadonlyArray<Candidates.Candidate<A>> = []
     let inUse: Candidates.Candidate<A> | undefined
@@ -147,7 +149,11 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       loads = { ...loads, begun: loads.begun + 1 }
       const load: Load = { number: loads.begun, since: now(), done: Deferred.makeUnsafe() }
       underWay = load
-      return Effect.as(Effect.forkDetach(run(load), { startImmediately: true }), load)
+      running?.interruptUnsafe()
+      return Effect.map(Effect.forkDetach(run(load), { startImmediately: true }), (fiber) => {
+        running = fiber
+        return load
+      })
     })
 
     const current = Effect.suspend((): Effect.Effect<void, CredentialError> => {

@@ -30,19 +30,29 @@ const longest = 1000
 /** Character by character, so that it does not matter which of them an encoder leaves as they are. */
 const spell = (characters: ReadonlyArray<string>, alternatives: (character: string) => ReadonlyArray<string>): string =>
   characters
-    .map((character) => /[A-Za-z0-9]/.test(character) ? character : `(?:${alternatives(character).join("|")})`)
+    .map((character, index) =>
+      /[A-Za-z0-9]/.test(character)
+        ? character
+        // White space at its ends, such as the line break of a file, need not come back.
+        : `(?:${alternatives(character).join("|")})${isOuter(characters, index) ? "?" : ""}`
+    )
     .join("")
 
-/** RFC 3986 section 2.1, HTML 5.2 section 8.1.4, and the form's blank. */
+const isOuter = (characters: ReadonlyArray<string>, index: number): boolean => {
+  const isBlank = (part: ReadonlyArray<string>) => part.join("").trim() === ""
+  return !isBlank(characters) && (isBlank(characters.slice(0, index + 1)) || isBlank(characters.slice(index)))
+}
+
+/** RFC 3986 section 2.1, once or more often, HTML 5.2 section 8.1.4, and the form's blank. */
 const inMarkup = (character: string): ReadonlyArray<string> => {
   const code = character.codePointAt(0) ?? 0
   const name = entities.get(character)
   return [
     Regex.escape(character),
-    Array.from(utf8.encode(character), (byte) => `%${hexadecimal(byte, 2)}`).join(""),
+    Array.from(utf8.encode(character), (byte) => `%(?:25)*${hexadecimal(byte, 2)}`).join(""),
     `&#(?:0*${code}|[xX]0*${hexadecimal(code)});?`,
     ...(name === undefined ? [] : [`&${name};`]),
-    ...(character === " " ? ["\\+"] : [])
+    ...(/\s/.test(character) ? ["\\+", "\\s+"] : [])
   ]
 }
 

@@ -87,10 +87,10 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  * - Lower case goes first (`https_proxy` before `HTTPS_PROXY`), `HTTP_PROXY` serves https too when `HTTPS_PROXY` is not set,
  *   as undici and Node do it; an address without a scheme is taken as http, and a variable that is set to nothing counts as
  *   not set. `ALL_PROXY` is not read.
- * - `http://user:password@proxy.example:8080` sends Basic credentials, in `CONNECT` only, so the host behind it never sees
- *   them.
- * - This machine (`localhost`, `127.0.0.1`, `::1`) and `169.254.169.254`, where managed identity is, are always reached
- *   directly.
+ * - `http://user:password@proxy.example:8080` sends Basic credentials, for https in `CONNECT` only, so the host behind it never
+ *   sees them. Requests to http hosts are handed to the proxy, credentials included, and its errors are taken for the host's.
+ * - This machine (`localhost`, `127.0.0.0/8`, `::1`) and its own link (`169.254.0.0/16`, `fe80::/10`), where managed identity
+ *   is, are always reached directly.
  * - A proxy that refuses the tunnel is the reason `PROXY_RESPONSE_<status>` of a `NetworkError` (407: its credentials); one
  *   that cannot be reached is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND` and so on, so that it is not taken for the service.
  * - Connections are closed with the layer's scope.
@@ -173,28 +173,35 @@ const makeDispatcher = Effect.fnUntraced(function*(
   const tls = secureContext === undefined ? {} : { secureContext }
   const sockets = holding()
   const connect = sockets.hold(undici.buildConnector({ timeout, ...tls }))
-  return yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      new undici.EnvHttpProxyAgent({
-        httpsProxy: Redacted.value(proxies.httpsProxy),
-        httpProxy: Redacted.value(proxies.httpProxy),
-        noProxy: proxies.noProxy,
-        connectTimeout: timeout,
-        connect,
-        requestTls: { timeout, ...tls },
-        proxyTls: { timeout, ...tls },
-        clientFactory: (origin) =>
-          new undici.Pool(origin, {
-            headersTimeout: timeout,
-            connect: (target, done) =>
-              connect(
-                target,
-                (...[error, socket]) => error === null ? done(null, socket) : done(ofTheProxy(error), null)
-              )
-          })
+  const direct = new undici.Agent({ connectTimeout: timeout, connect })
+  const agent = new undici.EnvHttpProxyAgent({
+    httpsProxy: Redacted.value(proxies.httpsProxy),
+    httpProxy: Redacted.value(proxies.httpProxy),
+    noProxy: proxies.noProxy,
+    connectTimeout: timeout,
+    connect,
+    requestTls: { timeout, ...tls },
+    proxyTls: { timeout, ...tls },
+    clientFactory: (origin) =>
+      new undici.Pool(origin, {
+        headersTimeout: timeout,
+        connect: (target, done) =>
+          connect(
+            target,
+            (...[error, socket]) => error === null ? done(null, socket) : done(ofTheProxy(error), null)
+          )
       })
-    ),
-    (dispatcher) => Effect.andThen(Effect.promise(() => dispatcher.destroy()), Effect.sync(sockets.destroy))
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(
+      Effect.promise(() => Promise.all([direct.destroy(), agent.destroy()])),
+      Effect.sync(sockets.destroy)
+    )
+  )
+  return agent.compose((dispatch) => (options, handler) =>
+    options.origin !== undefined && Proxies.isNear(options.origin)
+      ? direct.dispatch(options, handler)
+      : dispatch(options, handler)
   )
 })
 

@@ -66,6 +66,18 @@ describe("extrasOf", () => {
     assert.notStrictEqual(keyOf(0), first)
   })
 
+  it("a secret that is used is not forgotten, and what is outside the key pushes none out", () => {
+    const stable = { ticket: Redacted.make("stable") }
+    const { partition } = of({ extraBodyParameters: stable })
+    for (let n = 0; n <= 10_000; n++) {
+      const nonce = { value: Redacted.make(`nonce ${n}`), inCacheKey: false }
+      of({ extraBodyParameters: { nonce } })
+      if (n % 5_000 === 0) of({ extraBodyParameters: stable })
+      of({ extraBodyParameters: { other: Redacted.make(`other ${n}`) } })
+    }
+    assert.strictEqual(of({ extraBodyParameters: stable }).partition, partition)
+  })
+
   it("a secret that has been wiped is no parameter", () => {
     const ticket = Redacted.make("hush")
     Redacted.wipeUnsafe(ticket)

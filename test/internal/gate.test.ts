@@ -190,7 +190,11 @@ describe("patience", () => {
     { name: "a throttle of a day", error: throttled(86_400_000), millis: 3_600_000 },
     { name: "an outage with a time", error: outage(later(90_000)), millis: 90_000 },
     { name: "an outage without", error: outage(), millis: undefined },
-    { name: "an open circuit", error: outage({ ...later(30_000), origin: "local" }), millis: undefined },
+    {
+      name: "an open circuit",
+      error: outage({ ...later(30_000), origin: "local", code: "circuit_open" }),
+      millis: undefined
+    },
     { name: "a connection", error: network(later(7000)), millis: undefined },
     ...refusals.map((error) => ({ name: error._tag, error, millis: undefined })),
     {

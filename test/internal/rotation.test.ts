@@ -411,4 +411,21 @@ describe("a refusal", () => {
       assert.lengthOf(warnings(recorded), 1)
     }).pipe(Effect.provide(recorded.layer))
   })
+
+  it.effect("a load that never ends is ended when another begins", () =>
+    Effect.gen(function*() {
+      let [begun, ended] = [0, 0]
+      const { use } = yield* store([], {
+        load: Effect.suspend(() => {
+          begun++
+          return Effect.onExit(Effect.never, () => Effect.sync(() => void ended++))
+        })
+      })
+      for (let n = 0; n < 5; n++) {
+        const waiting = yield* Effect.forkChild(use(`${n}`))
+        yield* TestClock.adjust("61 seconds")
+        yield* Fiber.interrupt(waiting)
+      }
+      assert.deepStrictEqual([begun, ended], [5, 4])
+    }))
 })

@@ -52,6 +52,14 @@ describe("scrubber", () => {
     assert.strictEqual(scrubber([awkward])(`a ${echo} b`), "a <redacted> b")
   })
 
+  it.each([
+    { name: "without the line break at its end", secret: "Hunter 2+secret\n", echo: "Hunter 2+secret" },
+    { name: "with other white space", secret: "line1abc\nline2def", echo: "line1abc\r\n line2def" },
+    { name: "percent-encoded twice", secret: "p/W w~", echo: encodeURIComponent(encodeURIComponent("p/W w~")) }
+  ])("finds a secret $name", ({ echo, secret }) => {
+    assert.strictEqual(scrubber([secret])(`a ${echo} b`).replaceAll(" ", ""), "a<redacted>b")
+  })
+
   it("finds a secret of any length", () => {
     const long = "a b+c/".repeat(20_000)
     for (const echo of [long, encodeURIComponent(long), encodeURIComponent(long).replaceAll("%20", "+")]) {

@@ -1,9 +1,7 @@
 /** Which proxy comes out of which variables and options, and what is refused. */
 import { Redacted, Result } from "effect"
 import { assert, describe, it } from "vitest"
-import { fromAddress, fromVariables, type Variable } from "../../src/node/internal/proxies.ts"
-
-const always = "localhost,127.0.0.1,::1,169.254.169.254,"
+import { fromAddress, fromVariables, isNear, type Variable } from "../../src/node/internal/proxies.ts"
 
 const https = (value: string): Variable => ({ name: "HTTPS_PROXY", value: Redacted.make(value) })
 
@@ -63,6 +61,34 @@ describe("a proxy's address", () => {
   })
 })
 
+describe("what no proxy leads to", () => {
+  it.each([
+    "http://localhost:40342/",
+    "http://127.0.0.1/",
+    "http://127.8.9.10:8081/msi/token",
+    "http://0.0.0.0/",
+    "http://[::1]:8080/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://169.254.169.254/metadata",
+    "http://169.254.129.4:8081/msi/token",
+    "https://[fe80::1]/"
+  ])("%s", (url) => {
+    assert.isTrue(isNear(url))
+  })
+
+  it.each([
+    "https://login.microsoftonline.com",
+    "https://localhost.example",
+    "http://10.0.0.1",
+    "http://128.0.0.1",
+    "http://169.253.1.1",
+    "http://[2001:db8::1]",
+    "http://[::ffff:10.0.0.1]"
+  ])("but to %s", (url) => {
+    assert.isFalse(isNear(url))
+  })
+})
+
 describe("a proxy as an option", () => {
   const option = (address: Parameters<typeof fromAddress>[0], noProxy = "") =>
     Result.map(fromAddress(address, noProxy), (proxies) => [
@@ -90,11 +116,11 @@ describe("a proxy as an option", () => {
     ],
     ["a user without a password", { url: "proxy.example", username: "app" }, "http://app@proxy.example/"]
   ])("%s", (_name, address, url) => {
-    assert.deepStrictEqual(option(address), Result.succeed([url, url, always]))
+    assert.deepStrictEqual(option(address), Result.succeed([url, url, ""]))
   })
 
   it("can be none", () => {
-    assert.deepStrictEqual(option(false, "a.example"), Result.succeed(["", "", `${always}a.example`]))
+    assert.deepStrictEqual(option(false, "a.example"), Result.succeed(["", "", "a.example"]))
   })
 
   it.each<[string, Parameters<typeof fromAddress>[0], string]>([

@@ -244,6 +244,30 @@ describe("NodeTransport", () => {
       yield* Effect.timeout(Deferred.await(gone), "10 seconds")
     }))
 
+  it.live("the header of a managed identity is for no proxy's eyes, wherever on this machine or its link the endpoint is", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const proxy = yield* serve((request, response) => {
+        seen.push(`proxy ${request.url}`)
+        response.writeHead(502).end()
+      })
+      const port = yield* serve((request, response) => {
+        seen.push(`endpoint ${request.headers["x-identity-header"]}`)
+        response.writeHead(500).end()
+      })
+      yield* Effect.flip(
+        HttpClient.execute(
+          HttpClientRequest.get(`http://[::ffff:127.0.0.1]:${port}/msi/token`).pipe(
+            HttpClientRequest.setHeader("x-identity-header", "hush")
+          )
+        ).pipe(
+          Effect.flatMap(({ status }) => status === 500 ? Effect.fail("the endpoint's own") : Effect.void),
+          Effect.provide(NodeTransport.layerWith({ proxy: { url: `http://127.0.0.1:${proxy}` } }))
+        )
+      )
+      assert.deepStrictEqual(seen, ["endpoint hush"])
+    }))
+
   it.live("trusts the authority it is given, for the host and for an https proxy, and what Node trusts besides", () =>
     Effect.gen(function*() {
       const { certificate, port } = yield* target

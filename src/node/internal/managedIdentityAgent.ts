@@ -8,7 +8,6 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { CredentialError, type NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
 import type { Answer } from "../../internal/exchange.ts"
-import { secretsOf } from "../../internal/form.ts"
 import * as IdentityHttp from "../../internal/identityHttp.ts"
 import { type Meter, timed } from "../../internal/meter.ts"
 import { parseRetryAfter } from "../../internal/retryAfter.ts"
@@ -97,13 +96,13 @@ export const make = (
         const question = Platform.questionOf(platform, asking.resource)
         const answer = yield* send(question, asking)
         if (platform.source !== "azureArc" || answer.status !== 401) {
-          return { answer, scrub: scrubberOf([], secretsOf(question.headers)) }
+          return { answer, scrub: scrubberOf([], Platform.secretsIn(platform, question)) }
         }
         const proven = Platform.questionOf(platform, asking.resource, yield* key(answer))
         const second = yield* send(proven, asking)
         return second.status === 401
           ? yield* keyRefused()
-          : { answer: second, scrub: scrubberOf([], secretsOf(proven.headers)) }
+          : { answer: second, scrub: scrubberOf([], Platform.secretsIn(platform, proven)) }
       })
 
     /** An answer that the rules may want to ask again after is a failure for as long as the schedule runs. */

@@ -51,7 +51,8 @@ const tokenOf = (members: Members, now: number): Members => {
 }
 
 const secondsOf = (value: unknown): number | undefined => {
-  const seconds = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value
+  const text = typeof value === "string" ? value.trim() : value
+  const seconds = typeof text === "string" && /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : text
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
 

@@ -16,7 +16,7 @@ export const keyLimit = 4096
  * agent's own directory: anything else would make this a way to read files.
  */
 export const keyFileOf = (challenge: string | undefined, keys: Keys): Result.Result<string, CredentialError> => {
-  const realm = /^Basic\s+realm="?([^"]+)"?\s*$/i.exec(challenge ?? "")?.[1]
+  const realm = /^Basic +realm="?([^"]+)"?$/i.exec((challenge ?? "").trim())?.[1]
   if (realm === undefined) return Result.fail(badChallenge("has no WWW-Authenticate with the path of a key"))
   const { basename, dirname, normalize } = keys.windows ? win32 : posix
   const fold = (text: string) => keys.windows ? text.toLowerCase() : text

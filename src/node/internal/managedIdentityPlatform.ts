@@ -5,7 +5,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { CredentialError, quote } from "../../EntraError.ts"
-import type { Fields } from "../../internal/form.ts"
+import { type Fields, secretsOf } from "../../internal/form.ts"
 import { isHeader, type Keys } from "./managedIdentityChallenge.ts"
 
 export type Source = "imds" | "appService" | "azureArc"
@@ -219,6 +219,12 @@ export const questionOf = (platform: Platform, resource: string, key?: string): 
   const marker = platform.source === "appService" ? {} : { metadata: "true" }
   return { url: url.href, headers: { accept: "application/json", ...marker, ...secrets } }
 }
+
+/** What of a question nobody must see: its headers, and a key that the endpoint's own query may hold. */
+export const secretsIn = (platform: Platform, { headers }: Question): ReadonlyArray<string> => [
+  ...secretsOf(headers),
+  ...new URLSearchParams(platform.query).values()
+]
 
 /**
  * The question that shows whether IMDS is there at all: without its header it is refused at once, and that is an answer.

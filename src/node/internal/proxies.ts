@@ -1,6 +1,7 @@
 /** Which proxy, for what, out of an option or of variables; plain functions. No message holds a part of a proxy's URL. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { BlockList, isIP } from "node:net"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import { isRedactedText } from "../../internal/given.ts"
 import { invalidRequest } from "../../internal/problem.ts"
@@ -37,7 +38,7 @@ export const fromVariables = (variables: Variables): Result.Result<Proxies, Inva
     return {
       httpsProxy: yield* parse(variables.httpsProxy),
       httpProxy: yield* parse(variables.httpProxy),
-      noProxy: withDirect(variables.noProxy)
+      noProxy: variables.noProxy
     }
   })
 
@@ -46,7 +47,7 @@ export const fromAddress = (
   address: Address | false,
   noProxy: string
 ): Result.Result<Proxies, InvalidRequestError> => {
-  if (address === false) return Result.succeed({ httpsProxy: none, httpProxy: none, noProxy: withDirect(noProxy) })
+  if (address === false) return Result.succeed({ httpsProxy: none, httpProxy: none, noProxy })
   if (address.password !== undefined && !isRedactedText(address.password)) return Result.fail(exposed())
   const proxy = Result.flatMap(parseProxy(String(address.url), "proxy.url"), (url) => {
     if (url === none) return Result.fail(malformed("proxy.url"))
@@ -57,7 +58,7 @@ export const fromAddress = (
     }
     return whole.username === "" && whole.password !== "" ? Result.fail(nameless()) : Result.succeed(redacted(whole))
   })
-  return Result.map(proxy, (proxy) => ({ httpsProxy: proxy, httpProxy: proxy, noProxy: withDirect(noProxy) }))
+  return Result.map(proxy, (proxy) => ({ httpsProxy: proxy, httpProxy: proxy, noProxy }))
 }
 
 // -----------------------------------------------------------------------------
@@ -96,10 +97,27 @@ const isDecodable = (text: string): boolean => {
 // exceptions
 // -----------------------------------------------------------------------------
 
-/** This machine, and the address at which a virtual machine gets its own tokens: no proxy leads there. */
-const direct = ["localhost", "127.0.0.1", "::1", "169.254.169.254"]
+/**
+ * Whether a URL leads to this machine or its own network link, where it gets its own tokens (IMDS, App Service, the agent of
+ * Azure Arc): no proxy leads there, and what is sent there is not for a proxy's eyes.
+ */
+export const isNear = (url: string | URL): boolean => {
+  const { hostname } = new URL(url)
+  const address = hostname.replace(/^\[|\]$/g, "")
+  const family = isIP(address)
+  return family === 0 ? hostname === "localhost" : near.check(address, family === 4 ? "ipv4" : "ipv6")
+}
 
-const withDirect = (noProxy: string): string => [...direct, noProxy].join(",")
+/** RFC 1122 section 3.2.1.3, RFC 3927, RFC 4291 sections 2.5.3 and 2.5.6; and addresses of IPv4 that are written as IPv6. */
+const near = /*#__PURE__*/ (() => {
+  const list = new BlockList()
+  list.addSubnet("0.0.0.0", 8, "ipv4")
+  list.addSubnet("127.0.0.0", 8, "ipv4")
+  list.addSubnet("169.254.0.0", 16, "ipv4")
+  list.addSubnet("::", 127, "ipv6")
+  list.addSubnet("fe80::", 10, "ipv6")
+  return list
+})()
 
 // -----------------------------------------------------------------------------
 // problems
