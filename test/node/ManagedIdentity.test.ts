@@ -425,7 +425,7 @@ describe("a token", () => {
   it.effect("lives as long as expires_on says, whatever expires_in does", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(1_700_000_000_000)
-      for (const expires_on of ["1700003600", 1_700_003_600]) {
+      for (const expires_on of ["1700003600", " 1700003600 ", "1700003600.0", 1_700_003_600]) {
         const body = { access_token: "a.b.c", expires_on, expires_in: "86400", token_type: "Bearer" }
         yield* fail({ status: 200, body: json(body) })
         const { expiresOn } = yield* acquire({ forceRefresh: true })
