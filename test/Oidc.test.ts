@@ -282,6 +282,24 @@ describe("the document", () => {
     }).pipe(Effect.provide(clientOf(transport)))
   })
 
+  it.effect.each<{ readonly reply: Reply; readonly code: string }>([
+    { reply: { status: 404 }, code: "issuer_unknown" },
+    { reply: { status: 503 }, code: "service_unavailable" },
+    { reply: { broken: "CERT_HAS_EXPIRED" }, code: "network" }
+  ])("while it stands it is told as decided here, with no time to wait: $code", ({ code, reply }) => {
+    const transport = provider(() => reply)
+    return Effect.gen(function*() {
+      const told = Effect.flip(
+        Effect.provideService(acquire(), RetryPolicy.Current, RetryPolicy.none)
+      )
+      const [first, second] = [yield* told, yield* told]
+      assert.deepStrictEqual([first.code, second.code], [code, code])
+      assert.deepStrictEqual([first.origin, second.origin], ["service", "local"])
+      assert.isUndefined(second.retryAfter)
+      assert.strictEqual(transport.seen.length, 1)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
   it.effect("who waits waits once, and one line tells of it", () => {
     const recorded = record()
     const transport = provider((asked, count) =>
