@@ -9,19 +9,23 @@ import base from "./vitest.config.ts"
 
 /** Everything that decides about something a caller passed or a file held, before anything is sent for a token. */
 const parsers = [
-  "src/{Authority,Scope}.ts",
-  "src/internal/{plan,settings,extras,claims,endpoints,openIdDocuments,instanceDiscovery,environmentSettings}.ts",
-  "src/internal/{credentialChoice,configurationProblems,variables,candidates,quantities}.ts",
-  "src/internal/{certificate,signingKey,signedAssertion,assertion,notAfter,materials}.ts",
-  "src/node/internal/{pem,privateKeys,certificateFile,certificateSource,credentialFiles,files,tokenFile,secretFile}.ts",
-  "src/node/internal/{pkcs12,githubActions}.ts",
-  "src/node/internal/managedIdentity{Agent,Answer,Challenge,Endpoint,Platform}.ts"
+  "src/{Authority,TokenScope}.ts",
+  "src/internal/request/{requestPlan,clientOptions,extraParameters}.ts",
+  "src/internal/endpoint/claimsParameter.ts",
+  "src/internal/authority/{endpointLayout,openIdConfigurationCache,instanceDiscovery}.ts",
+  "src/internal/environment/{environmentOptions,environmentCredential,combinedProblems}.ts",
+  "src/internal/shared/validate.ts",
+  "src/internal/credential/{certificate,privateKey,signedAssertion,clientAssertion,certificateValidity,credentialSource,rotationState}.ts",
+  "src/node/internal/{certificates,files,managedIdentity}/*.ts",
+  "src/node/internal/githubActions.ts"
 ]
 
 /** Who has the rows: the two tables, and the tests of the parts that have tables of their own. */
 const rows = [
-  "test/{Faults,Authority,Scope,Environment,AuthorityResolver,ClientCredential,Oidc,Extras}.test.ts",
-  "test/internal/{plan,settings,extras,claims,endpoints,instanceDiscovery,assertion,certificate,notAfter,candidates}.test.ts",
+  "test/{Faults,Authority,TokenScope,Environment,AuthorityResolver,ClientCredential,Oidc,Extras}.test.ts",
+  "test/internal/{request,authority}/*.test.ts",
+  "test/internal/endpoint/claimsParameter.test.ts",
+  "test/internal/credential/{clientAssertion,certificate,certificateValidity,rotationState}.test.ts",
   "test/node/{CredentialFaults,CertificateFile,FileCredentials,Pkcs12,GitHubActions,ManagedIdentity}.test.ts"
 ]
 

@@ -4,8 +4,8 @@
  * node --conditions=@effect-entra/source bench/eviction.ts [--quick]
  */
 import { Redacted } from "effect"
-import { Entry } from "../src/internal/entry.ts"
-import * as Memory from "../src/internal/memory.ts"
+import { Entry } from "../src/internal/cache/cachedToken.ts"
+import * as Memory from "../src/internal/cache/memoryStore.ts"
 import { lru, optimum, type Policy, sieve, tinyLfu } from "./support/policies.ts"
 import { uniform, zipf } from "./support/random.ts"
 import type { Goal, Table } from "./support/result.ts"

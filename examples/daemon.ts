@@ -12,9 +12,9 @@ import {
   ClientCredential,
   ConfidentialClient,
   EntraError,
-  Scope,
   TokenCache,
-  TokenEndpoint
+  TokenEndpoint,
+  TokenScope
 } from "effect-entra"
 import { layerConfig, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
@@ -22,7 +22,7 @@ import { FetchHttpClient } from "effect/http"
 import { users } from "./support/graph.ts"
 import { heading, table } from "./support/report.ts"
 
-const graph = Scope.fromResource("https://graph.microsoft.com")
+const graph = TokenScope.fromResource("https://graph.microsoft.com")
 
 // -----------------------------------------------------------------------------
 // the daemon's work
@@ -114,11 +114,11 @@ const simulated = Effect.gen(function*() {
 
     yield* heading("What goes wrong, and how it is told")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
-    yield* attempt("an unknown scope", { tenantId: tenants[0], scopes: Scope.fromResource("api://nobody-knows") })
+    yield* attempt("an unknown scope", { tenantId: tenants[0], scopes: TokenScope.fromResource("api://nobody-knows") })
     yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }), {
       tenant: EntraSimulator.fabrikamTenantId
     })
-    const throttled = { tenantId: tenants[1], scopes: Scope.fromResource(EntraSimulator.ordersResource) }
+    const throttled = { tenantId: tenants[1], scopes: TokenScope.fromResource(EntraSimulator.ordersResource) }
     yield* attempt("a throttled tenant", throttled)
     yield* attempt("the same again, at once", throttled)
     yield* attempt("the same tenant, a token that is cached", { ...throttled, scopes: graph })
@@ -149,7 +149,7 @@ const real = Effect.fnUntraced(
     yield* work([tenant], "https://graph.microsoft.com")
     yield* heading("What goes wrong, and how it is told")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
-    yield* attempt("an unknown scope", { scopes: Scope.fromResource("api://nobody-knows") })
+    yield* attempt("an unknown scope", { scopes: TokenScope.fromResource("api://nobody-knows") })
   },
   Effect.provide(
     BearerHttpClient.layer({ "https://graph.microsoft.com": graph }).pipe(

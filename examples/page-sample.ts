@@ -4,7 +4,14 @@
  * `node --conditions=@effect-entra/source examples/page-sample.ts`: without the condition `effect-entra` means `dist`.
  */
 import { Config, Console, Effect, Layer } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, Scope, TokenCache, TokenEndpoint } from "effect-entra"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  TokenCache,
+  TokenEndpoint,
+  TokenScope
+} from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 
 const Credential = Layer.unwrap(Effect.gen(function*() {
@@ -29,7 +36,7 @@ const SingletonApp = ConfidentialClient.layer({ clientId: EntraSimulator.daemonC
 )
 
 // var scopes = new[] { ResourceId + "/.default" }
-const scopes = Scope.fromResource(EntraSimulator.graphResource)
+const scopes = TokenScope.fromResource(EntraSimulator.graphResource)
 
 const handle = Effect.fnUntraced(
   function*(request: { readonly scopes: string; readonly tenantId?: string; readonly authority?: string }) {

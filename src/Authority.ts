@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import { InvalidAuthorityError, quote } from "./EntraError.ts"
+import { InvalidAuthorityError } from "./EntraError.ts"
+import { quote } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models

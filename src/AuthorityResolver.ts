@@ -12,15 +12,21 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Authority from "./Authority.ts"
 import { InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
-import { closedError } from "./internal/closed.ts"
-import { type Endpoints, endpointsOf, noMtls, noRegions, parseRegion, staticEndpoints } from "./internal/endpoints.ts"
-import { isAhead } from "./internal/freshness.ts"
-import * as IdentityHttp from "./internal/identityHttp.ts"
-import * as Instance from "./internal/instanceDiscovery.ts"
-import * as OpenIdDocuments from "./internal/openIdDocuments.ts"
-import { invalidAuthority } from "./internal/problem.ts"
-import { randomId } from "./internal/randomId.ts"
-import * as SingleFlight from "./internal/singleFlight.ts"
+import {
+  type Endpoints,
+  endpointsOf,
+  noMtls,
+  noRegions,
+  parseRegion,
+  staticEndpoints
+} from "./internal/authority/endpointLayout.ts"
+import * as Instance from "./internal/authority/instanceDiscovery.ts"
+import * as OpenIdDocuments from "./internal/authority/openIdConfigurationCache.ts"
+import * as IdentityHttp from "./internal/http/identityHttp.ts"
+import { isAhead } from "./internal/shared/cooldown.ts"
+import { closedError, invalidAuthority } from "./internal/shared/errors.ts"
+import { randomId } from "./internal/shared/randomId.ts"
+import * as SingleFlight from "./internal/shared/singleFlight.ts"
 
 export {
   /**
@@ -41,7 +47,7 @@ export {
    * @since 0.1.0
    */
   type InstanceMetadata
-} from "./internal/instanceDiscovery.ts"
+} from "./internal/authority/instanceDiscovery.ts"
 
 // -----------------------------------------------------------------------------
 // services

@@ -15,8 +15,8 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import type { AcquireTokenError } from "./EntraError.ts"
-import * as Refusals from "./internal/refusals.ts"
-import { accessTokenSha256 } from "./internal/tokenHash.ts"
+import * as Refusals from "./internal/client/replacementCooldown.ts"
+import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
 // -----------------------------------------------------------------------------

@@ -12,25 +12,24 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AuthenticationResult } from "./AccessToken.ts"
-import * as Acquisition from "./Acquisition.ts"
 import * as AuthorityResolver from "./AuthorityResolver.ts"
 import * as ClientCredential from "./ClientCredential.ts"
 import type { ClientEvent } from "./ClientEvent.ts"
 import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
-import { AcquireToken } from "./internal/acquireToken.ts"
-import { chooseSecret } from "./internal/credentialChoice.ts"
-import * as Environment from "./internal/environment.ts"
-import { fakeClient } from "./internal/fakeClient.ts"
-import type { Asked } from "./internal/hitPath.ts"
-import type { Transport } from "./internal/identityHttp.ts"
-import * as Prefetch from "./internal/prefetch.ts"
-import { durationOf } from "./internal/quantities.ts"
-import { settingsOf } from "./internal/settings.ts"
-import * as Telemetry from "./internal/telemetry.ts"
-import { accessTokenSha256 } from "./internal/tokenHash.ts"
+import * as Acquisition from "./internal/client/acquisition.ts"
+import { AcquireToken, type Asked } from "./internal/client/hitPath.ts"
+import * as TokenLifecycle from "./internal/client/lifecycle.ts"
+import * as Prefetch from "./internal/client/prefetch.ts"
+import { fakeClient } from "./internal/client/testClient.ts"
+import * as Environment from "./internal/environment/environment.ts"
+import { chooseSecret } from "./internal/environment/environmentCredential.ts"
+import type { Transport } from "./internal/http/identityHttp.ts"
+import { settingsOf } from "./internal/request/clientOptions.ts"
+import { accessTokenSha256 } from "./internal/shared/sha256.ts"
+import { durationOf } from "./internal/shared/validate.ts"
+import * as Telemetry from "./internal/telemetry/telemetry.ts"
 import * as TokenCache from "./TokenCache.ts"
 import * as TokenEndpoint from "./TokenEndpoint.ts"
-import * as TokenLifecycle from "./TokenLifecycle.ts"
 import type { ExtraParameters, OnThrottled, TokenRequest } from "./TokenRequest.ts"
 
 export {
@@ -88,7 +87,7 @@ export {
    * @since 0.1.0
    */
   type PrefetchProgress
-} from "./internal/prefetch.ts"
+} from "./internal/client/prefetch.ts"
 
 // -----------------------------------------------------------------------------
 // models

@@ -370,24 +370,3 @@ export const isEntraError = (u: unknown): u is AcquireTokenError => classes.some
  * @since 0.1.0
  */
 export const isRetryable = (u: unknown): boolean => isEntraError(u) && u.isRetryable
-
-/**
- * How a message echoes what a caller passed: quoted, cut at 100 characters, control characters and
- * those that are not seen or turn the direction of writing escaped.
- *
- * **Example** (Echoing a hostile value)
- *
- * ```ts
- * import assert from "node:assert"
- * import { EntraError } from "effect-entra"
- *
- * assert.strictEqual(EntraError.quote("a\nb"), '"a\\nb"')
- * ```
- *
- * @category formatting
- * @since 0.1.0
- */
-export const quote = (value: string): string =>
-  JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
-    .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) =>
-      `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)

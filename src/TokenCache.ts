@@ -14,11 +14,11 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { CacheLevel } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
-import { type CacheKey, keyText, type Selector, selects } from "./internal/cacheKey.ts"
-import type { Entry } from "./internal/entry.ts"
-import { isOutage } from "./internal/gate.ts"
-import * as Memory from "./internal/memory.ts"
-import { boundOf } from "./internal/quantities.ts"
+import type { Entry } from "./internal/cache/cachedToken.ts"
+import { type CacheKey, keyText, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import * as Memory from "./internal/cache/memoryStore.ts"
+import { isOutage } from "./internal/shared/errors.ts"
+import { boundOf } from "./internal/shared/validate.ts"
 
 export {
   /**

@@ -43,12 +43,11 @@ const clientWith = (credential: string) =>
 
 /** What only those need whose credential is a file, an environment, or none. */
 const special = [
-  "src/internal/credentialChoice.ts",
-  "src/internal/configurationProblems.ts",
-  "src/internal/environment.ts",
-  "src/internal/environmentSettings.ts",
-  "src/internal/variables.ts",
-  "src/internal/certificate.ts"
+  "src/internal/environment/environmentCredential.ts",
+  "src/internal/environment/combinedProblems.ts",
+  "src/internal/environment/environment.ts",
+  "src/internal/environment/environmentOptions.ts",
+  "src/internal/credential/certificate.ts"
 ]
 
 const foundIn = (modules: ReadonlyArray<string>) => special.filter((name) => modules.includes(name))
@@ -70,13 +69,16 @@ describe("a bundle", () => {
 
   it("with the environment's credential has what reads it", async () => {
     const { atStart } = await clientWith("ClientCredential.layerConfig")
-    assert.includeMembers(foundIn(atStart), ["src/internal/credentialChoice.ts", "src/internal/variables.ts"])
-    assert.notInclude(atStart, "src/internal/certificate.ts")
+    assert.includeMembers(foundIn(atStart), [
+      "src/internal/environment/environmentCredential.ts",
+      "src/internal/environment/environment.ts"
+    ])
+    assert.notInclude(atStart, "src/internal/credential/certificate.ts")
   })
 
   it("with a certificate loads of jose what it uses, when the certificate is read", async () => {
     const { atStart, later } = await clientWith(`ClientCredential.layerCertificate({})`)
-    assert.include(atStart, "src/internal/certificate.ts")
+    assert.include(atStart, "src/internal/credential/certificate.ts")
     assert.deepStrictEqual(
       [...atStart, ...later].flatMap((name) => /jose\/dist\/.*\/(?:jwe|jwks|jwt)\/[^/]+$/.exec(name) ?? []),
       []
@@ -89,11 +91,11 @@ describe("a bundle", () => {
       bundled(`import { NodeClientCredential } from "effect-entra/node"`, `export const Credential = ${credential}`)
     const { atStart, later } = await ofFile(`NodeClientCredential.layerCertificateFile({ path: "a" })`)
     const isForge = (name: string) => name.includes("/node-forge/")
-    assert.include(atStart, "src/node/internal/pkcs12.ts")
+    assert.include(atStart, "src/node/internal/certificates/pkcs12.ts")
     assert.deepStrictEqual(atStart.filter(isForge), [])
     assert.isAbove(later.filter(isForge).length, 0)
     const token = await ofFile(`NodeClientCredential.layerFederatedTokenFile("a")`)
-    assert.include(token.atStart, "src/node/internal/tokenFile.ts")
+    assert.include(token.atStart, "src/node/internal/files/tokenFile.ts")
     assert.deepStrictEqual(
       [...token.atStart, ...token.later].filter((name) => isForge(name) || /certificate|pkcs12|github/i.test(name)),
       []

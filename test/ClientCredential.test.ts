@@ -5,7 +5,7 @@ import { ClientCredential, ConfidentialClient, type EntraError } from "effect-en
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
-import { revealed } from "../src/internal/form.ts"
+import { revealed } from "../src/internal/http/fields.ts"
 import { printed } from "./internal/support.ts"
 import { record, warnings } from "./support/log.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
-import { ConfidentialClient, Scope as EntraScope, TokenCache } from "effect-entra"
+import { ConfidentialClient, TokenCache, TokenScope } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { contoso, fabrikam, graph, orders, tokenRequests, World } from "./support/world.ts"
@@ -45,7 +45,7 @@ describe("acquireToken", () => {
           { scopes: ` ${graph}  ` },
           { scopes: graph, tenantId: contoso.toUpperCase() },
           { scopes: graph, authority: `https://login.windows.net/${contoso}` },
-          { scopes: EntraScope.fromResource("https://graph.microsoft.com") }
+          { scopes: TokenScope.fromResource("https://graph.microsoft.com") }
         ]
       ) {
         const { metadata } = yield* acquire(request)

@@ -49,10 +49,10 @@ const endpoint = fieldsOf("src/TokenEndpoint.ts", "Options")
 const resolver = fieldsOf("src/AuthorityResolver.ts", "Options")
 const cache = fieldsOf("src/TokenCache.ts", "MemoryOptions")
 const certificate = fieldsOf("src/ClientCredential.ts", "CertificateOptions")
-const attempt = [...(code.get("src/internal/credential.ts") ?? "").matchAll(/readonly (\w+)\??:/g)]
+const attempt = [...(code.get("src/internal/credential/credential.ts") ?? "").matchAll(/readonly (\w+)\??:/g)]
   .map(([, field]) => field ?? "")
 const identity = [
-  ...(code.get("src/node/internal/managedIdentityPlatform.ts") ?? "").matchAll(/\{ readonly (\w+): string \}/g)
+  ...(code.get("src/node/internal/managedIdentity/platform.ts") ?? "").matchAll(/\{ readonly (\w+): string \}/g)
 ]
   .map(([, field]) => field ?? "")
 

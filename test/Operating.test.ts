@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { EntraMetrics } from "effect-entra"
 import { readFileSync } from "node:fs"
 import { expressionsIn } from "../examples/support/dashboard.ts"
-import { chooseCredential } from "../src/internal/credentialChoice.ts"
-import { day, expiryNotice } from "../src/internal/notices.ts"
-import { keptEvents } from "../src/internal/telemetry.ts"
+import { chooseCredential } from "../src/internal/environment/environmentCredential.ts"
+import { keptEvents } from "../src/internal/telemetry/telemetry.ts"
+import { day, expiryNotice } from "../src/internal/telemetry/warnings.ts"
 import { sources } from "./docs/repository.ts"
 
 const page = readFileSync("docs/operating.md", "utf8")
@@ -113,7 +113,11 @@ describe("log lines", () => {
   it("that are made elsewhere are there too", () => {
     assert.deepStrictEqual(
       calls.filter(({ pieces }) => pieces === undefined).map(({ file }) => file),
-      ["src/internal/environment.ts", "src/internal/environment.ts", "src/internal/telemetry.ts"]
+      [
+        "src/internal/environment/environment.ts",
+        "src/internal/environment/environment.ts",
+        "src/internal/telemetry/telemetry.ts"
+      ]
     )
     assert.isAtLeast(made.length, 3)
     for (const text of made) {

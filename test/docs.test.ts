@@ -39,9 +39,9 @@ const withoutExample: ReadonlyArray<string> = [
 describe("the examples", () => {
   /** Checked and run with the rest, to see that somebody looks. */
   const wrong = "a-wrong-example"
-  const wrongCode = `import { Scope } from "effect-entra"
+  const wrongCode = `import { TokenScope } from "effect-entra"
 
-export const n: number = Scope.fromResource("api://orders")
+export const n: number = TokenScope.fromResource("api://orders")
 throw new Error(\`ran with \${n}\`)
 `
   let diagnostics: ReadonlyArray<Diagnostic> = []

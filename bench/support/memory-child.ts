@@ -7,8 +7,8 @@ import { ConfidentialClientApplication } from "@azure/msal-node"
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { HttpClient, HttpClientResponse } from "effect/http"
-import { ownerOf, spaceOf } from "../../src/internal/cacheKey.ts"
-import { Entry } from "../../src/internal/entry.ts"
+import { Entry } from "../../src/internal/cache/cachedToken.ts"
+import { ownerOf, spaceOf } from "../../src/internal/cache/cacheKey.ts"
 
 const tokenLength = 1_500
 const [contender = "", tenantsText = "1", scopesText = "1"] = process.argv.slice(2)

@@ -14,13 +14,13 @@ import { AuthorityResolver } from "../AuthorityResolver.ts"
 import * as ClientCredential from "../ClientCredential.ts"
 import * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { ConfigurationError, CredentialError } from "../EntraError.ts"
-import type { Transport } from "../internal/identityHttp.ts"
+import type { Transport } from "../internal/http/identityHttp.ts"
 import * as TokenCache from "../TokenCache.ts"
 import { TokenEndpoint } from "../TokenEndpoint.ts"
-import type { Files } from "./internal/files.ts"
-import * as Agent from "./internal/managedIdentityAgent.ts"
-import { asCredentialError, readPlatformAnswer } from "./internal/managedIdentityAnswer.ts"
-import * as Endpoint from "./internal/managedIdentityEndpoint.ts"
+import type { Files } from "./internal/files/files.ts"
+import * as Agent from "./internal/managedIdentity/agent.ts"
+import { asCredentialError, readPlatformAnswer } from "./internal/managedIdentity/answer.ts"
+import * as Endpoint from "./internal/managedIdentity/endpoint.ts"
 
 export {
   /**
@@ -38,7 +38,7 @@ export {
    * @since 0.1.0
    */
   type Source
-} from "./internal/managedIdentityPlatform.ts"
+} from "./internal/managedIdentity/platform.ts"
 
 // -----------------------------------------------------------------------------
 // models

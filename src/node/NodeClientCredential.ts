@@ -17,11 +17,11 @@ import {
   type SourceOptions
 } from "../ClientCredential.ts"
 import type { CredentialError, InvalidRequestError } from "../EntraError.ts"
-import { chooseCredential, type CredentialKind } from "../internal/credentialChoice.ts"
-import * as Environment from "../internal/environment.ts"
-import type { Transport } from "../internal/identityHttp.ts"
-import * as CredentialFiles from "./internal/credentialFiles.ts"
-import type { Files } from "./internal/files.ts"
+import * as Environment from "../internal/environment/environment.ts"
+import { chooseCredential, type CredentialKind } from "../internal/environment/environmentCredential.ts"
+import type { Transport } from "../internal/http/identityHttp.ts"
+import * as CredentialFiles from "./internal/files/credentialFiles.ts"
+import type { Files } from "./internal/files/files.ts"
 import * as GitHub from "./internal/githubActions.ts"
 
 export {

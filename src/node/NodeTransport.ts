@@ -20,10 +20,9 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
-import { isText } from "../internal/given.ts"
-import { invalidRequest, notA } from "../internal/problem.ts"
-import { timeoutOf } from "../internal/quantities.ts"
-import { blocksOf } from "./internal/pem.ts"
+import { invalidRequest, notA } from "../internal/shared/errors.ts"
+import { isText, timeoutOf } from "../internal/shared/validate.ts"
+import { blocksOf } from "./internal/certificates/pem.ts"
 import * as Proxies from "./internal/proxies.ts"
 
 // -----------------------------------------------------------------------------

@@ -15,20 +15,26 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Fault } from "./Fault.ts"
-import * as Adfs from "./internal/adfs.ts"
-import { readCertificate, type RegisteredCertificate } from "./internal/certificates.ts"
-import { defaultOptions } from "./internal/defaultWorld.ts"
-import * as Discovery from "./internal/discovery.ts"
-import { type Endpoint, makeFaultQueue } from "./internal/faultQueue.ts"
-import { nextFault } from "./internal/faultResponse.ts"
-import * as Graph from "./internal/graph.ts"
-import { type Counters, makeLedger, type RecordedRequest } from "./internal/ledger.ts"
-import { memoryClient } from "./internal/memoryClient.ts"
-import * as Realm from "./internal/realm.ts"
-import { registrations } from "./internal/registrations.ts"
-import { token } from "./internal/tokenRoute.ts"
-import { readTarget } from "./internal/wire.ts"
-import { type FederatedCredential, makeWorld, type Options, type PlatformIssuer, toSeconds } from "./internal/world.ts"
+import { type Endpoint, makeFaultQueue } from "./internal/faults/faultQueue.ts"
+import { nextFault } from "./internal/faults/faultResponse.ts"
+import { memoryClient } from "./internal/http/memoryClient.ts"
+import { readTarget } from "./internal/http/wire.ts"
+import * as Adfs from "./internal/routes/adfs.ts"
+import * as Discovery from "./internal/routes/discovery.ts"
+import * as Graph from "./internal/routes/graph.ts"
+import * as Realm from "./internal/routes/realm.ts"
+import { token } from "./internal/routes/tokenRoute.ts"
+import { readCertificate, type RegisteredCertificate } from "./internal/world/certificates.ts"
+import { defaultOptions } from "./internal/world/defaultWorld.ts"
+import { type Counters, makeLedger, type RecordedRequest } from "./internal/world/ledger.ts"
+import { registrations } from "./internal/world/registrations.ts"
+import {
+  type FederatedCredential,
+  makeWorld,
+  type Options,
+  type PlatformIssuer,
+  toSeconds
+} from "./internal/world/world.ts"
 
 // -----------------------------------------------------------------------------
 // Models
@@ -41,7 +47,9 @@ import { type FederatedCredential, makeWorld, type Options, type PlatformIssuer,
  * @since 0.1.0
  */
 export * as Fault from "./Fault.ts"
-export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/clientAssertion.ts"
+export type { Endpoint } from "./internal/faults/faultQueue.ts"
+export { DropConnection } from "./internal/faults/faultResponse.ts"
+export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/proof/clientAssertion.ts"
 export {
   contosoDomain,
   contosoTenantId,
@@ -54,10 +62,8 @@ export {
   graphResource,
   ordersAppId,
   ordersResource
-} from "./internal/defaultWorld.ts"
-export type { Endpoint } from "./internal/faultQueue.ts"
-export { DropConnection } from "./internal/faultResponse.ts"
-export type { Counters, RecordedRequest } from "./internal/ledger.ts"
+} from "./internal/world/defaultWorld.ts"
+export type { Counters, RecordedRequest } from "./internal/world/ledger.ts"
 export {
   type Expectation,
   InvalidToken,
@@ -65,7 +71,7 @@ export {
   type Signer,
   signerFake,
   signerRs256
-} from "./internal/signer.ts"
+} from "./internal/world/signer.ts"
 export type {
   App,
   FederatedCredential,
@@ -77,7 +83,7 @@ export type {
   Tenant,
   TrustedSubject,
   User
-} from "./internal/world.ts"
+} from "./internal/world/world.ts"
 
 /**
  * The parts of a simulator that answer a request.

@@ -2,7 +2,7 @@
  * Scripted misbehaviour of an `EntraSimulator`: what it answers instead of, or before, the ordinary answer. Hand a fault to the service's `fail`.
  */
 import type * as Duration from "effect/Duration"
-import type { Refusal } from "./internal/refusal.ts"
+import type { Refusal } from "./internal/http/refusal.ts"
 
 // -----------------------------------------------------------------------------
 // Models

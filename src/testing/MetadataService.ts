@@ -14,18 +14,18 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import { contosoTenantId } from "./internal/defaultWorld.ts"
-import { DropConnection } from "./internal/faultResponse.ts"
-import { memoryClient } from "./internal/memoryClient.ts"
-import { type Identity, judge, type Known, type Platform } from "./internal/metadataRules.ts"
-import { type Signer, signerRs256 } from "./internal/signer.ts"
-import { json, newOpaque, readTarget } from "./internal/wire.ts"
+import { DropConnection } from "./internal/faults/faultResponse.ts"
+import { memoryClient } from "./internal/http/memoryClient.ts"
+import { json, newOpaque, readTarget } from "./internal/http/wire.ts"
+import { type Identity, judge, type Known, type Platform } from "./internal/routes/metadataRules.ts"
+import { contosoTenantId } from "./internal/world/defaultWorld.ts"
+import { type Signer, signerRs256 } from "./internal/world/signer.ts"
 
 // -----------------------------------------------------------------------------
 // Models
 // -----------------------------------------------------------------------------
 
-export type { Identity, Platform } from "./internal/metadataRules.ts"
+export type { Identity, Platform } from "./internal/routes/metadataRules.ts"
 
 /**
  * The system-assigned identity of the default options.

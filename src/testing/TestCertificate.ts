@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { exportPKCS8 } from "jose"
-import { x509 } from "./internal/x509.ts"
+import { x509 } from "./internal/world/x509.ts"
 
 // -----------------------------------------------------------------------------
 // Models

@@ -3,8 +3,8 @@ import { Redacted, Result } from "effect"
 import type { AccessToken, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { inspect } from "node:util"
-import type { CacheKey } from "../../src/internal/cacheKey.ts"
-import { Entry } from "../../src/internal/entry.ts"
+import { Entry } from "../../src/internal/cache/cachedToken.ts"
+import type { CacheKey } from "../../src/internal/cache/cacheKey.ts"
 
 export const success = <A, E>(result: Result.Result<A, E>): A => {
   if (Result.isSuccess(result)) return result.success

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, beforeAll, describe, it } from "vitest"
-import { certificateParts } from "../../src/node/internal/certificateFile.ts"
+import { certificateParts } from "../../src/node/internal/certificates/certificateFile.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { blocks, type Made, make, makeLongChain, otherCurve, password, pssKey, shortKey } from "./material.ts"
 

@@ -23,7 +23,7 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll } from "vitest"
-import { isIn, keyFileOf, keyOf } from "../../src/node/internal/managedIdentityChallenge.ts"
+import { isIn, keyFileOf, keyOf } from "../../src/node/internal/managedIdentity/challenge.ts"
 import {
   delayAfter,
   isImds,
@@ -32,7 +32,7 @@ import {
   questionOf,
   type Source,
   type Variables
-} from "../../src/node/internal/managedIdentityPlatform.ts"
+} from "../../src/node/internal/managedIdentity/platform.ts"
 import { runChild } from "../support/child.ts"
 import { record } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"

@@ -7,9 +7,9 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { CredentialError } from "../../EntraError.ts"
-import type { Answer } from "../../internal/exchange.ts"
-import * as IdentityHttp from "../../internal/identityHttp.ts"
-import { isHeader } from "./managedIdentityChallenge.ts"
+import * as IdentityHttp from "../../internal/http/identityHttp.ts"
+import type { Answer } from "../../internal/http/identityHttp.ts"
+import { isHeader } from "./managedIdentity/challenge.ts"
 
 /** For the correlation id of an attempt: a fresh token. Each lives for minutes and is cheap. */
 export type Ask = (correlationId: string) => Effect.Effect<Redacted.Redacted<string>, CredentialError>

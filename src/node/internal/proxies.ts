@@ -3,8 +3,8 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { BlockList, isIP } from "node:net"
 import type { InvalidRequestError } from "../../EntraError.ts"
-import { isRedactedText } from "../../internal/given.ts"
-import { invalidRequest } from "../../internal/problem.ts"
+import { invalidRequest } from "../../internal/shared/errors.ts"
+import { isRedactedText } from "../../internal/shared/validate.ts"
 
 /** What `EnvHttpProxyAgent` wants. Empty: none; left out, the agent would look into the environment itself. */
 export interface Proxies {

@@ -1,0 +1,202 @@
+/**
+ * A cached token: one flat object. The token sits in a private field, out of sight of inspection and JSON. Results, and
+ * the effects that yield them, are made at the first hit and kept; so is, when it is first needed, what few tokens need.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../../AccessToken.ts"
+import type { CacheKey } from "./cacheKey.ts"
+import type { Times } from "./freshness.ts"
+import { authorityOf, type Family, familyOf, ownString } from "./sharedFields.ts"
+
+export type Hit = Exit.Exit<AuthenticationResult>
+
+const fromMemory = (cacheRefreshReason: CacheRefreshReason, outage: boolean): ResultMetadata =>
+  Object.freeze({ tokenSource: "Cache", cacheLevel: "L1", cacheRefreshReason, outage })
+
+const freshMetadata = fromMemory("NotApplicable", false)
+const dueMetadata = fromMemory("ProactivelyRefreshed", false)
+const outageMetadata = fromMemory("NotApplicable", true)
+
+/** Which queue of the cache an entry stands in. */
+export type Place = "none" | "small" | "main"
+
+interface Account {
+  renewing: boolean
+  failures: number
+  retryOn: number
+  stretchedUntil: number
+  accessToken: Redacted.Redacted<string> | undefined
+  due: Hit | undefined
+  outage: Hit | undefined
+}
+
+export class Entry implements CacheKey, Times {
+  // What a hit reads comes first, so that it lies together. Times are whole seconds, rounded down: small integers, which
+  // V8 keeps in the object itself.
+  /** Replaced by its equal when the entry is stored. */
+  family: Family
+  readonly #refresh: number
+  #fresh: Hit | undefined = undefined
+  /** For the eviction policy: how often it was used since the policy last looked, at most 3. */
+  uses = 0
+  place: Place = "none"
+
+  readonly #usable: number
+  readonly #expiry: number
+  readonly #issued: number
+  /** Replaced by its equal when the entry is stored. */
+  tenant: string
+  readonly correlationId: string
+  readonly #secret: string
+
+  /** Its neighbours in the queue. */
+  older: Entry | undefined = undefined
+  younger: Entry | undefined = undefined
+  /** Its neighbours among those that expire at about the same time. */
+  before: Entry | undefined = undefined
+  after: Entry | undefined = undefined
+
+  #account: Account | undefined = undefined
+
+  constructor(key: CacheKey, token: AccessToken, times: Times) {
+    this.family = familyOf(key, token)
+    this.#refresh = Math.floor(times.refreshOn / 1000)
+    this.#usable = Math.floor(times.usableUntil / 1000)
+    this.#expiry = Math.floor(times.expiresOn / 1000)
+    this.#issued = Math.floor(times.issuedAt / 1000)
+    this.tenant = ownString(key.tenant)
+    this.correlationId = token.correlationId
+    this.#secret = Redacted.value(token.secret)
+  }
+
+  get space(): string {
+    return this.family.space
+  }
+
+  get scopes(): string {
+    return this.family.scopes
+  }
+
+  /** False as soon as it has been evicted, replaced or invalidated. */
+  get isCached(): boolean {
+    return this.place !== "none"
+  }
+
+  /** Bytes, estimated: the token, the names, and what the objects take once it has been hit. */
+  get size(): number {
+    return this.#secret.length + this.space.length + this.scopes.length + this.tenant.length +
+      this.correlationId.length + 640
+  }
+
+  get issuedAt(): number {
+    return this.#issued * 1000
+  }
+
+  get refreshOn(): number {
+    return this.#refresh * 1000
+  }
+
+  get usableUntil(): number {
+    return this.#usable * 1000
+  }
+
+  get expiresOn(): number {
+    return this.#expiry * 1000
+  }
+
+  /** Tell the eviction policy of a use. */
+  touch(): void {
+    if (this.uses < 3) this.uses++
+  }
+
+  get fresh(): Hit {
+    return this.#fresh ??= Exit.succeed(this.result(freshMetadata))
+  }
+
+  get due(): Hit {
+    return (this.#opened.due ??= Exit.succeed(this.result(dueMetadata, true)))
+  }
+
+  get outage(): Hit {
+    return (this.#opened.outage ??= Exit.succeed(this.result(outageMetadata, true)))
+  }
+
+  /** The same object each time, for those who keep account of tokens by it. */
+  get accessToken(): Redacted.Redacted<string> {
+    return this.#knownToken ?? (this.#opened.accessToken = this.#newToken())
+  }
+
+  /** `lasting`: what is handed out later carries the very same `Redacted`. */
+  result(metadata: ResultMetadata, lasting = false): AuthenticationResult {
+    return Object.freeze({
+      accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
+      tokenType: this.family.tokenType,
+      expiresOn: DateTime.makeUnsafe(this.expiresOn),
+      refreshOn: DateTime.makeUnsafe(this.refreshOn),
+      scopes: this.family.grantedScopes,
+      tenantId: this.tenant,
+      authority: authorityOf(this.family, this.tenant),
+      correlationId: this.correlationId,
+      metadata
+    })
+  }
+
+  get #knownToken(): Redacted.Redacted<string> | undefined {
+    const fresh = this.#fresh
+    return fresh !== undefined && Exit.isSuccess(fresh) ? fresh.value.accessToken : this.#account?.accessToken
+  }
+
+  #newToken(): Redacted.Redacted<string> {
+    return Redacted.make(this.#secret, { label: "access_token" })
+  }
+
+  // ---------------------------------------------------------------------------
+  // renewal
+  // ---------------------------------------------------------------------------
+
+  get #opened(): Account {
+    return this.#account ??= {
+      renewing: false,
+      failures: 0,
+      retryOn: 0,
+      stretchedUntil: 0,
+      accessToken: undefined,
+      due: undefined,
+      outage: undefined
+    }
+  }
+
+  /** Whether a renewal is under way. */
+  get renewing(): boolean {
+    return this.#account?.renewing ?? false
+  }
+  set renewing(renewing: boolean) {
+    this.#opened.renewing = renewing
+  }
+
+  /** How often its renewal failed in a row. */
+  get failures(): number {
+    return this.#account?.failures ?? 0
+  }
+  set failures(failures: number) {
+    this.#opened.failures = failures
+  }
+
+  /** When to try again after a failure. */
+  get retryOn(): number {
+    return this.#account?.retryOn ?? 0
+  }
+  set retryOn(retryOn: number) {
+    this.#opened.retryOn = retryOn
+  }
+
+  /** For its last minutes: until when it is served without trying to renew it first. */
+  get stretchedUntil(): number {
+    return this.#account?.stretchedUntil ?? 0
+  }
+  set stretchedUntil(until: number) {
+    this.#opened.stretchedUntil = until
+  }
+}

@@ -1,0 +1,120 @@
+/** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
+import { Entry } from "./cachedToken.ts"
+import { type Selector, selects } from "./cacheKey.ts"
+import * as ExpiryWheel from "./expiryWheel.ts"
+import * as S3Fifo from "./s3fifo.ts"
+import * as Family from "./sharedFields.ts"
+
+export interface Memory {
+  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly store: (entry: Entry, now: number) => void
+  readonly invalidate: (selector: Selector) => void
+  readonly usage: { entries: number; bytes: number; evictions: number }
+}
+
+/** Most tenants use one scope, and a map for one entry costs more than the entry. */
+type Partition = Entry | Map<string, Entry>
+
+/** How far a store looks for what has expired, so that its pause is bounded. */
+const sweep = 256
+
+export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): Memory => {
+  const spaces = new Map<string, Map<string, Partition>>()
+  const families = Family.make()
+  const queue = S3Fifo.make()
+  const wheel = ExpiryWheel.make()
+  const usage = { entries: 0, bytes: 0, evictions: 0 }
+
+  // Most caches serve one client, so the space is nearly always the one asked for last.
+  let lastSpace: string | undefined
+  let lastTenants: ReadonlyMap<string, Partition> | undefined
+
+  const peek = (space: string, tenant: string, scopes: string): Entry | undefined => {
+    if (space !== lastSpace) {
+      lastTenants = spaces.get(space)
+      lastSpace = lastTenants === undefined ? undefined : space
+    }
+    const partition = lastTenants?.get(tenant)
+    if (partition === undefined) return undefined
+    if (partition instanceof Entry) return partition.scopes === scopes ? partition : undefined
+    return partition.get(scopes)
+  }
+
+  const insert = (entry: Entry, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
+    entry.family = families.join(entry.family)
+    const { scopes, space } = entry
+    const tenants = spaces.get(space) ?? new Map<string, Partition>()
+    if (tenants.size === 0) spaces.set(space, tenants)
+    const partition = tenants.get(entry.tenant)
+    if (partition === undefined) tenants.set(entry.tenant, entry)
+    else {
+      const neighbour = partition instanceof Entry ? partition : partition.values().next().value
+      entry.tenant = neighbour?.tenant ?? entry.tenant
+      if (partition instanceof Map) partition.set(scopes, entry)
+      else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
+    }
+    queue.add(entry, heirTo)
+    wheel.add(entry)
+    usage.entries++
+    usage.bytes += entry.size
+  }
+
+  const remove = (entry: Entry): void => {
+    const { scopes, space } = entry
+    const tenants = spaces.get(space)
+    const partition = tenants?.get(entry.tenant)
+    if (partition === entry) tenants?.delete(entry.tenant)
+    else if (partition instanceof Map && partition.get(scopes) === entry) {
+      partition.delete(scopes)
+      const last = partition.size === 1 ? partition.values().next().value : undefined
+      if (last !== undefined) tenants?.set(entry.tenant, last)
+    } else return
+    if (tenants?.size === 0) {
+      spaces.delete(space)
+      lastSpace = undefined
+    }
+    families.leave(entry.family)
+    queue.remove(entry)
+    wheel.remove(entry)
+    usage.entries--
+    usage.bytes -= entry.size
+  }
+
+  const hasRoomFor = (entry: Entry): boolean =>
+    usage.entries < bounds.maxEntries && usage.bytes + entry.size <= bounds.maxBytes
+
+  return {
+    peek,
+    store: (entry, now) => {
+      const previous = peek(entry.space, entry.tenant, entry.scopes)
+      const heirTo = previous === undefined ? undefined : { place: previous.place, uses: previous.uses }
+      if (previous !== undefined) remove(previous)
+      if (entry.size > bounds.maxBytes || bounds.maxEntries < 1) return
+      for (const old of wheel.expired(now, sweep)) remove(old)
+      // Room is made before the newcomer stands in a queue, so that it cannot be its own victim.
+      while (!hasRoomFor(entry)) {
+        const victim = queue.victim()
+        if (victim === undefined) return
+        queue.bury(victim)
+        remove(victim)
+        usage.evictions++
+      }
+      insert(entry, heirTo)
+    },
+    invalidate: (selector) => {
+      const doomed: Array<Entry> = []
+      for (const [space, tenants] of spaces) {
+        if (!space.startsWith(selector.owner)) continue
+        const partitions = selector.tenant === undefined ? tenants.values() : [tenants.get(selector.tenant)]
+        for (const partition of partitions) {
+          if (partition === undefined) continue
+          for (const entry of partition instanceof Entry ? [partition] : partition.values()) {
+            if (selects(selector, entry)) doomed.push(entry)
+          }
+        }
+      }
+      for (const entry of doomed) remove(entry)
+    },
+    usage
+  }
+}

@@ -1,0 +1,55 @@
+/** Secrets, and where they are put: into the form or into a header (RFC 6749 section 2.3.1). */
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import * as Redacted from "effect/Redacted"
+import { CredentialError } from "../../EntraError.ts"
+import { secretForm } from "../endpoint/tokenForm.ts"
+import { formEncoded } from "../http/fields.ts"
+import type { Authentication } from "../http/identityHttp.ts"
+import { isRedactedText } from "../shared/validate.ts"
+import type { Attempt } from "./credential.ts"
+import type { Kind } from "./credentialSource.ts"
+
+export type Secret = Redacted.Redacted<string>
+
+export const secrets: Kind<Secret, Secret> = {
+  read: (given) =>
+    // A vault's client yields plain strings, and JavaScript passes them on.
+    !given.every(Redacted.isRedacted)
+      ? Effect.suspend(() => Effect.fail(plain()))
+      : given.length === 0 || !given.every(isSet)
+      ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
+      : Effect.succeed(given),
+  same: (one, other) => Redacted.value(one) === Redacted.value(other),
+  prove: (secret, attempt) =>
+    Effect.suspend(() => isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.fail(empty(false)))
+}
+
+const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
+
+const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
+  if (secretMethod !== "client_secret_basic") return { form: secretForm(secret) }
+  const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
+  return {
+    form: {},
+    headers: { authorization: Redacted.make(`Basic ${Base64.encode(pair)}`, { label: "authorization" }) }
+  }
+}
+
+const plain = () =>
+  new CredentialError({
+    code: "secret_malformed",
+    field: "secret",
+    origin: "local",
+    message: "the client secret is not redacted",
+    remedy: "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
+  })
+
+const empty = (none: boolean) =>
+  new CredentialError({
+    code: "secret_empty",
+    field: "secret",
+    origin: "local",
+    message: none ? "there is no client secret in the list" : "the client secret is empty or not set",
+    remedy: "Pass the secret's value as the portal showed it when the secret was made."
+  })

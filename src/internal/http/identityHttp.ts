@@ -1,0 +1,304 @@
+/**
+ * Talking to an identity provider over whichever `HttpClient` the user brings: redirects refused, bodies cut, no trace
+ * headers, and no error that holds the request. The only core module that knows `effect/http`.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Record from "effect/Record"
+import * as Stream from "effect/Stream"
+import { NetworkError } from "../../EntraError.ts"
+import { type Fields, revealed } from "./fields.ts"
+import * as Problem from "./networkReason.ts"
+
+/** The transport that users provide. */
+export type Transport = HttpClient.HttpClient
+
+/** What a credential adds to a request: form fields, headers, or a transport that proves itself in the TLS handshake. */
+export interface Authentication {
+  readonly form: Fields
+  readonly headers?: Fields | undefined
+  readonly client?: Transport | undefined
+  /** Of the material that was used: a refusal is remembered for that, whatever is in use by then. */
+  readonly revision?: string | undefined
+}
+
+export interface IdentityHttp {
+  /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */
+  readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<Answer, NetworkError>
+}
+
+/** Bytes of a body that are read; what goes beyond is no token. */
+export const bodyLimit = 1_048_576
+
+export const make = (
+  options: { readonly transformClient?: ((client: Transport) => Transport) | undefined } = {}
+): Effect.Effect<IdentityHttp, never, Transport> =>
+  Effect.map(HttpClient.HttpClient, (transport) => {
+    // What comes of `transformClient` may be another client altogether.
+    const { transformClient } = options
+    const prepare = (client: Transport): Transport =>
+      transformClient === undefined ? guarded(client) : staying(transformClient(guarded(client)))
+    const prepared = prepare(transport)
+    return {
+      send: (request, client) =>
+        Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request))).pipe(
+          Effect.flatMap(read),
+          Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
+          Effect.catchCause((cause) => {
+            if (Cause.hasInterruptsOnly(cause)) {
+              return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
+            }
+            const error = Cause.findErrorOption(cause)
+            // What a transport dies of may hold the request, and the request holds the secret.
+            const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
+            return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
+          }),
+          // The client's own span would end with what the transport says, which may quote the request; and a span of ours
+          // ends with what comes of it, which must not be the body.
+          Effect.map((answer) => () => answer),
+          Effect.withSpan(request.method, {
+            kind: "client",
+            attributes: { "http.request.method": request.method, "url.full": withoutQuery(request.url) }
+          }, { captureStackTrace: false }),
+          Effect.map((answer) => answer()),
+          Effect.updateContext(ownContext)
+        )
+    }
+  })
+
+/**
+ * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It is not
+ * traced by the client, so it carries no trace headers, and remembers where it went.
+ */
+const ownContext = (context: Context.Context<never>): Context.Context<never> =>
+  withoutCallersFetch(context).pipe(
+    Context.add(HttpClient.TracerDisabledWhen, () => true),
+    Context.add(Destination, { url: undefined })
+  )
+
+/** To leave something out costs a copy, and hardly any caller has a `fetch` of its own. */
+const withoutCallersFetch = (context: Context.Context<never>): Context.Context<never> =>
+  Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
+    Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
+    ? context
+    : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+
+/** A parameter may be a secret. */
+const withoutQuery = (url: string): string => url.split("?", 1)[0] ?? ""
+
+const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
+  const base = HttpClientRequest.setHeaders(
+    HttpClientRequest.make(request.method)(request.url),
+    Record.map(request.headers, revealed)
+  )
+  return request.form === undefined ? base : HttpClientRequest.bodyUrlParams(base, request.form)
+}
+
+// -----------------------------------------------------------------------------
+// redirects
+// -----------------------------------------------------------------------------
+
+/** Where the first request of this call went; whatever follows must go to the same origin. */
+class Destination extends Context.Service<Destination, { url: string | undefined }>()(
+  "effect-entra/internal/identityHttp/Destination"
+) {}
+
+/**
+ * Stands directly before the transport, under everything that `transformClient` adds: sees each request that really
+ * leaves, tells `fetch` not to follow redirects (it would send the secret along), and stops a middleware that does.
+ */
+const guarded = (client: Transport): Transport =>
+  watched(client, (request, context) => {
+    const destination = Context.getOrUndefined(context, Destination)
+    if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) return redirected(request)
+    if (destination !== undefined) destination.url = request.url
+    return Effect.succeed(request)
+  })
+
+/** Tells `fetch` the same, and lets every request pass. */
+const staying = (client: Transport): Transport => watched(client, Effect.succeed)
+
+const watched = (
+  client: Transport,
+  judge: (
+    request: HttpClientRequest.HttpClientRequest,
+    context: Context.Context<never>
+  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>
+): Transport =>
+  HttpClient.makeWith(
+    (request) =>
+      client.postprocess(
+        Effect.flatMap(request, (request) =>
+          Effect.withFiber((fiber) => {
+            const verdict = judge(request, fiber.context)
+            fiber.setContext(withoutRedirects(fiber.context))
+            return verdict
+          }))
+      ),
+    client.preprocess
+  )
+
+const isSameOrigin = (one: string, other: string): boolean =>
+  one === other || new URL(one).origin === new URL(other).origin
+
+/** `fetch` follows redirects unless told not to; whatever else was asked of it holds. */
+export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
+  Context.add(context, FetchHttpClient.RequestInit, {
+    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
+    redirect: "manual"
+  })
+
+const redirectRefused = "REDIRECT_REFUSED"
+
+/** What the service answered, as far as it matters, when a middleware was about to follow it. */
+const redirect: Answer = { status: 302, headers: {}, body: "", cut: false }
+
+const redirected = (request: HttpClientRequest.HttpClientRequest) =>
+  Effect.fail(
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request, cause: { code: redirectRefused } })
+    })
+  )
+
+// -----------------------------------------------------------------------------
+// bodies
+// -----------------------------------------------------------------------------
+
+const read = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Answer, HttpClientError.HttpClientError> => {
+  const { headers, status } = response
+  return Effect.matchEffect(readBody(response, headers), {
+    onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
+    // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
+    onFailure: (error) =>
+      status >= 300 || error.reason._tag === "EmptyBodyError"
+        ? Effect.succeed({ status, headers, body: "", cut: false })
+        : Effect.fail(error)
+  })
+}
+
+type Body = Pick<Answer, "body" | "cut">
+
+const readBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  headers: Answer["headers"]
+): Effect.Effect<Body, HttpClientError.HttpClientError> => {
+  const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
+  if (web !== undefined && !web.bodyUsed) {
+    return web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
+  }
+  // A declared length binds an uncompressed body, so the cheap way is safe.
+  return Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
+    ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
+    : readStream(response)
+}
+
+/** The body of a `fetch`, without a `Stream`, whose end costs an abort signal and its error each time. */
+const readWeb = (
+  response: HttpClientResponse.HttpClientResponse,
+  stream: ReadableStream<Uint8Array>
+): Effect.Effect<Body, HttpClientError.HttpClientError> =>
+  Effect.callback((resume) => {
+    const reader = stream.getReader()
+    readUpTo(reader).then(
+      (body) => resume(Effect.succeed(body)),
+      (cause) => {
+        const { request } = response
+        const reason = new HttpClientError.DecodeError({ request, response, cause })
+        resume(Effect.fail(new HttpClientError.HttpClientError({ reason })))
+      }
+    )
+    // To cancel the body is to abort the request.
+    return Effect.sync(() => cancel(reader))
+  })
+
+const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Body> => {
+  const decoder = new TextDecoder()
+  let body = ""
+  let total = 0
+  while (true) {
+    const { done, value } = await reader.read()
+    if (done) return { body: body + decoder.decode(), cut: false }
+    total += value.byteLength
+    if (total > bodyLimit) {
+      cancel(reader)
+      return { body: body + decoder.decode(), cut: true }
+    }
+    body += decoder.decode(value, { stream: true })
+  }
+}
+
+/** Nobody waits for it, and what comes of it is nobody's concern. */
+const cancel = (reader: ReadableStreamDefaultReader<Uint8Array>): void => {
+  reader.cancel().catch(() => {})
+}
+
+const readStream = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.map(
+    Stream.runFoldEffect(
+      Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
+      () => ({ chunks: Array<Uint8Array>(), total: 0 }),
+      (state, { chunk, total }) => {
+        if (total <= bodyLimit) state.chunks.push(chunk)
+        return Effect.succeed({ chunks: state.chunks, total })
+      }
+    ),
+    ({ chunks, total }) => ({ body: decodeUtf8(chunks), cut: total > bodyLimit })
+  )
+
+const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
+  Stream.mapAccum(stream, () => 0, (sum, chunk) => {
+    const total = sum + chunk.byteLength
+    return [total, [{ chunk, total }]] as const
+  })
+
+const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
+  const decoder = new TextDecoder()
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
+}
+
+// -----------------------------------------------------------------------------
+// errors
+// -----------------------------------------------------------------------------
+
+const networkError = (request: IdentityRequest, reason: string): NetworkError => {
+  const endpoint = new URL(request.url).origin
+  return new NetworkError({
+    code: "network",
+    message: `${request.method} ${endpoint} got no answer (${reason})`,
+    remedy: Problem.remedyOf(reason),
+    origin: "service",
+    correlationId: request.correlationId,
+    method: request.method,
+    endpoint,
+    reason
+  })
+}
+
+const reasonOf = (error: HttpClientError.HttpClientError): string =>
+  // A `transformClient` may add errors that its type does not show.
+  HttpClientError.isHttpClientError(error) ? Problem.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"
+
+export interface IdentityRequest {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Fields
+  readonly form?: Fields | undefined
+  readonly correlationId: string
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: string
+  /** Whether the body went on after the limit, where it was cut. */
+  readonly cut: boolean
+}

@@ -1,0 +1,262 @@
+/** From a request and the client's settings to what is to be done: every rule that is judged before any network call. */
+import * as Result from "effect/Result"
+import * as Authority from "../../Authority.ts"
+import type { InvalidAuthorityError, InvalidRequestError, InvalidScopeError } from "../../EntraError.ts"
+import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
+import * as TokenScope from "../../TokenScope.ts"
+import { encode, type Selector } from "../cache/cacheKey.ts"
+import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
+import { quote } from "../shared/text.ts"
+import { isJsonObject, isText, millisOf } from "../shared/validate.ts"
+import { type ClientExtras, type Extras, extrasOf } from "./extraParameters.ts"
+
+export interface Settings {
+  readonly clientId: string
+  readonly authority: Authority.Authority
+  readonly allows: ((tenantId: string) => boolean) | undefined
+  readonly extras: ClientExtras
+}
+
+export interface Plan {
+  readonly authority: Authority.Authority
+  readonly tenant: string
+  readonly scopes: TokenScope.ScopeSet
+  /** The empty string when there are none. */
+  readonly claims: string
+  readonly extras: Extras
+  /** Undefined: as the credential does. */
+  readonly sendCertificateChain: boolean | undefined
+  readonly forced: boolean
+  /** The hash of the token that was refused, in lower case; the empty string when none was. */
+  readonly refused: string
+  /** Milliseconds; 0: any token that has not expired. */
+  readonly minimumValidity: number
+  /** Undefined: as the client does. */
+  readonly onThrottled: OnThrottled | undefined
+  readonly correlationId: string | undefined
+}
+
+export type PlanError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError
+
+export const planOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> => {
+  const mistyped = typeProblem(request)
+  if (mistyped !== undefined) return Result.fail(mistyped)
+  const scopes = TokenScope.parse(request.scopes, settings.authority.kind)
+  if (Result.isFailure(scopes)) return Result.fail(scopes.failure)
+  const authority = effectiveAuthority(request, settings.authority)
+  if (Result.isFailure(authority)) return Result.fail(authority.failure)
+  const tenant = Authority.requireTenant(authority.success)
+  if (Result.isFailure(tenant)) return Result.fail(tenant.failure)
+  if (tenant.success !== "" && settings.allows?.(tenant.success) === false) {
+    return Result.fail(notAllowed(tenant.success))
+  }
+  const minimumValidity = request.minimumValidity === undefined ? 0 : millisOf(request.minimumValidity)
+  if (minimumValidity === undefined || minimumValidity === Infinity) {
+    return Result.fail(notA("a finite duration of 0 or more", "minimumValidity"))
+  }
+  const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
+    onThrottledProblem(request.onThrottled) ?? correlationIdProblem(request.correlationId)
+  if (problem !== undefined) return Result.fail(problem)
+  const extras = extrasOf(request, settings.extras)
+  if (Result.isFailure(extras)) return Result.fail(extras.failure)
+  return Result.succeed({
+    authority: authority.success,
+    tenant: tenant.success,
+    scopes: scopes.success,
+    claims: request.claims ?? "",
+    extras: extras.success,
+    sendCertificateChain: request.sendCertificateChain,
+    forced: request.forceRefresh === true,
+    refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
+    minimumValidity,
+    onThrottled: request.onThrottled,
+    correlationId: request.correlationId
+  })
+}
+
+/** What is sent besides what the key says: whoever sends the same shares flights and gates. */
+export const sentOf = ({ claims, extras, sendCertificateChain }: Plan): string =>
+  encode([claims, extras.sent, String(sendCertificateChain)])
+
+/** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
+export const keepablePlanOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> =>
+  Result.flatMap(planOf(request, settings), (plan) => {
+    const field = plan.forced
+      ? "forceRefresh"
+      : plan.claims !== ""
+      ? "claims"
+      : plan.refused === ""
+      ? undefined
+      : "accessTokenSha256ToRefresh"
+    return field === undefined ? Result.succeed(plan) : Result.fail(notKeepable(field))
+  })
+
+/** Which tokens of an owner are meant. */
+export const selectorOf = (
+  selection: "all" | { readonly tenantId: string } | TokenRequest,
+  owner: string,
+  settings: Settings
+): Result.Result<Selector, PlanError> =>
+  selection === "all"
+    ? Result.succeed({ owner })
+    : typeof selection !== "object" || selection === null
+    ? Result.fail(notA(`"all" or an object`, "selection"))
+    : "scopes" in selection
+    ? Result.map(planOf(selection, settings), ({ scopes, tenant }) => ({ owner, tenant, scopes: scopes.canonical }))
+    : Result.map(Authority.parseTenant(selection.tenantId), (tenant) => ({ owner, tenant }))
+
+/** The client's authority with the tenant of the request; of a request's authority only the tenant is taken. */
+const effectiveAuthority = (
+  request: TokenRequest,
+  base: Authority.Authority
+): Result.Result<Authority.Authority, InvalidAuthorityError> => {
+  if (base.kind === "Oidc") {
+    const field = request.authority !== undefined
+      ? "authority"
+      : request.tenantId === undefined
+      ? undefined
+      : "tenantId"
+    return field === undefined ? Result.succeed(base) : Result.fail(nothingToChoose(field, base))
+  }
+  const tenants: Array<string> = []
+  if (request.authority !== undefined) {
+    const other = Authority.parse(request.authority)
+    if (Result.isFailure(other)) return Result.fail(other.failure)
+    if (!Authority.sameCloud(base, other.success) || base.kind !== other.success.kind) {
+      return Result.fail(otherCloud(request.authority, base))
+    }
+    const { host, tenant } = other.success
+    if (tenant !== undefined && tenant !== impliedBy(host)) tenants.push(tenant)
+  }
+  if (request.tenantId !== undefined) {
+    const tenant = Authority.parseTenant(request.tenantId)
+    if (Result.isFailure(tenant)) return Result.fail(tenant.failure)
+    tenants.push(tenant.success)
+  }
+  const [tenant, another] = tenants
+  if (tenant !== undefined && another !== undefined && tenant !== another) {
+    return Result.fail(contradiction(tenant, another))
+  }
+  if (tenant === undefined) return Result.succeed(base)
+  return base.kind === "Adfs" ? Result.fail(tenantAtAdfs(tenant)) : Result.succeed(Authority.withTenant(base, tenant))
+}
+
+/** The tenant that the host of an external tenant names, which is the client's, by whatever name that has it. */
+const impliedBy = (host: string): string | undefined =>
+  Result.getOrUndefined(Authority.parse(`https://${host}`))?.tenant
+
+// -----------------------------------------------------------------------------
+// problems
+// -----------------------------------------------------------------------------
+
+const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_mismatch",
+    "authority",
+    `authority ${quote(authority)} is on another host than the client's ${base.host}, and is no alias of it`,
+    "Build a client for that cloud; a request may only choose the tenant."
+  )
+
+const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_unsupported",
+    "tenantId",
+    `tenantId ${quote(tenant)} is named, and AD FS has no tenants`,
+    "Leave tenantId out."
+  )
+
+const nothingToChoose = (field: string, base: Authority.Authority): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_unsupported",
+    field,
+    `${field} is named, and the client's issuer ${quote(Authority.format(base))} is the only one that it asks`,
+    `Leave ${field} out; build another client for another issuer.`
+  )
+
+const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>
+  invalidAuthority(
+    "authority_mismatch",
+    "tenantId",
+    `tenantId ${quote(tenantId)} contradicts the request's authority, which names ${quote(fromAuthority)}`,
+    "Pass the tenant once."
+  )
+
+const notAllowed = (tenant: string): InvalidAuthorityError =>
+  invalidAuthority(
+    "tenant_not_allowed",
+    "tenantId",
+    `tenantId ${quote(tenant)} is not among the client's allowedTenants`,
+    "Refuse this caller, or add the tenant to allowedTenants if the app is to serve it."
+  )
+
+/** What TypeScript does not see: callers in JavaScript, and values that come from JSON. */
+const typeProblem = (request: unknown): InvalidRequestError | undefined => {
+  if (typeof request !== "object" || request === null) return notA("an object", "request")
+  const scopes = "scopes" in request ? request.scopes : undefined
+  if (!isText(scopes) && !(Array.isArray(scopes) && scopes.every(isText))) {
+    return notA("a string or an array of strings", "scopes")
+  }
+  for (const [field, value] of Object.entries(request)) {
+    if (texts.has(field) && value !== undefined && !isText(value)) return notA("a string", field)
+    if (flags.has(field) && value !== undefined && typeof value !== "boolean") return notA("true or false", field)
+  }
+  return undefined
+}
+
+const flags: ReadonlySet<string> = new Set(["forceRefresh", "sendCertificateChain"])
+
+const texts: ReadonlySet<string> = new Set([
+  "tenantId",
+  "authority",
+  "claims",
+  "accessTokenSha256ToRefresh",
+  "correlationId"
+])
+
+const notKeepable = (field: string): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    field,
+    `${field} is for one call, and keepFresh is about the token that all calls share`,
+    `Leave ${field} out here; pass it to acquireToken.`
+  )
+
+export const isOnThrottled = (value: unknown): value is OnThrottled => value === "fail" || value === "wait"
+
+export const onThrottledWords = `"fail" or "wait"`
+
+const onThrottledProblem = (value: OnThrottled | undefined): InvalidRequestError | undefined =>
+  value === undefined || isOnThrottled(value) ? undefined : notA(onThrottledWords, "onThrottled")
+
+const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
+  claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))
+    ? undefined
+    : invalidRequest(
+      "field_malformed",
+      "claims",
+      "claims is no JSON object of at most 65,536 characters and 64 levels",
+      "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
+    )
+
+const longestClaims = 65_536
+
+/** The value is not echoed: somebody may pass the token itself. */
+const hashProblem = (hash: string | undefined): InvalidRequestError | undefined =>
+  hash === undefined || /^[0-9a-f]{64}$/i.test(hash)
+    ? undefined
+    : invalidRequest(
+      "field_malformed",
+      "accessTokenSha256ToRefresh",
+      "accessTokenSha256ToRefresh is no SHA-256 in hexadecimal (64 digits)",
+      "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
+    )
+
+const correlationIdProblem = (id: string | undefined): InvalidRequestError | undefined =>
+  id === undefined || /^[\w.-]{1,64}$/.test(id)
+    ? undefined
+    : invalidRequest(
+      "field_malformed",
+      "correlationId",
+      `correlationId ${quote(id)} cannot be sent as a header`,
+      "Pass a GUID, or leave it out and one is made."
+    )

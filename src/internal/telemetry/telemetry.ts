@@ -1,0 +1,252 @@
+/** What can be seen of one client: its events, its metrics, and the lines about its flights. Hits pass it by. */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as References from "effect/References"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Take from "effect/Take"
+import type * as Tracer from "effect/Tracer"
+import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
+import type { ClientEvent, Flight } from "../../ClientEvent.ts"
+import type { AcquireTokenError } from "../../EntraError.ts"
+import * as EntraMetrics from "../../EntraMetrics.ts"
+import type { Plan } from "../request/requestPlan.ts"
+import { isAhead } from "../shared/cooldown.ts"
+import { say } from "../shared/safeLog.ts"
+import * as Series from "./exportedMetrics.ts"
+import * as FlightLog from "./flightLog.ts"
+import type * as Meter from "./timing.ts"
+import { day, evictionNotice, expiryNotice, nothingSaid, type Said } from "./warnings.ts"
+
+export interface Telemetry {
+  readonly events: Stream.Stream<ClientEvent>
+  /** To be run when a flight ends, with its annotations. */
+  readonly ended: (
+    flight: Ending,
+    exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
+  ) => Effect.Effect<void>
+  /** To be run after each proof: who sees the material change says so. */
+  readonly proved: (revision: string) => Effect.Effect<void>
+  /** Start exporting what the client counts by itself. */
+  readonly watch: (counts: Series.Readings["counts"]) => Effect.Effect<void, never, Scope.Scope>
+}
+
+export interface Ending {
+  readonly order: {
+    readonly plan: Plan
+    readonly reason: CacheRefreshReason
+    readonly isSpared: (error: AcquireTokenError) => boolean
+  }
+  readonly correlationId: string
+  readonly meter: Meter.Meter
+  readonly durations: Flight["durations"]
+  readonly span: Tracer.Span
+}
+
+/** So many events wait for a slow subscriber; then the oldest go. */
+export const keptEvents = 256
+
+export const make = (options: {
+  readonly clientId: string
+  readonly cache: Series.Cache
+  readonly endpoint: Series.Endpoint
+  readonly expiresOn: (() => DateTime.Utc | undefined) | undefined
+}): Effect.Effect<Telemetry, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { cache, clientId, endpoint } = options
+    const clock = yield* Clock.Clock
+    const now = () => clock.currentTimeMillisUnsafe()
+    const context = Series.filing(yield* Effect.context<never>())
+    const pubsub = yield* Effect.acquireRelease(
+      PubSub.sliding<Take.Take<ClientEvent>>(keptEvents),
+      (pubsub) => PubSub.end(pubsub, Exit.void)
+    )
+    const metrics = metricsOf(context, clientId)
+    // A credential is somebody else's code, which may also name a time that is none.
+    const expiresOn = () => {
+      try {
+        const at = options.expiresOn?.()?.epochMilliseconds
+        return at !== undefined && Math.abs(at) <= endOfTime ? at : undefined
+      } catch {
+        return undefined
+      }
+    }
+    let watched: Series.Watched = { update: () => {} }
+
+    /** What a flight only happens to notice is not about that flight, nor about who asked for it. */
+    const built = yield* References.CurrentLogAnnotations
+    const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
+      say(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
+
+    let quietUntil = 0
+    const warnOfExpiry = Effect.suspend(() => {
+      const at = expiresOn()
+      if (at === undefined || isAhead(quietUntil, now(), day)) return Effect.void
+      const notice = expiryNotice(at, now())
+      if (notice === undefined) return Effect.void
+      quietUntil = now() + day
+      return aside(Effect.logWarning(notice), {
+        clientId,
+        expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
+      })
+    })
+    yield* warnOfExpiry
+
+    const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
+      const notice = evictionNotice(evictionsSaid.get(cache) ?? nothingSaid, evictions, now())
+      if (notice === undefined) return Effect.void
+      evictionsSaid.set(cache, notice.said)
+      return aside(
+        Effect.logWarning("live tokens were evicted to make room for others: the cache is too small"),
+        { evicted: notice.evicted, entries, bytes }
+      )
+    })
+
+    let known: string | undefined
+    const proved = (revision: string) =>
+      Effect.suspend(() => {
+        const isNew = known !== undefined && known !== revision
+        known = revision
+        return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
+      })
+
+    /** At once, unless somebody is so slow that older events have to make room. */
+    const publish = (event: ClientEvent): Effect.Effect<unknown> =>
+      PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
+
+    const ended: Telemetry["ended"] = (flight, exit) =>
+      Effect.suspend(() => {
+        const { durations, meter, order: { isSpared, plan, reason: asked }, span } = flight
+        span.attribute("entra.attempts", meter.attempts)
+        metrics.sent(meter.attempts)
+        watched.update()
+        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+        // A failure that no caller hears of is a renewal's, whatever the flight was for.
+        const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
+        const about: Flight = {
+          time: DateTime.makeUnsafe(now()),
+          clientId,
+          tenantId: plan.tenant,
+          scopes: plan.scopes.wire.split(" "),
+          correlationId: flight.correlationId,
+          cacheRefreshReason: reason,
+          attempts: meter.attempts,
+          durations
+        }
+        if (Exit.isSuccess(exit)) {
+          const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
+          metrics.acquired(tokenSource, reason, about)
+          const event: ClientEvent = {
+            _tag: reason === "ProactivelyRefreshed" ? "TokenRefreshed" : "TokenAcquired",
+            ...about,
+            tokenSource,
+            cacheLevel,
+            expiresOn
+          }
+          span.attribute("entra.token_source", tokenSource)
+          span.attribute("entra.cache_level", cacheLevel)
+          return publish(event).pipe(
+            Effect.andThen(FlightLog.succeeded(exit.value, reason, meter.attempts)),
+            Effect.andThen(warnOfExpiry),
+            Effect.andThen(warnOfEvictions)
+          )
+        }
+        // Whoever closes the client learns nothing from hearing so once more for each of its flights.
+        if (error === undefined) return Effect.void
+        metrics.failed(error, reason, about)
+        const { errorCodes } = FlightLog.codesOf(error)
+        span.attribute("entra.error", error._tag)
+        span.attribute("entra.error_code", error.code)
+        if (errorCodes !== undefined) span.attribute("entra.error_codes", errorCodes)
+        return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
+          Effect.andThen(FlightLog.failed(error)),
+          Effect.andThen(warnOfExpiry)
+        )
+        // Whatever is wrong with a cache's numbers or a logger, who waits for a token gets it.
+      }).pipe(Effect.catchDefect(() => Effect.void))
+
+    return {
+      events: Stream.fromPubSubTake(pubsub),
+      ended,
+      proved,
+      watch: (counts) =>
+        Effect.map(
+          Series.watch(context, clientId, { counts, cache, endpoint, expiresOn }),
+          (handle) => {
+            watched = handle
+          }
+        )
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Milliseconds since the epoch: there is no later date. */
+const endOfTime = 8.64e15
+
+/** Of a cache that several clients share it is said once; what is known of a cache goes with it. */
+const evictionsSaid = new WeakMap<Series.Cache, Said>()
+
+/** What is counted as it happens: flights, never hits. A series computes its key once, so each is made once. */
+const metricsOf = (context: Context.Context<never>, clientId: string) => {
+  const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
+
+  const count = (
+    { description, id }: Metric.Counter<number>,
+    value: number,
+    name: string,
+    attributes: () => Readonly<Record<string, string>>
+  ) => {
+    const known = series.get(name)
+    if (known !== undefined) return known.updateUnsafe(value, context)
+    const made = Metric.counter(id, {
+      description,
+      attributes: { client_id: clientId, ...attributes() },
+      incremental: true
+    })
+    series.set(name, made)
+    made.updateUnsafe(value, context)
+  }
+
+  const time = ({ attributes, description, id }: Metric.Histogram<number>, duration: Duration.Duration) => {
+    const seconds = Duration.toSeconds(duration)
+    const known = series.get(id)
+    if (known !== undefined) return known.updateUnsafe(seconds, context)
+    const made = Metric.histogram(id, {
+      description,
+      attributes: { ...attributes, client_id: clientId },
+      boundaries: EntraMetrics.boundaries
+    })
+    series.set(id, made)
+    made.updateUnsafe(seconds, context)
+  }
+
+  const took = ({ attempts, durations }: Flight) => {
+    if (attempts === 0) return
+    time(EntraMetrics.httpDuration, durations.http)
+    time(EntraMetrics.credentialDuration, durations.credential)
+  }
+
+  return {
+    sent: (attempts: number) => count(EntraMetrics.httpAttempts, attempts, "", () => ({})),
+    acquired: (source: string, reason: CacheRefreshReason, flight: Flight) => {
+      count(EntraMetrics.acquisitions, 1, `${source} ${reason}`, () => ({ source, reason }))
+      time(EntraMetrics.duration, flight.durations.total)
+      took(flight)
+    },
+    failed: (error: AcquireTokenError, reason: CacheRefreshReason, flight: Flight) => {
+      count(EntraMetrics.failures, 1, `${error._tag} ${reason}`, () => ({ error: error._tag, reason }))
+      if (flight.attempts > 0) time(EntraMetrics.duration, flight.durations.total)
+      took(flight)
+    }
+  }
+}

@@ -1,0 +1,203 @@
+/** Credentials out of files and values, under the names that the caller has for them, read again by their content. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as ClientCredential from "../../../ClientCredential.ts"
+import { CredentialError } from "../../../EntraError.ts"
+import * as Materials from "../../../internal/credential/credentialSource.ts"
+import * as Rotation from "../../../internal/credential/rotation.ts"
+import { secrets } from "../../../internal/credential/secret.ts"
+import { assertionForm } from "../../../internal/endpoint/tokenForm.ts"
+import type { Material } from "../../../internal/environment/environmentCredential.ts"
+import { isRedactedText, isText } from "../../../internal/shared/validate.ts"
+import { type CertificateOptions, type Piece, pieces } from "../certificates/certificateSource.ts"
+import * as Files from "./files.ts"
+import { secretOf } from "./secretFile.ts"
+import { isExpired, tokenOf } from "./tokenFile.ts"
+
+export type Credential = ClientCredential.ClientCredential["Service"]
+
+/** A Kubernetes volume follows a change of its secret within a minute or so; this adds hardly anything to that. */
+const timesOf = ({ reloadEvery = "10 seconds" }: Materials.Options = {}) =>
+  Effect.map(Materials.reloadEveryOf({ reloadEvery }), (reloadEvery) => ({ reloadEvery, lookEvery }))
+
+/** While a refusal stands nothing is sent, so the file is looked at behind the calls that are refused locally. */
+const lookEvery = 1000
+
+// -----------------------------------------------------------------------------
+// certificates
+// -----------------------------------------------------------------------------
+
+export interface CertificatePaths extends CertificateOptions {
+  readonly path: string
+  readonly keyPath?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+export const fromCertificateFile = (
+  { keyPath, password, path, ...options }: CertificatePaths,
+  names: { readonly path: string; readonly keyPath: string; readonly password: string },
+  reload?: Materials.Options
+): Effect.Effect<Credential, CredentialError, Files.Files> =>
+  Effect.gen(function*() {
+    yield* checkPassword(password, names.password)
+    const kind = yield* pieces
+    const place = { path, name: names.path }
+    const keyPlace = { path: keyPath ?? "", name: names.keyPath }
+    const certificate = yield* Files.reread(place, certificatePatience)
+    const key = keyPath === undefined ? undefined : yield* Files.reread(keyPlace, certificatePatience)
+    const material = (bytes: Uint8Array, keyBytes: Uint8Array | undefined) =>
+      kind.read([{
+        contents: {
+          certificate: { bytes, place },
+          key: keyBytes === undefined ? undefined : { bytes: keyBytes, place: keyPlace },
+          password: { value: password, name: names.password }
+        },
+        options
+      }])
+    return yield* Rotation.make({
+      ...kind,
+      ...(yield* timesOf(reload)),
+      initial: yield* material(certificate.first, key?.first),
+      load: Effect.flatMap(
+        Effect.all([certificate.again, key?.again ?? Effect.undefined]),
+        ([bytes, keyBytes]) => material(bytes, keyBytes)
+      )
+    })
+  })
+
+export interface CertificateValue extends CertificateOptions {
+  readonly content: Redacted.Redacted<string | Uint8Array>
+  readonly password?: Redacted.Redacted<string> | undefined
+}
+
+export const fromCertificate = <E, R>(
+  source: ClientCredential.Source<CertificateValue, E, R>,
+  reload?: Materials.Options
+): Effect.Effect<Credential, CredentialError, R> =>
+  Effect.flatMap(pieces, ({ read, ...kind }) => {
+    const values = {
+      ...kind,
+      read: (given: ReadonlyArray<CertificateValue>) => Effect.flatMap(Effect.forEach(given, pieceOf), read)
+    }
+    return Effect.isEffect(source)
+      ? Materials.loaded(source, "certificate", values, reload)
+      : Materials.fixed(source, values, reload)
+  })
+
+const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Effect<Piece, CredentialError> =>
+  Effect.gen(function*() {
+    yield* checkPassword(password, "password")
+    // JavaScript passes what it likes, and a store what it has.
+    const value: unknown = Redacted.isRedacted(content) ? Redacted.value(content) : undefined
+    if (!isText(value) && !(value instanceof Uint8Array)) {
+      return yield* notRedacted("content", "the certificate: text or bytes")
+    }
+    // A copy: whoever reads into the same array each time changes what is compared.
+    const bytes = Buffer.from(value)
+    return {
+      contents: {
+        certificate: { bytes, place: { name: "content" } },
+        password: { value: password, name: "password" }
+      },
+      options
+    }
+  })
+
+const checkPassword = (password: unknown, name: string): Effect.Effect<void, CredentialError> =>
+  password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
+
+const notRedacted = (field: string, what: string) =>
+  new CredentialError({
+    code: "field_malformed",
+    field,
+    origin: "local",
+    message: `${field} is not set, or is not redacted`,
+    remedy: `Wrap ${what} where it is read, so that nothing prints it: Redacted.make(value).`
+  })
+
+// -----------------------------------------------------------------------------
+// secrets
+// -----------------------------------------------------------------------------
+
+export const fromSecretFile = (
+  place: Files.Named,
+  reload?: Materials.Options
+): Effect.Effect<Credential, CredentialError, Files.Files> =>
+  Effect.gen(function*() {
+    const { again, first } = yield* Files.reread(place, certificatePatience)
+    const material = (bytes: Uint8Array) =>
+      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
+    return yield* Rotation.make({
+      ...secrets,
+      ...(yield* timesOf(reload)),
+      initial: yield* material(first),
+      load: Effect.flatMap(again, material)
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// tokens
+// -----------------------------------------------------------------------------
+
+/**
+ * Kubernetes and its kin replace the file every hour or so. Each attempt reads it. A file that is away or half written keeps
+ * the token that was there, until that would be refused for its age.
+ */
+export const fromTokenFile = (place: Files.Named): Effect.Effect<Credential, CredentialError, Files.Files> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<Files.Files>()
+    const clock = yield* Clock.Clock
+    let problem: CredentialError | undefined
+    const load = Files.read(place, tokenPatience).pipe(
+      Effect.provideContext(context),
+      Effect.flatMap((bytes) => Effect.fromResult(tokenOf(bytes, place))),
+      Effect.map((token) => [token]),
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          problem = Option.getOrUndefined(Exit.findErrorOption(exit))
+        })
+      )
+    )
+    return yield* Rotation.make({
+      load,
+      initial: yield* load,
+      same: (one, other) => Redacted.value(one) === Redacted.value(other),
+      reloadEvery: 0,
+      lookEvery,
+      prove: (token) =>
+        problem !== undefined && isExpired(token, clock.currentTimeMillisUnsafe())
+          ? Effect.fail(problem)
+          : Effect.succeed({ form: assertionForm(token) })
+    })
+  })
+
+/** Less than an attempt may take, so that the error names the file. */
+const tokenPatience: Files.Patience = { pipes: false, seconds: 5 }
+
+/** `<(cat daemon.pem)` of a shell is a pipe. */
+const certificatePatience: Files.Patience = { pipes: true, seconds: 10 }
+
+// -----------------------------------------------------------------------------
+// the environment
+// -----------------------------------------------------------------------------
+
+/** What the environment names. */
+export const fromMaterial = (material: Material): Effect.Effect<Credential, CredentialError, Files.Files> => {
+  switch (material.kind) {
+    case "secret":
+      return ClientCredential.secret(material.secret)
+    case "certificate": {
+      const { password, path, sendCertificateChain } = material
+      return fromCertificateFile({ password, path, sendCertificateChain }, {
+        path: "AZURE_CLIENT_CERTIFICATE_PATH",
+        keyPath: "AZURE_CLIENT_CERTIFICATE_PATH",
+        password: "AZURE_CLIENT_CERTIFICATE_PASSWORD"
+      })
+    }
+    case "federation":
+      return fromTokenFile({ path: material.path, name: "AZURE_FEDERATED_TOKEN_FILE" })
+  }
+}

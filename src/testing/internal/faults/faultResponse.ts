@@ -1,0 +1,144 @@
+/**
+ * What a scripted fault answers.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
+import type { Fault } from "../../Fault.ts"
+import { toResponse, wrongSecret } from "../http/refusal.ts"
+import { json, readCorrelationId, type Target } from "../http/wire.ts"
+import type { World } from "../world/world.ts"
+import type { Endpoint } from "./faultQueue.ts"
+
+/** The defect with which a connection ends where nothing better is known. */
+export class ConnectionDropped extends Error {
+  override readonly name = "ConnectionDropped"
+}
+
+/**
+ * How a transport closes a connection without an answer.
+ *
+ * **Details**
+ *
+ * The in-memory client turns it into a `TransportError` and `effect-entra/node` destroys the socket. Where the routes
+ * are served otherwise, the default is a defect, which most servers answer with 500.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const DropConnection = Context.Reference<
+  (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<never>
+>("effect-entra/testing/EntraSimulator/DropConnection", {
+  defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection"))
+})
+
+/** The scripted answer to a request, or undefined to go on as usual. */
+export const nextFault = (
+  world: World,
+  endpoint: Endpoint,
+  request: HttpServerRequest.HttpServerRequest,
+  target: Target,
+  fields: Readonly<Record<string, string>> = {}
+): Effect.Effect<HttpServerResponse.HttpServerResponse | undefined> => {
+  const tenant = world.findTenant(target.tenant)?.id ?? target.tenant
+  const fault = world.faults.take(endpoint, tenant, new URL(target.origin).host)
+  if (fault === undefined) return Effect.undefined
+  world.ledger.faulted()
+  const correlationId = readCorrelationId(request, target, fields)
+  return faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId })
+}
+
+interface FaultContext {
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly fields: Readonly<Record<string, string>>
+  readonly origin: string
+  readonly clock: Clock.Clock
+  readonly correlationId: string
+}
+
+const faultResponse = (
+  fault: Fault,
+  context: FaultContext
+): Effect.Effect<HttpServerResponse.HttpServerResponse | undefined> => {
+  const now = context.clock.currentTimeMillisUnsafe()
+  const { correlationId, origin } = context
+  switch (fault._tag) {
+    case "Refused": {
+      const headers = retryAfterHeader(fault.retryAfter, fault.format, now)
+      if (fault.html) {
+        const { status } = fault.refusal
+        const page = `<!DOCTYPE html><html><body><h1>${status} The service is unavailable</h1></body></html>`
+        return Effect.succeed(HttpServerResponse.text(page, { status, headers, contentType: "text/html" }))
+      }
+      return Effect.succeed(toResponse(fault.refusal, { origin, now, correlationId, headers }))
+    }
+    case "Delay":
+      return Effect.as(
+        Effect.provideService(Effect.sleep(fault.duration), Clock.Clock, context.clock),
+        undefined
+      )
+    case "Dropped":
+      return Effect.flatMap(DropConnection, (drop) => drop(context.request))
+    case "Malformed":
+      return Effect.succeed(
+        fault.kind === "noAccessToken"
+          ? json(200, { token_type: "Bearer", expires_in: 3599, ext_expires_in: 3599 })
+          : HttpServerResponse.text("{\"token_type\":\"Bearer\",", {
+            contentType: "application/json; charset=utf-8"
+          })
+      )
+    case "Redirect":
+      return Effect.succeed(
+        HttpServerResponse.empty({ status: fault.status, headers: { location: fault.location } })
+      )
+    case "Echo": {
+      const { client_assertion: assertion, client_id: clientId = "", client_secret: secret } = context.fields
+      const refusal = wrongSecret(clientId)
+      const text = `${refusal.text} Submitted: ${secret ?? assertion ?? "nothing"}.`
+      return Effect.succeed(toResponse({ ...refusal, text }, { origin, now, correlationId }))
+    }
+    case "HugeBody":
+      return Effect.succeed(hugeResponse(fault.bytes))
+    case "Custom":
+      return Effect.succeed(
+        HttpServerResponse.text(fault.body, {
+          status: fault.status,
+          headers: fault.headers,
+          contentType: fault.headers["content-type"] ?? "text/plain"
+        })
+      )
+  }
+}
+
+const retryAfterHeader = (
+  retryAfter: Duration.Input | undefined,
+  format: "seconds" | "date",
+  now: number
+): Record<string, string> => {
+  if (retryAfter === undefined) return {}
+  const millis = Duration.toMillis(retryAfter)
+  return {
+    "retry-after": format === "date" ? new Date(now + millis).toUTCString() : String(Math.ceil(millis / 1000))
+  }
+}
+
+const chunkSize = 64 * 1024
+
+const hugeResponse = (bytes: number): HttpServerResponse.HttpServerResponse => {
+  const encoder = new TextEncoder()
+  const head = encoder.encode(
+    "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"ext_expires_in\":3599,\"access_token\":\"huge\",\"padding\":\""
+  )
+  const tail = encoder.encode("\"}")
+  const chunks = [head]
+  let left = bytes - head.length - tail.length
+  for (; left > 0; left -= chunkSize) chunks.push(encoder.encode("x".repeat(Math.min(left, chunkSize))))
+  chunks.push(tail)
+  return HttpServerResponse.stream(Stream.fromIterable(chunks, { chunkSize: 1 }), {
+    contentType: "application/json; charset=utf-8"
+  })
+}

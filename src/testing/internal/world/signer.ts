@@ -1,0 +1,151 @@
+/**
+ * Signers: what makes the simulator's access tokens, and what its Graph checks them with.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as jose from "jose"
+import { stableGuid } from "../http/wire.ts"
+
+/**
+ * A token that a signer does not accept.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidToken extends Data.TaggedError("EntraSimulatorInvalidToken")<{ readonly message: string }> {}
+
+/**
+ * What a token must be for.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Expectation {
+  readonly issuers: ReadonlyArray<string>
+  readonly audiences: ReadonlyArray<string>
+  readonly now: Date
+}
+
+/**
+ * Makes tokens, and tells whether one is its own, unexpired, and meant for whom it should be.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Signer {
+  readonly sign: (claims: Readonly<Record<string, unknown>>) => Effect.Effect<string>
+  readonly verify: (
+    token: string,
+    expectation: Expectation
+  ) => Effect.Effect<Readonly<Record<string, unknown>>, InvalidToken>
+  readonly jwks: Effect.Effect<jose.JSONWebKeySet>
+}
+
+// -----------------------------------------------------------------------------
+// RS256
+// -----------------------------------------------------------------------------
+
+const generate = async () => {
+  const { privateKey, publicKey } = await jose.generateKeyPair("RS256")
+  const jwk = await jose.exportJWK(publicKey)
+  const kid = await jose.calculateJwkThumbprint(jwk)
+  return { privateKey, publicKey, kid, jwk: { ...jwk, kid, use: "sig", alg: "RS256" } }
+}
+
+/**
+ * A signer with an RSA key of its own, made by WebCrypto when it is first needed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeSignerRs256 = (): Signer => {
+  let promise: ReturnType<typeof generate> | undefined
+  const key = Effect.promise(() => promise ??= generate())
+  return {
+    sign: (claims) =>
+      Effect.flatMap(
+        key,
+        ({ kid, privateKey }) =>
+          Effect.promise(() =>
+            new jose.SignJWT({ ...claims }).setProtectedHeader({ typ: "JWT", alg: "RS256", kid }).sign(privateKey)
+          )
+      ),
+    verify: (token, { audiences, issuers, now }) =>
+      Effect.flatMap(key, ({ publicKey }) =>
+        Effect.tryPromise({
+          try: () =>
+            jose.jwtVerify(token, publicKey, {
+              algorithms: ["RS256"],
+              issuer: [...issuers],
+              audience: [...audiences],
+              currentDate: now,
+              requiredClaims: ["exp", "nbf", "iss", "aud"]
+            }).then(({ payload }) => payload),
+          catch: (error) => new InvalidToken({ message: error instanceof Error ? error.message : "not a token" })
+        })),
+    jwks: Effect.map(key, ({ jwk }) => ({ keys: [jwk] }))
+  }
+}
+
+/**
+ * The default signer: RS256 with a key that one process makes once, when it is first needed.
+ *
+ * **Gotchas**
+ *
+ * WebCrypto works outside Effect's clock, so a test that moves `TestClock` while a token is being signed should use
+ * `signerFake`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const signerRs256: Signer = makeSignerRs256()
+
+// -----------------------------------------------------------------------------
+// Fake
+// -----------------------------------------------------------------------------
+
+const encode = (value: unknown) => jose.base64url.encode(JSON.stringify(value))
+
+const fakeHeader = encode({ typ: "JWT", alg: "FAKE", kid: "effect-entra-simulator" })
+
+const fakeTag = (input: string) => jose.base64url.encode(`not a signature ${stableGuid(input)}`)
+
+const FakeClaims = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
+const decodeFakeClaims = Schema.decodeUnknownEffect(FakeClaims)
+
+const invalid = (message: string) => new InvalidToken({ message })
+
+const verifyFake: Signer["verify"] = Effect.fnUntraced(function*(token, { audiences, issuers, now }) {
+  const [header, payload, tag, ...rest] = token.split(".")
+  if (header !== fakeHeader || payload === undefined || rest.length > 0 || tag !== fakeTag(`${header}.${payload}`)) {
+    return yield* invalid("not a token of the fake signer")
+  }
+  const claims = yield* Effect.try({
+    try: () => new TextDecoder().decode(jose.base64url.decode(payload)),
+    catch: () => invalid("unreadable")
+  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("unreadable")))
+  const seconds = Math.floor(now.getTime() / 1000)
+  if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("expired")
+  if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("not yet valid")
+  if (!issuers.some((issuer) => issuer === claims["iss"])) return yield* invalid("unexpected issuer")
+  if (!audiences.some((audience) => audience === claims["aud"])) return yield* invalid("unexpected audience")
+  return claims
+})
+
+/**
+ * Signs nothing: makes tokens that look like a JWT and carry a tag in place of a signature, without any crypto and
+ * without waiting, so that `TestClock` drives all of a test.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const signerFake: Signer = {
+  sign: (claims) =>
+    Effect.sync(() => {
+      const input = `${fakeHeader}.${encode(claims)}`
+      return `${input}.${fakeTag(input)}`
+    }),
+  verify: verifyFake,
+  jwks: Effect.succeed({ keys: [] })
+}
