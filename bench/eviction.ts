@@ -4,7 +4,7 @@
  * node --conditions=@effect-entra/source bench/eviction.ts [--quick]
  */
 import { Redacted } from "effect"
-import { Entry } from "../src/internal/cache/cachedToken.ts"
+import { CachedToken } from "../src/internal/cache/cachedToken.ts"
 import * as Memory from "../src/internal/cache/memoryStore.ts"
 import { lru, optimum, type Policy, sieve, tinyLfu } from "./support/policies.ts"
 import { uniform, zipf } from "./support/random.ts"
@@ -99,7 +99,7 @@ const ours = (capacity: number): Policy => {
     access: (key) => {
       const tenant = String(key)
       const entry = memory.peek("space", tenant, "s")
-      if (entry === undefined) memory.store(new Entry({ space: "space", tenant, scopes: "s" }, token, times), 0)
+      if (entry === undefined) memory.store(new CachedToken({ space: "space", tenant, scopes: "s" }, token, times), 0)
       else entry.touch()
       if (memory.usage.entries > capacity) throw new Error("the bound was exceeded")
       return entry !== undefined

@@ -40,7 +40,7 @@ const { clock, hurry, layer } = Clocks.faster(times)
 const runtime = ManagedRuntime.make(
   ConfidentialClient.layer({
     clientId: "11111111-1111-4111-8111-111111111111",
-    lastWait: Duration.seconds(2 * times)
+    renewal: { maxWait: Duration.seconds(2 * times) }
   }).pipe(
     Layer.provide([
       ClientCredential.layerSecret(Redacted.make("a-secret")),

@@ -16,7 +16,7 @@ import {
   TokenEndpoint,
   TokenScope
 } from "effect-entra"
-import { layerConfig, SimulatorServer } from "effect-entra/node"
+import { layerFromEnv, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { FetchHttpClient } from "effect/http"
 import { users } from "./support/graph.ts"
@@ -153,7 +153,7 @@ const real = Effect.fnUntraced(
   },
   Effect.provide(
     BearerHttpClient.layer({ "https://graph.microsoft.com": graph }).pipe(
-      Layer.provideMerge(layerConfig()),
+      Layer.provideMerge(layerFromEnv()),
       Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer])
     )
   )

@@ -2,7 +2,7 @@ import { Console, Effect, Layer } from "effect"
 import { BearerHttpClient, ConfidentialClient } from "effect-entra"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 
-const Entra = Layer.provideMerge(ConfidentialClient.layerConfig(), FetchHttpClient.layer)
+const Entra = Layer.provideMerge(ConfidentialClient.layerFromEnv(), FetchHttpClient.layer)
 const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" })
 const users = HttpClient.get("https://graph.microsoft.com/v1.0/users").pipe(
   Effect.flatMap(HttpClientResponse.filterStatusOk),

@@ -5,7 +5,7 @@ import { Layer, ManagedRuntime } from "effect"
 import { AzureCredential, ConfidentialClient } from "effect-entra"
 import { FetchHttpClient } from "effect/http"
 
-const runtime = ManagedRuntime.make(ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer)))
+const runtime = ManagedRuntime.make(ConfidentialClient.layerFromEnv().pipe(Layer.provide(FetchHttpClient.layer)))
 const credential = await runtime.runPromise(AzureCredential.make)
 
 // It asks for a token before every request; all but the first are answered from memory.

@@ -9,7 +9,7 @@ import { AuthorityResolver, AzureCredential, ConfidentialClient, TokenCache, Tok
 import { NodeClientCredential, NodeConfidentialClient } from "effect-entra/node"
 import { FetchHttpClient } from "effect/http"
 
-const Reader = NodeConfidentialClient.layerConfig()
+const Reader = NodeConfidentialClient.layerFromEnv()
 
 /** Read when it is first needed, every 6 hours, and when Entra no longer takes the one in hand. */
 const Certificate = Layer.unwrap(Effect.gen(function*() {

@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import { InvalidAuthorityError } from "./EntraError.ts"
-import { quote } from "./internal/shared/text.ts"
+import { type InvalidAuthorityCode, InvalidAuthorityError } from "./EntraError.ts"
+import { quote, sentence } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -478,8 +478,13 @@ const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
 const cloudNamed = (text: string): Cloud | undefined =>
   Object.hasOwn(clouds, text) ? Object.values(clouds).find((cloud) => cloud.name === text) : undefined
 
-const problem = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
+const problem = (
+  code: InvalidAuthorityCode,
+  field: string,
+  message: string,
+  remedy: string
+): InvalidAuthorityError =>
+  new InvalidAuthorityError({ code, field, origin: "local", message: sentence(message), remedy })
 
 const malformedAuthority = (field: string, text: string, what: string): InvalidAuthorityError =>
   problem(

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Authority from "./Authority.ts"
-import { InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
+import { type InvalidAuthorityError, type NetworkError, type ServiceUnavailableError } from "./EntraError.ts"
 import {
   type Endpoints,
   endpointsOf,
@@ -369,12 +369,12 @@ const contradiction = (field: string, other: string): InvalidAuthorityError =>
   )
 
 const invalidInstance = (authority: Authority.Authority, origin: "local" | "service"): InvalidAuthorityError =>
-  new InvalidAuthorityError({
-    code: "instance_invalid",
-    field: "authority",
-    origin,
-    message: `authority names the host ${authority.host}, which ${
+  invalidAuthority(
+    "instance_invalid",
+    "authority",
+    `authority names the host ${authority.host}, which ${
       origin === "local" ? "instanceMetadata" : "instance discovery"
     } does not know`,
-    remedy: "Check the authority's host name; it should be one of a Microsoft cloud or of your own installation."
-  })
+    "Check the authority's host name; it should be one of a Microsoft cloud or of your own installation.",
+    { origin }
+  )

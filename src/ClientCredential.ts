@@ -10,10 +10,10 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { CredentialError, type InvalidClientError, type InvalidRequestError } from "./EntraError.ts"
+import { type CredentialError, type InvalidRequestError } from "./EntraError.ts"
 import { type Algorithm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
-import type { Attempt } from "./internal/credential/credential.ts"
-import * as Materials from "./internal/credential/credentialSource.ts"
+import type { Acquisition, Attempt, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
+import * as CredentialSource from "./internal/credential/credentialSource.ts"
 import * as FirstOf from "./internal/credential/firstOf.ts"
 import { secrets } from "./internal/credential/secret.ts"
 import { certificates, keys } from "./internal/credential/signedAssertion.ts"
@@ -21,38 +21,58 @@ import { assertionForm } from "./internal/endpoint/tokenForm.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Fields } from "./internal/http/fields.ts"
-import type { Authentication } from "./internal/http/identityHttp.ts"
+import { credentialError } from "./internal/shared/errors.ts"
 import { randomId } from "./internal/shared/randomId.ts"
 
 export {
   /**
-   * What a credential adds to the request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an HTTP
-   * client that proves itself in the TLS handshake (RFC 8705).
+   * One acquisition: the client, the tenant, the scope, the claims, and the correlation id of its requests.
    *
    * **Details**
    *
-   * `revision` is that of the material that was used: a refusal is remembered for it, whatever is in use by then.
+   * `authority` is the effective one, with the tenant of the request. `claims` is the empty string when there are none.
+   * `sendCertificateChain` is undefined when the request leaves it to the credential.
    *
    * @category models
    * @since 0.1.0
    */
-  type Authentication
-}
-
-export {
+  type Acquisition,
   /**
-   * What a credential is told about the request that it is to authenticate.
+   * One request of an acquisition, to one token endpoint.
    *
    * **Details**
    *
-   * `tokenEndpoint` is the URL the request goes to, `audience` what the `aud` of an assertion must be; `tenantId` and
-   * `authority` are those of the effective request; `claims` is the empty string when there are none. `secretMethod` says
-   * where a secret goes (OpenID Connect Core section 9); default: into the form.
+   * `tokenEndpoint` is the URL of the request, `audience` the `aud` of an assertion. `secretMethod` says where a secret
+   * goes (OpenID Connect Core section 9); default: into the form.
    *
    * @category models
    * @since 0.1.0
    */
-  type Attempt
+  type Attempt,
+  /**
+   * The additions of a credential to a request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an
+   * HTTP client that authenticates in the TLS handshake (RFC 8705).
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Authentication,
+  /**
+   * The client authentication of one acquisition (RFC 6749 section 2.3).
+   *
+   * **Details**
+   *
+   * - `revision`: names the material of the last attempt, or before the first attempt the material in use. It changes with
+   *   the material, so that a new secret is not held to the refusals of the old one, and is never derived from a secret. It
+   *   has a meaning within one process only, and is empty before any material was loaded.
+   * - `authenticate`: runs once per attempt, never on a cache hit.
+   * - `refused`: runs when the service refused the client; returns true when there is other material and one more try is
+   *   worth it.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type ClientAuthentication
 }
 
 export {
@@ -70,7 +90,7 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * Where material comes from: a value, several of them with the newest first, or an effect of either.
+ * The source of a credential's material: a value, several values with the newest first, or an effect that loads either.
  *
  * @category models
  * @since 0.1.0
@@ -81,44 +101,13 @@ export type Source<A, E = never, R = never> =
   | Effect.Effect<A | ReadonlyArray<A>, E, R>
 
 /**
- * How a source is used: `reloadEvery` says how often it is asked again without need; default: never.
+ * Options of a source. `reloadEvery` is how often an effect runs again without need; default: never.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SourceOptions {
   readonly reloadEvery?: Duration.Input | undefined
-}
-
-/**
- * A constructor that takes values, or an effect that fetches them.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FromSource<A> {
-  <E, R>(
-    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
-    options?: SourceOptions
-  ): Effect.Effect<ClientCredential["Service"], CredentialError, R>
-  (
-    source: A | ReadonlyArray<A>,
-    options?: SourceOptions
-  ): Effect.Effect<ClientCredential["Service"], CredentialError>
-}
-
-/**
- * The same as a layer.
- *
- * @category models
- * @since 0.1.0
- */
-export interface LayerFromSource<A> {
-  <E, R>(
-    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
-    options?: SourceOptions
-  ): Layer.Layer<ClientCredential, CredentialError, R>
-  (source: A | ReadonlyArray<A>, options?: SourceOptions): Layer.Layer<ClientCredential, CredentialError>
 }
 
 /**
@@ -190,13 +179,9 @@ export type Assertion = string | Redacted.Redacted<string>
  *
  * **Details**
  *
- * - `channel`: whether it proves itself in the form (`"standard"`) or in the TLS handshake (`"mtls"`).
- * - `binding`: the token type and key that tokens are bound to, part of the cache key; undefined for bearer tokens.
- * - `revision`: changes with the material, so that a new secret is not held to the old one's refusals; never derived from
- *   a secret. It means something within one process only, and is empty before anything was loaded.
- * - `authenticate`: called once an attempt, never on a cache hit.
- * - `refused`: told when the service refused the client; true when there is other material and one more try is worth it.
- *   `acquisition` is that of the attempt: an object that lives as long as one acquisition, to remember by what it has tried.
+ * - `channel`: `"standard"` when it authenticates in the request, `"mtls"` when it authenticates in the TLS handshake.
+ * - `binding`: the token type and the key that tokens are bound to, part of the cache key; undefined for bearer tokens.
+ * - `begin`: starts the client authentication of one acquisition.
  * - `expiresOn`: when the material expires, where that is known; a client warns 30 days before.
  *
  * @category services
@@ -205,9 +190,7 @@ export type Assertion = string | Redacted.Redacted<string>
 export class ClientCredential extends Context.Service<ClientCredential, {
   readonly channel: "standard" | "mtls"
   readonly binding: () => { readonly tokenType: string; readonly keyId: string } | undefined
-  readonly revision: () => string
-  readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
-  readonly refused: (error: InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
+  readonly begin: (acquisition: Acquisition) => ClientAuthentication
   readonly expiresOn?: (() => DateTime.Utc | undefined) | undefined
 }>()("effect-entra/ClientCredential") {}
 
@@ -247,10 +230,11 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * @category constructors
  * @since 0.1.0
  */
-export const secret: FromSource<Redacted.Redacted<string>> = /*#__PURE__*/ fromSource(
-  "secret",
-  () => Effect.succeed(secrets)
-)
+export const secret = <E = never, R = never>(
+  source: Source<Redacted.Redacted<string>, E, R>,
+  options?: SourceOptions
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
+  fromSource(source, "secret", () => Effect.succeed(secrets), options)
 
 /**
  * A certificate and its private key: a fresh assertion (RFC 7523) is signed for each attempt.
@@ -296,7 +280,11 @@ export const secret: FromSource<Redacted.Redacted<string>> = /*#__PURE__*/ fromS
  * @category constructors
  * @since 0.1.0
  */
-export const certificate: FromSource<CertificateOptions> = /*#__PURE__*/ fromSource("certificate", () => certificates)
+export const certificate = <E = never, R = never>(
+  source: Source<CertificateOptions, E, R>,
+  options?: SourceOptions
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
+  fromSource(source, "certificate", () => certificates, options)
 
 /**
  * A private key without a certificate (`private_key_jwt`, OpenID Connect Core section 9): the provider knows the public key
@@ -328,7 +316,11 @@ export const certificate: FromSource<CertificateOptions> = /*#__PURE__*/ fromSou
  * @category constructors
  * @since 0.1.0
  */
-export const privateKeyJwt: FromSource<PrivateKeyOptions> = /*#__PURE__*/ fromSource("privateKey", () => keys)
+export const privateKeyJwt = <E = never, R = never>(
+  source: Source<PrivateKeyOptions, E, R>,
+  options?: SourceOptions
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
+  fromSource(source, "privateKey", () => keys, options)
 
 /**
  * An assertion made by someone else: a platform that federates, a vault that keeps the key.
@@ -418,7 +410,7 @@ export const firstOf = <R = never>(
  * **Details**
  *
  * Credentials in files (`AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) need a file system, which the core
- * does not have; with those alone this fails and names `effect-entra/node`, whose `NodeClientCredential.fromConfig` reads
+ * does not have; with those alone this fails and names `effect-entra/node`, whose `NodeClientCredential.fromEnv` reads
  * them. With those beside a secret the secret is taken, and a warning says so. Several problems are reported in one
  * `InvalidRequestError` `configuration_invalid`.
  *
@@ -431,7 +423,7 @@ export const firstOf = <R = never>(
  *
  * const environment = ConfigProvider.fromEnvRecord({ AZURE_CLIENT_CERTIFICATE_PATH: "/run/secrets/daemon.pem" })
  * const refused = await Effect.runPromise(
- *   Effect.flip(ClientCredential.fromConfig).pipe(Effect.provide(ConfigProvider.layer(environment)))
+ *   Effect.flip(ClientCredential.fromEnv).pipe(Effect.provide(ConfigProvider.layer(environment)))
  * )
  * assert.strictEqual(refused.code, "credential_file")
  * ```
@@ -439,7 +431,7 @@ export const firstOf = <R = never>(
  * @category constructors
  * @since 0.1.0
  */
-export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError> =
+export const fromEnv: Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError> =
   /*#__PURE__*/ Effect.suspend(() =>
     Environment.readCredential(undefined, { choose: chooseSecret, load: (material) => secret(material.secret) })
   )
@@ -467,7 +459,10 @@ export const fromConfig: Effect.Effect<ClientCredential["Service"], CredentialEr
  * @category layers
  * @since 0.1.0
  */
-export const layerSecret: LayerFromSource<Redacted.Redacted<string>> = /*#__PURE__*/ layerFrom(secret)
+export const layerSecret = <E = never, R = never>(
+  source: Source<Redacted.Redacted<string>, E, R>,
+  options?: SourceOptions
+): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, secret(source, options))
 
 /**
  * {@link certificate} as a layer.
@@ -487,7 +482,10 @@ export const layerSecret: LayerFromSource<Redacted.Redacted<string>> = /*#__PURE
  * @category layers
  * @since 0.1.0
  */
-export const layerCertificate: LayerFromSource<CertificateOptions> = /*#__PURE__*/ layerFrom(certificate)
+export const layerCertificate = <E = never, R = never>(
+  source: Source<CertificateOptions, E, R>,
+  options?: SourceOptions
+): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, certificate(source, options))
 
 /**
  * {@link privateKeyJwt} as a layer.
@@ -507,7 +505,10 @@ export const layerCertificate: LayerFromSource<CertificateOptions> = /*#__PURE__
  * @category layers
  * @since 0.1.0
  */
-export const layerPrivateKeyJwt: LayerFromSource<PrivateKeyOptions> = /*#__PURE__*/ layerFrom(privateKeyJwt)
+export const layerPrivateKeyJwt = <E = never, R = never>(
+  source: Source<PrivateKeyOptions, E, R>,
+  options?: SourceOptions
+): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, privateKeyJwt(source, options))
 
 /**
  * {@link assertion} as a layer.
@@ -556,7 +557,7 @@ export const layerFirstOf = <R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, firstOf(credentials))
 
 /**
- * {@link fromConfig} as a layer.
+ * {@link fromEnv} as a layer.
  *
  * **Example** (The environment's credential for another client)
  *
@@ -565,61 +566,33 @@ export const layerFirstOf = <R = never>(
  * import { ClientCredential, ConfidentialClient } from "effect-entra"
  *
  * export const Client = ConfidentialClient.layer({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
- *   Layer.provide(ClientCredential.layerConfig)
+ *   Layer.provide(ClientCredential.layerFromEnv)
  * )
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig: Layer.Layer<ClientCredential, CredentialError | InvalidRequestError> = /*#__PURE__*/ Layer
-  .suspend(() => Layer.effect(ClientCredential, fromConfig))
+export const layerFromEnv: Layer.Layer<ClientCredential, CredentialError | InvalidRequestError> = /*#__PURE__*/ Layer
+  .suspend(() => Layer.effect(ClientCredential, fromEnv))
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
 
-function fromSource<A, M>(
+const fromSource = <A, M, E, R>(
+  source: Source<A, E, R>,
   field: string,
-  kind: () => Effect.Effect<Materials.Kind<A, M>>
-): FromSource<A> {
-  function make<E, R>(
-    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
-    options?: SourceOptions
-  ): Effect.Effect<ClientCredential["Service"], CredentialError, R>
-  function make(
-    source: A | ReadonlyArray<A>,
-    options?: SourceOptions
-  ): Effect.Effect<ClientCredential["Service"], CredentialError>
-  function make<E, R>(
-    source: Source<A, E, R>,
-    options?: SourceOptions
-  ): Effect.Effect<ClientCredential["Service"], CredentialError, R> {
-    return Effect.flatMap(Effect.suspend(kind), (kind) =>
-      isFetched(source)
-        ? Materials.loaded(source, field, kind, options)
-        : Materials.fixed(source, kind, options))
-  }
-  return make
-}
+  kind: () => Effect.Effect<CredentialSource.Kind<A, M>>,
+  options: SourceOptions | undefined
+): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
+  Effect.flatMap(Effect.suspend(kind), (kind) =>
+    isLoaded(source)
+      ? CredentialSource.loaded(source, field, kind, options)
+      : CredentialSource.fixed(source, kind, options))
 
-const isFetched = <A, E, R>(source: Source<A, E, R>): source is Effect.Effect<A | ReadonlyArray<A>, E, R> =>
+const isLoaded = <A, E, R>(source: Source<A, E, R>): source is Effect.Effect<A | ReadonlyArray<A>, E, R> =>
   Effect.isEffect(source)
-
-function layerFrom<A>(make: FromSource<A>): LayerFromSource<A> {
-  function layer<E, R>(
-    source: Effect.Effect<A | ReadonlyArray<A>, E, R>,
-    options?: SourceOptions
-  ): Layer.Layer<ClientCredential, CredentialError, R>
-  function layer(source: A | ReadonlyArray<A>, options?: SourceOptions): Layer.Layer<ClientCredential, CredentialError>
-  function layer<E, R>(
-    source: Source<A, E, R>,
-    options?: SourceOptions
-  ): Layer.Layer<ClientCredential, CredentialError, R> {
-    return Layer.effect(ClientCredential, isFetched(source) ? make(source, options) : make(source, options))
-  }
-  return layer
-}
 
 /** A credential that goes into the form, whose material never changes: each instance has a revision of its own. */
 const inTheForm = (
@@ -630,14 +603,16 @@ const inTheForm = (
     return ClientCredential.of({
       channel: "standard",
       binding: () => undefined,
-      revision: () => revision,
-      authenticate: (attempt) => Effect.map(prove(attempt), (form) => ({ form })),
-      refused: () => Effect.succeed(false)
+      begin: () => ({
+        revision: () => revision,
+        authenticate: (attempt) => Effect.map(prove(attempt), (form) => ({ form })),
+        refused: () => Effect.succeed(false)
+      })
     })
   })
 
 const assertionFailed = (error: unknown): CredentialError =>
-  Materials.foreign(error, {
+  CredentialSource.foreign(error, {
     code: "assertion_failed",
     field: "assertion",
     what: "the function that makes the assertion",
@@ -645,10 +620,9 @@ const assertionFailed = (error: unknown): CredentialError =>
   })
 
 const assertionMalformed = () =>
-  new CredentialError({
-    code: "assertion_malformed",
-    field: "assertion",
-    origin: "local",
-    message: "the assertion is empty or is no signed JWT in compact form (RFC 7515 section 3.1)",
-    remedy: "Return the JWT itself: three parts in base64url, separated by dots, without a prefix or white space."
-  })
+  credentialError(
+    "assertion_malformed",
+    "assertion",
+    "the assertion is empty or is no signed JWT in compact form (RFC 7515 section 3.1)",
+    "Return the JWT itself: three parts in base64url, separated by dots, without a prefix or white space."
+  )

@@ -15,19 +15,22 @@ import type { AuthenticationResult } from "./AccessToken.ts"
 import * as AuthorityResolver from "./AuthorityResolver.ts"
 import * as ClientCredential from "./ClientCredential.ts"
 import type { ClientEvent } from "./ClientEvent.ts"
-import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
+import type { AcquireTokenError, ConfigurationError, InvalidRequestError } from "./EntraError.ts"
+import type { CachedToken } from "./internal/cache/cachedToken.ts"
 import * as Acquisition from "./internal/client/acquisition.ts"
-import { AcquireToken, type Asked } from "./internal/client/hitPath.ts"
-import * as TokenLifecycle from "./internal/client/lifecycle.ts"
+import { AcquireToken, type TokenCall } from "./internal/client/hitPath.ts"
+import * as Lifecycle from "./internal/client/lifecycle.ts"
 import * as Prefetch from "./internal/client/prefetch.ts"
 import { fakeClient } from "./internal/client/testClient.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Transport } from "./internal/http/identityHttp.ts"
 import { settingsOf } from "./internal/request/clientOptions.ts"
+import { notA } from "./internal/shared/errors.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import { durationOf } from "./internal/shared/validate.ts"
 import * as Telemetry from "./internal/telemetry/telemetry.ts"
+import type * as RetryPolicy from "./RetryPolicy.ts"
 import * as TokenCache from "./TokenCache.ts"
 import * as TokenEndpoint from "./TokenEndpoint.ts"
 import type { ExtraParameters, OnThrottled, TokenRequest } from "./TokenRequest.ts"
@@ -94,6 +97,29 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
+ * How a client renews its tokens.
+ *
+ * **Details**
+ *
+ * - `margin`: the time before its expiry in which a token is refreshed before it is served, at most a tenth of its lifetime;
+ *   default 5 minutes.
+ * - `maxWait`: how long a caller waits for that refresh; default 2 seconds.
+ * - `serveStaleOnOutage`: whether a token in the margin is served when the service is out of order; default true.
+ * - `backoff`: how long no refresh is tried after one has failed; default 30 seconds, doubling to 5 minutes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RenewalOptions {
+  readonly margin?: Duration.Input | undefined
+  readonly maxWait?: Duration.Input | undefined
+  readonly serveStaleOnOutage?: boolean | undefined
+  readonly backoff?:
+    | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
+    | undefined
+}
+
+/**
  * Options of a client.
  *
  * **Details**
@@ -109,11 +135,7 @@ export {
  *   challenges, as `BearerHttpClient` does, and gets it tokens that live longer. Default: none. Tokens are kept apart by them.
  * - `extraQueryParameters`: sent with every request, percent-encoded; a request's own ones of the same names are taken
  *   first.
- * - `expiryMargin`: how long before its expiry a token is no longer handed out without trying to renew it, at most a tenth
- *   of its lifetime; default 5 minutes.
- * - `outageTolerance`: whether a token in that margin is served when the service is out of order; default true.
- * - `lastWait`: how long a caller waits for a renewal in that margin; default 2 seconds.
- * - `coolDown`: how long the service is left alone after a renewal failed; default 30 seconds, doubling to 5 minutes.
+ * - `renewal`: how tokens are renewed; see {@link RenewalOptions}.
  * - `onThrottled`: what a caller does while the service has asked to be left alone (by `Retry-After`): `"fail"` at once with
  *   a `ThrottledError`, or `"wait"` for as long as it takes, to be bounded with `Effect.timeout`; default `"fail"`. Fresh and
  *   due tokens are served without waiting. A refusal is no throttle, nor is an open circuit.
@@ -150,12 +172,7 @@ export interface Options {
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
-  readonly expiryMargin?: Duration.Input | undefined
-  readonly outageTolerance?: boolean | undefined
-  readonly lastWait?: Duration.Input | undefined
-  readonly coolDown?:
-    | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
-    | undefined
+  readonly renewal?: RenewalOptions | undefined
   readonly onThrottled?: OnThrottled | undefined
 }
 
@@ -167,10 +184,12 @@ export interface Options {
  */
 export const defaults = {
   authority: "public",
-  expiryMargin: "5 minutes",
-  outageTolerance: true,
-  lastWait: "2 seconds",
-  coolDown: { base: "30 seconds", cap: "5 minutes" },
+  renewal: {
+    margin: "5 minutes",
+    maxWait: "2 seconds",
+    serveStaleOnOutage: true,
+    backoff: { base: "30 seconds", cap: "5 minutes" }
+  },
   onThrottled: "fail",
   prefetch: { concurrency: Prefetch.defaultConcurrency }
 } as const
@@ -512,12 +531,7 @@ export const make = (
 > =>
   Effect.gen(function*() {
     const settings = yield* Effect.fromResult(settingsOf(options))
-    const { base, cap, expiryMargin, lastWait } = yield* Effect.fromResult(Result.all({
-      expiryMargin: durationOf("expiryMargin", options.expiryMargin ?? defaults.expiryMargin),
-      lastWait: durationOf("lastWait", options.lastWait ?? defaults.lastWait),
-      base: durationOf("coolDown.base", options.coolDown?.base ?? defaults.coolDown.base),
-      cap: durationOf("coolDown.cap", options.coolDown?.cap ?? defaults.coolDown.cap)
-    }))
+    const { margin, ...renewal } = yield* Effect.fromResult(renewalOf(options.renewal ?? {}))
     const cache = yield* TokenCache.TokenCache
     const endpoint = yield* TokenEndpoint.TokenEndpoint
     const telemetry = yield* Telemetry.make({
@@ -529,22 +543,20 @@ export const make = (
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
       capabilities: settings.extras.capabilities,
-      expiryMargin,
+      margin,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,
       cache,
       telemetry
     })
-    const lifecycle = yield* TokenLifecycle.make({
+    const lifecycle = yield* Lifecycle.make({
       settings,
       cache,
       binding: options.credential.binding,
       forget: endpoint.forget,
       acquire,
-      outageTolerance: options.outageTolerance ?? defaults.outageTolerance,
-      lastWait,
-      coolDown: { base, cap },
+      renewal,
       onThrottled: options.onThrottled ?? defaults.onThrottled
     })
     yield* telemetry.watch(lifecycle.counts)
@@ -601,19 +613,92 @@ export const layer = (options: Options): Layer.Layer<
   )
 
 /**
- * A complete client from the environment; it needs only an `HttpClient`.
+ * Options of {@link layerDefault}: those of a client, and those of the services that it brings.
  *
  * **Details**
  *
- * Read are `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud),
- * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`; options override: a
- * tenant that `authority` names is taken before `AZURE_TENANT_ID`, and `region: ""` means no region. A variable that is
- * set to nothing counts as not set. `AZURE_TENANT_ID=adfs` means that the host is AD FS. Everything that is wrong is found before any request is made, and
- * several problems are reported in one `InvalidRequestError` `configuration_invalid`.
+ * - `region`: the short name of an Azure region; see `AuthorityResolver.layerWith`.
+ * - `transformClient`: wraps the HTTP client of all requests to the service (a proxy, a log, a header).
+ * - `retry`: default `RetryPolicy.standard`.
+ * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
  *
- * Credentials in files are read by `layerConfig` of `effect-entra/node`. When `AZURE_CLIENT_CERTIFICATE_PATH` or
- * `AZURE_FEDERATED_TOKEN_FILE` is set beside the secret, the secret is taken, with one warning that says so;
- * `credential: "secret"` decides without it.
+ * @category models
+ * @since 0.1.0
+ */
+export interface DefaultOptions extends Options {
+  readonly region?: string | undefined
+  readonly transformClient?: ((client: Transport) => Transport) | undefined
+  readonly retry?: RetryPolicy.RetryPolicy | undefined
+  readonly cache?: TokenCache.MemoryOptions | undefined
+}
+
+/**
+ * Creates a client that brings the authority resolver, the token endpoint and an in-memory cache; it needs a credential and
+ * an `HttpClient`.
+ *
+ * **When to use**
+ *
+ * For most programs. {@link layer} lets you choose each service.
+ *
+ * **Gotchas**
+ *
+ * Build it once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a new
+ * client with an empty cache on every call.
+ *
+ * **Example** (A client with a secret)
+ *
+ * ```ts
+ * import { Layer, Redacted } from "effect"
+ * import { ClientCredential, ConfidentialClient } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const EntraLive = ConfidentialClient.layerDefault({
+ *   clientId: "11111111-1111-1111-1111-111111111111",
+ *   tenantId: "contoso.onmicrosoft.com"
+ * }).pipe(
+ *   Layer.provide([ClientCredential.layerSecret(Redacted.make("the secret's value")), FetchHttpClient.layer])
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDefault = (
+  { cache = {}, region, retry, transformClient, ...options }: DefaultOptions
+): Layer.Layer<ConfidentialClient, ConfigurationError, ClientCredential.ClientCredential | Transport> =>
+  layer(options).pipe(
+    Layer.provide([
+      AuthorityResolver.layerWith({ region, transformClient }),
+      TokenEndpoint.layerWith({ retry, transformClient }),
+      TokenCache.layerMemory(cache)
+    ])
+  )
+
+/**
+ * Options of {@link layerFromEnv}. An option overrides its variable; `credential` decides for the secret without a warning
+ * when other credentials are set too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EnvOptions extends Partial<DefaultOptions> {
+  readonly credential?: "secret" | undefined
+}
+
+/**
+ * Creates a complete client from the environment; it needs only an `HttpClient`.
+ *
+ * **Details**
+ *
+ * It reads `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud),
+ * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`. Options override
+ * variables: a tenant that `authority` names goes before `AZURE_TENANT_ID`, and `region: ""` means no region. A variable
+ * that is set to nothing counts as not set. `AZURE_TENANT_ID=adfs` means that the host is AD FS. All problems are found
+ * before any request is made; several problems are reported in one `InvalidRequestError` `configuration_invalid`.
+ *
+ * `layerFromEnv` of `effect-entra/node` reads credentials in files. When `AZURE_CLIENT_CERTIFICATE_PATH` or
+ * `AZURE_FEDERATED_TOKEN_FILE` is set beside the secret, the secret is used and one warning says so;
+ * `credential: "secret"` decides without the warning.
  *
  * **Example** (A client from the environment)
  *
@@ -622,33 +707,25 @@ export const layer = (options: Options): Layer.Layer<
  * import { ConfidentialClient } from "effect-entra"
  * import { FetchHttpClient } from "effect/http"
  *
- * export const EntraLive = ConfidentialClient.layerConfig().pipe(Layer.provide(FetchHttpClient.layer))
+ * export const EntraLive = ConfidentialClient.layerFromEnv().pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
-  options: Partial<Options> & {
-    readonly region?: string | undefined
-    readonly credential?: "secret" | undefined
-  } = {}
+export const layerFromEnv = (
+  options: EnvOptions = {}
 ): Layer.Layer<ConfidentialClient, ConfigurationError, Transport> =>
   Layer.unwrap(
     Effect.map(
       Environment.read(options, {
         choose: chooseSecret,
         load: ({ secret }) => ClientCredential.secret(secret),
-        decide: `layerConfig({ credential: "secret" })`
+        decide: `layerFromEnv({ credential: "secret" })`
       }),
-      ({ credential, region, ...settings }) =>
-        layer({ ...options, ...settings }).pipe(
-          Layer.provide([
-            Layer.succeed(ClientCredential.ClientCredential, credential),
-            AuthorityResolver.layerWith({ region }),
-            TokenEndpoint.layer,
-            TokenCache.layerMemory()
-          ])
+      ({ credential, ...settings }) =>
+        layerDefault({ ...options, ...settings }).pipe(
+          Layer.provide(Layer.succeed(ClientCredential.ClientCredential, credential))
         )
     )
   )
@@ -701,12 +778,31 @@ export const layerTest = (
 // internal
 // -----------------------------------------------------------------------------
 
+const renewalOf = (
+  renewal: RenewalOptions
+): Result.Result<Lifecycle.Renewal & { readonly margin: number }, InvalidRequestError> =>
+  Result.gen(function*() {
+    const { backoff, margin, maxWait, serveStaleOnOutage } = renewal
+    if (serveStaleOnOutage !== undefined && typeof serveStaleOnOutage !== "boolean") {
+      return yield* Result.fail(notA("true or false", "renewal.serveStaleOnOutage"))
+    }
+    return {
+      margin: yield* durationOf("renewal.margin", margin ?? defaults.renewal.margin),
+      maxWait: yield* durationOf("renewal.maxWait", maxWait ?? defaults.renewal.maxWait),
+      serveStaleOnOutage: serveStaleOnOutage ?? defaults.renewal.serveStaleOnOutage,
+      backoff: {
+        base: yield* durationOf("renewal.backoff.base", backoff?.base ?? defaults.renewal.backoff.base),
+        cap: yield* durationOf("renewal.backoff.cap", backoff?.cap ?? defaults.renewal.backoff.cap)
+      }
+    }
+  })
+
 class Client implements Context.Service.Shape<typeof ConfidentialClient> {
-  readonly lifecycle: TokenLifecycle.TokenLifecycle
+  readonly lifecycle: Lifecycle.Lifecycle
   readonly stats: Effect.Effect<ClientStats>
   readonly events: Stream.Stream<ClientEvent>
   constructor(
-    lifecycle: TokenLifecycle.TokenLifecycle,
+    lifecycle: Lifecycle.Lifecycle,
     cache: TokenCache.TokenCache["Service"],
     endpoint: TokenEndpoint.TokenEndpoint["Service"],
     events: Stream.Stream<ClientEvent>
@@ -731,10 +827,10 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
 interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
-class AcquireTokenOfContext implements Asked {
+class AcquireTokenOfContext implements TokenCall {
   readonly request: TokenRequest
-  lifecycle: TokenLifecycle.TokenLifecycle | undefined = undefined
-  entry: TokenCache.Entry | undefined = undefined
+  lifecycle: Lifecycle.Lifecycle | undefined = undefined
+  entry: CachedToken | undefined = undefined
   constructor(request: TokenRequest) {
     this.request = request
   }

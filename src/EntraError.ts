@@ -6,6 +6,9 @@
  */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+
+const TypeId = "~effect-entra/EntraError"
 
 // -----------------------------------------------------------------------------
 // models
@@ -41,8 +44,8 @@ export interface Durations {
  * @category models
  * @since 0.1.0
  */
-export interface Problem {
-  readonly code: string
+export interface Problem<Code extends string = string> {
+  readonly code: Code
   readonly message: string
   readonly remedy: string
   readonly origin: "local" | "service"
@@ -77,13 +80,40 @@ export interface ServiceDetails {
  * @category models
  * @since 0.1.0
  */
-export interface InputProblem extends Problem {
+export interface InputProblem<Code extends string = string> extends Problem<Code> {
   readonly field: string
 }
 
 // -----------------------------------------------------------------------------
 // errors
 // -----------------------------------------------------------------------------
+
+/**
+ * The codes of an {@link InvalidAuthorityError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InvalidAuthorityCode =
+  | "authority_malformed"
+  | "authority_insecure"
+  | "authority_mismatch"
+  | "authority_unsupported"
+  | "tenant_missing"
+  | "tenant_malformed"
+  | "tenant_not_tenanted"
+  | "tenant_not_allowed"
+  | "tenant_unknown"
+  | "region_malformed"
+  | "region_detection"
+  | "endpoint_malformed"
+  | "host_malformed"
+  | "metadata_malformed"
+  | "discovery_contradictory"
+  | "instance_invalid"
+  | "issuer_unknown"
+  | "issuer_mismatch"
+  | "discovery_malformed"
 
 /**
  * A tenant or an authority is wrong: malformed, not allowed for this flow, or unknown to the service.
@@ -101,10 +131,25 @@ export interface InputProblem extends Problem {
  * @since 0.1.0
  */
 export class InvalidAuthorityError
-  extends Data.TaggedError("EntraInvalidAuthorityError")<InputProblem & ServiceDetails>
+  extends Data.TaggedError("EntraInvalidAuthorityError")<InputProblem<InvalidAuthorityCode> & ServiceDetails>
 {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of an {@link InvalidScopeError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InvalidScopeCode =
+  | "scope_missing"
+  | "scope_malformed"
+  | "scope_not_default"
+  | "scope_several_resources"
 
 /**
  * The scopes of a request cannot be asked for in this flow.
@@ -116,9 +161,24 @@ export class InvalidAuthorityError
  * @category errors
  * @since 0.1.0
  */
-export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError")<InputProblem> {
+export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError")<InputProblem<InvalidScopeCode>> {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of an {@link InvalidRequestError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InvalidRequestCode =
+  | "field_missing"
+  | "field_malformed"
+  | "field_unsupported"
+  | "configuration_invalid"
 
 /**
  * Another field of a request or an option of a client is wrong.
@@ -130,9 +190,72 @@ export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError"
  * @category errors
  * @since 0.1.0
  */
-export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestError")<InputProblem> {
+export class InvalidRequestError
+  extends Data.TaggedError("EntraInvalidRequestError")<InputProblem<InvalidRequestCode>>
+{
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of a {@link CredentialError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CredentialCode =
+  | "credential_missing"
+  | "credential_incomplete"
+  | "credential_file"
+  | "credential_timeout"
+  | "credential_defect"
+  | "credentials_exhausted"
+  | "field_malformed"
+  | "path_malformed"
+  | "file_missing"
+  | "file_unreadable"
+  | "file_empty"
+  | "secret_empty"
+  | "secret_malformed"
+  | "certificate_missing"
+  | "certificate_unreadable"
+  | "certificate_expired"
+  | "certificate_not_yet_valid"
+  | "key_missing"
+  | "key_unreadable"
+  | "key_format"
+  | "key_unsupported"
+  | "key_mismatch"
+  | "key_id_malformed"
+  | "key_password_missing"
+  | "key_password_wrong"
+  | "pkcs12_unreadable"
+  | "pkcs12_unsupported"
+  | "pkcs12_password_missing"
+  | "pkcs12_password_wrong"
+  | "pkcs12_library_missing"
+  | "algorithm_unsupported"
+  | "claims_malformed"
+  | "signing_failed"
+  | "signer_failed"
+  | "signer_mismatch"
+  | "assertion_failed"
+  | "assertion_malformed"
+  | "source_failed"
+  | "source_too_long"
+  | "github_actions_missing"
+  | "github_actions_refused"
+  | "github_actions_unavailable"
+  | "github_actions_malformed"
+  | "identity_malformed"
+  | "managed_identity_unsupported"
+  | "managed_identity_incomplete"
+  | "managed_identity_unavailable"
+  | "managed_identity_challenge"
+  | "managed_identity_refused"
+  | "managed_identity_malformed"
 
 /**
  * This app cannot prove who it is: its credential cannot be read, parsed, matched or used. Nothing was sent.
@@ -158,9 +281,29 @@ export class InvalidRequestError extends Data.TaggedError("EntraInvalidRequestEr
  * @category errors
  * @since 0.1.0
  */
-export class CredentialError extends Data.TaggedError("EntraCredentialError")<InputProblem> {
+export class CredentialError extends Data.TaggedError("EntraCredentialError")<InputProblem<CredentialCode>> {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of an {@link InvalidClientError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InvalidClientCode =
+  | "client_refused"
+  | "client_unknown"
+  | "client_disabled"
+  | "service_principal_missing"
+  | "secret_wrong"
+  | "secret_expired"
+  | "assertion_refused"
+  | "assertion_time"
+  | "managed_identity_refused"
 
 /**
  * The service refused the app or its credential (`invalid_client`, `unauthorized_client`).
@@ -174,9 +317,22 @@ export class CredentialError extends Data.TaggedError("EntraCredentialError")<In
  * @category errors
  * @since 0.1.0
  */
-export class InvalidClientError extends Data.TaggedError("EntraInvalidClientError")<Problem & ServiceDetails> {
+export class InvalidClientError
+  extends Data.TaggedError("EntraInvalidClientError")<Problem<InvalidClientCode> & ServiceDetails>
+{
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of a {@link ThrottledError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ThrottledCode = "throttled"
 
 /**
  * Too many requests: the service said so (429, AADSTS50196), or a gate that an earlier answer closed is still closed.
@@ -190,14 +346,25 @@ export class InvalidClientError extends Data.TaggedError("EntraInvalidClientErro
  * @since 0.1.0
  */
 export class ThrottledError extends Data.TaggedError("EntraThrottledError")<
-  Problem & ServiceDetails & {
+  Problem<ThrottledCode> & ServiceDetails & {
     readonly retryAfter: Duration.Duration
     readonly loopDetected: boolean
     readonly source: "server" | "local" | "fleet"
   }
 > {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = true
 }
+
+/**
+ * The codes of a {@link ClaimsChallengeError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ClaimsChallengeCode = "claims_required"
 
 /**
  * The service wants the request repeated with these `claims` (conditional access, continuous access evaluation).
@@ -209,11 +376,27 @@ export class ThrottledError extends Data.TaggedError("EntraThrottledError")<
  * @category errors
  * @since 0.1.0
  */
-export class ClaimsChallengeError
-  extends Data.TaggedError("EntraClaimsChallengeError")<Problem & ServiceDetails & { readonly claims: string }>
-{
+export class ClaimsChallengeError extends Data.TaggedError("EntraClaimsChallengeError")<
+  Problem<ClaimsChallengeCode> & ServiceDetails & { readonly claims: string }
+> {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of a {@link TokenRequestError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TokenRequestCode =
+  | "consent_missing"
+  | "resource_unknown"
+  | "blocked_by_policy"
+  | "region_refused"
+  | "request_refused"
 
 /**
  * Any other refusal of the token request by the service: missing consent, unknown resource, blocked by policy.
@@ -227,9 +410,27 @@ export class ClaimsChallengeError
  * @category errors
  * @since 0.1.0
  */
-export class TokenRequestError extends Data.TaggedError("EntraTokenRequestError")<Problem & ServiceDetails> {
+export class TokenRequestError
+  extends Data.TaggedError("EntraTokenRequestError")<Problem<TokenRequestCode> & ServiceDetails>
+{
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
+
+/**
+ * The codes of a {@link ServiceUnavailableError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ServiceUnavailableCode =
+  | "service_unavailable"
+  | "timeout"
+  | "budget_exceeded"
+  | "circuit_open"
+  | "client_closed"
 
 /**
  * The service, or the way to it, is out of order at the moment.
@@ -242,10 +443,21 @@ export class TokenRequestError extends Data.TaggedError("EntraTokenRequestError"
  * @since 0.1.0
  */
 export class ServiceUnavailableError
-  extends Data.TaggedError("EntraServiceUnavailableError")<Problem & ServiceDetails>
+  extends Data.TaggedError("EntraServiceUnavailableError")<Problem<ServiceUnavailableCode> & ServiceDetails>
 {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = true
 }
+
+/**
+ * The codes of a {@link NetworkError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type NetworkCode = "network"
 
 /**
  * No answer came back: DNS, TCP, TLS, or a connection that broke.
@@ -260,12 +472,32 @@ export class ServiceUnavailableError
  * @since 0.1.0
  */
 export class NetworkError extends Data.TaggedError("EntraNetworkError")<
-  Problem & ServiceDetails & { readonly method: string; readonly endpoint: string; readonly reason: string }
+  Problem<NetworkCode> & ServiceDetails & {
+    readonly method: string
+    readonly endpoint: string
+    readonly reason: string
+  }
 > {
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable: boolean = !lastingReason.test(this.reason)
 }
 
 const lastingReason = /^PROXY_RESPONSE_407$|CERT|UNABLE_TO_VERIFY/
+
+/**
+ * The codes of an {@link InvalidResponseError}.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type InvalidResponseCode =
+  | "response_malformed"
+  | "response_too_large"
+  | "response_token_type"
+  | "response_unexpected"
+  | "redirect_refused"
 
 /**
  * An answer came that is none: not JSON, no token in it, too large, or a redirect.
@@ -277,7 +509,12 @@ const lastingReason = /^PROXY_RESPONSE_407$|CERT|UNABLE_TO_VERIFY/
  * @category errors
  * @since 0.1.0
  */
-export class InvalidResponseError extends Data.TaggedError("EntraInvalidResponseError")<Problem & ServiceDetails> {
+export class InvalidResponseError
+  extends Data.TaggedError("EntraInvalidResponseError")<Problem<InvalidResponseCode> & ServiceDetails>
+{
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
   readonly isRetryable = false
 }
 
@@ -316,20 +553,6 @@ export type AcquireTokenError = ConfigurationError | ServiceError
 // guards
 // -----------------------------------------------------------------------------
 
-const classes = [
-  InvalidAuthorityError,
-  InvalidScopeError,
-  InvalidRequestError,
-  CredentialError,
-  InvalidClientError,
-  ThrottledError,
-  ClaimsChallengeError,
-  TokenRequestError,
-  ServiceUnavailableError,
-  NetworkError,
-  InvalidResponseError
-] as const
-
 /**
  * Whether a value is one of this library's errors.
  *
@@ -345,7 +568,8 @@ const classes = [
  * @category guards
  * @since 0.1.0
  */
-export const isEntraError = (u: unknown): u is AcquireTokenError => classes.some((c) => u instanceof c)
+export const isEntraError = (u: unknown): u is AcquireTokenError =>
+  Predicate.hasProperty(u, TypeId) && u[TypeId] === TypeId
 
 /**
  * Whether asking again, later and unchanged, may succeed.

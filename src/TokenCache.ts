@@ -14,8 +14,8 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { CacheLevel } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
-import type { Entry } from "./internal/cache/cachedToken.ts"
-import { type CacheKey, keyText, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import type { CachedToken } from "./internal/cache/cachedToken.ts"
+import { type CacheKey, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import { isOutage } from "./internal/shared/errors.ts"
 import { boundOf } from "./internal/shared/validate.ts"
@@ -28,13 +28,6 @@ export {
    * @since 0.1.0
    */
   type CacheKey,
-  /**
-   * A cached token.
-   *
-   * @category models
-   * @since 0.1.0
-   */
-  type Entry,
   /**
    * Which tokens to drop.
    *
@@ -81,12 +74,16 @@ export interface CacheStats {
  * @since 0.1.0
  */
 export class TokenCache extends Context.Service<TokenCache, {
-  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   readonly lead: (
     key: CacheKey,
-    fetch: Effect.Effect<Entry, AcquireTokenError>,
-    options: { readonly fresh: boolean; readonly seen: Entry | undefined }
-  ) => Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, AcquireTokenError>
+    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
+    options: {
+      readonly fresh: boolean
+      readonly seen: CachedToken | undefined
+      readonly accepts?: ((token: CachedToken) => boolean) | undefined
+    }
+  ) => Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   readonly invalidations: (owner: string) => number
   readonly stats: Effect.Effect<CacheStats>
@@ -169,7 +166,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
   const invalidations = counter()
   return {
     peek: () => undefined,
-    lead: (_key, fetch) => Effect.map(fetch, (entry) => ({ entry, level: "None" })),
+    lead: (_key, fetch) => Effect.map(fetch, (token) => ({ token, level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
@@ -189,6 +186,8 @@ const counter = () => {
   }
 }
 
+const always = (): boolean => true
+
 interface Lead {
   readonly key: CacheKey
   readonly name: string
@@ -207,17 +206,17 @@ const makeMemory = (
   const leases = new Map<string, Lead>()
   const invalidations = counter()
 
-  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<Entry, AcquireTokenError>, fresh: boolean) =>
+  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<CachedToken, AcquireTokenError>, fresh: boolean) =>
     Effect.suspend(() => {
-      const name = keyText(key)
+      const name = key.text
       const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
       leads.add(lead)
       if (!leases.has(name)) leases.set(name, lead)
       return fetch.pipe(
-        Effect.map((entry) => {
-          if (!lead.invalidated) memory.store(entry, clock.currentTimeMillisUnsafe())
+        Effect.map((token) => {
+          if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
           if (fresh) outdate(lead)
-          return { entry, level: "None" as const }
+          return { token, level: "None" as const }
         }),
         Effect.onExit((exit) =>
           Effect.sync(() => {
@@ -247,24 +246,28 @@ const makeMemory = (
 
   const lead = (
     key: CacheKey,
-    fetch: Effect.Effect<Entry, AcquireTokenError>,
-    seen: Entry | undefined
-  ): Effect.Effect<{ readonly entry: Entry; readonly level: CacheLevel }, AcquireTokenError> =>
+    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
+    seen: CachedToken | undefined,
+    accepts: (token: CachedToken) => boolean
+  ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> =>
     Effect.suspend(() => {
       // Somebody may have stored a token since the caller looked.
-      const entry = memory.peek(key.space, key.tenant, key.scopes)
-      if (entry !== undefined && entry !== seen && clock.currentTimeMillisUnsafe() < entry.usableUntil) {
-        return Effect.succeed({ entry, level: "L1" as const })
+      const token = memory.peek(key.space, key.tenant, key.scopes)
+      if (
+        token !== undefined && token !== seen && clock.currentTimeMillisUnsafe() < token.usableUntil && accepts(token)
+      ) {
+        return Effect.succeed({ token, level: "L1" as const })
       }
-      const other = leases.get(keyText(key))
+      const other = leases.get(key.text)
       return other === undefined
         ? fetchAndStore(key, fetch, false)
-        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen))
+        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen, accepts))
     })
 
   return TokenCache.of({
     peek: memory.peek,
-    lead: (key, fetch, { fresh, seen }) => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen),
+    lead: (key, fetch, { accepts = always, fresh, seen }) =>
+      fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, accepts),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations.add(selector.owner)

@@ -10,32 +10,34 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
+import type * as Authority from "./Authority.ts"
 import type {
   AcquireTokenError,
   CredentialError,
+  InvalidAuthorityError,
   InvalidRequestError,
   NetworkError,
-  ServiceUnavailableError,
-  ThrottledError
+  ServiceUnavailableError
 } from "./EntraError.ts"
 import type { Endpoints } from "./internal/authority/endpointLayout.ts"
-import type { Selector } from "./internal/cache/cacheKey.ts"
-import * as Breaker from "./internal/endpoint/circuitBreaker.ts"
-import * as StandIns from "./internal/endpoint/regionalFallback.ts"
-import * as Gates from "./internal/endpoint/throttleGate.ts"
-import { type Asked, readAnswer } from "./internal/endpoint/tokenResponse.ts"
-import { type Fields, requestHeaders, revealed, withQuery } from "./internal/http/fields.ts"
+import type { CacheKey, Selector } from "./internal/cache/cacheKey.ts"
+import type { Acquisition, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
+import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
+import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
+import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
+import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
+import { type Fields, noFields, revealed, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
-import { scrubberOf } from "./internal/http/redaction.ts"
-import { credentialDefect, credentialTimeout, isOutage, type Refused, tooSlow } from "./internal/shared/errors.ts"
+import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
+import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
-import { type Meter, timed } from "./internal/telemetry/timing.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 // -----------------------------------------------------------------------------
@@ -43,28 +45,32 @@ import * as RetryPolicy from "./RetryPolicy.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What the throttle gate tells requests apart by, and whether this one may pass a remembered refusal.
+ * One acquisition for the token endpoint: its destination, its fields, and the client authentication of each attempt.
  *
- * @category models
- * @since 0.1.0
- */
-export type Gate = Gates.Gate
-
-/**
- * One acquisition: where it goes, what it says, and how each attempt proves who the client is.
+ * **Details**
+ *
+ * - `acquisition`: the client, the tenant, the scope and the correlation id; `authority` is its parsed authority.
+ * - `tokenType`: the type that the token must have.
+ * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` passes remembered
+ *   refusals.
+ * - `endpoints`: resolved after the gate has let the request pass.
+ * - `query`, `form`: fields of the request. Errors and logs contain neither.
+ * - `authentication`: the client authentication of this acquisition.
+ * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
  *
  * @category models
  * @since 0.1.0
  */
 export interface EndpointRequest {
-  readonly gate: Gate
-  readonly endpoints: Endpoints
-  /** What goes into the URL besides; it is in no error and in no log. */
+  readonly acquisition: Acquisition
+  readonly authority: Authority.Authority
+  readonly tokenType: string
+  readonly gate: { readonly key: CacheKey; readonly sent: string; readonly forced: boolean }
+  readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
   readonly query: Fields
   readonly form: Fields
-  readonly asked: Omit<Asked, "now" | "scrub" | "tokenEndpoint">
-  readonly authenticate: (endpoints: Endpoints) => Effect.Effect<IdentityHttp.Authentication, CredentialError>
-  readonly meter: Meter
+  readonly authentication: ClientAuthentication
+  readonly timing: { attempts: number; credential: number; http: number }
 }
 
 /**
@@ -100,13 +106,16 @@ export interface Options {
 }
 
 /**
- * How many keys (client, tenant, scopes, claims, credential) are not asked for now: `throttled` because the service asked to
- * be left alone, `refused` because it has just refused them.
+ * The number of keys (client, tenant, scopes, claims, credential) that are not asked for now: `throttled` by the service's
+ * `Retry-After`, `refused` by a recent refusal.
  *
  * @category models
  * @since 0.1.0
  */
-export type EndpointStats = Gates.GateCounts
+export interface EndpointStats {
+  readonly throttled: number
+  readonly refused: number
+}
 
 /**
  * What holds unless an option says otherwise.
@@ -130,15 +139,13 @@ export const defaults = {
  *
  * **Details**
  *
- * `admit` fails when the gate is closed; it stands before the credential, so that a throttled call signs nothing.
- * `request` sends, and closes or opens the gate by what comes of it. `forget` drops remembered refusals. `stats` is the
- * gate's state now.
+ * `request` asks the throttle gate, resolves the endpoints, authenticates and sends; its result opens or closes the gate. A
+ * throttled call signs nothing. `forget` drops remembered refusals. `stats` counts the keys that are closed now.
  *
  * @category services
  * @since 0.1.0
  */
 export class TokenEndpoint extends Context.Service<TokenEndpoint, {
-  readonly admit: (gate: Gate) => Effect.Effect<void, ThrottledError | Refused>
   readonly request: (request: EndpointRequest) => Effect.Effect<AccessToken, AcquireTokenError>
   readonly forget: (selector: Selector) => Effect.Effect<void>
   readonly stats: Effect.Effect<EndpointStats>
@@ -194,9 +201,7 @@ export const layerWith = (
 // internal
 // -----------------------------------------------------------------------------
 
-type Outage = ServiceUnavailableError | NetworkError
-
-const settingsOf = ({ attemptTimeout, breaker, budget, refusalTtl }: Options) =>
+const boundsOf = ({ attemptTimeout, breaker, budget, refusalTtl }: Options) =>
   Result.all({
     attemptTimeout: timeoutOf("attemptTimeout", attemptTimeout ?? defaults.attemptTimeout),
     budget: timeoutOf("budget", budget ?? defaults.budget),
@@ -212,69 +217,119 @@ const make = (
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
-    const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(settingsOf(options))
-    const gates = Gates.make(clock, { base, cap })
-    const breaker = yield* Breaker.make({ failures, openDuration })
+    const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
+    const gates = ThrottleGate.make(clock, { base, cap })
+    const breaker = yield* CircuitBreaker.make({ failures, openDuration })
+    const regions = RegionalFallback.make(clock)
 
-    const standIns = StandIns.make(clock)
-
-    /** While this flight slept or signed, another may have been told to leave the service alone. */
-    const leftAlone = (gate: Gate): ThrottledError | Refused | undefined => gates.judge({ ...gate, forced: true })
-
-    /** The credential is somebody else's code: it may hang, die or interrupt itself, and none of that is the service's doing. */
-    const prove = (request: EndpointRequest, endpoints: Endpoints, left: number, limit: number) =>
-      Effect.suspend(() => request.authenticate(endpoints)).pipe(
-        Effect.timeoutOrElse({
-          duration: Math.min(attemptTimeout, left),
-          orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
-        }),
+    /** A credential is foreign code: it may hang, die or interrupt itself, and none of that is the service's fault. */
+    const authenticated = (
+      { acquisition, authentication, timing }: EndpointRequest,
+      endpoints: Endpoints,
+      left: number,
+      limit: number
+    ): Effect.Effect<Authentication, CredentialError> =>
+      Effect.suspend(() => {
+        const begun = clock.currentTimeMillisUnsafe()
+        const proof = authentication.authenticate({
+          ...acquisition,
+          tokenEndpoint: endpoints.token,
+          audience: endpoints.audience,
+          assertion: endpoints.assertion,
+          secretMethod: endpoints.secretMethod
+        })
+        if (Exit.isExit(proof) && Exit.isSuccess(proof)) return proof
+        return proof.pipe(
+          Effect.timeoutOrElse({
+            duration: Math.min(attemptTimeout, left),
+            orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
+          }),
+          Effect.onExit(() => {
+            timing.credential += clock.currentTimeMillisUnsafe() - begun
+            return Effect.void
+          })
+        )
+      }).pipe(
         Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect)))
       )
 
-    /** One exchange, within what an attempt may take, and before the deadline, by which `limit` milliseconds are used up. */
+    /** Sends one request and reads its response. */
+    const sent = (
+      request: EndpointRequest,
+      endpoints: Endpoints,
+      proof: Authentication,
+      left: number,
+      limit: number
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const { acquisition, query, timing } = request
+      const form = { ...request.form, ...proof.form }
+      const begun = clock.currentTimeMillisUnsafe()
+      timing.attempts++
+      return http.send({
+        method: "POST",
+        url: query === noFields ? endpoints.token : withQuery(endpoints.token, query),
+        headers: proof.headers === undefined
+          ? IdentityHttp.requestHeaders(acquisition.correlationId)
+          : { ...IdentityHttp.requestHeaders(acquisition.correlationId), ...proof.headers },
+        form,
+        correlationId: acquisition.correlationId
+      }, proof.client).pipe(
+        Effect.timeoutOrElse({
+          duration: Math.min(attemptTimeout, left),
+          orElse: () =>
+            Effect.fail(
+              attemptTimeout <= left
+                ? tooSlow("timeout", endpoints.token, acquisition.correlationId, attemptTimeout)
+                : tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit)
+            )
+        }),
+        Effect.onExit(() => {
+          timing.http += clock.currentTimeMillisUnsafe() - begun
+          return Effect.void
+        }),
+        Effect.flatMap((response) => {
+          // A response with a token has nothing to scrub.
+          let scrubber: Scrub | undefined
+          const scrub: Scrub = (text, as) => {
+            scrubber ??= scrubberOf([query, form], Object.values(proof.headers ?? {}).map((value) => revealed(value)))
+            return scrubber(text, as)
+          }
+          return Effect.fromResult(readTokenResponse(response, {
+            authority: request.authority,
+            clientId: acquisition.clientId,
+            tenantId: acquisition.tenantId,
+            scopes: acquisition.scope,
+            tokenType: request.tokenType,
+            tokenEndpoint: endpoints.token,
+            correlationId: acquisition.correlationId,
+            now: clock.currentTimeMillisUnsafe(),
+            scrub
+          }))
+        })
+      )
+    }
+
+    /** One authentication and one request, before the deadline, by which `limit` milliseconds are used up. */
     const attempt = (
       request: EndpointRequest,
       endpoints: Endpoints,
       limit: number,
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.flatMap(
+        authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), limit),
+        (proof) => {
+          const verdict = gates.throttle(request)
+          return verdict === undefined
+            ? sent(request, endpoints, proof, deadline - clock.currentTimeMillisUnsafe(), limit)
+            : Effect.fail(verdict)
+        }
+      )
+
+    const again = (request: EndpointRequest, endpoints: Endpoints, limit: number) =>
       Effect.suspend(() => {
-        const { asked, meter } = request
-        const left = () => deadline - clock.currentTimeMillisUnsafe()
-        const verdict = leftAlone(request.gate)
-        if (verdict !== undefined) return Effect.fail(verdict)
-        return Effect.flatMap(timed(meter, "credential")(prove(request, endpoints, left(), limit)), (proof) => {
-          const verdict = leftAlone(request.gate)
-          if (verdict !== undefined) return Effect.fail(verdict)
-          const form = { ...request.form, ...proof.form }
-          meter.attempts++
-          const remaining = left()
-          const answer = http.send({
-            method: "POST",
-            url: withQuery(endpoints.token, request.query),
-            headers: { ...requestHeaders(asked.correlationId), ...proof.headers },
-            form,
-            correlationId: asked.correlationId
-          }, proof.client).pipe(
-            Effect.timeoutOrElse({
-              duration: Math.min(attemptTimeout, remaining),
-              orElse: () =>
-                Effect.fail(
-                  attemptTimeout <= remaining
-                    ? tooSlow("timeout", endpoints.token, asked.correlationId, attemptTimeout)
-                    : tooSlow("budget_exceeded", endpoints.token, asked.correlationId, limit)
-                )
-            }),
-            timed(meter, "http")
-          )
-          return Effect.flatMap(answer, (answer) =>
-            Effect.fromResult(readAnswer(answer, {
-              ...asked,
-              tokenEndpoint: endpoints.token,
-              now: clock.currentTimeMillisUnsafe(),
-              scrub: scrubberOf([request.query, form], Object.values(proof.headers ?? {}).map(revealed))
-            })))
-        })
+        const verdict = gates.throttle(request)
+        return verdict === undefined ? attempt(request, endpoints, limit, Infinity) : Effect.fail(verdict)
       })
 
     /** Most acquisitions need one attempt: the schedule and its budget are for those that need more. */
@@ -285,19 +340,19 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.suspend(() => {
         const deadline = clock.currentTimeMillisUnsafe() + limit
-        const { meter } = request
-        const sent = meter.attempts
+        const { timing } = request
+        const before = timing.attempts
         return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
           const left = deadline - clock.currentTimeMillisUnsafe()
           if (left <= 0 || !first.isRetryable) return Effect.fail(first)
-          return Effect.timeoutOrElse(retries(first, attempt(request, endpoints, limit, Infinity), deadline), {
+          return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
             duration: left,
             // Where nothing was sent, the credential has used the time up, and not the service.
             orElse: (): Effect.Effect<never, AcquireTokenError> =>
               Effect.fail(
-                meter.attempts === sent
+                timing.attempts === before
                   ? credentialTimeout(limit)
-                  : tooSlow("budget_exceeded", endpoints.token, request.asked.correlationId, limit)
+                  : tooSlow("budget_exceeded", endpoints.token, request.acquisition.correlationId, limit)
               )
           })
         })
@@ -316,7 +371,7 @@ const make = (
           ),
           Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
         )
-        // What is retried has been tried once, and failed.
+        // The schedule starts with the attempt that has failed already.
         let known: Outage | undefined = first
         const next = Effect.suspend(() => {
           const failed = known
@@ -334,7 +389,7 @@ const make = (
         )
       })
 
-    /** Whoever has a stand-in gets half of the time that is left, so that the stand-in has as much. */
+    /** A regional endpoint gets half of the time that is left, so that the global one has as much. */
     const reach = (
       request: EndpointRequest,
       endpoints: Endpoints,
@@ -346,46 +401,27 @@ const make = (
         const key = () => originOf(endpoints)
         if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
         const origin = key()
-        if (standIns.isResting(origin)) return reach(request, fallback, deadline)
-        const answered = standIns.answered(origin)
+        if (regions.isResting(origin)) return reach(request, fallback, deadline)
+        const answered = regions.answered(origin)
         return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
           Effect.tap(answered),
-          // A refusal is an answer, wherever else one could ask.
+          // A refusal is an answer, so the other endpoint is not asked.
           Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
           Effect.catchIf(
             isOutage,
             (error) =>
-              Effect.andThen(standIns.replace(origin, originOf(fallback), error), reach(request, fallback, deadline))
+              Effect.andThen(regions.replace(origin, originOf(fallback), error), reach(request, fallback, deadline))
           )
         )
       })
 
-    const guarded = Gates.guarding(
-      gates,
-      (request: EndpointRequest) =>
-        Effect.suspend(() => reach(request, request.endpoints, clock.currentTimeMillisUnsafe() + budget))
+    return TokenEndpoint.of(
+      ThrottleGate.guarding(
+        gates,
+        (request: EndpointRequest, endpoints: Endpoints) =>
+          reach(request, endpoints, clock.currentTimeMillisUnsafe() + budget)
+      )
     )
-
-    return TokenEndpoint.of({
-      ...guarded,
-      request: (request) => Effect.suspend(() => guarded.request(following(request)))
-    })
   })
-
-/** Its gate is that of the material which each attempt is made with: that may be loaded, or replaced, as it is needed. */
-const following = (request: EndpointRequest): EndpointRequest => {
-  let gate = request.gate
-  return {
-    ...request,
-    get gate() {
-      return gate
-    },
-    authenticate: (endpoints) =>
-      Effect.tap(request.authenticate(endpoints), ({ revision = gate.revision }) =>
-        Effect.sync(() => {
-          gate = { ...gate, revision }
-        }))
-  }
-}
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

@@ -5,8 +5,8 @@
  */
 import * as Result from "effect/Result"
 import type * as Authority from "./Authority.ts"
-import { InvalidScopeError } from "./EntraError.ts"
-import { quote } from "./internal/shared/text.ts"
+import { type InvalidScopeCode, InvalidScopeError } from "./EntraError.ts"
+import { quote, sentence } from "./internal/shared/text.ts"
 
 /**
  * The scopes of one request, checked.
@@ -101,8 +101,8 @@ const longest = 2048
 /** `scope-token` of RFC 6749 section 3.3. */
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
-const problem = (code: string, message: string, remedy: string): InvalidScopeError =>
-  new InvalidScopeError({ code, field: "scopes", origin: "local", message, remedy })
+const problem = (code: InvalidScopeCode, message: string, remedy: string): InvalidScopeError =>
+  new InvalidScopeError({ code, field: "scopes", origin: "local", message: sentence(message), remedy })
 
 const missing = () =>
   problem(

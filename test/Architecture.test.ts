@@ -201,7 +201,7 @@ describe("the rules", () => {
     ]],
     ["a layer without its namespace", {
       "src/node/index.ts": [
-        `export { layerConfig } from "./NodeConfidentialClient.ts"`,
+        `export { layerFromEnv } from "./NodeConfidentialClient.ts"`,
         `export { layer } from "./Server.ts"`
       ].join("\n"),
       "src/node/NodeConfidentialClient.ts": ""

@@ -13,7 +13,10 @@ import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import { type CachedToken } from "../src/internal/cache/cachedToken.ts"
+import { keyOf } from "../src/internal/cache/cacheKey.ts"
 import { entryOf } from "./internal/support.ts"
+import { wrapped } from "./support/credentials.ts"
 import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -77,10 +80,9 @@ describe("answers", () => {
       const client = yield* ConfidentialClient.make({
         clientId: EntraSimulator.daemonClientId,
         tenantId: contoso,
-        credential: {
-          ...credential,
+        credential: wrapped(credential, () => ({
           authenticate: () => Effect.succeed({ form: {}, headers: { authorization: `Basic ${secret}` } })
-        }
+        }))
       })
       const error = yield* Effect.flip(client.acquireToken(request))
       assert.notInclude(error.message, secret)
@@ -185,7 +187,8 @@ describe("flights", () => {
         fetched++
         return entry
       })
-      const lead = (seen: TokenCache.Entry | undefined) => cache.lead(entry, fetch, { fresh: false, seen })
+      const key = keyOf("s", "t", "x")
+      const lead = (seen: CachedToken | undefined) => cache.lead(key, fetch, { fresh: false, seen })
       assert.strictEqual((yield* lead(undefined)).level, "None")
       assert.strictEqual((yield* lead(undefined)).level, "L1")
       assert.strictEqual(fetched, 1)
@@ -254,7 +257,7 @@ describe("credentials that misbehave", () => {
       const client = yield* ConfidentialClient.make({
         clientId: EntraSimulator.daemonClientId,
         tenantId: contoso,
-        credential: { ...credential, refused: () => Effect.never }
+        credential: wrapped(credential, () => ({ refused: () => Effect.never }))
       })
       const fiber = yield* start(Effect.flip(client.acquireToken(request)))
       yield* TestClock.adjust("10 seconds")
@@ -271,7 +274,7 @@ describe("credentials that misbehave", () => {
       const client = yield* ConfidentialClient.make({
         clientId: EntraSimulator.daemonClientId,
         tenantId: contoso,
-        credential: { ...credential, refused: () => Effect.succeed(true) }
+        credential: wrapped(credential, () => ({ refused: () => Effect.succeed(true) }))
       })
       assert.strictEqual((yield* Effect.flip(client.acquireToken(request))).code, "secret_expired")
       assert.strictEqual(yield* tokenRequests, 1)

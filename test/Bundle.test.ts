@@ -68,7 +68,7 @@ describe("a bundle", () => {
   })
 
   it("with the environment's credential has what reads it", async () => {
-    const { atStart } = await clientWith("ClientCredential.layerConfig")
+    const { atStart } = await clientWith("ClientCredential.layerFromEnv")
     assert.includeMembers(foundIn(atStart), [
       "src/internal/environment/environmentCredential.ts",
       "src/internal/environment/environment.ts"

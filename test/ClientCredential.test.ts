@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { revealed } from "../src/internal/http/fields.ts"
 import { printed } from "./internal/support.ts"
+import { authenticate } from "./support/credentials.ts"
 import { record, warnings } from "./support/log.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
@@ -23,6 +24,7 @@ const attempt: ClientCredential.Attempt = {
   clientId: "an app:&id",
   tenantId: "t",
   authority: "https://h/t",
+  scope: "api://orders/.default",
   tokenEndpoint: "https://h/token",
   audience: "https://h/token",
   assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
@@ -112,7 +114,7 @@ describe("secrets", () => {
       const loaded = yield* ClientCredential.secret(Effect.succeed(plain))
       const errors = [
         yield* Effect.flip(ClientCredential.secret(plain)),
-        yield* Effect.flip(loaded.authenticate(attempt))
+        yield* Effect.flip(authenticate(loaded, attempt))
       ]
       for (const error of errors) {
         assert.strictEqual(error.code, "secret_malformed")
@@ -126,7 +128,7 @@ describe("secrets", () => {
       const list = Array.from({ length: 9 }, (_, index) => Redacted.make(`secret-${index}`))
       assert.strictEqual((yield* Effect.flip(ClientCredential.secret(list))).code, "source_too_long")
       const loaded = yield* ClientCredential.secret(Effect.succeed(list))
-      assert.strictEqual((yield* Effect.flip(loaded.authenticate(attempt))).code, "source_too_long")
+      assert.strictEqual((yield* Effect.flip(authenticate(loaded, attempt))).code, "source_too_long")
     }))
 
   it.effect.each([
@@ -147,7 +149,7 @@ describe("secrets", () => {
         override readonly name = "VaultError"
       }
       const credential = yield* ClientCredential.secret(Effect.fail(new VaultError("s3cret-text")))
-      const error = yield* Effect.flip(credential.authenticate(attempt))
+      const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, "source_failed")
       assert.include(error.message, "VaultError")
       assert.notInclude(printed(error), "s3cret-text")
@@ -176,13 +178,13 @@ describe("secrets", () => {
       const secret = Redacted.make("s3cr3t")
       const credential = yield* ClientCredential.secret(secret)
       Redacted.wipeUnsafe(secret)
-      assert.strictEqual((yield* Effect.flip(credential.authenticate(attempt))).code, "secret_empty")
+      assert.strictEqual((yield* Effect.flip(authenticate(credential, attempt))).code, "secret_empty")
     }))
 
   it.effect("Basic authentication has the form's encoding of id and secret, and nothing in the form", () =>
     Effect.gen(function*() {
       const credential = yield* ClientCredential.secret(Redacted.make("s&c: r+t%~ü"))
-      const { form, headers } = yield* credential.authenticate({ ...attempt, secretMethod: "client_secret_basic" })
+      const { form, headers } = yield* authenticate(credential, { ...attempt, secretMethod: "client_secret_basic" })
       assert.deepStrictEqual(form, {})
       assert.notInclude(printed(headers), "Basic")
       const [scheme, pair] = revealed(headers?.["authorization"] ?? "").split(" ")
@@ -191,7 +193,7 @@ describe("secrets", () => {
         Buffer.from(pair ?? "", "base64").toString(),
         "an+app%3A%26id:s%26c%3A+r%2Bt%25%7E%C3%BC"
       )
-      const post = yield* credential.authenticate({ ...attempt, secretMethod: "client_secret_post" })
+      const post = yield* authenticate(credential, { ...attempt, secretMethod: "client_secret_post" })
       assert.deepStrictEqual(Object.keys(post.form), ["client_secret"])
       assert.isUndefined(post.headers)
     }))
@@ -208,7 +210,7 @@ describe("certificates", () => {
       for (const own of [true, false, undefined]) {
         const credential = yield* ClientCredential.certificate({ ...made, sendCertificateChain: own })
         for (const asked of [true, false, undefined]) {
-          const { form } = yield* credential.authenticate({ ...attempt, sendCertificateChain: asked })
+          const { form } = yield* authenticate(credential, { ...attempt, sendCertificateChain: asked })
           assert.strictEqual("x5c" in headerOf(form), asked ?? own ?? false, `${own} ${asked}`)
         }
       }
@@ -219,20 +221,20 @@ describe("certificates", () => {
       const made = yield* TestCertificate.make({ algorithm: "EC" })
       const assertionClaims = { sub: "mine", extra: { nested: [1, { deep: null }] }, exp: 9_999_999_999 }
       const merged = yield* ClientCredential.certificate({ ...made, assertionClaims })
-      const claims = claimsOf((yield* merged.authenticate(attempt)).form)
+      const claims = claimsOf((yield* authenticate(merged, attempt)).form)
       assert.strictEqual(claims.sub, "mine")
       assert.strictEqual(claims.iss, attempt.clientId)
       assert.deepStrictEqual(claims["extra"], { nested: [1, { deep: null }] })
       assert.strictEqual(claims.exp, 9_999_999_999)
       const replaced = yield* ClientCredential.certificate({ ...made, assertionClaims, mergeWithDefaultClaims: false })
-      assert.deepStrictEqual<unknown>(claimsOf((yield* replaced.authenticate(attempt)).form), assertionClaims)
+      assert.deepStrictEqual<unknown>(claimsOf((yield* authenticate(replaced, attempt)).form), assertionClaims)
     }))
 
   it.live("the algorithm and the key's name are those that were asked for", () =>
     Effect.gen(function*() {
       const made = yield* TestCertificate.make()
       const credential = yield* ClientCredential.certificate({ ...made, algorithm: "RS256", keyId: "k" })
-      const { alg, kid } = headerOf((yield* credential.authenticate(attempt)).form)
+      const { alg, kid } = headerOf((yield* authenticate(credential, attempt)).form)
       assert.deepStrictEqual([alg, kid], ["RS256", "k"])
     }))
 
@@ -240,7 +242,7 @@ describe("certificates", () => {
     Effect.gen(function*() {
       const { privateKey } = yield* TestCertificate.make({ algorithm: "EC" })
       const credential = yield* ClientCredential.privateKeyJwt({ privateKey, keyId: "k" })
-      const { form } = yield* credential.authenticate(attempt)
+      const { form } = yield* authenticate(credential, attempt)
       assert.deepStrictEqual<unknown>(headerOf(form), { alg: "ES256", typ: "JWT", kid: "k" })
       assert.strictEqual(claimsOf(form).aud, attempt.audience)
     }))
@@ -256,9 +258,9 @@ describe("certificates", () => {
       assert.strictEqual(refused.code, "certificate_not_yet_valid")
       assert.strictEqual(refused.field, "certificate")
       const credential = yield* ClientCredential.certificate([early, good, expired])
-      const thumbprint = headerOf((yield* credential.authenticate(attempt)).form)["x5t#S256"]
+      const thumbprint = headerOf((yield* authenticate(credential, attempt)).form)["x5t#S256"]
       const alone = yield* ClientCredential.certificate(good)
-      assert.strictEqual(thumbprint, headerOf((yield* alone.authenticate(attempt)).form)["x5t#S256"])
+      assert.strictEqual(thumbprint, headerOf((yield* authenticate(alone, attempt)).form)["x5t#S256"])
     }))
 
   it.live.each(
@@ -293,7 +295,7 @@ describe("what JavaScript passes", () => {
     Effect.gen(function*() {
       const options = { assertionClaims: { jti: "mine" }, mergeWithDefaultClaims: false }
       const credential = yield* ClientCredential.certificate({ ...(yield* TestCertificate.make()), ...options })
-      const assertion = (yield* credential.authenticate(attempt)).form["client_assertion"]
+      const assertion = (yield* authenticate(credential, attempt)).form["client_assertion"]
       assert.isTrue(Redacted.isRedacted(assertion))
       if (!Redacted.isRedacted(assertion)) return
       assert.deepStrictEqual<unknown>(jose.decodeJwt(`${Redacted.value(assertion)}`), { jti: "mine" })
@@ -326,7 +328,7 @@ describe("a signer", () => {
       const made = yield* TestCertificate.make({ algorithm: kind })
       const { certificate } = made
       const credential = yield* ClientCredential.certificate({ certificate, algorithm, sign: vaultOf(made) })
-      const { form } = yield* credential.authenticate(attempt)
+      const { form } = yield* authenticate(credential, attempt)
       const key = yield* Effect.promise(() => jose.importX509(certificate, name))
       const { protectedHeader } = yield* Effect.promise(() =>
         jose.jwtVerify(shown(form, "client_assertion"), key, { audience: attempt.audience, algorithms: [name] })
@@ -351,7 +353,7 @@ describe("a signer", () => {
       const { certificate } = yield* TestCertificate.make({ algorithm: "EC" })
       const other = yield* TestCertificate.make({ algorithm: "EC" })
       const credential = yield* ClientCredential.certificate({ certificate, sign: sign(other) })
-      const error = yield* Effect.flip(credential.authenticate(attempt))
+      const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, code)
       assert.strictEqual(error.field, "sign")
       assert.notInclude(printed(error), "s3cret")
@@ -373,10 +375,10 @@ describe("assertions", () => {
     Effect.gen(function*() {
       for (const given of ["a.b.c", Redacted.make("a.b.c")]) {
         const credential = yield* ClientCredential.assertion(given)
-        assert.strictEqual(shown((yield* credential.authenticate(attempt)).form, "client_assertion"), "a.b.c")
+        assert.strictEqual(shown((yield* authenticate(credential, attempt)).form, "client_assertion"), "a.b.c")
       }
       const bad = yield* ClientCredential.assertion("nonsense")
-      assert.strictEqual((yield* Effect.flip(bad.authenticate(attempt))).code, "assertion_malformed")
+      assert.strictEqual((yield* Effect.flip(authenticate(bad, attempt))).code, "assertion_malformed")
     }))
 
   it.effect("are told what the request is about", () => {
@@ -396,18 +398,26 @@ describe("assertions", () => {
 
 describe("a service with a correlation id of its own", () => {
   it.effect("is no reason to forget what was tried", () => {
-    const seen: Array<object | undefined> = []
+    let begun = 0
+    const seen: Array<string> = []
     const credential = Layer.effect(
       ClientCredential.ClientCredential,
       Effect.map(ClientCredential.secret([wrong, first]), (base) => ({
         ...base,
-        authenticate: (attempt: ClientCredential.Attempt) => {
-          seen.push(attempt.acquisition)
-          return base.authenticate(attempt)
-        },
-        refused: (error: EntraError.InvalidClientError, acquisition?: object) => {
-          seen.push(acquisition)
-          return base.refused(error, acquisition)
+        begin: (acquisition: ClientCredential.Acquisition) => {
+          begun++
+          const authentication = base.begin(acquisition)
+          return {
+            ...authentication,
+            authenticate: (attempt: ClientCredential.Attempt) => {
+              seen.push("authenticate")
+              return authentication.authenticate(attempt)
+            },
+            refused: (error: EntraError.InvalidClientError) => {
+              seen.push("refused")
+              return authentication.refused(error)
+            }
+          }
         }
       }))
     )
@@ -425,10 +435,8 @@ describe("a service with a correlation id of its own", () => {
       const client = yield* ConfidentialClient.ConfidentialClient
       const correlationId = "11111111-2222-3333-4444-555555555555"
       yield* client.acquireToken({ scopes: [graph], correlationId })
-      // An attempt, its refusal, another attempt: one acquisition.
-      assert.lengthOf(seen, 3)
-      assert.isDefined(seen[0])
-      assert.isTrue(seen.every((acquisition) => acquisition === seen[0]))
+      assert.deepStrictEqual(seen, ["authenticate", "refused", "authenticate"])
+      assert.strictEqual(begun, 1)
     }).pipe(Effect.provide(World({ credential })))
   })
 })

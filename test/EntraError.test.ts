@@ -8,29 +8,73 @@ const input = { ...problem, origin: "local", field: "field" } as const
 const later = Duration.seconds(3)
 
 const errors = [
-  { error: new EntraError.InvalidAuthorityError(input), tag: "EntraInvalidAuthorityError", retryable: false },
-  { error: new EntraError.InvalidScopeError(input), tag: "EntraInvalidScopeError", retryable: false },
-  { error: new EntraError.InvalidRequestError(input), tag: "EntraInvalidRequestError", retryable: false },
-  { error: new EntraError.CredentialError(input), tag: "EntraCredentialError", retryable: false },
-  { error: new EntraError.InvalidClientError(problem), tag: "EntraInvalidClientError", retryable: false },
   {
-    error: new EntraError.ThrottledError({ ...problem, retryAfter: later, loopDetected: false, source: "server" }),
+    error: new EntraError.InvalidAuthorityError({ ...input, code: "tenant_unknown" }),
+    tag: "EntraInvalidAuthorityError",
+    retryable: false
+  },
+  {
+    error: new EntraError.InvalidScopeError({ ...input, code: "scope_malformed" }),
+    tag: "EntraInvalidScopeError",
+    retryable: false
+  },
+  {
+    error: new EntraError.InvalidRequestError({ ...input, code: "field_malformed" }),
+    tag: "EntraInvalidRequestError",
+    retryable: false
+  },
+  {
+    error: new EntraError.CredentialError({ ...input, code: "credential_missing" }),
+    tag: "EntraCredentialError",
+    retryable: false
+  },
+  {
+    error: new EntraError.InvalidClientError({ ...problem, code: "client_refused" }),
+    tag: "EntraInvalidClientError",
+    retryable: false
+  },
+  {
+    error: new EntraError.ThrottledError({
+      ...problem,
+      code: "throttled",
+      retryAfter: later,
+      loopDetected: false,
+      source: "server"
+    }),
     tag: "EntraThrottledError",
     retryable: true
   },
   {
-    error: new EntraError.ClaimsChallengeError({ ...problem, claims: "{}" }),
+    error: new EntraError.ClaimsChallengeError({ ...problem, code: "claims_required", claims: "{}" }),
     tag: "EntraClaimsChallengeError",
     retryable: false
   },
-  { error: new EntraError.TokenRequestError(problem), tag: "EntraTokenRequestError", retryable: false },
-  { error: new EntraError.ServiceUnavailableError(problem), tag: "EntraServiceUnavailableError", retryable: true },
   {
-    error: new EntraError.NetworkError({ ...problem, method: "POST", endpoint: "https://h", reason: "ECONNRESET" }),
+    error: new EntraError.TokenRequestError({ ...problem, code: "request_refused" }),
+    tag: "EntraTokenRequestError",
+    retryable: false
+  },
+  {
+    error: new EntraError.ServiceUnavailableError({ ...problem, code: "service_unavailable" }),
+    tag: "EntraServiceUnavailableError",
+    retryable: true
+  },
+  {
+    error: new EntraError.NetworkError({
+      ...problem,
+      code: "network",
+      method: "POST",
+      endpoint: "https://h",
+      reason: "ECONNRESET"
+    }),
     tag: "EntraNetworkError",
     retryable: true
   },
-  { error: new EntraError.InvalidResponseError(problem), tag: "EntraInvalidResponseError", retryable: false }
+  {
+    error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }),
+    tag: "EntraInvalidResponseError",
+    retryable: false
+  }
 ] satisfies ReadonlyArray<{ error: EntraError.AcquireTokenError; tag: string; retryable: boolean }>
 
 describe("a network error", () => {
@@ -44,7 +88,13 @@ describe("a network error", () => {
     ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", false]
   ] as const
   it.each(reasons)("%s is worth another try: %s", (reason, retryable) => {
-    const error = new EntraError.NetworkError({ ...problem, method: "POST", endpoint: "https://x", reason })
+    const error = new EntraError.NetworkError({
+      ...problem,
+      code: "network",
+      method: "POST",
+      endpoint: "https://x",
+      reason
+    })
     assert.strictEqual(EntraError.isRetryable(error), retryable)
   })
 })
@@ -55,7 +105,7 @@ describe("errors", () => {
     assert.strictEqual(error.name, tag)
     assert.instanceOf(error, Error)
     assert.strictEqual(error.message, "message")
-    assert.strictEqual(error.code, "code")
+    assert.isNotEmpty(error.code)
     assert.strictEqual(error.remedy, "remedy")
     assert.strictEqual(error.isRetryable, retryable)
     assert.strictEqual(EntraError.isRetryable(error), retryable)
@@ -71,7 +121,13 @@ describe("errors", () => {
   it.effect("catchTag finds them by name", () =>
     Effect.gen(function*() {
       const acquire: Effect.Effect<string, EntraError.AcquireTokenError> = Effect.fail(
-        new EntraError.ThrottledError({ ...problem, retryAfter: later, loopDetected: true, source: "fleet" })
+        new EntraError.ThrottledError({
+          ...problem,
+          code: "throttled",
+          retryAfter: later,
+          loopDetected: true,
+          source: "fleet"
+        })
       )
       const found = yield* Effect.catchTag(acquire, "EntraThrottledError", ({ loopDetected, retryAfter, source }) =>
         Effect.succeed(`${loopDetected} ${Duration.toSeconds(retryAfter)} ${source}`))

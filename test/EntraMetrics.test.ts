@@ -199,7 +199,7 @@ describe("what is counted", () => {
       fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
       reason: "Expired"
     },
-    { name: "without outageTolerance so is an outage", fault: Fault.unavailable(), reason: "Expired", strict: true }
+    { name: "without serveStaleOnOutage so is an outage", fault: Fault.unavailable(), reason: "Expired", strict: true }
   ])("failures in a token's last minutes: $name", ({ fault, reason, strict }) =>
     isolated(
       Effect.gen(function*() {
@@ -215,7 +215,7 @@ describe("what is counted", () => {
         assert.strictEqual(failures.length, 1)
         assert.include(failures[0]?.[0], `reason=${reason}`)
       }).pipe(
-        Effect.provide(World({ retry: RetryPolicy.none, client: { outageTolerance: strict !== true } }))
+        Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnOutage: strict !== true } } }))
       )
     ))
 

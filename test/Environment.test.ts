@@ -6,7 +6,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigProvider, Effect, Exit, Fiber, FileSystem, Layer, PlatformError, Redacted, Stream } from "effect"
 import { ClientCredential, ConfidentialClient, EntraError, RetryPolicy } from "effect-entra"
-import { layerConfig, NodeClientCredential, type NodeConfidentialClient } from "effect-entra/node"
+import { layerFromEnv, NodeClientCredential, type NodeConfidentialClient } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -79,11 +79,11 @@ const Http = EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake })
 const environment = (variables: Variables) => ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ...variables }))
 
 const fromNode = (variables: Variables, options?: Options, files = NodeFileSystem.layer) =>
-  layerConfig(options).pipe(Layer.provide(files), Layer.provideMerge(Http), Layer.provide(environment(variables)))
+  layerFromEnv(options).pipe(Layer.provide(files), Layer.provideMerge(Http), Layer.provide(environment(variables)))
 
 /** JavaScript passes whatever it likes. */
 const fromCore = (variables: Variables, options: Options = {}) =>
-  ConfidentialClient.layerConfig(Object.assign({}, options, { credential: undefined }, options)).pipe(
+  ConfidentialClient.layerFromEnv(Object.assign({}, options, { credential: undefined }, options)).pipe(
     Layer.provideMerge(Http),
     Layer.provide(environment(variables))
   )
@@ -445,7 +445,7 @@ const tested = (where: string, layerOf: typeof fromCore | typeof fromNode, rows:
           assert.strictEqual(error?.origin, "local")
           for (const field of fields) assert.include(error?.message, field)
           assert.match(error?.remedy ?? "", /\.$/)
-          if (code === "credential_file") assert.include(error?.remedy, "layerConfig of effect-entra/node")
+          if (code === "credential_file") assert.include(error?.remedy, "layerFromEnv of effect-entra/node")
           assert.deepStrictEqual(warnings(log), [])
         }))
     }
@@ -574,7 +574,7 @@ describe("a ConfigProvider that fails", () => {
           : Effect.succeed(path[0] === "AZURE_TENANT_ID" ? ConfigProvider.makeValue("a/b") : undefined)
       )
       const error = yield* build(
-        ConfidentialClient.layerConfig().pipe(Layer.provideMerge(Http), Layer.provide(ConfigProvider.layer(some))),
+        ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(Http), Layer.provide(ConfigProvider.layer(some))),
         record()
       )
       assert.strictEqual(error?.code, "configuration_invalid")
@@ -586,8 +586,8 @@ describe("a ConfigProvider that fails", () => {
       const broken = ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: otherSecret })))
       for (
         const layer of [
-          ConfidentialClient.layerConfig().pipe(Layer.provideMerge(Http)),
-          layerConfig().pipe(Layer.provide(NodeFileSystem.layer), Layer.provideMerge(Http))
+          ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(Http)),
+          layerFromEnv().pipe(Layer.provide(NodeFileSystem.layer), Layer.provideMerge(Http))
         ]
       ) {
         const error = yield* build(Layer.provide(layer, ConfigProvider.layer(broken)), record())
@@ -666,7 +666,7 @@ describe("what is used when several are set", () => {
         assert.strictEqual(warnings(log).filter((line) => line.includes("several credentials")).length, count)
       }
       const log = record()
-      yield* Effect.provide(ClientCredential.fromConfig, [environment(all), log.layer])
+      yield* Effect.provide(ClientCredential.fromEnv, [environment(all), log.layer])
       assert.strictEqual(warnings(log).length, 1)
       // It has no options.
       assert.notInclude(warnings(log)[0], "decide")
@@ -749,8 +749,8 @@ describe("what overrides", () => {
           )
           const variables = environment({ ...right, AZURE_TENANT_ID: "ADFS", AZURE_AUTHORITY_HOST: host })
           const client = name === "Node"
-            ? layerConfig().pipe(Layer.provide([NodeFileSystem.layer, Nobody]))
-            : ConfidentialClient.layerConfig().pipe(Layer.provide(Nobody))
+            ? layerFromEnv().pipe(Layer.provide([NodeFileSystem.layer, Nobody]))
+            : ConfidentialClient.layerFromEnv().pipe(Layer.provide(Nobody))
           yield* ConfidentialClient.acquireToken({ scopes: graph }).pipe(
             Effect.provideService(RetryPolicy.Current, RetryPolicy.none),
             Effect.flip,
@@ -769,8 +769,8 @@ describe("what overrides", () => {
 })
 
 describe("the credential alone", () => {
-  const credentialOf = (variables: Variables, options?: Parameters<typeof NodeClientCredential.fromConfig>[0]) =>
-    NodeClientCredential.fromConfig(options).pipe(Effect.provide([NodeFileSystem.layer, environment(variables)]))
+  const credentialOf = (variables: Variables, options?: Parameters<typeof NodeClientCredential.fromEnv>[0]) =>
+    NodeClientCredential.fromEnv(options).pipe(Effect.provide([NodeFileSystem.layer, environment(variables)]))
 
   it.live("needs no client id", () =>
     Effect.gen(function*() {
@@ -791,7 +791,7 @@ describe("the credential alone", () => {
 
 describe("the types", () => {
   it("a whole client needs an HttpClient and a FileSystem, and nothing else", () => {
-    expectTypeOf(layerConfig).toEqualTypeOf<
+    expectTypeOf(layerFromEnv).toEqualTypeOf<
       (options?: Options) => Layer.Layer<
         ConfidentialClient.ConfidentialClient,
         EntraError.ConfigurationError,

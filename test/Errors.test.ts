@@ -411,7 +411,7 @@ describe("layers that cannot be built", () => {
 describe("the environment", () => {
   const Http = EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake })
   const from = (variables: Record<string, string>, options?: Partial<ConfidentialClient.Options>) =>
-    ConfidentialClient.layerConfig(options).pipe(
+    ConfidentialClient.layerFromEnv(options).pipe(
       Layer.provideMerge(Http),
       Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables)))
     )

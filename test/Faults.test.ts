@@ -125,12 +125,28 @@ const options: ReadonlyArray<OptionFault> = [
   malformed("allowedTenants: a string", untyped(`{"allowedTenants":"a.com"}`), "allowedTenants", "an array of strings"),
   malformed("allowedTenants: numbers", untyped(`{"allowedTenants":[7]}`), "allowedTenants", "an array of strings"),
   malformed("onThrottled: another word", untyped(`{"onThrottled":"maybe"}`), "onThrottled", `"fail" or "wait"`),
-  malformed("outageTolerance: a word", untyped(`{"outageTolerance":"no"}`), "outageTolerance", "true or false"),
-  malformed("expiryMargin: below zero", { expiryMargin: Duration.minutes(-5) }, "expiryMargin", anyDuration),
-  malformed("expiryMargin: no number", { expiryMargin: Number.NaN }, "expiryMargin", anyDuration),
-  malformed("lastWait: a word", untyped(`{"lastWait":"soon"}`), "lastWait", anyDuration),
-  malformed("coolDown: a base that is a word", untyped(`{"coolDown":{"base":"soon"}}`), "coolDown.base", anyDuration),
-  malformed("coolDown: a cap below zero", { coolDown: { cap: -1 } }, "coolDown.cap", anyDuration),
+  malformed(
+    "renewal.serveStaleOnOutage: a word",
+    untyped(`{"renewal":{"serveStaleOnOutage":"no"}}`),
+    "renewal.serveStaleOnOutage",
+    "true or false"
+  ),
+  malformed("renewal: a word", untyped(`{"renewal":"often"}`), "renewal", "an object"),
+  malformed("renewal.margin: below zero", { renewal: { margin: Duration.minutes(-5) } }, "renewal.margin", anyDuration),
+  malformed("renewal.margin: no number", { renewal: { margin: Number.NaN } }, "renewal.margin", anyDuration),
+  malformed("renewal.maxWait: a word", untyped(`{"renewal":{"maxWait":"soon"}}`), "renewal.maxWait", anyDuration),
+  malformed(
+    "renewal.backoff: a base that is a word",
+    untyped(`{"renewal":{"backoff":{"base":"soon"}}}`),
+    "renewal.backoff.base",
+    anyDuration
+  ),
+  malformed(
+    "renewal.backoff: a cap below zero",
+    { renewal: { backoff: { cap: -1 } } },
+    "renewal.backoff.cap",
+    anyDuration
+  ),
   // The authority.
   authority("empty", ""),
   authority("a blank", "https://login.microsoftonline.com/a b"),
@@ -795,7 +811,7 @@ describe("the environment", () => {
   it.effect.each(environments)("$name: $code", ({ environment, ...fault }) => {
     const sent: Array<string> = []
     return Effect.gen(function*() {
-      assertFault(yield* Effect.flip(Layer.build(ConfidentialClient.layerConfig())), fault)
+      assertFault(yield* Effect.flip(Layer.build(ConfidentialClient.layerFromEnv())), fault)
       assert.deepStrictEqual(sent, [])
     }).pipe(
       Effect.scoped,

@@ -5,6 +5,7 @@ import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { problem } from "./internal/support.ts"
+import { attempt, authenticate, revisionOf, wrapped } from "./support/credentials.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.ConfidentialClient.use((client) =>
@@ -20,41 +21,23 @@ const malformed = ClientCredential.assertion("s3cret-nonsense")
 const worldOf = (...members: Parameters<typeof ClientCredential.firstOf<never>>[0]) =>
   World({ credential: ClientCredential.layerFirstOf(members) })
 
-const attempt: ClientCredential.Attempt = {
-  clientId: "c",
-  tenantId: "t",
-  authority: "https://h/t",
-  tokenEndpoint: "https://h/token",
-  audience: "https://h/token",
-  assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
-  secretMethod: undefined,
-  claims: "",
-  clientCapabilities: [],
-  sendCertificateChain: undefined,
-  correlationId: "1"
-}
-
 /** A member that notes each attempt, and works while it is told to. */
 const member = (name: string, state: { works: boolean; attempts: Array<string> }) =>
   Effect.map(ClientCredential.assertion(() => Effect.succeed("a.b.c")), (base) => ({
-    ...base,
-    revision: () => name,
+    ...wrapped(base, ({ authenticate }) => ({
+      revision: () => name,
+      authenticate: (attempt) =>
+        Effect.suspend(() => {
+          state.attempts.push(name)
+          return state.works
+            ? authenticate(attempt)
+            : Effect.fail(
+              new EntraError.CredentialError({ ...problem, origin: "local", field: name, code: "signing_failed" })
+            )
+        })
+    })),
     expiresOn: () => DateTime.makeUnsafe(name.length),
-    binding: () => ({ tokenType: "pop", keyId: name }),
-    authenticate: (attempt: ClientCredential.Attempt) =>
-      Effect.suspend(() => {
-        state.attempts.push(name)
-        return state.works
-          ? base.authenticate(attempt)
-          : Effect.fail(
-            new EntraError.CredentialError({
-              ...problem,
-              origin: "local",
-              field: name,
-              code: `${name}_broken`
-            })
-          )
-      })
+    binding: () => ({ tokenType: "pop", keyId: name })
   }))
 
 describe("firstOf", () => {
@@ -129,33 +112,34 @@ describe("firstOf", () => {
         member("bb", states.bb),
         member("ccc", states.ccc)
       ])
-      const { revision } = yield* credential.authenticate(attempt)
+      const first = credential.begin(attempt)
+      yield* first.authenticate(attempt)
       assert.deepStrictEqual(attempts.splice(0), ["a", "bb"])
       assert.strictEqual(credential.binding()?.keyId, "bb")
-      assert.strictEqual(credential.revision(), revision)
+      assert.strictEqual(revisionOf(credential), first.revision())
       assert.strictEqual(credential.expiresOn?.()?.epochMilliseconds, 2)
       assert.strictEqual(credential.channel, "standard")
-      yield* credential.authenticate({ ...attempt, correlationId: "2" })
+      yield* authenticate(credential, { ...attempt, correlationId: "2" })
       assert.deepStrictEqual(attempts.splice(0), ["bb"])
       states.bb.works = false
-      yield* credential.authenticate({ ...attempt, correlationId: "3" })
+      yield* authenticate(credential, { ...attempt, correlationId: "3" })
       assert.deepStrictEqual(attempts.splice(0), ["bb", "a", "ccc"])
-      assert.notStrictEqual(credential.revision(), revision)
+      assert.notStrictEqual(revisionOf(credential), first.revision())
       states.ccc.works = false
-      const error = yield* Effect.flip(credential.authenticate({ ...attempt, correlationId: "4" }))
+      const error = yield* Effect.flip(authenticate(credential, { ...attempt, correlationId: "4" }))
       assert.deepStrictEqual(attempts.splice(0), ["ccc", "a", "bb"])
-      assert.match(error.message, /\[0\] a_broken.*\[1\] bb_broken.*\[2\] ccc_broken/)
+      assert.match(error.message, /\[0\] signing_failed.*\[1\] signing_failed.*\[2\] signing_failed/)
       states.a.works = true
-      yield* credential.authenticate({ ...attempt, correlationId: "5" })
+      yield* authenticate(credential, { ...attempt, correlationId: "5" })
       assert.deepStrictEqual(attempts.splice(0), ["a"])
     }))
 
   it.effect("one that dies or works over another channel is passed over", () =>
     Effect.gen(function*() {
-      const dead = Effect.map(good, (base) => ({ ...base, authenticate: () => Effect.die("s3cret") }))
+      const dead = Effect.map(good, (base) => wrapped(base, () => ({ authenticate: () => Effect.die("s3cret") })))
       const mtls = Effect.map(good, (base) => ({ ...base, channel: "mtls" as const }))
       const credential = yield* ClientCredential.firstOf([Effect.die("s3cret"), dead, mtls])
-      const error = yield* Effect.flip(credential.authenticate(attempt))
+      const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, "credentials_exhausted")
       assert.match(error.message, /\[0\] it died; \[1\] it died; \[2\] .*mtls/)
       assert.notInclude(error.message, "s3cret")

@@ -3,6 +3,7 @@ import { Clock, Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope, Tr
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { wrapped } from "./support/credentials.ts"
 import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -250,11 +251,13 @@ describe("keepFresh", () => {
     let calls = 0
     const credential = Layer.effect(
       ClientCredential.ClientCredential,
-      Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (secret) => ({
-        ...secret,
-        authenticate: (attempt: ClientCredential.Attempt) =>
-          ++calls === 1 ? Effect.die(new Error("boom")) : secret.authenticate(attempt)
-      }))
+      Effect.map(
+        ClientCredential.secret(EntraSimulator.daemonSecret),
+        (secret) =>
+          wrapped(secret, ({ authenticate }) => ({
+            authenticate: (attempt) => ++calls === 1 ? Effect.die(new Error("boom")) : authenticate(attempt)
+          }))
+      )
     )
     return Effect.gen(function*() {
       yield* keep

@@ -22,6 +22,7 @@ import {
 } from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { wrapped } from "./support/credentials.ts"
 import { type Line, record } from "./support/log.ts"
 import { contoso, fabrikam, graph, orders, Simulator, World } from "./support/world.ts"
 
@@ -127,7 +128,10 @@ describe("Info", () => {
           yield* ConfidentialClient.acquireToken({ scopes: orders, forceRefresh: true, correlationId: id(2) })
           yield* ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true })
         }), {
-        credential: Layer.succeed(ClientCredential.ClientCredential, { ...base, revision: () => revision })
+        credential: Layer.succeed(
+          ClientCredential.ClientCredential,
+          wrapped(base, () => ({ revision: () => revision }))
+        )
       }, ["second"])
       assert.deepStrictEqual(from(log, "Info"), [
         {
@@ -484,8 +488,7 @@ describe("a logger that throws", () => {
     const credential = Layer.effect(
       ClientCredential.ClientCredential,
       Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (base) => ({
-        ...base,
-        revision: () => `r${revision}`,
+        ...wrapped(base, () => ({ revision: () => `r${revision}` })),
         expiresOn: () => DateTime.makeUnsafe(1000)
       }))
     )
@@ -515,7 +518,7 @@ describe("a logger that throws", () => {
       AZURE_FEDERATED_TOKEN_FILE: "/token"
     })
     return acquire.pipe(
-      Effect.provide(ConfidentialClient.layerConfig()),
+      Effect.provide(ConfidentialClient.layerFromEnv()),
       Effect.provide([EntraSimulator.layerMemory(), ConfigProvider.layer(variables), throwing])
     )
   })

@@ -75,8 +75,8 @@ const optionsOf: { readonly [name: string]: ReadonlyArray<string> } = {
     ...certificate,
     ...fieldsOf("src/node/NodeClientCredential.ts", "CertificateFile")
   ],
-  "NodeClientCredential.layerConfig": ["credential"] satisfies ReadonlyArray<
-    keyof NonNullable<Parameters<typeof node.NodeClientCredential.layerConfig>[0]>
+  "NodeClientCredential.layerFromEnv": ["credential"] satisfies ReadonlyArray<
+    keyof NonNullable<Parameters<typeof node.NodeClientCredential.layerFromEnv>[0]>
   >,
   "NodeTransport.layerWith": fieldsOf("src/node/NodeTransport.ts", "Options"),
   "ManagedIdentity.layer": ["identity", "source"] satisfies ReadonlyArray<keyof node.ManagedIdentity.ClientOptions>,
@@ -100,7 +100,7 @@ const fieldsIn: { readonly [section: string]: ReadonlyArray<string> } = {
     ...client,
     ...request,
     ...only(optionsOf["NodeClientCredential.layerCertificateFile"], "password"),
-    ...only(optionsOf["NodeClientCredential.layerConfig"], "credential")
+    ...only(optionsOf["NodeClientCredential.layerFromEnv"], "credential")
   ],
   Requests: request,
   Results: [...result, ...only(fieldsOf("src/EntraError.ts", "ServiceDetails"), "durations")],
@@ -115,7 +115,7 @@ const tags = [...(code.get("src/EntraError.ts") ?? "").matchAll(/TaggedError\("(
 /** Beside those that are there at run time: types, and what `effect-entra/node` exports by itself. */
 const types: ReadonlySet<string> = new Set([
   ...[...(code.get("src/EntraError.ts") ?? "").matchAll(/export type (\w+)/g)].map(([, name]) => `EntraError.${name}`),
-  "layerConfig"
+  "layerFromEnv"
 ])
 
 const memberOf = (space: unknown, name: string): unknown =>

@@ -680,10 +680,10 @@ describe("the environment beside an issuer", () => {
   const variables = { AZURE_CLIENT_ID: clientId, AZURE_CLIENT_SECRET: "s3cr3t" }
   const configured = (
     environment: Readonly<Record<string, string>>,
-    options: Parameters<typeof ConfidentialClient.layerConfig>[0],
+    options: Parameters<typeof ConfidentialClient.layerFromEnv>[0],
     transport = provider()
   ) =>
-    ConfidentialClient.layerConfig({ issuer, ...options }).pipe(
+    ConfidentialClient.layerFromEnv({ issuer, ...options }).pipe(
       Layer.provide(transport.layer),
       Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ...variables, ...environment })))
     )

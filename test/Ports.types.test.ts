@@ -29,28 +29,28 @@ interface Boom {
 }
 
 describe("ClientCredential", () => {
-  it("proves who the app is, once an attempt, and fails with CredentialError only", () => {
-    expectTypeOf<Credential["authenticate"]>().toEqualTypeOf<
+  it("begins one authentication per acquisition, which runs once an attempt and fails with CredentialError only", () => {
+    expectTypeOf<Credential["begin"]>().toEqualTypeOf<
+      (acquisition: ClientCredential.Acquisition) => ClientCredential.ClientAuthentication
+    >()
+    type Authentication = ClientCredential.ClientAuthentication
+    expectTypeOf<Authentication["authenticate"]>().toEqualTypeOf<
       (attempt: ClientCredential.Attempt) => Effect.Effect<ClientCredential.Authentication, EntraError.CredentialError>
     >()
-    expectTypeOf<keyof ClientCredential.Authentication>().toEqualTypeOf<
-      "form" | "headers" | "client" | "revision"
+    expectTypeOf<Authentication["revision"]>().toEqualTypeOf<() => string>()
+    expectTypeOf<Authentication["refused"]>().toEqualTypeOf<
+      (error: EntraError.InvalidClientError) => Effect.Effect<boolean>
     >()
+    expectTypeOf<keyof Authentication>().toEqualTypeOf<"revision" | "authenticate" | "refused">()
+    expectTypeOf<keyof ClientCredential.Authentication>().toEqualTypeOf<"form" | "headers" | "client">()
     expectTypeOf<ClientCredential.Authentication["form"][string]>().toEqualTypeOf<string | Redacted.Redacted<string>>()
     expectTypeOf<ClientCredential.Authentication["client"]>().toEqualTypeOf<HttpClient.HttpClient | undefined>()
   })
 
-  it("says what its tokens are bound to and which material it has, synchronously", () => {
+  it("names what its tokens are bound to, synchronously", () => {
     expectTypeOf<Credential["channel"]>().toEqualTypeOf<"standard" | "mtls">()
     expectTypeOf<Credential["binding"]>().toEqualTypeOf<
       () => { readonly tokenType: string; readonly keyId: string } | undefined
-    >()
-    expectTypeOf<Credential["revision"]>().toEqualTypeOf<() => string>()
-  })
-
-  it("hears of a refusal and says whether to try once more, and cannot fail at that", () => {
-    expectTypeOf<Credential["refused"]>().toEqualTypeOf<
-      (error: EntraError.InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
     >()
   })
 
@@ -60,16 +60,21 @@ describe("ClientCredential", () => {
 
   it("has no other members", () => {
     expectTypeOf<keyof Credential>().toEqualTypeOf<
-      "channel" | "binding" | "revision" | "authenticate" | "refused" | "expiresOn"
+      "channel" | "binding" | "begin" | "expiresOn"
     >()
   })
 
   it("has layers that need nothing but what the caller's own function needs", () => {
     type Made = Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
-    expectTypeOf<ReturnType<typeof ClientCredential.layerSecret>>().toEqualTypeOf<Made>()
-    expectTypeOf<ReturnType<typeof ClientCredential.layerCertificate>>().toEqualTypeOf<Made>()
-    expectTypeOf<ReturnType<typeof ClientCredential.layerPrivateKeyJwt>>().toEqualTypeOf<Made>()
-    expectTypeOf(ClientCredential.layerConfig).toEqualTypeOf<
+    const secret = (value: Redacted.Redacted<string>) => ClientCredential.layerSecret(value)
+    expectTypeOf(secret).returns.toEqualTypeOf<Made>()
+    const secrets = (values: ReadonlyArray<Redacted.Redacted<string>>) => ClientCredential.layerSecret(values)
+    expectTypeOf(secrets).returns.toEqualTypeOf<Made>()
+    const certificate = (value: ClientCredential.CertificateOptions) => ClientCredential.layerCertificate(value)
+    expectTypeOf(certificate).returns.toEqualTypeOf<Made>()
+    const key = (value: ClientCredential.PrivateKeyOptions) => ClientCredential.layerPrivateKeyJwt(value)
+    expectTypeOf(key).returns.toEqualTypeOf<Made>()
+    expectTypeOf(ClientCredential.layerFromEnv).toEqualTypeOf<
       Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError | EntraError.InvalidRequestError>
     >()
     const federated = (make: () => Effect.Effect<string, Boom, Scope>) => ClientCredential.layerAssertion(make)
@@ -77,9 +82,8 @@ describe("ClientCredential", () => {
   })
 
   it("takes its secrets redacted", () => {
-    type Given<F extends (source: never) => unknown> = Parameters<F>[0]
-    expectTypeOf<Given<typeof ClientCredential.secret>>().toEqualTypeOf<
-      Redacted.Redacted<string> | ReadonlyArray<Redacted.Redacted<string>>
+    expectTypeOf<Parameters<typeof ClientCredential.secret<never, never>>[0]>().toEqualTypeOf<
+      ClientCredential.Source<Redacted.Redacted<string>>
     >()
     expectTypeOf<ClientCredential.CertificateOptions["privateKey"]>().toEqualTypeOf<
       Redacted.Redacted<string> | undefined
@@ -154,36 +158,23 @@ describe("AuthorityResolver", () => {
 })
 
 describe("TokenEndpoint", () => {
-  it("admits, or says who said no: a throttle or a remembered refusal", () => {
-    expectTypeOf<Endpoint["admit"]>().toEqualTypeOf<
-      (gate: TokenEndpoint.Gate) => Effect.Effect<
-        void,
-        | EntraError.ThrottledError
-        | EntraError.InvalidAuthorityError
-        | EntraError.InvalidClientError
-        | EntraError.TokenRequestError
-        | EntraError.ClaimsChallengeError
-      >
-    >()
-  })
-
   it("sends", () => {
     expectTypeOf<Endpoint["request"]>().toEqualTypeOf<
       (
         request: TokenEndpoint.EndpointRequest
       ) => Effect.Effect<AccessToken.AccessToken, EntraError.AcquireTokenError>
     >()
-    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"admit" | "request" | "forget" | "stats">()
+    expectTypeOf<keyof Endpoint>().toEqualTypeOf<"request" | "forget" | "stats">()
   })
 
-  it("is told where and what to send, and asks for a proof per attempt that a credential can give", () => {
-    expectTypeOf<Pick<TokenEndpoint.EndpointRequest, "gate" | "endpoints" | "form">>().toEqualTypeOf<{
-      readonly gate: TokenEndpoint.Gate
-      readonly endpoints: AuthorityResolver.Endpoints
-      readonly form: ClientCredential.Authentication["form"]
-    }>()
-    expectTypeOf<TokenEndpoint.EndpointRequest["authenticate"]>().toEqualTypeOf<
-      (endpoints: AuthorityResolver.Endpoints) => ReturnType<Credential["authenticate"]>
+  it("gets the endpoints as an effect, and the authentication of the credential", () => {
+    expectTypeOf<Pick<TokenEndpoint.EndpointRequest, "gate" | "endpoints" | "form" | "authentication">>().toEqualTypeOf<
+      {
+        readonly gate: { readonly key: TokenCache.CacheKey; readonly sent: string; readonly forced: boolean }
+        readonly endpoints: ReturnType<Resolver["resolve"]>
+        readonly form: ClientCredential.Authentication["form"]
+        readonly authentication: ClientCredential.ClientAuthentication
+      }
     >()
   })
 
@@ -200,26 +191,6 @@ describe("TokenEndpoint", () => {
 })
 
 describe("TokenCache", () => {
-  it("peeks synchronously", () => {
-    expectTypeOf<Cache["peek"]>().toEqualTypeOf<
-      (space: string, tenant: string, scopes: string) => TokenCache.Entry | undefined
-    >()
-  })
-
-  it("leads with the errors of an acquisition, for those who wait may get another's, and none of its own", () => {
-    interface Led {
-      readonly entry: TokenCache.Entry
-      readonly level: "None" | "L1" | "L2"
-    }
-    expectTypeOf<Cache["lead"]>().toEqualTypeOf<
-      (
-        key: TokenCache.CacheKey,
-        fetch: Effect.Effect<TokenCache.Entry, EntraError.AcquireTokenError>,
-        options: { readonly fresh: boolean; readonly seen: TokenCache.Entry | undefined }
-      ) => Effect.Effect<Led, EntraError.AcquireTokenError>
-    >()
-  })
-
   it("drops and counts, and cannot fail at that", () => {
     expectTypeOf<Cache["invalidate"]>().toEqualTypeOf<(selector: TokenCache.Selector) => Effect.Effect<void>>()
     expectTypeOf<Cache["stats"]>().toEqualTypeOf<Effect.Effect<TokenCache.CacheStats>>()
@@ -285,13 +256,20 @@ describe("ConfidentialClient", () => {
     >()
   })
 
-  it("layerConfig needs an HttpClient", () => {
-    expectTypeOf(ConfidentialClient.layerConfig).toEqualTypeOf<
+  it("layerDefault needs a credential and an HttpClient", () => {
+    expectTypeOf(ConfidentialClient.layerDefault).toEqualTypeOf<
+      (options: ConfidentialClient.DefaultOptions) => Layer.Layer<
+        ConfidentialClient.ConfidentialClient,
+        EntraError.ConfigurationError,
+        ClientCredential.ClientCredential | HttpClient.HttpClient
+      >
+    >()
+  })
+
+  it("layerFromEnv needs an HttpClient", () => {
+    expectTypeOf(ConfidentialClient.layerFromEnv).toEqualTypeOf<
       (
-        options?: Partial<ConfidentialClient.Options> & {
-          readonly region?: string | undefined
-          readonly credential?: "secret" | undefined
-        }
+        options?: ConfidentialClient.EnvOptions
       ) => Layer.Layer<ConfidentialClient.ConfidentialClient, EntraError.ConfigurationError, HttpClient.HttpClient>
     >()
   })
@@ -368,7 +346,9 @@ describe("errors", () => {
 
   it("say what every error says", () => {
     type AnyError = EntraError.AcquireTokenError
-    expectTypeOf<AnyError["code"]>().toEqualTypeOf<string>()
+    expectTypeOf<AnyError["code"]>().toExtend<string>()
+    expectTypeOf<string>().not.toExtend<AnyError["code"]>()
+    expectTypeOf<EntraError.ClaimsChallengeError["code"]>().toEqualTypeOf<"claims_required">()
     expectTypeOf<AnyError["message"]>().toEqualTypeOf<string>()
     expectTypeOf<AnyError["remedy"]>().toEqualTypeOf<string>()
     expectTypeOf<AnyError["origin"]>().toEqualTypeOf<"local" | "service">()

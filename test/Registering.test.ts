@@ -449,7 +449,7 @@ describe("the programs", () => {
       const { status, stderr, stdout } = yield* runChild([
         "--conditions=@effect-entra/source",
         "--input-type=module-typescript",
-        `--eval=${programWith("layerConfig()")}`
+        `--eval=${programWith("layerFromEnv()")}`
       ], {
         AZURE_CLIENT_ID: clientId,
         AZURE_TENANT_ID: contoso,

@@ -11,7 +11,7 @@ const delaysOf = (policy: RetryPolicy.RetryPolicy) =>
     const times: Array<number> = []
     const attempt = Effect.suspend(() => {
       times.push(clock.currentTimeMillisUnsafe())
-      return Effect.fail(new EntraError.ServiceUnavailableError(problem))
+      return Effect.fail(new EntraError.ServiceUnavailableError({ ...problem, code: "service_unavailable" }))
     })
     const fiber = yield* Effect.forkChild(Effect.exit(Effect.retry(attempt, policy)), { startImmediately: true })
     yield* TestClock.adjust("1 hour")

@@ -4,6 +4,7 @@ import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope }
 import { ClientCredential, ConfidentialClient, type EntraError, TokenCache, type TokenRequest } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { wrapped } from "./support/credentials.ts"
 import { contoso, graph, orders, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -41,14 +42,17 @@ const renewable = () => {
     }),
     layer: Layer.effect(
       ClientCredential.ClientCredential,
-      Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (secret) => ({
-        ...secret,
-        revision: () => `revision ${revision}`,
-        authenticate: (attempt: ClientCredential.Attempt) => {
-          proofs++
-          return secret.authenticate(attempt)
-        }
-      }))
+      Effect.map(
+        ClientCredential.secret(EntraSimulator.daemonSecret),
+        (secret) =>
+          wrapped(secret, ({ authenticate }) => ({
+            revision: () => `revision ${revision}`,
+            authenticate: (attempt) => {
+              proofs++
+              return authenticate(attempt)
+            }
+          }))
+      )
     )
   }
 }

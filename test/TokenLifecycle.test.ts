@@ -185,7 +185,7 @@ describe("renewal", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World())))
 
-  it.effect("outageTolerance: false asks for the truth", () =>
+  it.effect("serveStaleOnOutage: false asks for the truth", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
       yield* acquire
@@ -194,7 +194,7 @@ describe("renewal", () => {
       const fiber = yield* Effect.forkChild(Effect.flip(acquire), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "EntraServiceUnavailableError")
-    }).pipe(Effect.provide(World({ client: { outageTolerance: false } }))))
+    }).pipe(Effect.provide(World({ client: { renewal: { serveStaleOnOutage: false } } }))))
 
   it.effect("five-minute tokens are cached too", () =>
     Effect.gen(function*() {

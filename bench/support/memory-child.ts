@@ -7,8 +7,8 @@ import { ConfidentialClientApplication } from "@azure/msal-node"
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { HttpClient, HttpClientResponse } from "effect/http"
-import { Entry } from "../../src/internal/cache/cachedToken.ts"
-import { ownerOf, spaceOf } from "../../src/internal/cache/cacheKey.ts"
+import { CachedToken } from "../../src/internal/cache/cachedToken.ts"
+import { keyOf, ownerOf, spaceOf } from "../../src/internal/cache/cacheKey.ts"
 
 const tokenLength = 1_500
 const [contender = "", tenantsText = "1", scopesText = "1"] = process.argv.slice(2)
@@ -124,8 +124,8 @@ const direct = async (): Promise<Filled> => {
     expiresOn: now + 86_399_000
   }
   const store = (tenant: string, scopes: string, token: string) => {
-    const key = { space, tenant, scopes }
-    const entry = new Entry(key, {
+    const key = keyOf(space, tenant, scopes)
+    const entry = new CachedToken(key, {
       ...times,
       secret: Redacted.make(token),
       tokenType: "Bearer",

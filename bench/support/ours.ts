@@ -10,8 +10,8 @@ import {
 } from "effect-entra"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { randomUUID } from "node:crypto"
-import { Entry } from "../../src/internal/cache/cachedToken.ts"
-import { ownerOf, spaceOf } from "../../src/internal/cache/cacheKey.ts"
+import { CachedToken } from "../../src/internal/cache/cachedToken.ts"
+import { keyOf, ownerOf, spaceOf } from "../../src/internal/cache/cacheKey.ts"
 import type { Certificate } from "./certificate.ts"
 import { batch, flat, type Key, type Scenario, tokenOf } from "./keys.ts"
 import { type Contender, cycle, type Laps, nanoseconds } from "./measure.ts"
@@ -195,7 +195,7 @@ const space = spaceOf(ownerOf(clientId, Result.getOrThrow(Authority.parse("publi
 export const fill = Effect.fnUntraced(function*(client: Service, { keys, tokenLength, tokens }: Scenario) {
   const cache = yield* TokenCache.TokenCache
   let done = 0
-  let like: Entry | undefined
+  let like: CachedToken | undefined
   for (const { authority, scope, tenantId } of keys()) {
     if (done === 0 || tokens <= acquired) {
       yield* client.acquireToken({ scopes: [scope], tenantId })
@@ -204,8 +204,8 @@ export const fill = Effect.fnUntraced(function*(client: Service, { keys, tokenLe
       continue
     }
     if (like === undefined) throw new Error("acquired and not kept")
-    const key = { space, tenant: tenantId, scopes: scope }
-    const entry = new Entry(key, {
+    const key = keyOf(space, tenantId, scope)
+    const entry = new CachedToken(key, {
       secret: Redacted.make(tokenOf(tenantId, scope, tokenLength)),
       tokenType: "Bearer",
       issuedAt: like.issuedAt,

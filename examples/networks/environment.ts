@@ -3,4 +3,4 @@ import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { NodeTransport } from "effect-entra/node"
 
-export const Entra = ConfidentialClient.layerConfig().pipe(Layer.provideMerge(NodeTransport.layer))
+export const Entra = ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(NodeTransport.layer))

@@ -3,4 +3,4 @@ import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { FetchHttpClient } from "effect/http"
 
-export const Entra = ConfidentialClient.layerConfig().pipe(Layer.provideMerge(FetchHttpClient.layer))
+export const Entra = ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(FetchHttpClient.layer))

@@ -12,7 +12,7 @@ export const Entra = Layer.unwrap(Effect.gen(function*() {
     tenantId: yield* Config.String("AZURE_TENANT_ID")
   }).pipe(
     Layer.provide([
-      ClientCredential.layerConfig,
+      ClientCredential.layerFromEnv,
       AuthorityResolver.layerWith({ transformClient }),
       TokenEndpoint.layerWith({ transformClient }),
       TokenCache.layerMemory()

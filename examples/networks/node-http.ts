@@ -3,6 +3,6 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"
 
-export const Entra = ConfidentialClient.layerConfig().pipe(
+export const Entra = ConfidentialClient.layerFromEnv().pipe(
   Layer.provideMerge(NodeHttpClient.layerNodeHttpOptions({ keepAlive: true, proxyEnv: process.env }))
 )

@@ -17,4 +17,4 @@ const Transport = Layer.unwrap(Effect.gen(function*() {
   })
 })).pipe(Layer.provide(NodeFileSystem.layer))
 
-export const Entra = ConfidentialClient.layerConfig().pipe(Layer.provideMerge(Transport))
+export const Entra = ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(Transport))

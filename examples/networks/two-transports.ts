@@ -3,7 +3,7 @@ import { Layer } from "effect"
 import { BearerHttpClient, ConfidentialClient } from "effect-entra"
 import { NodeTransport } from "effect-entra/node"
 
-const Tokens = ConfidentialClient.layerConfig().pipe(Layer.provide(NodeTransport.layer))
+const Tokens = ConfidentialClient.layerFromEnv().pipe(Layer.provide(NodeTransport.layer))
 const Api = BearerHttpClient.layer({ "https://orders.intranet.example": "api://orders/.default" }).pipe(
   Layer.provide(NodeTransport.layerWith({ proxy: false }))
 )

@@ -12,6 +12,6 @@ const Dispatcher = Layer.effect(
   )
 )
 
-export const Entra = ConfidentialClient.layerConfig().pipe(
+export const Entra = ConfidentialClient.layerFromEnv().pipe(
   Layer.provideMerge(NodeHttpClient.layerUndiciNoDispatcher.pipe(Layer.provide(Dispatcher)))
 )

@@ -19,7 +19,7 @@ import * as TokenCache from "../TokenCache.ts"
 import { TokenEndpoint } from "../TokenEndpoint.ts"
 import type { Files } from "./internal/files/files.ts"
 import * as Agent from "./internal/managedIdentity/agent.ts"
-import { asCredentialError, readPlatformAnswer } from "./internal/managedIdentity/answer.ts"
+import { asCredentialError, readPlatformResponse } from "./internal/managedIdentity/answer.ts"
 import * as Endpoint from "./internal/managedIdentity/endpoint.ts"
 
 export {
@@ -87,7 +87,7 @@ export interface ClientOptions extends
   Options,
   Pick<
     ConfidentialClient.Options,
-    "tenantId" | "expiryMargin" | "outageTolerance" | "lastWait" | "coolDown" | "onThrottled"
+    "tenantId" | "renewal" | "onThrottled"
   >
 {}
 
@@ -155,7 +155,7 @@ export const assertion = (
     return yield* ClientCredential.assertion(({ clientId, correlationId, tenantId }) =>
       agent.ask({ resource, correlationId }).pipe(
         Effect.flatMap(({ answer, scrub }) =>
-          Effect.fromResult(readPlatformAnswer(answer, {
+          Effect.fromResult(readPlatformResponse(answer, {
             authority: publicCloud,
             clientId,
             tenantId,
@@ -267,16 +267,12 @@ export const layer = (
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
   Layer.unwrap(
     Effect.map(Agent.make(options), (agent) => {
-      const { coolDown, expiryMargin, lastWait, onThrottled, outageTolerance, tenantId = Endpoint.unknownTenant } =
-        options
+      const { onThrottled, renewal, tenantId = Endpoint.unknownTenant } = options
       return ConfidentialClient.layer({
         clientId: clientIdOf(agent.platform.name),
         tenantId,
-        coolDown,
-        expiryMargin,
-        lastWait,
-        onThrottled,
-        outageTolerance
+        renewal,
+        onThrottled
       }).pipe(
         Layer.provide([
           Layer.succeed(ClientCredential.ClientCredential, Endpoint.credential),

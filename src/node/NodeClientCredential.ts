@@ -327,7 +327,7 @@ export const githubActions = (
  *
  * const environment = ConfigProvider.fromEnvRecord({ AZURE_CLIENT_CERTIFICATE_PASSWORD: "..." })
  * const refused = await Effect.runPromise(
- *   Effect.flip(NodeClientCredential.fromConfig()).pipe(
+ *   Effect.flip(NodeClientCredential.fromEnv()).pipe(
  *     Effect.provide([FileSystem.layerNoop({}), ConfigProvider.layer(environment)])
  *   )
  * )
@@ -337,7 +337,7 @@ export const githubActions = (
  * @category constructors
  * @since 0.1.0
  */
-export const fromConfig = (
+export const fromEnv = (
   options: { readonly credential?: CredentialKind | undefined } = {}
 ): Effect.Effect<ClientCredential["Service"], CredentialError | InvalidRequestError, Files> =>
   Environment.readCredential(options.credential, {
@@ -459,7 +459,7 @@ export const layerGitHubActions = (
 ): Layer.Layer<ClientCredential, CredentialError, Transport> => Layer.effect(ClientCredential, githubActions(options))
 
 /**
- * {@link fromConfig} as a layer.
+ * {@link fromEnv} as a layer.
  *
  * **Example** (The environment's credential for another client)
  *
@@ -469,14 +469,14 @@ export const layerGitHubActions = (
  * import { NodeClientCredential } from "effect-entra/node"
  *
  * export const Client = ConfidentialClient.layer({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
- *   Layer.provide(NodeClientCredential.layerConfig({ credential: "federation" }))
+ *   Layer.provide(NodeClientCredential.layerFromEnv({ credential: "federation" }))
  * )
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
+export const layerFromEnv = (
   options: { readonly credential?: CredentialKind | undefined } = {}
 ): Layer.Layer<ClientCredential, CredentialError | InvalidRequestError, Files> =>
-  Layer.effect(ClientCredential, fromConfig(options))
+  Layer.effect(ClientCredential, fromEnv(options))

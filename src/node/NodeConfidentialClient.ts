@@ -5,15 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as AuthorityResolver from "../AuthorityResolver.ts"
 import { ClientCredential } from "../ClientCredential.ts"
 import * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { ConfigurationError } from "../EntraError.ts"
 import * as Environment from "../internal/environment/environment.ts"
 import { chooseCredential } from "../internal/environment/environmentCredential.ts"
 import type { Transport } from "../internal/http/identityHttp.ts"
-import * as TokenCache from "../TokenCache.ts"
-import * as TokenEndpoint from "../TokenEndpoint.ts"
 import { fromMaterial } from "./internal/files/credentialFiles.ts"
 import type { Files } from "./internal/files/files.ts"
 import type { CredentialKind } from "./NodeClientCredential.ts"
@@ -25,8 +22,7 @@ import type { CredentialKind } from "./NodeClientCredential.ts"
  * @category models
  * @since 0.1.0
  */
-export interface Options extends Partial<ConfidentialClient.Options> {
-  readonly region?: string | undefined
+export interface Options extends Partial<ConfidentialClient.DefaultOptions> {
   readonly credential?: CredentialKind | undefined
 }
 
@@ -58,16 +54,16 @@ export interface Options extends Partial<ConfidentialClient.Options> {
  * ```ts
  * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
  * import { Layer } from "effect"
- * import { layerConfig } from "effect-entra/node"
+ * import { layerFromEnv } from "effect-entra/node"
  * import { FetchHttpClient } from "effect/http"
  *
- * export const EntraLive = layerConfig().pipe(Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]))
+ * export const EntraLive = layerFromEnv().pipe(Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]))
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
+export const layerFromEnv = (
   options: Options = {}
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
   Layer.unwrap(
@@ -75,16 +71,11 @@ export const layerConfig = (
       Environment.read(options, {
         choose: chooseCredential,
         load: fromMaterial,
-        decide: `layerConfig({ credential: "secret" | "certificate" | "federation" })`
+        decide: `layerFromEnv({ credential: "secret" | "certificate" | "federation" })`
       }),
-      ({ credential, region, ...settings }) =>
-        ConfidentialClient.layer({ ...options, ...settings }).pipe(
-          Layer.provide([
-            Layer.succeed(ClientCredential, credential),
-            AuthorityResolver.layerWith({ region }),
-            TokenEndpoint.layer,
-            TokenCache.layerMemory()
-          ])
+      ({ credential, ...settings }) =>
+        ConfidentialClient.layerDefault({ ...options, ...settings }).pipe(
+          Layer.provide(Layer.succeed(ClientCredential, credential))
         )
     )
   )

@@ -106,7 +106,7 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  * import { ConfidentialClient } from "effect-entra"
  * import { NodeTransport } from "effect-entra/node"
  *
- * export const Entra = ConfidentialClient.layerConfig().pipe(Layer.provideMerge(NodeTransport.layer))
+ * export const Entra = ConfidentialClient.layerFromEnv().pipe(Layer.provideMerge(NodeTransport.layer))
  * ```
  *
  * @category layers

@@ -1,6 +1,6 @@
 export * as ManagedIdentity from "./ManagedIdentity.ts"
 export * as NodeClientCredential from "./NodeClientCredential.ts"
-export { layerConfig } from "./NodeConfidentialClient.ts"
+export { layerFromEnv } from "./NodeConfidentialClient.ts"
 export * as NodeConfidentialClient from "./NodeConfidentialClient.ts"
 export * as NodeTransport from "./NodeTransport.ts"
 export * as SimulatorServer from "./SimulatorServer.ts"

@@ -3,8 +3,8 @@ import { Redacted, Result } from "effect"
 import type { AccessToken, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { inspect } from "node:util"
-import { Entry } from "../../src/internal/cache/cachedToken.ts"
-import type { CacheKey } from "../../src/internal/cache/cacheKey.ts"
+import { CachedToken } from "../../src/internal/cache/cachedToken.ts"
+import type { CachePlace } from "../../src/internal/cache/cacheKey.ts"
 
 export const success = <A, E>(result: Result.Result<A, E>): A => {
   if (Result.isSuccess(result)) return result.success
@@ -47,11 +47,11 @@ export const tokenOf = (options: Partial<AccessToken.AccessToken> & { readonly t
 }
 
 export const entryOf = (
-  key: Partial<CacheKey>,
+  key: Partial<CachePlace>,
   options: { readonly expiresOn?: number; readonly text?: string } = {}
 ) => {
   const { expiresOn = 3_600_000, text = "a-token" } = options
-  return new Entry(
+  return new CachedToken(
     { space: "space", tenant: "tenant", scopes: "scopes", ...key },
     tokenOf({ text, expiresOn }),
     { issuedAt: 0, refreshOn: expiresOn / 2, usableUntil: expiresOn * 0.9, expiresOn }
@@ -59,11 +59,10 @@ export const entryOf = (
 }
 
 export const problem = {
-  code: "code",
   message: "message",
   remedy: "remedy",
   origin: "service"
-} satisfies EntraError.Problem
+} satisfies Omit<EntraError.Problem, "code">
 
 /** Everything a program could print of a value. */
 export const printed = (value: unknown): string =>

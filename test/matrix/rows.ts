@@ -93,13 +93,13 @@ const secrets: ReadonlyArray<Shown> = [
   },
   {
     name: "the environment's secret",
-    by: ["ClientCredential.fromConfig"],
-    credential: () => environment({ AZURE_CLIENT_SECRET: Redacted.value(secret) })(layerOf(ClientCredential.fromConfig))
+    by: ["ClientCredential.fromEnv"],
+    credential: () => environment({ AZURE_CLIENT_SECRET: Redacted.value(secret) })(layerOf(ClientCredential.fromEnv))
   },
   {
     name: "the environment's secret, as a layer",
-    by: ["ClientCredential.layerConfig"],
-    credential: () => environment({ AZURE_CLIENT_SECRET: Redacted.value(secret) })(ClientCredential.layerConfig)
+    by: ["ClientCredential.layerFromEnv"],
+    credential: () => environment({ AZURE_CLIENT_SECRET: Redacted.value(secret) })(ClientCredential.layerFromEnv)
   },
   {
     name: "the first of two, when one cannot be made",
@@ -286,12 +286,12 @@ const certificatesOf = (kind: Kind): ReadonlyArray<Shown> => {
     },
     {
       name: "the environment's certificate",
-      by: ["NodeClientCredential.fromConfig"],
+      by: ["NodeClientCredential.fromEnv"],
       credential: (material: Material) =>
         environment({
           AZURE_CLIENT_CERTIFICATE_PATH: material.write(extension("env.pfx"), material.pkcs12[kind]),
           AZURE_CLIENT_CERTIFICATE_PASSWORD: password
-        })(layerOf(NodeClientCredential.fromConfig()))
+        })(layerOf(NodeClientCredential.fromEnv()))
     },
     {
       name: "an assertion that somebody signs with the certificate's key",
@@ -402,11 +402,11 @@ const platforms: ReadonlyArray<Shown> = [
   },
   {
     name: "the environment's token file",
-    by: ["NodeClientCredential.layerConfig"],
+    by: ["NodeClientCredential.layerFromEnv"],
     credential: (material: Material) =>
       Layer.unwrap(
         Effect.map(tokenFile(material), (path) =>
-          environment({ AZURE_FEDERATED_TOKEN_FILE: path })(NodeClientCredential.layerConfig()))
+          environment({ AZURE_FEDERATED_TOKEN_FILE: path })(NodeClientCredential.layerFromEnv()))
       )
   },
   {

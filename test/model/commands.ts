@@ -3,7 +3,7 @@ import { Cause, Effect, Exit, Fiber, Redacted } from "effect"
 import type { EntraError, TokenRequest } from "effect-entra"
 import * as fc from "fast-check"
 import { createHash } from "node:crypto"
-import { type Answer, type Kind, lastWait, type Model, type Token } from "./model.ts"
+import { type Answer, type Kind, maxWait, type Model, type Token } from "./model.ts"
 import { type Key, keyOf, nameOf, scopes, spelled, tenants } from "./names.ts"
 import type { Call, Result, System } from "./system.ts"
 
@@ -152,7 +152,7 @@ const judgeToken = (model: Model, watched: Watched, result: Result, at: number):
   )
   model.check(model.suffices(token, watched.minimum, at), `${got}, which is valid for less than ${watched.minimum} s`)
   // Who waits for a gate to open may find what has been stored meanwhile, and has grown old.
-  if (metadata.outage) model.check((isOld || watched.waits) && model.options.outageTolerance, `${got} as an outage`)
+  if (metadata.outage) model.check((isOld || watched.waits) && model.options.serveStaleOnOutage, `${got} as an outage`)
   // Who comes after an invalidation gets nothing from before it. Clients over one cache do not hear of each other's.
   const invalidated = model.invalidatedBy.get(`${watched.call.client} ${watched.name}`) ?? 0
   if (invalidated <= watched.seq) model.check(token.flight.seq > invalidated, `${got} from before the invalidation`)
@@ -263,8 +263,8 @@ const acquire = (
   const rest = certain === undefined || !certain.restIsCertain ? undefined : from < certain.restUntil
   const isLast = ages.has("last")
   const isOrdinary = kind === "plain" || kind === "longer"
-  const stretched = ages.size === 1 && isLast && model.options.outageTolerance && isOrdinary && minimum === 0 &&
-    certain !== undefined && from + lastWait < certain.expiresOn
+  const stretched = ages.size === 1 && isLast && model.options.serveStaleOnOutage && isOrdinary && minimum === 0 &&
+    certain !== undefined && from + maxWait < certain.expiresOn
   board.runs[client] = (board.runs[client] ?? 0) + 1
 
   const call = board.system.start(client, request, kept)
@@ -284,7 +284,7 @@ const acquire = (
     minimum,
     waits,
     isCountedLate: isLast || waits,
-    deadline: stretched ? from + lastWait : waits ? Infinity : from + patience,
+    deadline: stretched ? from + maxWait : waits ? Infinity : from + patience,
     interrupted: false,
     closed: false,
     done: false
@@ -662,7 +662,7 @@ export const commands = fc.commands([
 export const worlds = fc.record({
   maxEntries: fc.constantFrom(undefined, undefined, undefined, 1, 3),
   breaker: fc.constantFrom(false, false, false, true),
-  outageTolerance: fc.constantFrom(true, true, false),
+  serveStaleOnOutage: fc.constantFrom(true, true, false),
   usual: fc.record({
     kind: fc.constant("ok" as const),
     lifetime: fc.constantFrom(3600, 3600, 3600, 300),

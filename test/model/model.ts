@@ -25,7 +25,7 @@ export type Answer =
 export interface WorldOptions {
   readonly maxEntries: number | undefined
   readonly breaker: boolean
-  readonly outageTolerance: boolean
+  readonly serveStaleOnOutage: boolean
   /** What the service answers when nothing else is scripted. */
   readonly usual: Answer
 }
@@ -82,7 +82,7 @@ export const random = 0.5
 const second = 1000
 const attemptTimeout = 10 * second
 const budget = 30 * second
-export const lastWait = 2 * second
+export const maxWait = 2 * second
 
 /** Times are kept in whole seconds. */
 const whole = (millis: number): number => Math.floor(millis / second) * second

@@ -79,10 +79,14 @@ export class System {
     const credential = ClientCredential.ClientCredential.of({
       channel: "standard",
       binding: () => undefined,
-      revision: () => model.revisions[client] ?? "",
-      authenticate: () =>
-        Effect.sync(() => ({ form: { client_secret: Redacted.make(`${client} ${model.revisions[client]}`) } })),
-      refused: () => Effect.succeed(false)
+      begin: () => {
+        const revision = model.revisions[client] ?? ""
+        return {
+          revision: () => revision,
+          authenticate: () => Effect.succeed({ form: { client_secret: Redacted.make(`${client} ${revision}`) } }),
+          refused: () => Effect.succeed(false)
+        }
+      }
     })
     this.slots[client] = {
       scope,
@@ -90,7 +94,7 @@ export class System {
         ConfidentialClient.make({
           clientId: appOf(client),
           credential,
-          outageTolerance: model.options.outageTolerance
+          renewal: { serveStaleOnOutage: model.options.serveStaleOnOutage }
         }).pipe(Scope.provide(scope))
       )
     }

@@ -22,6 +22,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
+import { authenticate, revisionOf } from "../support/credentials.ts"
 import { assertFault, type Fault, hidden, Transport } from "../support/faults.ts"
 import { contoso, graph } from "../support/world.ts"
 import { bareKey, type Made, make, otherCurve, password, shortKey } from "./material.ts"
@@ -547,8 +548,8 @@ describe("what a program's own effects do", () => {
         certificate: ec.leaf,
         sign: (input) => signed(ec, "ieee-p1363", input)
       })
-      yield* credential.authenticate(attempt)
-      yield* credential.authenticate(attempt)
+      yield* authenticate(credential, attempt)
+      yield* authenticate(credential, attempt)
     }))
 
   it.live("of the keys of a list each is taken once, told apart by what they sign with", () =>
@@ -561,8 +562,8 @@ describe("what a program's own effects do", () => {
         { privateKey, algorithm: "RS256" },
         { privateKey: Redacted.make(otherRsa.key.pkcs8) }
       ])
-      yield* credential.authenticate(attempt)
-      assert.match(credential.revision(), /\.1$/)
+      yield* authenticate(credential, attempt)
+      assert.match(revisionOf(credential), /\.1$/)
     }))
 })
 
@@ -573,6 +574,7 @@ const attempt: ClientCredential.Attempt = {
   clientId,
   tenantId: contoso,
   authority: "",
+  scope: "api://orders/.default",
   tokenEndpoint: "",
   audience: "",
   assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
@@ -682,7 +684,7 @@ describe("files", () => {
         stat: (path) => Effect.suspend(() => looks++ === 0 ? files.stat(path) : Effect.die(new Error("gone")))
       }))
       const credential = yield* Effect.provide(NodeClientCredential.secretFile(there()), files)
-      assert.notStrictEqual(credential.revision(), "")
+      assert.notStrictEqual(revisionOf(credential), "")
     }))
 })
 
@@ -803,7 +805,7 @@ describe("files of certificates", () => {
         { content: Redacted.make(old) },
         { content: Redacted.make(rsa.leaf + rsa.key.pkcs8) }
       ])
-      yield* credential.authenticate(attempt)
+      yield* authenticate(credential, attempt)
       assert.isDefined(credential.expiresOn?.())
     }))
 
@@ -815,11 +817,11 @@ describe("files of certificates", () => {
       bytes.fill(0x0a, first.length)
       const load = Effect.sync(() => ({ content: Redacted.make(bytes) }))
       const credential = yield* NodeClientCredential.certificate(load, { reloadEvery: 0 })
-      yield* credential.authenticate(attempt)
-      const before = credential.revision()
+      yield* authenticate(credential, attempt)
+      const before = revisionOf(credential)
       bytes.set(second)
-      yield* credential.authenticate(attempt)
-      assert.notStrictEqual(credential.revision(), before)
+      yield* authenticate(credential, attempt)
+      assert.notStrictEqual(revisionOf(credential), before)
     }))
 
   it.live("what is loaded again, and is locked by the same password, is what it was", () =>
@@ -831,11 +833,11 @@ describe("files of certificates", () => {
         return { content, password: Redacted.make(password) }
       })
       const credential = yield* NodeClientCredential.certificate(load, { reloadEvery: 0 })
-      yield* credential.authenticate(attempt)
-      const before = credential.revision()
-      yield* credential.authenticate(attempt)
+      yield* authenticate(credential, attempt)
+      const before = revisionOf(credential)
+      yield* authenticate(credential, attempt)
       assert.strictEqual(loads, 2)
-      assert.strictEqual(credential.revision(), before)
+      assert.strictEqual(revisionOf(credential), before)
     }))
 })
 
@@ -928,7 +930,7 @@ describe("the environment", () => {
   ): CredentialFault => ({
     name,
     make: () =>
-      NodeClientCredential.fromConfig().pipe(
+      NodeClientCredential.fromEnv().pipe(
         Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(environment)))
       ),
     ...told

@@ -10,7 +10,7 @@ import {
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
-import { layerConfig, NodeClientCredential } from "effect-entra/node"
+import { layerFromEnv, NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator, TestIssuer } from "effect-entra/testing"
 import { HttpClient } from "effect/http"
 import { decodeJwt, decodeProtectedHeader, importPKCS8, SignJWT } from "jose"
@@ -20,6 +20,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { runChild } from "../support/child.ts"
+import { authenticate, sessions } from "../support/credentials.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
 
@@ -43,7 +44,7 @@ beforeAll(async () => {
 const clientId = EntraSimulator.daemonClientId
 
 const client = (variables: Readonly<Record<string, string>>) =>
-  layerConfig().pipe(
+  layerFromEnv().pipe(
     Layer.provide(NodeFileSystem.layer),
     Layer.provide(
       ConfigProvider.layer(
@@ -240,13 +241,13 @@ describe("federated tokens", () => {
     Effect.gen(function*() {
       const path = write("overtaken", yield* issue("stale"))
       const simulator = yield* EntraSimulator.EntraSimulator
-      const credential = yield* NodeClientCredential.federatedTokenFile(path)
+      const credential = sessions(yield* NodeClientCredential.federatedTokenFile(path))
       const before = credential.revision()
-      const acquisitions: Readonly<Record<string, object>> = { one: {}, two: {}, three: {} }
       const attempt = (correlationId: string) =>
         credential.authenticate({
           clientId,
           tenantId: contoso,
+          scope: "",
           authority: "",
           tokenEndpoint: "",
           audience: "",
@@ -254,8 +255,7 @@ describe("federated tokens", () => {
           claims: "",
           clientCapabilities: [],
           sendCertificateChain: undefined,
-          correlationId,
-          acquisition: acquisitions[correlationId]
+          correlationId
         })
       const refused = (correlationId: string) =>
         credential.refused(
@@ -267,8 +267,7 @@ describe("federated tokens", () => {
             error: "invalid_client",
             errorCodes: [700024],
             correlationId
-          }),
-          acquisitions[correlationId]
+          })
         )
       yield* attempt("one")
       yield* attempt("two")
@@ -438,8 +437,8 @@ describe("paths", () => {
           reload
         )
       isPipe = true
-      yield* credential.authenticate(attempt("1"))
-      yield* credential.authenticate(attempt("2"))
+      yield* authenticate(credential, attempt("1"))
+      yield* authenticate(credential, attempt("2"))
       assert.strictEqual(opened, 0)
     }).pipe(Effect.provide(Files))
   })
@@ -448,6 +447,7 @@ describe("paths", () => {
 const attempt = (correlationId: string): ClientCredential.Attempt => ({
   clientId,
   tenantId: contoso,
+  scope: "api://orders/.default",
   authority: "https://login.microsoftonline.com",
   tokenEndpoint: "https://login.microsoftonline.com/token",
   audience: "https://login.microsoftonline.com",
@@ -603,11 +603,11 @@ registerHooks({ resolve: (specifier, context, next) => {
   return next(specifier, context)
 } })`
       const program = `
-import { layerConfig } from "effect-entra/node"
+import { layerFromEnv } from "effect-entra/node"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
-const layer = layerConfig().pipe(Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]))
+const layer = layerFromEnv().pipe(Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]))
 await Effect.runPromise(Effect.scoped(Layer.build(layer)))
 console.log("built")`
       const { status, stderr, stdout } = yield* runChild(

@@ -12,6 +12,7 @@ import {
 import { NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator, TestIssuer } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
+import { authenticate } from "../support/credentials.ts"
 import { contoso, graph } from "../support/world.ts"
 
 const requestToken = "the-token-of-the-job"
@@ -52,6 +53,7 @@ const attempt: ClientCredential.Attempt = {
   clientId: EntraSimulator.daemonClientId,
   tenantId: contoso,
   authority: "",
+  scope: "api://orders/.default",
   tokenEndpoint: "",
   audience: "",
   assertion: { thumbprint: "x5t#S256", rsa: "PS256" },
@@ -64,7 +66,7 @@ const attempt: ClientCredential.Attempt = {
 const form = (options?: NodeClientCredential.GitHubActions) =>
   Effect.gen(function*() {
     const credential = yield* NodeClientCredential.githubActions(options)
-    const { form } = yield* credential.authenticate(attempt)
+    const { form } = yield* authenticate(credential, attempt)
     return Record.map(form, (value) => Redacted.isRedacted(value) ? Redacted.value(value) : value)
   })
 
@@ -233,8 +235,8 @@ describe("what is wrong", () => {
 describe("the layer", () => {
   it.live("is the same credential", () =>
     Effect.gen(function*() {
-      const { authenticate } = yield* ClientCredential.ClientCredential
-      const { form } = yield* authenticate(attempt)
+      const credential = yield* ClientCredential.ClientCredential
+      const { form } = yield* authenticate(credential, attempt)
       const sent = form["client_assertion"]
       assert.strictEqual(Redacted.isRedacted(sent) ? Redacted.value(sent) : sent, "eyJ.e30.c2ln")
     }).pipe(

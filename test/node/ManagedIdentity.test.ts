@@ -34,6 +34,7 @@ import {
   type Variables
 } from "../../src/node/internal/managedIdentity/platform.ts"
 import { runChild } from "../support/child.ts"
+import { authenticate } from "../support/credentials.ts"
 import { record } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 
@@ -830,7 +831,7 @@ describe("faults", () => {
       )
       const [tag, code, field] = fault.error
       assert.strictEqual(error._tag, `Entra${tag}Error`)
-      assert.deepInclude({ field: undefined, ...error }, { code, field })
+      assert.deepInclude<object>({ field: undefined, ...error }, { code, field })
       assert.isAtLeast(error.remedy.length, 20)
       if (fault.says !== undefined) assert.include(error.message, fault.says)
       assert.notMatch(json([error, error.message, error.stack, String(error.cause)]), secrets)
@@ -848,8 +849,8 @@ describe("faults", () => {
         Files,
         Environment({ ...environment, ...fault.environment })
       ])
-      const error = yield* Effect.flip(credential.authenticate(attempt))
-      assert.deepInclude(error, { _tag: "EntraCredentialError", code })
+      const error = yield* Effect.flip(authenticate(credential, attempt))
+      assert.deepInclude<object>(error, { _tag: "EntraCredentialError", code })
       assert.isAtLeast(error.remedy.length, 20)
       if (fault.says !== undefined) assert.include(error.message, fault.says)
       assert.notMatch(json([error, error.message, error.stack, String(error.cause)]), secrets)
@@ -859,6 +860,7 @@ describe("faults", () => {
 const attempt: ClientCredential.Attempt = {
   clientId: EntraSimulator.daemonClientId,
   tenantId: contoso,
+  scope: "api://orders/.default",
   authority: `https://login.microsoftonline.com/${contoso}`,
   tokenEndpoint: `https://login.microsoftonline.com/${contoso}/oauth2/v2.0/token`,
   audience: `https://login.microsoftonline.com/${contoso}/oauth2/v2.0/token`,
@@ -965,7 +967,7 @@ describe("an app that trusts an identity", () => {
         ClientCredential.firstOf([ManagedIdentity.assertion(), ClientCredential.secret(EntraSimulator.daemonSecret)]),
         [Files, Environment({})]
       )
-      const exit = yield* after(credential.authenticate(attempt), 2000)
+      const exit = yield* after(authenticate(credential, attempt), 2000)
       assert.deepStrictEqual(Exit.map(exit, ({ form }) => Object.keys(form)), Exit.succeed(["client_secret"]))
     }).pipe(Effect.provide(Service())))
 

@@ -15,6 +15,7 @@ import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as jose from "jose"
 import * as Issuers from "../foreign/oidcIssuers.ts"
 import * as Oidc from "../foreign/oidcProvider.ts"
+import { wrapped } from "../support/credentials.ts"
 
 const orders = "api://orders"
 const methods = ["secret", "PS256", "ES256"] as const
@@ -236,14 +237,13 @@ layer(Oidc.layer, { excludeTestServices: true, timeout: "60 seconds" })("oidc-pr
           const { apps } = yield* Oidc.OidcProvider
           const [tenant] = Oidc.tenants
           const honest = yield* ClientCredential.certificate(apps[algorithm])
-          let kept: Effect.Success<ReturnType<typeof honest.authenticate>> | undefined
-          const careless = ClientCredential.ClientCredential.of({
-            ...honest,
+          let kept: ClientCredential.Authentication | undefined
+          const careless = wrapped(honest, ({ authenticate }) => ({
             authenticate: (attempt) =>
               kept === undefined
-                ? Effect.tap(honest.authenticate(attempt), (proof) => Effect.sync(() => kept = proof))
+                ? Effect.tap(authenticate(attempt), (proof) => Effect.sync(() => kept = proof))
                 : Effect.succeed(kept)
-          })
+          }))
           const { result, seen } = yield* watched(
             Effect.andThen(acquire(tenant), Effect.flip(acquire(tenant, { forceRefresh: true }))).pipe(
               Effect.provide(

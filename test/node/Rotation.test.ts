@@ -21,6 +21,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
 import { pieces } from "../../src/node/internal/certificates/certificateSource.ts"
+import { revisionOf } from "../support/credentials.ts"
 import { record } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 import { make as makeMaterial } from "./material.ts"
@@ -84,7 +85,7 @@ const rotatedThrice = <A>(name: string, { distrust, files, load, make, trust }: 
     const one = Effect.suspend(() => {
       begun++
       return Effect.match(client.acquireToken({ scopes: graph, forceRefresh: true, cachePartition: `${begun % 10}` }), {
-        onSuccess: () => acquired.push(credential.revision()),
+        onSuccess: () => acquired.push(revisionOf(credential)),
         onFailure: (error) => failed.push(error)
       })
     })
@@ -247,7 +248,7 @@ describe("while nothing is refused", () => {
       const warnings = () =>
         recorded.entries.map(({ text }) => text).filter((text) => text.includes("could not be reloaded"))
       yield* acquire
-      const revision = credential.revision()
+      const revision = revisionOf(credential)
       for (const broken of ["", content(second).slice(0, 300), first.certificate, "-----BEGIN"]) {
         swap({ "daemon.pem": broken })
         yield* Effect.sleep("15 millis")
@@ -255,14 +256,14 @@ describe("while nothing is refused", () => {
         yield* Effect.sleep("15 millis")
         yield* acquire
       }
-      assert.strictEqual(credential.revision(), revision)
+      assert.strictEqual(revisionOf(credential), revision)
       assert.strictEqual(warnings().length, 1)
       assert.include(warnings()[0], path("daemon.pem"))
       for (const line of (content(first) + content(second)).split("\n")) {
         if (line !== "" && !line.startsWith("-----")) assert.notInclude(warnings().join(), line)
       }
       swap({ "daemon.pem": content(second) })
-      yield* wait(() => credential.revision() !== revision, acquire)
+      yield* wait(() => revisionOf(credential) !== revision, acquire)
       rmSync(path("daemon.pem"))
       yield* Effect.sleep("15 millis")
       yield* wait(() => warnings().length === 2, acquire)

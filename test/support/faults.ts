@@ -41,7 +41,7 @@ export const Transport = (sent: Array<string>) =>
   )
 
 export const assertFault = (error: EntraError.AcquireTokenError, fault: Fault, secrets: ReadonlyArray<string> = []) => {
-  assert.deepInclude(error, {
+  assert.deepInclude<object>(error, {
     _tag: tags[fault.tag],
     code: fault.code,
     field: fault.field,

@@ -1,7 +1,7 @@
 /** The layout of addresses: which URL a kind of authority serves tokens at, and which assertion it wants there. */
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
-import type { InvalidAuthorityError } from "../../EntraError.ts"
+import type { InvalidAuthorityCode, InvalidAuthorityError } from "../../EntraError.ts"
 import { invalidAuthority } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
@@ -135,7 +135,7 @@ export const noRegions = (authority: Authority.Authority, field: string): Invali
     `Leave ${field} out, or use an authority of a Microsoft cloud.`
   )
 
-const regionProblem = (code: string, field: string, what: string): InvalidAuthorityError =>
+const regionProblem = (code: InvalidAuthorityCode, field: string, what: string): InvalidAuthorityError =>
   invalidAuthority(
     code,
     field,

@@ -6,10 +6,10 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Authority from "../../Authority.ts"
-import { InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
-import { requestHeaders } from "../http/fields.ts"
-import type { Answer, IdentityRequest } from "../http/identityHttp.ts"
+import type { InvalidAuthorityCode, InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
+import { type Answer, type IdentityRequest, requestHeaders } from "../http/identityHttp.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
+import { invalidAuthority, serviceUnavailable } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
@@ -133,13 +133,13 @@ const guid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 // -----------------------------------------------------------------------------
 
 const problem = (
-  code: string,
+  code: InvalidAuthorityCode,
   status: number,
   correlationId: string,
   message: string,
   remedy: string
 ): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code, field: "issuer", origin: "service", message, remedy, status, correlationId })
+  invalidAuthority(code, "issuer", message, remedy, { origin: "service", status, correlationId })
 
 const unknown = (authority: Authority.Authority, status: number, correlationId: string): InvalidAuthorityError =>
   problem(
@@ -184,13 +184,15 @@ const unavailable = (
   asked: { readonly correlationId: string; readonly now: number }
 ): ServiceUnavailableError => {
   const retryAfter = parseRetryAfter(answer.headers["retry-after"], asked.now)
-  return new ServiceUnavailableError({
-    code: "service_unavailable",
-    origin: "service",
-    message: `${documentOf(authority)} cannot be had (status ${answer.status})`,
-    remedy: "Nothing is wrong with the request: try again later; tokens that are still valid go on being served.",
-    status: answer.status,
-    correlationId: asked.correlationId,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.millis(retryAfter) })
-  })
+  return serviceUnavailable(
+    "service_unavailable",
+    `${documentOf(authority)} is not available (status ${answer.status})`,
+    "Try again later: the request itself is valid, and tokens that are still valid are served meanwhile.",
+    {
+      origin: "service",
+      status: answer.status,
+      correlationId: asked.correlationId,
+      retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter)
+    }
+  )
 }

@@ -8,11 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Authority from "../../Authority.ts"
-import { InvalidAuthorityError, NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
+import type { InvalidAuthorityError, NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import type { IdentityHttp } from "../http/identityHttp.ts"
 import { isAhead } from "../shared/cooldown.ts"
-import { closedError, isOutage } from "../shared/errors.ts"
+import { closedError, copyOfOutage, invalidAuthority, isOutage, serviceUnavailable } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import { say } from "../shared/safeLog.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
@@ -121,19 +121,15 @@ export const make = (
       })
   })
 
-/** The same failure again, marked as decided here, with what is left of the time that the provider asked for. */
+/** Returns the failure again, as decided here, with the rest of the time that the provider asked for. */
 const standing = (error: Problem, left: number): Problem => {
-  const { message } = error
-  switch (error._tag) {
-    case "EntraInvalidAuthorityError":
-      return new InvalidAuthorityError({ ...error, message, origin: "local" })
-    case "EntraNetworkError":
-      return new NetworkError({ ...error, message, origin: "local" })
-    case "EntraServiceUnavailableError": {
-      const retryAfter = error.retryAfter === undefined ? undefined : Duration.millis(left)
-      return new ServiceUnavailableError({ ...error, message, origin: "local", retryAfter })
-    }
+  const changes = {
+    origin: "local" as const,
+    retryAfter: error.retryAfter === undefined ? undefined : Duration.millis(left)
   }
+  return error._tag === "EntraInvalidAuthorityError"
+    ? invalidAuthority(error.code, error.field, error.message, error.remedy, { ...error, ...changes })
+    : copyOfOutage(error, changes)
 }
 
 /** An outage that names no time after which it may be over. */
@@ -149,10 +145,9 @@ const keep = <A>(map: Map<string, A>, key: string, value: A): void => {
 }
 
 const tooSlow = (authority: Authority.Authority, correlationId: string): ServiceUnavailableError =>
-  new ServiceUnavailableError({
-    code: "timeout",
-    origin: "service",
-    message: `the discovery document of ${authority.environment} did not come within ${limit} ms`,
-    remedy: "Try again later; check the way to the provider if this goes on.",
-    correlationId
-  })
+  serviceUnavailable(
+    "timeout",
+    `the discovery document of ${authority.environment} did not come within ${limit} ms`,
+    "Try again later; check the way to the provider if this goes on.",
+    { origin: "service", correlationId }
+  )

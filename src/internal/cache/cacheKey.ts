@@ -2,10 +2,15 @@
  * Where a token is filed. A `space` holds all that is the same for a client's ordinary requests; within it a tenant and a
  * canonical set of scopes are two plain look-ups, so a hit builds no string.
  */
-export interface CacheKey {
+export interface CachePlace {
   readonly space: string
   readonly tenant: string
   readonly scopes: string
+}
+
+/** A place with its text, which the maps of flights, leases and gates go by. */
+export interface CacheKey extends CachePlace {
+  readonly text: string
 }
 
 /** Which tokens to drop: all of an owner, of one of its tenants, or those for one set of scopes. */
@@ -16,7 +21,11 @@ export interface Selector {
 }
 
 /** Length-prefixed, so that `a`,`bc` is not `ab`,`c`, whatever the parts hold. */
-export const encode = (parts: ReadonlyArray<string>): string => parts.map((part) => `${part.length}:${part}`).join("")
+export const encode = (parts: ReadonlyArray<string>): string => {
+  let text = ""
+  for (const part of parts) text += `${part.length}:${part}`
+  return text
+}
 
 /** The client that tokens belong to: who asks, in which cloud. */
 export const ownerOf = (clientId: string, environment: string): string => encode([clientId, environment])
@@ -31,10 +40,16 @@ export const spaceOf = (
   partition = ""
 ): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""]) + partition
 
-export const selects = (selector: Selector, key: CacheKey): boolean =>
+export const selects = (selector: Selector, key: CachePlace): boolean =>
   key.space.startsWith(selector.owner) && (selector.tenant === undefined || selector.tenant === key.tenant) &&
   (selector.scopes === undefined || selector.scopes === key.scopes)
 
-/** The whole key as one string, for the maps of flights, leases and gates, which are off the hit path. */
-export const keyText = (key: CacheKey, ...more: ReadonlyArray<string>): string =>
-  encode([key.space, key.tenant, key.scopes, ...more])
+/** Returns the place as one string. */
+export const textOf = ({ scopes, space, tenant }: CachePlace): string => encode([space, tenant, scopes])
+
+export const keyOf = (space: string, tenant: string, scopes: string): CacheKey => ({
+  space,
+  tenant,
+  scopes,
+  text: encode([space, tenant, scopes])
+})

@@ -6,9 +6,9 @@ import * as DateTime from "effect/DateTime"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../../AccessToken.ts"
-import type { CacheKey } from "./cacheKey.ts"
+import type { CachePlace } from "./cacheKey.ts"
 import type { Times } from "./freshness.ts"
-import { authorityOf, type Family, familyOf, ownString } from "./sharedFields.ts"
+import { authorityOf, ownString, type SharedFields, sharedFieldsOf } from "./sharedFields.ts"
 
 export type Hit = Exit.Exit<AuthenticationResult>
 
@@ -16,27 +16,27 @@ const fromMemory = (cacheRefreshReason: CacheRefreshReason, outage: boolean): Re
   Object.freeze({ tokenSource: "Cache", cacheLevel: "L1", cacheRefreshReason, outage })
 
 const freshMetadata = fromMemory("NotApplicable", false)
-const dueMetadata = fromMemory("ProactivelyRefreshed", false)
+const staleMetadata = fromMemory("ProactivelyRefreshed", false)
 const outageMetadata = fromMemory("NotApplicable", true)
 
 /** Which queue of the cache an entry stands in. */
 export type Place = "none" | "small" | "main"
 
-interface Account {
-  renewing: boolean
+interface RefreshState {
+  isRefreshing: boolean
   failures: number
   retryOn: number
   stretchedUntil: number
   accessToken: Redacted.Redacted<string> | undefined
-  due: Hit | undefined
-  outage: Hit | undefined
+  staleHit: Hit | undefined
+  outageHit: Hit | undefined
 }
 
-export class Entry implements CacheKey, Times {
+export class CachedToken implements CachePlace, Times {
   // What a hit reads comes first, so that it lies together. Times are whole seconds, rounded down: small integers, which
   // V8 keeps in the object itself.
   /** Replaced by its equal when the entry is stored. */
-  family: Family
+  shared: SharedFields
   readonly #refresh: number
   #fresh: Hit | undefined = undefined
   /** For the eviction policy: how often it was used since the policy last looked, at most 3. */
@@ -52,16 +52,16 @@ export class Entry implements CacheKey, Times {
   readonly #secret: string
 
   /** Its neighbours in the queue. */
-  older: Entry | undefined = undefined
-  younger: Entry | undefined = undefined
+  older: CachedToken | undefined = undefined
+  younger: CachedToken | undefined = undefined
   /** Its neighbours among those that expire at about the same time. */
-  before: Entry | undefined = undefined
-  after: Entry | undefined = undefined
+  before: CachedToken | undefined = undefined
+  after: CachedToken | undefined = undefined
 
-  #account: Account | undefined = undefined
+  #refreshState: RefreshState | undefined = undefined
 
-  constructor(key: CacheKey, token: AccessToken, times: Times) {
-    this.family = familyOf(key, token)
+  constructor(key: CachePlace, token: AccessToken, times: Times) {
+    this.shared = sharedFieldsOf(key, token)
     this.#refresh = Math.floor(times.refreshOn / 1000)
     this.#usable = Math.floor(times.usableUntil / 1000)
     this.#expiry = Math.floor(times.expiresOn / 1000)
@@ -72,11 +72,11 @@ export class Entry implements CacheKey, Times {
   }
 
   get space(): string {
-    return this.family.space
+    return this.shared.space
   }
 
   get scopes(): string {
-    return this.family.scopes
+    return this.shared.scopes
   }
 
   /** False as soon as it has been evicted, replaced or invalidated. */
@@ -111,16 +111,16 @@ export class Entry implements CacheKey, Times {
     if (this.uses < 3) this.uses++
   }
 
-  get fresh(): Hit {
+  get freshHit(): Hit {
     return this.#fresh ??= Exit.succeed(this.result(freshMetadata))
   }
 
-  get due(): Hit {
-    return (this.#opened.due ??= Exit.succeed(this.result(dueMetadata, true)))
+  get staleHit(): Hit {
+    return (this.#opened.staleHit ??= Exit.succeed(this.result(staleMetadata, true)))
   }
 
-  get outage(): Hit {
-    return (this.#opened.outage ??= Exit.succeed(this.result(outageMetadata, true)))
+  get outageHit(): Hit {
+    return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
   }
 
   /** The same object each time, for those who keep account of tokens by it. */
@@ -132,12 +132,12 @@ export class Entry implements CacheKey, Times {
   result(metadata: ResultMetadata, lasting = false): AuthenticationResult {
     return Object.freeze({
       accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
-      tokenType: this.family.tokenType,
+      tokenType: this.shared.tokenType,
       expiresOn: DateTime.makeUnsafe(this.expiresOn),
       refreshOn: DateTime.makeUnsafe(this.refreshOn),
-      scopes: this.family.grantedScopes,
+      scopes: this.shared.grantedScopes,
       tenantId: this.tenant,
-      authority: authorityOf(this.family, this.tenant),
+      authority: authorityOf(this.shared, this.tenant),
       correlationId: this.correlationId,
       metadata
     })
@@ -145,7 +145,7 @@ export class Entry implements CacheKey, Times {
 
   get #knownToken(): Redacted.Redacted<string> | undefined {
     const fresh = this.#fresh
-    return fresh !== undefined && Exit.isSuccess(fresh) ? fresh.value.accessToken : this.#account?.accessToken
+    return fresh !== undefined && Exit.isSuccess(fresh) ? fresh.value.accessToken : this.#refreshState?.accessToken
   }
 
   #newToken(): Redacted.Redacted<string> {
@@ -153,32 +153,32 @@ export class Entry implements CacheKey, Times {
   }
 
   // ---------------------------------------------------------------------------
-  // renewal
+  // refresh
   // ---------------------------------------------------------------------------
 
-  get #opened(): Account {
-    return this.#account ??= {
-      renewing: false,
+  get #opened(): RefreshState {
+    return this.#refreshState ??= {
+      isRefreshing: false,
       failures: 0,
       retryOn: 0,
       stretchedUntil: 0,
       accessToken: undefined,
-      due: undefined,
-      outage: undefined
+      staleHit: undefined,
+      outageHit: undefined
     }
   }
 
   /** Whether a renewal is under way. */
-  get renewing(): boolean {
-    return this.#account?.renewing ?? false
+  get isRefreshing(): boolean {
+    return this.#refreshState?.isRefreshing ?? false
   }
-  set renewing(renewing: boolean) {
-    this.#opened.renewing = renewing
+  set isRefreshing(isRefreshing: boolean) {
+    this.#opened.isRefreshing = isRefreshing
   }
 
   /** How often its renewal failed in a row. */
   get failures(): number {
-    return this.#account?.failures ?? 0
+    return this.#refreshState?.failures ?? 0
   }
   set failures(failures: number) {
     this.#opened.failures = failures
@@ -186,7 +186,7 @@ export class Entry implements CacheKey, Times {
 
   /** When to try again after a failure. */
   get retryOn(): number {
-    return this.#account?.retryOn ?? 0
+    return this.#refreshState?.retryOn ?? 0
   }
   set retryOn(retryOn: number) {
     this.#opened.retryOn = retryOn
@@ -194,7 +194,7 @@ export class Entry implements CacheKey, Times {
 
   /** For its last minutes: until when it is served without trying to renew it first. */
   get stretchedUntil(): number {
-    return this.#account?.stretchedUntil ?? 0
+    return this.#refreshState?.stretchedUntil ?? 0
   }
   set stretchedUntil(until: number) {
     this.#opened.stretchedUntil = until

@@ -2,13 +2,13 @@
  * Which entries have expired: they hang on spokes, one for each quarter of a minute of expiry, so that finding those whose
  * time has come visits next to no others.
  */
-import type { Entry } from "./cachedToken.ts"
+import type { CachedToken } from "./cachedToken.ts"
 
 export interface ExpiryWheel {
-  readonly add: (entry: Entry) => void
-  readonly remove: (entry: Entry) => void
+  readonly add: (entry: CachedToken) => void
+  readonly remove: (entry: CachedToken) => void
   /** Entries that have expired by `now`, found in at most `steps` steps; what is left is found by the next call. */
-  readonly expired: (now: number, steps: number) => ReadonlyArray<Entry>
+  readonly expired: (now: number, steps: number) => ReadonlyArray<CachedToken>
 }
 
 /** Milliseconds. */
@@ -18,7 +18,7 @@ const spokeWidth = 15_000
 const longGap = 4096
 
 export const make = (): ExpiryWheel => {
-  const spokes = new Map<number, Entry>()
+  const spokes = new Map<number, CachedToken>()
   /** No spoke before this one has an entry. */
   let first = 0
   const spokeOf = (time: number): number => Math.floor(time / spokeWidth)
@@ -46,7 +46,7 @@ export const make = (): ExpiryWheel => {
       entry.after = undefined
     },
     expired: (now, steps) => {
-      const found: Array<Entry> = []
+      const found: Array<CachedToken> = []
       const last = spokeOf(now)
       if (last - first > longGap && !spokes.has(first)) first = least(spokes.keys(), last)
       for (let spoke = first, left = steps; spoke <= last && left > 0; spoke++, left--) {

@@ -9,15 +9,21 @@ export interface Times {
 }
 
 /**
- * - `fresh`: serve it;
- * - `due`: serve it and renew it in the background;
- * - `last`: renew it first, serve it if that is slow or impossible;
- * - `expired`: it is gone.
+ * - `fresh`: the token is served;
+ * - `staleWhileRevalidate`: the token is served and refreshed in the background;
+ * - `staleIfError`: the token is refreshed first, and served if that is slow or impossible;
+ * - `expired`: the token is not served.
  */
-export type Freshness = "fresh" | "due" | "last" | "expired"
+export type Freshness = "fresh" | "staleWhileRevalidate" | "staleIfError" | "expired"
 
 export const freshness = (times: Times, now: number): Freshness =>
-  now < times.refreshOn ? "fresh" : now < times.usableUntil ? "due" : now < times.expiresOn ? "last" : "expired"
+  now < times.refreshOn
+    ? "fresh"
+    : now < times.usableUntil
+    ? "staleWhileRevalidate"
+    : now < times.expiresOn
+    ? "staleIfError"
+    : "expired"
 
 /**
  * The margin is at most a tenth of the lifetime, so that five-minute tokens are cached too. Without a usable word from
@@ -25,10 +31,10 @@ export const freshness = (times: Times, now: number): Freshness =>
  */
 export const timesOf = (
   token: { readonly issuedAt: number; readonly expiresOn: number; readonly refreshOn: number | undefined },
-  options: { readonly expiryMargin: number; readonly jitter: number }
+  options: { readonly margin: number; readonly jitter: number }
 ): Times => {
   const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
-  const usableUntil = token.expiresOn - Math.min(Math.max(0, options.expiryMargin), lifetime / 10)
+  const usableUntil = token.expiresOn - Math.min(Math.max(0, options.margin), lifetime / 10)
   const named = token.refreshOn
   const span = named !== undefined && named > token.issuedAt && named < token.expiresOn
     ? named - token.issuedAt
@@ -53,7 +59,7 @@ export const isTooShort = (times: Times, now: number, minimumValidity: number): 
   minimumValidity > 0 && times.expiresOn - now < minimumValidity && now >= settledAt(times)
 
 /** When to renew it so that nobody who needs `minimumValidity` ever waits: the margin is as before its expiry. */
-export const renewOn = (times: Times, minimumValidity: number): number =>
+export const refreshFrom = (times: Times, minimumValidity: number): number =>
   minimumValidity > 0
     ? Math.min(times.refreshOn, Math.max(times.usableUntil - minimumValidity, settledAt(times)))
     : times.refreshOn

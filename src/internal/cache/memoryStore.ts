@@ -1,26 +1,26 @@
 /** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
-import { Entry } from "./cachedToken.ts"
+import { CachedToken } from "./cachedToken.ts"
 import { type Selector, selects } from "./cacheKey.ts"
 import * as ExpiryWheel from "./expiryWheel.ts"
 import * as S3Fifo from "./s3fifo.ts"
-import * as Family from "./sharedFields.ts"
+import * as SharedFields from "./sharedFields.ts"
 
-export interface Memory {
-  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
-  readonly store: (entry: Entry, now: number) => void
+export interface MemoryStore {
+  readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
+  readonly store: (entry: CachedToken, now: number) => void
   readonly invalidate: (selector: Selector) => void
   readonly usage: { entries: number; bytes: number; evictions: number }
 }
 
 /** Most tenants use one scope, and a map for one entry costs more than the entry. */
-type Partition = Entry | Map<string, Entry>
+type Partition = CachedToken | Map<string, CachedToken>
 
 /** How far a store looks for what has expired, so that its pause is bounded. */
 const sweep = 256
 
-export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): Memory => {
+export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): MemoryStore => {
   const spaces = new Map<string, Map<string, Partition>>()
-  const families = Family.make()
+  const shared = SharedFields.make()
   const queue = S3Fifo.make()
   const wheel = ExpiryWheel.make()
   const usage = { entries: 0, bytes: 0, evictions: 0 }
@@ -29,26 +29,26 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
   let lastSpace: string | undefined
   let lastTenants: ReadonlyMap<string, Partition> | undefined
 
-  const peek = (space: string, tenant: string, scopes: string): Entry | undefined => {
+  const peek = (space: string, tenant: string, scopes: string): CachedToken | undefined => {
     if (space !== lastSpace) {
       lastTenants = spaces.get(space)
       lastSpace = lastTenants === undefined ? undefined : space
     }
     const partition = lastTenants?.get(tenant)
     if (partition === undefined) return undefined
-    if (partition instanceof Entry) return partition.scopes === scopes ? partition : undefined
+    if (partition instanceof CachedToken) return partition.scopes === scopes ? partition : undefined
     return partition.get(scopes)
   }
 
-  const insert = (entry: Entry, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
-    entry.family = families.join(entry.family)
+  const insert = (entry: CachedToken, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
+    entry.shared = shared.join(entry.shared)
     const { scopes, space } = entry
     const tenants = spaces.get(space) ?? new Map<string, Partition>()
     if (tenants.size === 0) spaces.set(space, tenants)
     const partition = tenants.get(entry.tenant)
     if (partition === undefined) tenants.set(entry.tenant, entry)
     else {
-      const neighbour = partition instanceof Entry ? partition : partition.values().next().value
+      const neighbour = partition instanceof CachedToken ? partition : partition.values().next().value
       entry.tenant = neighbour?.tenant ?? entry.tenant
       if (partition instanceof Map) partition.set(scopes, entry)
       else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
@@ -59,7 +59,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     usage.bytes += entry.size
   }
 
-  const remove = (entry: Entry): void => {
+  const remove = (entry: CachedToken): void => {
     const { scopes, space } = entry
     const tenants = spaces.get(space)
     const partition = tenants?.get(entry.tenant)
@@ -73,14 +73,14 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       spaces.delete(space)
       lastSpace = undefined
     }
-    families.leave(entry.family)
+    shared.leave(entry.shared)
     queue.remove(entry)
     wheel.remove(entry)
     usage.entries--
     usage.bytes -= entry.size
   }
 
-  const hasRoomFor = (entry: Entry): boolean =>
+  const hasRoomFor = (entry: CachedToken): boolean =>
     usage.entries < bounds.maxEntries && usage.bytes + entry.size <= bounds.maxBytes
 
   return {
@@ -102,13 +102,13 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       insert(entry, heirTo)
     },
     invalidate: (selector) => {
-      const doomed: Array<Entry> = []
+      const doomed: Array<CachedToken> = []
       for (const [space, tenants] of spaces) {
         if (!space.startsWith(selector.owner)) continue
         const partitions = selector.tenant === undefined ? tenants.values() : [tenants.get(selector.tenant)]
         for (const partition of partitions) {
           if (partition === undefined) continue
-          for (const entry of partition instanceof Entry ? [partition] : partition.values()) {
+          for (const entry of partition instanceof CachedToken ? [partition] : partition.values()) {
             if (selects(selector, entry)) doomed.push(entry)
           }
         }

@@ -6,17 +6,17 @@
  * other. `bench/eviction.ts` shows the choice.
  */
 import * as Hash from "effect/Hash"
-import type { Entry, Place } from "./cachedToken.ts"
-import { keyText } from "./cacheKey.ts"
+import type { CachedToken, Place } from "./cachedToken.ts"
+import { textOf } from "./cacheKey.ts"
 
 export interface S3Fifo {
   /** `heirTo`: the entry with the same key that this one stands in for, already removed. */
-  readonly add: (entry: Entry, heirTo?: { readonly place: Place; readonly uses: number }) => void
-  readonly remove: (entry: Entry) => void
+  readonly add: (entry: CachedToken, heirTo?: { readonly place: Place; readonly uses: number }) => void
+  readonly remove: (entry: CachedToken) => void
   /** The entry to evict, still in its queue; undefined when there is none. */
-  readonly victim: () => Entry | undefined
+  readonly victim: () => CachedToken | undefined
   /** Remember that an entry was evicted. */
-  readonly bury: (entry: Entry) => void
+  readonly bury: (entry: CachedToken) => void
 }
 
 /** The share of the small queue. */
@@ -66,17 +66,17 @@ export const make = (): S3Fifo => {
 }
 
 /** Two keys with one number only make one of them look better known than it is. */
-const nameOf = (entry: Entry): number => Hash.string(keyText(entry))
+const nameOf = (entry: CachedToken): number => Hash.string(textOf(entry))
 
 /** A queue whose links are in its entries. */
 const queueOf = (place: "small" | "main") => {
-  let oldest: Entry | undefined
-  let youngest: Entry | undefined
+  let oldest: CachedToken | undefined
+  let youngest: CachedToken | undefined
   let length = 0
   return {
     oldest: () => oldest,
     length: () => length,
-    push: (entry: Entry): void => {
+    push: (entry: CachedToken): void => {
       entry.place = place
       entry.older = youngest
       entry.younger = undefined
@@ -85,7 +85,7 @@ const queueOf = (place: "small" | "main") => {
       youngest = entry
       length++
     },
-    remove: (entry: Entry): void => {
+    remove: (entry: CachedToken): void => {
       if (entry.older === undefined) oldest = entry.younger
       else entry.older.younger = entry.younger
       if (entry.younger === undefined) youngest = entry.older

@@ -1,8 +1,8 @@
 /** What a client's tokens for one set of scopes have in common: kept once for all tenants, and gone with the last token. */
 import type { AccessToken } from "../../AccessToken.ts"
-import type { CacheKey } from "./cacheKey.ts"
+import type { CachePlace } from "./cacheKey.ts"
 
-export interface Family {
+export interface SharedFields {
   readonly space: string
   readonly scopes: string
   readonly tokenType: string
@@ -10,11 +10,11 @@ export interface Family {
   /** The authority, without the tenant when that is its end. */
   readonly authority: string
   readonly isTenanted: boolean
-  /** The cached tokens of this family. */
+  /** The cached tokens of this fields. */
   members: number
 }
 
-export const familyOf = (key: CacheKey, token: AccessToken): Family => {
+export const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
   const isTenanted = key.tenant !== "" && token.authority.endsWith(key.tenant)
   return {
     space: key.space,
@@ -30,39 +30,39 @@ export const familyOf = (key: CacheKey, token: AccessToken): Family => {
 /** What was cut out of a longer string keeps all of that in memory, unless it is made anew. */
 export const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
 
-export const authorityOf = (family: Family, tenant: string): string =>
-  family.isTenanted ? family.authority + tenant : family.authority
+export const authorityOf = (fields: SharedFields, tenant: string): string =>
+  fields.isTenanted ? fields.authority + tenant : fields.authority
 
-export interface Families {
-  /** The family that a new member is of: the one that is known, if it is the same in everything. */
-  readonly join: (family: Family) => Family
-  readonly leave: (family: Family) => void
+export interface SharedFieldsTable {
+  /** The fields that a new member is of: the one that is known, if it is the same in everything. */
+  readonly join: (fields: SharedFields) => SharedFields
+  readonly leave: (fields: SharedFields) => void
 }
 
-export const make = (): Families => {
-  const spaces = new Map<string, Map<string, Family>>()
+export const make = (): SharedFieldsTable => {
+  const spaces = new Map<string, Map<string, SharedFields>>()
   return {
-    join: (family) => {
-      const known = spaces.get(family.space)?.get(family.scopes)
-      const joined = known !== undefined && isSame(known, family) ? known : family
+    join: (fields) => {
+      const known = spaces.get(fields.space)?.get(fields.scopes)
+      const joined = known !== undefined && isSame(known, fields) ? known : fields
       if (known === undefined) {
-        const families = spaces.get(family.space) ?? new Map<string, Family>()
-        spaces.set(family.space, families.set(family.scopes, family))
+        const byScopes = spaces.get(fields.space) ?? new Map<string, SharedFields>()
+        spaces.set(fields.space, byScopes.set(fields.scopes, fields))
       }
       joined.members++
       return joined
     },
-    leave: (family) => {
-      family.members--
-      const families = spaces.get(family.space)
-      if (family.members > 0 || families?.get(family.scopes) !== family) return
-      families.delete(family.scopes)
-      if (families.size === 0) spaces.delete(family.space)
+    leave: (fields) => {
+      fields.members--
+      const byScopes = spaces.get(fields.space)
+      if (fields.members > 0 || byScopes?.get(fields.scopes) !== fields) return
+      byScopes.delete(fields.scopes)
+      if (byScopes.size === 0) spaces.delete(fields.space)
     }
   }
 }
 
-const isSame = (one: Family, other: Family): boolean =>
+const isSame = (one: SharedFields, other: SharedFields): boolean =>
   one.tokenType === other.tokenType && one.authority === other.authority && one.isTenanted === other.isTenanted &&
   one.grantedScopes.length === other.grantedScopes.length &&
   one.grantedScopes.every((scope, index) => scope === other.grantedScopes[index])

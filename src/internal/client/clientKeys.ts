@@ -1,15 +1,15 @@
 /** Where a client's tokens are filed. What is the same for all of its ordinary requests is built once. */
-import { type CacheKey, ownerOf, spaceOf } from "../cache/cacheKey.ts"
-import type { Plan, Settings } from "../request/requestPlan.ts"
+import { type CacheKey, keyOf, ownerOf, spaceOf } from "../cache/cacheKey.ts"
+import type { ClientSettings, RequestPlan } from "../request/requestPlan.ts"
 
 export interface Keys {
   readonly owner: string
   /** Of requests without parameters or a partition of their own. */
   readonly space: () => string
-  readonly keyOf: (plan: Plan) => CacheKey
+  readonly keyOf: (plan: RequestPlan) => CacheKey
 }
 
-export const make = (settings: Settings, binding: () => Parameters<typeof spaceOf>[1]): Keys => {
+export const make = (settings: ClientSettings, binding: () => Parameters<typeof spaceOf>[1]): Keys => {
   const owner = ownerOf(settings.clientId, settings.authority.environment)
   const own = settings.extras.own.partition
   const bearer = spaceOf(owner, undefined, own)
@@ -20,10 +20,7 @@ export const make = (settings: Settings, binding: () => Parameters<typeof spaceO
   return {
     owner,
     space,
-    keyOf: ({ extras: { partition }, scopes, tenant }) => ({
-      space: partition === own ? space() : spaceOf(owner, binding(), partition),
-      tenant,
-      scopes: scopes.canonical
-    })
+    keyOf: ({ extras: { partition }, scopes, tenant }) =>
+      keyOf(partition === own ? space() : spaceOf(owner, binding(), partition), tenant, scopes.canonical)
   }
 }

@@ -9,27 +9,28 @@ import * as Effectable from "effect/Effectable"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
-import type { Entry, Hit } from "../cache/cachedToken.ts"
+import type { CachedToken, Hit } from "../cache/cachedToken.ts"
+import { callProblem } from "../request/requestPlan.ts"
 import { isAhead } from "../shared/cooldown.ts"
 
 /** A request that may be run again, and where the last run, with this very client, found its token. */
-export interface Asked {
+export interface TokenCall {
   readonly request: TokenRequest
-  entry: Entry | undefined
+  entry: CachedToken | undefined
 }
 
 export interface HitPath {
   /** The stored result, if there is one that nothing has to be done for. */
-  readonly serve: (asked: Asked) => Hit | undefined
+  readonly serve: (call: TokenCall) => Hit | undefined
   /** A hit is counted wherever it is found. */
   readonly hit: (exit: Hit) => Hit
-  readonly isResting: (entry: Entry, now: number) => boolean
+  readonly isResting: (entry: CachedToken, now: number) => boolean
   readonly hits: () => number
 }
 
 export const make = (options: {
   readonly clock: Clock.Clock
-  readonly peek: (space: string, tenant: string, scopes: string) => Entry | undefined
+  readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   readonly space: () => string
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
@@ -44,15 +45,21 @@ export const make = (options: {
     return exit
   }
 
-  const isResting = (entry: Entry, now: number): boolean => isAhead(entry.retryOn, now, longestRest)
+  const isResting = (entry: CachedToken, now: number): boolean => isAhead(entry.retryOn, now, longestRest)
 
   /** The caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
-  const lookUp = (request: TokenRequest): Entry | undefined => {
+  const lookUp = (request: TokenRequest): CachedToken | undefined => {
     if (
-      typeof request !== "object" || request === null || request.forceRefresh === true ||
-      request.claims !== undefined || request.authority !== undefined || request.minimumValidity !== undefined ||
+      typeof request !== "object" || request === null ||
+      (request.forceRefresh !== undefined && request.forceRefresh !== false) || request.claims !== undefined ||
+      request.authority !== undefined || request.minimumValidity !== undefined ||
       request.accessTokenSha256ToRefresh !== undefined || request.cachePartition !== undefined ||
       request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined
+    ) return undefined
+    // These fields do not choose the token, but a malformed one fails a hit as it fails a miss.
+    if (
+      (request.correlationId !== undefined || request.onThrottled !== undefined ||
+        request.sendCertificateChain !== undefined) && callProblem(request) !== undefined
     ) return undefined
     const tenant = request.tenantId === undefined ? homeTenant : request.tenantId
     const scope = typeof request.scopes === "string"
@@ -66,10 +73,10 @@ export const make = (options: {
     return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
 
-  const find = (asked: Asked): Entry | undefined => {
-    const entry = lookUp(asked.request)
+  const find = (call: TokenCall): CachedToken | undefined => {
+    const entry = lookUp(call.request)
     // A guard may change its mind, so with one every run looks anew.
-    if (entry !== undefined && entry.isCached && allows === undefined) asked.entry = entry
+    if (entry !== undefined && entry.isCached && allows === undefined) call.entry = entry
     return entry
   }
 
@@ -77,30 +84,30 @@ export const make = (options: {
     hit,
     isResting,
     hits: () => hits,
-    serve: (asked) => {
-      const known = asked.entry
+    serve: (call) => {
+      const known = call.entry
       const entry = known !== undefined && known.isCached && known.space === space()
         ? known
-        : find(asked)
+        : find(call)
       if (entry === undefined) return undefined
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
-      if (now < entry.refreshOn) return hit(entry.fresh)
+      if (now < entry.refreshOn) return hit(entry.freshHit)
       // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
-      return now < entry.usableUntil && (entry.renewing || isResting(entry, now)) ? hit(entry.due) : undefined
+      return now < entry.usableUntil && (entry.isRefreshing || isResting(entry, now)) ? hit(entry.staleHit) : undefined
     }
   }
 }
 
-type Run = (asked: Asked) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+type Run = (call: TokenCall) => Effect.Effect<AuthenticationResult, AcquireTokenError>
 
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
 export interface AcquireToken extends Effect.Effect<AuthenticationResult, AcquireTokenError> {}
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
-export class AcquireToken implements Asked {
+export class AcquireToken implements TokenCall {
   readonly request: TokenRequest
   readonly client: { readonly run: Run }
-  entry: Entry | undefined = undefined
+  entry: CachedToken | undefined = undefined
   constructor(request: TokenRequest, client: { readonly run: Run }) {
     this.request = request
     this.client = client

@@ -14,17 +14,17 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
-import type { Entry } from "../cache/cachedToken.ts"
+import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
-import { renewOn } from "../cache/freshness.ts"
+import { refreshFrom } from "../cache/freshness.ts"
 import { coolDown } from "../shared/cooldown.ts"
 
 export interface Task {
   readonly key: () => CacheKey
   readonly minimumValidity: number
-  readonly find: () => Entry | undefined
+  readonly find: () => CachedToken | undefined
   /** Renew this entry, or acquire a token where there is none. */
-  readonly renew: (entry: Entry | undefined) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  readonly refresh: (entry: CachedToken | undefined) => Effect.Effect<AuthenticationResult, AcquireTokenError>
 }
 
 export interface Keepers {
@@ -38,8 +38,8 @@ const leastPause = 1000
 
 export const make = (options: {
   readonly clock: Clock.Clock
-  readonly coolDown: { readonly base: number; readonly cap: number }
-  readonly isResting: (entry: Entry, now: number) => boolean
+  readonly backoff: { readonly base: number; readonly cap: number }
+  readonly isResting: (entry: CachedToken, now: number) => boolean
 }): Effect.Effect<Keepers, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock } = options
@@ -55,8 +55,8 @@ export const make = (options: {
     )
 
     /** How long there is nothing to do; nothing to do with the token in hand: 0 or less. */
-    const rest = (entry: Entry, minimumValidity: number, now: number): number =>
-      Math.max(renewOn(entry, minimumValidity), options.isResting(entry, now) ? entry.retryOn : 0) - now
+    const rest = (entry: CachedToken, minimumValidity: number, now: number): number =>
+      Math.max(refreshFrom(entry, minimumValidity), options.isResting(entry, now) ? entry.retryOn : 0) - now
 
     const afterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
@@ -64,7 +64,7 @@ export const make = (options: {
       // Nothing was sent, so nothing has failed: it only has to wait until the gate opens.
       return error?._tag === "EntraThrottledError" && error.source !== "server"
         ? Math.max(asked, leastPause)
-        : Math.max(asked, coolDown(failures, options.coolDown))
+        : Math.max(asked, coolDown(failures, options.backoff))
     }
 
     const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch) {
@@ -73,7 +73,7 @@ export const make = (options: {
         const entry = task.find()
         let pause = entry === undefined ? 0 : rest(entry, task.minimumValidity, clock.currentTimeMillisUnsafe())
         if (pause <= 0) {
-          const exit = yield* Effect.exit(task.renew(entry))
+          const exit = yield* Effect.exit(task.refresh(entry))
           failures = Exit.isSuccess(exit) ? 0 : failures + 1
           const now = clock.currentTimeMillisUnsafe()
           const kept = task.find()

@@ -1,8 +1,6 @@
 /**
- * What happens when a request is run: serve what is fresh, renew what is due, stretch what is in its last minutes, fetch
- * what is missing, one flight a key.
- *
- * @since 0.1.0
+ * The run of a request: a fresh token is served, a stale one is served and refreshed, one near expiry is refreshed first,
+ * and a missing one is fetched, by one flight (a request that several callers wait for) per key.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -15,31 +13,33 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
-import type { Entry, Hit } from "../cache/cachedToken.ts"
-import { type CacheKey, keyText, type Selector } from "../cache/cacheKey.ts"
+import type { CachedToken, Hit } from "../cache/cachedToken.ts"
+import { type CacheKey, encode, type Selector } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, type Times } from "../cache/freshness.ts"
-import { patience } from "../endpoint/throttleGate.ts"
-import { keepablePlanOf, type Plan, planOf, selectorOf, sentOf, type Settings } from "../request/requestPlan.ts"
+import { retryWait } from "../endpoint/throttleGate.ts"
+import {
+  type ClientSettings,
+  keepablePlanOf,
+  planOf,
+  type RequestPlan,
+  selectorOf,
+  withoutReplacement
+} from "../request/requestPlan.ts"
 import { coolDown, isAhead } from "../shared/cooldown.ts"
 import { closedError, isRefused } from "../shared/errors.ts"
 import { accessTokenSha256 } from "../shared/sha256.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
-import { renewalFailed, requestFailed } from "../telemetry/flightLog.ts"
-import type { Order } from "./acquisition.ts"
+import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
+import type { Flight } from "./acquisition.ts"
 import { warnIfBuiltTooOften } from "./buildWarning.ts"
-import * as Keys from "./clientKeys.ts"
+import * as ClientKeys from "./clientKeys.ts"
 import * as HitPath from "./hitPath.ts"
-import * as Keeper from "./keepFresh.ts"
-import * as Refusals from "./replacementCooldown.ts"
+import * as KeepFresh from "./keepFresh.ts"
+import * as ReplacementCooldown from "./replacementCooldown.ts"
 
-/**
- * What a client does with requests; times are in milliseconds.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TokenLifecycle {
-  readonly run: (asked: HitPath.Asked) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+/** The decisions of one client about its requests. */
+export interface Lifecycle {
+  readonly run: (call: HitPath.TokenCall) => Effect.Effect<AuthenticationResult, AcquireTokenError>
   readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
   readonly invalidate: (
     selection: "all" | { readonly tenantId: string } | TokenRequest
@@ -53,34 +53,42 @@ export interface TokenLifecycle {
   }
 }
 
-/**
- * Make the decisions of one client; closing the scope ends its flights.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** How a client renews its tokens; times are in milliseconds. */
+export interface Renewal {
+  readonly maxWait: number
+  readonly serveStaleOnOutage: boolean
+  readonly backoff: { readonly base: number; readonly cap: number }
+}
+
+/** A plan that is being run. However often it has to wait, it counts once. */
+interface Run extends RequestPlan {
+  readonly isCounted?: boolean
+}
+
+type Acquired = Effect.Effect<AuthenticationResult, AcquireTokenError>
+
+/** Creates the lifecycle of one client; closing the scope ends its flights. */
 export const make = (options: {
-  readonly settings: Settings
+  readonly settings: ClientSettings
   readonly cache: TokenCache["Service"]
   readonly binding: ClientCredential["Service"]["binding"]
   readonly forget: (selector: Selector) => Effect.Effect<void>
-  readonly acquire: (order: Order) => Effect.Effect<AuthenticationResult, AcquireTokenError>
-  readonly outageTolerance: boolean
-  readonly lastWait: number
-  readonly coolDown: { readonly base: number; readonly cap: number }
+  readonly acquire: (flight: Flight) => Acquired
+  readonly renewal: Renewal
   readonly onThrottled: OnThrottled
-}): Effect.Effect<TokenLifecycle, never, Scope.Scope> =>
+}): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, coolDown, outageTolerance, settings } = options
+    const { acquire, cache, renewal: { backoff, maxWait, serveStaleOnOutage }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("the client")
     })
-    // Those who wait for a gate to open share one timer for a key, and so come back together.
+    // Callers that wait for a gate to open share one timer per key, and so come back together.
     const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
-    const { keyOf, owner, space } = Keys.make(settings, options.binding)
+    const { keyOf, owner, space } = ClientKeys.make(settings, options.binding)
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
+    let misses = 0
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
     const { hit, isResting, hits, serve } = HitPath.make({
@@ -89,37 +97,35 @@ export const make = (options: {
       space,
       homeTenant,
       allows: settings.allows,
-      longestRest: coolDown.cap
+      longestRest: backoff.cap
     })
+    const counted = (run: Run, exit: Hit): Hit => run.isCounted === true ? exit : hit(exit)
+    const missed = (run: Run): void => {
+      if (run.isCounted !== true) misses++
+    }
 
-    const tally = makeTally(hit)
+    const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
 
-    const keepers = yield* Keeper.make({ clock, coolDown, isResting })
+    const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
-    const cached = (key: CacheKey): Entry | undefined => cache.peek(key.space, key.tenant, key.scopes)
+    /** Callers share a flight when they send the same, the correlation id apart. None joins a flight from before an invalidation. */
+    const flightOf = (plan: RequestPlan, key: CacheKey): string =>
+      key.text + encode([plan.sent, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner))])
 
-    /** Only callers who send the same share a flight, the correlation id apart, and nobody one from before an invalidation. */
-    const flightOf = (plan: Plan, key: CacheKey): string =>
-      keyText(key, sentOf(plan), plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner)))
-
-    const run = (asked: HitPath.Asked): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
-      const found = serve(asked)
+    const run = (call: HitPath.TokenCall): Acquired => {
+      const found = serve(call)
       if (found !== undefined) return found
-      const plan = planOf(asked.request, settings)
+      const plan = planOf(call.request, settings)
       if (Result.isFailure(plan)) return Exit.fail(plan.failure)
       const answer = runPlan(plan.success)
       return (plan.success.onThrottled ?? options.onThrottled) === "wait" ? patiently(plan.success, answer) : answer
     }
 
-    /** Whoever is told to leave the service alone does so, and asks again. */
-    const patiently = (
-      plan: Run,
-      answer: Effect.Effect<AuthenticationResult, AcquireTokenError>
-    ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    /** Waits as long as the service asks to, and runs the plan again. */
+    const patiently = (plan: Run, answer: Acquired): Acquired =>
       Effect.catch(answer, (error) => {
-        const left = patience(error)
+        const left = retryWait(error)
         if (left === undefined) return Effect.fail(error)
-        // However often it has to wait, it is one acquisition.
         const again = { ...plan, isCounted: true }
         return Effect.andThen(
           waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
@@ -127,130 +133,166 @@ export const make = (options: {
         )
       })
 
-    const runPlan = (plan: Run): Effect.Effect<AuthenticationResult, AcquireTokenError> => {
+    const runPlan = (plan: Run): Acquired => {
       const key = keyOf(plan)
       if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
       if (plan.refused !== "") return replace(plan, key)
-      const entry = cached(key)
-      if (entry === undefined) return fetch(plan, key, "NoCachedAccessToken")
-      entry.touch()
+      const token = cached(key)
+      if (token === undefined) return fetch(plan, key, "NoCachedAccessToken")
+      token.touch()
       const now = clock.currentTimeMillisUnsafe()
-      if (isTooShort(entry, now, plan.minimumValidity)) return fetch(plan, key, "Expired", entry)
-      switch (freshness(entry, now)) {
+      if (isTooShort(token, now, plan.minimumValidity)) return fetch(plan, key, "Expired", token)
+      switch (freshness(token, now)) {
         case "fresh":
-          return tally.hit(plan, entry.fresh)
-        case "due":
-          return Effect.flatMap(renew(entry, plan, key), () => tally.hit(plan, entry.due))
-        case "last":
-          return outageTolerance ? stretch(entry, plan, key) : fetch(plan, key, "Expired", entry)
+          return counted(plan, token.freshHit)
+        case "staleWhileRevalidate":
+          return Effect.flatMap(refreshInBackground(token, plan, key), () => counted(plan, token.staleHit))
+        case "staleIfError":
+          return serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
         case "expired":
-          return fetch(plan, key, "Expired", entry)
+          return fetch(plan, key, "Expired", token)
       }
     }
 
-    const fetch = (plan: Run, key: CacheKey, reason: CacheRefreshReason, seen?: Entry) =>
+    const fetch = (plan: Run, key: CacheKey, reason: CacheRefreshReason, seen?: CachedToken): Acquired =>
       Effect.suspend(() => {
-        tally.miss(plan)
+        missed(plan)
         const flight = flightOf(plan, key)
-        // Where no cache answers those who come a moment later, whoever comes at the same moment is let on board.
-        const isUncached = plan.forced || cache.disabled || (plan.claims !== "" && plan.refused === "")
-        const leave = plan.forced ? Effect.sync(() => flights.detach(flight)) : Effect.void
-        const beforeSending = isUncached ? Effect.andThen(Effect.yieldNow, leave) : Effect.void
-        const acquired = told(plan, acquire({ plan, key, reason, beforeSending, seen, isSpared: notSpared }))
-        return flights.join(
+        const acquired = reported(
+          plan,
+          acquire({ plan, key, reason, beforeSending: boarding(plan, flight), seen, isSpared: notSpared })
+        )
+        const joined = flights.join(
           flight,
           plan.refused === "" || seen === undefined
             ? acquired
-            : Refusals.noted(acquired, seen.accessToken, plan.claims, clock)
+            : ReplacementCooldown.noted(acquired, seen.accessToken, plan.claims, clock)
         )
+        return plan.minimumValidity === 0 ? joined : Effect.flatMap(joined, (result) => longEnough(plan, key, result))
       })
 
-    /** The refused token is replaced if it is still the cached one; else somebody has replaced it already. */
-    const replace = (plan: Run, key: CacheKey): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    /** Callers with other needs share a flight, and it may have ended with the token of another client: then it runs again. */
+    const longEnough = (plan: Run, key: CacheKey, result: AuthenticationResult): Acquired => {
+      const token = cached(key)
+      return result.metadata.tokenSource === "Cache" && token !== undefined &&
+          isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
+        ? fetch({ ...plan, isCounted: true }, key, "Expired", token)
+        : Effect.succeed(result)
+    }
+
+    /**
+     * Where no cache answers callers that come a moment later, callers of the same moment still join the flight. A forced
+     * flight is closed to new callers once its request is sent.
+     */
+    const boarding = (plan: RequestPlan, flight: string): Effect.Effect<void> | undefined =>
+      plan.forced
+        ? Effect.andThen(Effect.yieldNow, Effect.sync(() => flights.detach(flight)))
+        : cache.disabled || (plan.claims !== "" && plan.refused === "")
+        ? Effect.yieldNow
+        : undefined
+
+    /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
+    const replace = (plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
-        const served = { ...plan, refused: "", claims: "" }
-        const entry = cached(key)
-        if (entry === undefined) return runPlan({ ...served, claims: plan.claims })
-        return Effect.flatMap(accessTokenSha256(entry.accessToken), (hash) =>
-          cached(key) !== entry
+        const token = cached(key)
+        if (token === undefined) return runPlan({ ...plan, refused: "" })
+        return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
+          cached(key) !== token
             ? replace(plan, key)
             : hash === plan.refused
-            ? fetch(plan, key, "ForceRefreshOrClaims", entry)
-            : runPlan(served))
+            ? fetch(plan, key, "ForceRefreshOrClaims", token)
+            : runPlan({ ...plan, ...withoutReplacement(plan) }))
       })
 
-    const renew = (entry: Entry, plan: Plan, key: CacheKey): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        if (entry.renewing || isResting(entry, clock.currentTimeMillisUnsafe())) {
-          return Effect.void
-        }
-        return flights.launch(flightOf(plan, key), renewed(entry, plan, key, "ProactivelyRefreshed"))
-      })
+    const refreshInBackground = (token: CachedToken, plan: RequestPlan, key: CacheKey): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        token.isRefreshing || isResting(token, clock.currentTimeMillisUnsafe())
+          ? Effect.void
+          : flights.launch(flightOf(plan, key), refresh(token, plan, key, "ProactivelyRefreshed"))
+      )
 
-    /** A flight for the sake of the cache, not of a caller; without a token in hand it is an acquisition. */
-    const renewed = (entry: Entry | undefined, plan: Plan, key: CacheKey, reason: CacheRefreshReason) =>
+    /** A flight for the cache and not for one caller; without a token in hand it is an acquisition. */
+    const refresh = (
+      token: CachedToken | undefined,
+      plan: RequestPlan,
+      key: CacheKey,
+      reason: CacheRefreshReason
+    ): Acquired =>
       Effect.suspend(() => {
         refreshes++
         const anonymous = { ...plan, correlationId: undefined }
         const isSpared = (error: AcquireTokenError) =>
-          entry !== undefined && staysInUse(entry, error, clock.currentTimeMillisUnsafe(), outageTolerance)
-        const flight = acquire({ plan: anonymous, key, reason, beforeSending: Effect.void, seen: entry, isSpared })
-        if (entry === undefined) return told(plan, flight)
-        return renewal(entry, flight, { clock, coolDown, isSpared, annotations: about(plan, settings) })
+          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), serveStaleOnOutage)
+        const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
+        if (token === undefined) return reported(plan, flight)
+        token.isRefreshing = true
+        return flight.pipe(
+          Effect.tapError((error) =>
+            Effect.suspend(() => {
+              token.failures++
+              const rest = coolDown(token.failures, backoff)
+              token.retryOn = clock.currentTimeMillisUnsafe() + rest
+              return isSpared(error)
+                ? refreshFailed(error, rest, about(plan, settings))
+                : requestFailed(error, about(plan, settings))
+            })
+          ),
+          Effect.onExit(() => {
+            token.isRefreshing = false
+            return Effect.void
+          })
+        )
       })
 
-    /** In its last minutes a token is renewed first, and served when that is slow or impossible. */
-    const stretch = (
-      entry: Entry,
-      plan: Run,
-      key: CacheKey
-    ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+    /** Near expiry a token is refreshed first, and served when that is slow or impossible. */
+    const refreshFirst = (token: CachedToken, plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        if (isAhead(entry.stretchedUntil, now, options.lastWait)) {
-          return tally.hit(plan, entry.outage)
-        }
-        const flight = flights.join(flightOf(plan, key), renewed(entry, plan, key, "Expired"))
-        const serveOr = (otherwise: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+        if (isAhead(token.stretchedUntil, now, maxWait)) return counted(plan, token.outageHit)
+        const flight = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
+        const serveOr = (otherwise: Acquired): Acquired =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
-            if (later >= entry.expiresOn || isTooShort(entry, later, plan.minimumValidity)) {
-              return tally.missed(plan, otherwise)
+            if (later >= token.expiresOn || isTooShort(token, later, plan.minimumValidity)) {
+              missed(plan)
+              return otherwise
             }
-            entry.stretchedUntil = later + options.lastWait
-            return tally.hit(plan, entry.outage)
+            token.stretchedUntil = later + maxWait
+            return counted(plan, token.outageHit)
           })
         return flight.pipe(
-          Effect.tap(() => tally.missed(plan, Effect.void)),
-          Effect.catch((error) =>
-            isRefused(error) ? tally.missed(plan, Effect.fail(error)) : serveOr(Effect.fail(error))
-          ),
+          Effect.tap(() => Effect.sync(() => missed(plan))),
+          Effect.catch((error) => {
+            if (!isRefused(error)) return serveOr(Effect.fail(error))
+            missed(plan)
+            return Effect.fail(error)
+          }),
           Effect.timeoutOrElse({
-            duration: Math.min(options.lastWait, entry.expiresOn - now),
+            duration: Math.min(maxWait, token.expiresOn - now),
             orElse: () => serveOr(flight)
           }),
           Effect.provideService(Clock.Clock, clock)
         )
       })
 
-    const told = (plan: Plan, flight: Effect.Effect<AuthenticationResult, AcquireTokenError>) =>
+    const reported = (plan: RequestPlan, flight: Acquired): Acquired =>
       Effect.tapError(flight, (error) => requestFailed(error, about(plan, settings)))
 
     return {
       run,
-      counts: () => ({ hits: hits(), misses: tally.misses(), refreshes, flights: flights.size() }),
+      counts: () => ({ hits: hits(), misses, refreshes, flights: flights.size() }),
       peek: (request) => {
         const plan = planOf(request, settings)
         if (Result.isFailure(plan)) return undefined
         const { claims, forced, minimumValidity, refused } = plan.success
         if (forced || claims !== "" || refused !== "") return undefined
-        const entry = cached(keyOf(plan.success))
-        if (entry === undefined) return undefined
+        const token = cached(keyOf(plan.success))
+        if (token === undefined) return undefined
         const now = clock.currentTimeMillisUnsafe()
-        if (isTooShort(entry, now, minimumValidity)) return undefined
-        const state = freshness(entry, now)
-        const exit = state === "fresh" ? entry.fresh : state === "due" ? entry.due : undefined
+        if (isTooShort(token, now, minimumValidity)) return undefined
+        const state = freshness(token, now)
+        const exit = state === "fresh" ? token.freshHit : state === "staleWhileRevalidate" ? token.staleHit : undefined
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
       },
       keepFresh: (request) =>
@@ -262,20 +304,20 @@ export const make = (options: {
             key: () => keyOf(plan),
             minimumValidity: plan.minimumValidity,
             find,
-            renew: (entry) => {
+            refresh: (token) => {
               const key = keyOf(plan)
-              const reason = entry === undefined
+              const reason = token === undefined
                 ? "NoCachedAccessToken"
-                : clock.currentTimeMillisUnsafe() < entry.usableUntil
+                : clock.currentTimeMillisUnsafe() < token.usableUntil
                 ? "ProactivelyRefreshed"
                 : "Expired"
-              return flights.join(flightOf(plan, key), renewed(entry, plan, key, reason))
+              return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
             }
           })
         }),
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
-          // What is forgotten is from before: whoever the cache wakes may be refused anew.
+          // Refusals are forgotten first: callers that the cache wakes may be refused anew.
           options.forget(selector).pipe(
             Effect.andThen(cache.invalidate(selector)),
             Effect.andThen(Effect.sync(() => keepers.wake(selector)))
@@ -287,75 +329,15 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-const about = (plan: Plan, settings: Settings) => ({
+/** Returns whether callers are served the token in hand after its refresh has failed. Near expiry a refusal reaches them. */
+const staysInUse = (times: Times, error: AcquireTokenError, now: number, serveStaleOnOutage: boolean): boolean =>
+  now < times.usableUntil || (serveStaleOnOutage && now < times.expiresOn && !isRefused(error))
+
+/** Callers depend on the flight. */
+const notSpared = (): boolean => false
+
+const about = (plan: RequestPlan, settings: ClientSettings) => ({
   clientId: settings.clientId,
   tenantId: plan.tenant,
   scope: plan.scopes.wire
 })
-
-/** Whether callers are served the token in hand after its renewal has failed; a refusal in its last minutes they hear. */
-export const staysInUse = (times: Times, error: AcquireTokenError, now: number, outageTolerance: boolean): boolean =>
-  now < times.usableUntil || (outageTolerance && now < times.expiresOn && !isRefused(error))
-
-/** Of a flight that its callers depend on. */
-export const notSpared = (): boolean => false
-
-export const renewal = (
-  entry: Entry,
-  flight: Effect.Effect<AuthenticationResult, AcquireTokenError>,
-  options: {
-    readonly clock: Clock.Clock
-    readonly coolDown: { readonly base: number; readonly cap: number }
-    readonly isSpared: (error: AcquireTokenError) => boolean
-    readonly annotations: Readonly<Record<string, string>>
-  }
-): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
-  Effect.suspend(() => {
-    entry.renewing = true
-    return flight
-  }).pipe(
-    Effect.tapError((error) =>
-      Effect.suspend(() => {
-        entry.failures++
-        const rest = coolDown(entry.failures, options.coolDown)
-        entry.retryOn = options.clock.currentTimeMillisUnsafe() + rest
-        return options.isSpared(error)
-          ? renewalFailed(error, rest, options.annotations)
-          : requestFailed(error, options.annotations)
-      })
-    ),
-    Effect.onExit(() =>
-      Effect.sync(() => {
-        entry.renewing = false
-      })
-    )
-  )
-
-/** A plan that is being run, and whether that has been counted. */
-export interface Run extends Plan {
-  readonly isCounted?: boolean
-}
-
-export interface Tally {
-  readonly misses: () => number
-  readonly hit: (run: Run, exit: Hit) => Hit
-  readonly miss: (run: Run) => void
-  readonly missed: <A, E>(run: Run, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-}
-
-export const makeTally = (hit: (exit: Hit) => Hit): Tally => {
-  let misses = 0
-  const miss = (run: Run): void => {
-    if (run.isCounted !== true) misses++
-  }
-  return {
-    misses: () => misses,
-    hit: (run, exit) => run.isCounted === true ? exit : hit(exit),
-    miss,
-    missed: (run, effect) =>
-      Effect.suspend(() => {
-        miss(run)
-        return effect
-      })
-  }
-}

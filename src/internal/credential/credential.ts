@@ -1,31 +1,49 @@
-/** A client credential and what it is told, for the modules that make one. */
+/** A client credential as the other services see it, and what it is told about a token request. */
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
 import type { CredentialError, InvalidClientError } from "../../EntraError.ts"
 import type { Endpoints } from "../authority/endpointLayout.ts"
-import type { Authentication } from "../http/identityHttp.ts"
+import type { Fields } from "../http/fields.ts"
+import type { Transport } from "../http/identityHttp.ts"
 
-export interface Attempt {
+/** One acquisition: who asks, for which token, under which correlation id. It is assembled once, when a flight starts. */
+export interface Acquisition {
   readonly clientId: string
   readonly tenantId: string
+  readonly scope: string
   readonly authority: string
-  readonly tokenEndpoint: string
-  readonly audience: string
-  readonly assertion: Endpoints["assertion"]
-  readonly secretMethod?: Endpoints["secretMethod"]
   readonly claims: string
   readonly clientCapabilities: ReadonlyArray<string>
   readonly sendCertificateChain: boolean | undefined
   readonly correlationId: string
-  readonly acquisition?: object | undefined
 }
 
-/** The service `ClientCredential`; its docstring says what the members mean. */
+/** One request of an acquisition, to one token endpoint. */
+export interface Attempt extends Acquisition {
+  readonly tokenEndpoint: string
+  readonly audience: string
+  readonly assertion: Endpoints["assertion"]
+  readonly secretMethod?: Endpoints["secretMethod"]
+}
+
+/** The additions of a credential to a request. */
+export interface Authentication {
+  readonly form: Fields
+  readonly headers?: Fields | undefined
+  readonly client?: Transport | undefined
+}
+
+/** The client authentication of one acquisition (RFC 6749 section 2.3). */
+export interface ClientAuthentication {
+  readonly revision: () => string
+  readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
+  readonly refused: (error: InvalidClientError) => Effect.Effect<boolean>
+}
+
+/** The service `ClientCredential`; its docstring explains the members. */
 export interface Credential {
   readonly channel: "standard" | "mtls"
   readonly binding: () => { readonly tokenType: string; readonly keyId: string } | undefined
-  readonly revision: () => string
-  readonly authenticate: (attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
-  readonly refused: (error: InvalidClientError, acquisition?: object) => Effect.Effect<boolean>
+  readonly begin: (acquisition: Acquisition) => ClientAuthentication
   readonly expiresOn?: (() => DateTime.Utc | undefined) | undefined
 }

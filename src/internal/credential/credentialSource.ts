@@ -3,7 +3,8 @@ import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { CredentialError } from "../../EntraError.ts"
+import { type CredentialCode, type CredentialError, isEntraError } from "../../EntraError.ts"
+import { credentialError } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { duration, millisOf } from "../shared/validate.ts"
 import type { Credential } from "./credential.ts"
@@ -72,22 +73,20 @@ const read = <A, M>(given: Materials<A>, kind: Kind<A, M>): Effect.Effect<Readon
 const most = 8
 
 const missing = () =>
-  new CredentialError({
-    code: "credential_missing",
-    field: "credential",
-    origin: "local",
-    message: "there is nothing where a credential should be (undefined or null)",
-    remedy: "Look at where it comes from: a variable that is not set, or a store that does not have it."
-  })
+  credentialError(
+    "credential_missing",
+    "credential",
+    "there is nothing where a credential should be (undefined or null)",
+    "Look at where it comes from: a variable that is not set, or a store that does not have it."
+  )
 
 const tooMany = (number: number): CredentialError =>
-  new CredentialError({
-    code: "source_too_long",
-    field: "credential",
-    origin: "local",
-    message: `the list of credentials has ${number} entries, more than ${most}`,
-    remedy: "Leave out what is no longer valid: a rotation needs two."
-  })
+  credentialError(
+    "source_too_long",
+    "credential",
+    `the list of credentials has ${number} entries, more than ${most}`,
+    "Leave out what is no longer valid: a rotation needs two."
+  )
 
 /** Milliseconds; never, unless it is said how often. */
 export const reloadEveryOf = (
@@ -98,26 +97,21 @@ export const reloadEveryOf = (
 }
 
 const notReloadable = () =>
-  new CredentialError({
-    code: "field_malformed",
-    field: "reloadEvery",
-    origin: "local",
-    message: `reloadEvery is not ${duration}`,
-    remedy: `Pass how often to look for a newer credential, such as "1 minute", or leave it out.`
-  })
+  credentialError(
+    "field_malformed",
+    "reloadEvery",
+    `reloadEvery is not ${duration}`,
+    `Pass how often to look for a newer credential, such as "1 minute", or leave it out.`
+  )
 
 /** What somebody else's code failed with: which tag or class it was, never what was in it. */
 export const foreign = (
   error: unknown,
-  as: { readonly code: string; readonly field: string; readonly what: string; readonly remedy: string }
+  as: { readonly code: CredentialCode; readonly field: string; readonly what: string; readonly remedy: string }
 ): CredentialError =>
-  error instanceof CredentialError ? error : new CredentialError({
-    code: as.code,
-    field: as.field,
-    origin: "local",
-    message: `${as.what} failed with ${quote(nameOf(error))}`,
-    remedy: as.remedy
-  })
+  isEntraError(error) && error._tag === "EntraCredentialError"
+    ? error
+    : credentialError(as.code, as.field, `${as.what} failed with ${quote(nameOf(error))}`, as.remedy)
 
 /** What kind of error it was; its text may hold what must not be seen. */
 const nameOf = (error: unknown): string =>

@@ -1,7 +1,8 @@
 /** Private keys in PEM, read and used with WebCrypto and jose. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { CredentialError } from "../../EntraError.ts"
+import type { CredentialCode, CredentialError } from "../../EntraError.ts"
+import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Algorithm, AssertionHeader, Claims } from "./clientAssertion.ts"
 
@@ -129,8 +130,8 @@ const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
 // problems
 // -----------------------------------------------------------------------------
 
-export const problem = (code: string, field: string, what: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message: `${field} ${what}`, remedy })
+export const problem = (code: CredentialCode, field: string, what: string, remedy: string): CredentialError =>
+  credentialError(code, field, `${field} ${what}`, remedy)
 
 const notRedacted = () =>
   problem(

@@ -1,6 +1,6 @@
 /**
  * A credential whose material may change while the program runs: loaded when it is first needed, again every so often,
- * and when the service refuses all that there is. `candidates.ts` decides, this sequences.
+ * and when the service refuses all that there is. `rotationState.ts` decides, this module sequences.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -10,14 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { CredentialError } from "../../EntraError.ts"
-import type { Authentication } from "../http/identityHttp.ts"
+import { type CredentialError } from "../../EntraError.ts"
 import { isAhead } from "../shared/cooldown.ts"
-import { credentialDefect, credentialTimeout } from "../shared/errors.ts"
+import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import { say } from "../shared/safeLog.ts"
-import type { Attempt, Credential } from "./credential.ts"
-import * as Candidates from "./rotationState.ts"
+import type { Attempt, Authentication, Credential } from "./credential.ts"
+import * as RotationState from "./rotationState.ts"
 
 export interface Source<A> {
   /** What there is now, the newest first. */
@@ -26,7 +25,7 @@ export interface Source<A> {
   readonly same: (one: A, other: A) => boolean
   /** Milliseconds; `Infinity`: only when there is nothing yet or all of it was refused; 0: for every attempt. */
   readonly reloadEvery: number
-  readonly prove: (material: A, attempt: Attempt) => Effect.Effect<Omit<Authentication, "revision">, CredentialError>
+  readonly prove: (material: A, attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
   /** Milliseconds since the epoch; undefined when it does not expire, or nobody knows. */
   readonly expiresOn?: ((material: A) => number | undefined) | undefined
   /** What has been loaded already; without it the first attempt loads. */
@@ -38,12 +37,12 @@ export interface Source<A> {
   readonly lookEvery?: number | undefined
 }
 
-/** What one acquisition has tried. */
+/** The material that one acquisition has tried. */
 interface Tried {
   readonly refused: Set<number>
-  /** What its last attempt was made with. */
+  /** The material of the attempt under way; undefined before the first attempt and after a refusal. */
   sent: number | undefined
-  /** In vain. */
+  /** Whether a reload brought nothing new. */
   reloaded: boolean
 }
 
@@ -55,7 +54,7 @@ interface Load {
 }
 
 /** Milliseconds that a reload may hold up an attempt for which there is material; it goes on behind it. */
-export const patience = 5000
+export const reloadWait = 5000
 
 /** Milliseconds after which a load is given up, and another one may begin. */
 const longestLoad = 60_000
@@ -67,39 +66,31 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     const newId = yield* randomId
     const id = newId()
     const now = () => clock.currentTimeMillisUnsafe()
-    const triedBy = new WeakMap<object, Tried>()
-    let loads = Candidates.noLoads
+    let loads = RotationState.noLoads
     let underWay: Load | undefined
     let running: Fiber.Fiber<void> | undefined
     let outcome: Exit.Exit<void, CredentialError> = Exit.void
-    let candidates: ReadonlyArray<Candidates.Candidate<A>> = []
-    let inUse: Candidates.Candidate<A> | undefined
+    let candidates: ReadonlyArray<RotationState.Candidate<A>> = []
+    let inUse: RotationState.Candidate<A> | undefined
     let numbers = 0
     let isWarned = false
     let refused: { readonly number: number | undefined; readonly looked: number } | undefined
 
-    /** Whoever does not say which acquisition it is has tried nothing. */
-    const triedIn = (acquisition: object = {}): Tried => {
-      const tried = triedBy.get(acquisition) ?? { refused: new Set(), sent: undefined, reloaded: false }
-      triedBy.set(acquisition, tried)
-      return tried
-    }
-
-    const untried = ({ refused }: Tried) => Candidates.untried(candidates, refused, inUse?.number)
+    const untried = ({ refused }: Tried) => RotationState.untried(candidates, refused, inUse?.number)
 
     /** What is not as it was starts with the newest; what is the same is used as it was loaded last. */
-    const take = (loaded: ReadonlyArray<Candidates.Candidate<A>>): void => {
-      const isSame = Candidates.isSameList(candidates, loaded)
+    const take = (loaded: ReadonlyArray<RotationState.Candidate<A>>): void => {
+      const isSame = RotationState.isSameList(candidates, loaded)
       candidates = loaded
       numbers = Math.max(numbers, ...loaded.map(({ number }) => number))
       inUse = (isSame ? loaded.find(({ number }) => number === inUse?.number) : undefined) ?? loaded[0]
     }
 
-    const numbered = (loaded: ReadonlyArray<A>) => Candidates.numbered(candidates, loaded, source.same, numbers)
+    const numbered = (loaded: ReadonlyArray<A>) => RotationState.numbered(candidates, loaded, source.same, numbers)
 
     const ended = (
       number: number,
-      exit: Exit.Exit<ReadonlyArray<Candidates.Candidate<A>>, CredentialError>
+      exit: Exit.Exit<ReadonlyArray<RotationState.Candidate<A>>, CredentialError>
     ): Effect.Effect<void> => {
       loads = { ...loads, ended: number, at: now(), failed: Exit.isFailure(exit) }
       outcome = Exit.asVoid(exit)
@@ -157,17 +148,17 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     })
 
     const current = Effect.suspend((): Effect.Effect<void, CredentialError> => {
-      if (!Candidates.isDue(loads, source.reloadEvery, now(), inUse !== undefined)) {
+      if (!RotationState.isDue(loads, source.reloadEvery, now(), inUse !== undefined)) {
         return inUse === undefined ? outcome : Effect.void
       }
       return Effect.flatMap(loading, ({ done, since }) => {
         if (inUse === undefined) return Effect.andThen(Deferred.await(done), Effect.suspend(() => outcome))
-        const left = since + patience - now()
+        const left = since + reloadWait - now()
         return left <= 0
           ? Effect.void
           : Effect.timeoutOrElse(Deferred.await(done), {
             duration: left,
-            orElse: () => Effect.suspend(() => kept(credentialTimeout(patience)))
+            orElse: () => Effect.suspend(() => kept(credentialTimeout(reloadWait)))
           })
       })
     })
@@ -200,7 +191,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
 
     const reload = (tried: Tried): Effect.Effect<boolean> =>
       Effect.suspend(() => {
-        if (!Candidates.isWorthReload(loads, tried.reloaded, now())) return Effect.sync(giveUp)
+        if (!RotationState.isWorthReload(loads, tried.reloaded, now())) return Effect.sync(giveUp)
         return Effect.map(loadSince(loads.begun, tried), () => {
           if (turn(tried)) return true
           // What brought something new may do so again: the acquisition may last longer than that was good for.
@@ -223,32 +214,41 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       yield* ended(1, Exit.succeed(numbered(source.initial)))
     }
 
+    /** Whether the material in hand needs no look at its source; a fixed value never does. */
+    const isSettled = (): boolean => inUse !== undefined && source.reloadEvery === Infinity && !loads.failed
+
+    const prove = (tried: Tried, attempt: Attempt): Effect.Effect<Authentication, CredentialError> => {
+      const candidate = tried.refused.size === 0 ? inUse : untried(tried) ?? inUse
+      if (candidate === undefined) return Effect.fail(nothingLoaded())
+      tried.sent = candidate.number
+      return source.prove(candidate.material, attempt)
+    }
+
+    const revisionOf = (tried: Tried): string => {
+      if (source.lookEvery !== undefined) look(source.lookEvery)
+      const number = tried.sent ?? (tried.refused.size === 0 ? inUse : untried(tried) ?? inUse)?.number
+      return number === undefined ? "" : `${id}.${number}`
+    }
+
     return {
       channel: "standard",
       binding: () => undefined,
-      revision: () => {
-        if (source.lookEvery !== undefined) look(source.lookEvery)
-        return inUse === undefined ? "" : `${id}.${inUse.number}`
+      begin: () => {
+        const tried: Tried = { refused: new Set(), sent: undefined, reloaded: false }
+        return {
+          revision: () => revisionOf(tried),
+          authenticate: (attempt) =>
+            isSettled() ? prove(tried, attempt) : Effect.flatMap(current, () => prove(tried, attempt)),
+          refused: (error) =>
+            Effect.suspend(() => {
+              const sent = tried.sent ?? inUse?.number
+              if (sent !== undefined) tried.refused.add(sent)
+              if (!RotationState.mends(error)) return Effect.succeed(false)
+              tried.sent = undefined
+              return turn(tried) ? Effect.succeed(true) : reload(tried)
+            })
+        }
       },
-      authenticate: (attempt) =>
-        Effect.flatMap(current, () => {
-          const tried = triedIn(attempt.acquisition)
-          const candidate = untried(tried) ?? inUse
-          if (candidate === undefined) return Effect.fail(nothingLoaded())
-          tried.sent = candidate.number
-          return Effect.map(
-            source.prove(candidate.material, attempt),
-            (proof) => ({ ...proof, revision: `${id}.${candidate.number}` })
-          )
-        }),
-      refused: (error, acquisition) =>
-        Effect.suspend(() => {
-          const tried = triedIn(acquisition)
-          const sent = tried.sent ?? inUse?.number
-          if (sent !== undefined) tried.refused.add(sent)
-          if (!Candidates.mends(error)) return Effect.succeed(false)
-          return turn(tried) ? Effect.succeed(true) : reload(tried)
-        }),
       expiresOn: () => {
         const at = inUse === undefined ? undefined : source.expiresOn?.(inUse.material)
         return at === undefined ? undefined : DateTime.makeUnsafe(at)
@@ -257,10 +257,9 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
   })
 
 const nothingLoaded = () =>
-  new CredentialError({
-    code: "credential_missing",
-    field: "credential",
-    origin: "local",
-    message: "the source of the credential has none",
-    remedy: "Look at what loads it: at least one is needed."
-  })
+  credentialError(
+    "credential_missing",
+    "credential",
+    "the source of the credential has none",
+    "Look at what loads it: at least one is needed."
+  )

@@ -2,12 +2,11 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
-import { CredentialError } from "../../EntraError.ts"
 import { secretForm } from "../endpoint/tokenForm.ts"
 import { formEncoded } from "../http/fields.ts"
-import type { Authentication } from "../http/identityHttp.ts"
+import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
-import type { Attempt } from "./credential.ts"
+import type { Attempt, Authentication } from "./credential.ts"
 import type { Kind } from "./credentialSource.ts"
 
 export type Secret = Redacted.Redacted<string>
@@ -37,19 +36,17 @@ const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentic
 }
 
 const plain = () =>
-  new CredentialError({
-    code: "secret_malformed",
-    field: "secret",
-    origin: "local",
-    message: "the client secret is not redacted",
-    remedy: "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
-  })
+  credentialError(
+    "secret_malformed",
+    "secret",
+    "the client secret is not redacted",
+    "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
+  )
 
 const empty = (none: boolean) =>
-  new CredentialError({
-    code: "secret_empty",
-    field: "secret",
-    origin: "local",
-    message: none ? "there is no client secret in the list" : "the client secret is empty or not set",
-    remedy: "Pass the secret's value as the portal showed it when the secret was made."
-  })
+  credentialError(
+    "secret_empty",
+    "secret",
+    none ? "there is no client secret in the list" : "the client secret is empty or not set",
+    "Pass the secret's value as the portal showed it when the secret was made."
+  )

@@ -1,23 +1,50 @@
 /**
- * What the AADSTS numbers mean for this flow. Entra advises programs to rely on `error`; the numbers refine it, and an
+ * The meaning of AADSTS numbers for this flow. Entra advises programs to rely on `error`; the numbers refine it, and an
  * unknown number falls back to it.
  */
-export interface Meaning {
-  readonly kind: "authority" | "client" | "throttled" | "unavailable" | "refused"
-  readonly code: string
-  readonly remedy: string
+import type {
+  InvalidAuthorityCode,
+  InvalidClientCode,
+  ServiceUnavailableCode,
+  ThrottledCode,
+  TokenRequestCode
+} from "../../EntraError.ts"
+
+interface Codes {
+  readonly authority: InvalidAuthorityCode
+  readonly client: InvalidClientCode
+  readonly throttled: ThrottledCode
+  readonly unavailable: ServiceUnavailableCode
+  readonly refused: TokenRequestCode
 }
 
-/** A remedy, and the place in the page that ships with the package where it is explained. */
-const meaning = (kind: Meaning["kind"]) => (code: string, remedy: string, anchor?: string): Meaning => ({
-  kind,
+type MeaningOf<Kind extends keyof Codes> = {
+  readonly [K in Kind]: { readonly kind: K; readonly code: Codes[K]; readonly remedy: string }
+}[Kind]
+
+export type Meaning = MeaningOf<keyof Codes>
+
+/** Returns the remedy with the section of the shipped page that explains it. */
+const explained = (remedy: string, anchor: string | undefined): string =>
+  anchor === undefined ? remedy : `${remedy} See docs/registering.md#${anchor} of effect-entra.`
+
+const client = (code: InvalidClientCode, remedy: string, anchor?: string): MeaningOf<"client"> => ({
+  kind: "client",
   code,
-  remedy: anchor === undefined ? remedy : `${remedy} See docs/registering.md#${anchor} of effect-entra.`
+  remedy: explained(remedy, anchor)
 })
 
-const client = meaning("client")
-const authority = meaning("authority")
-const refused = meaning("refused")
+const authority = (code: InvalidAuthorityCode, remedy: string, anchor?: string): MeaningOf<"authority"> => ({
+  kind: "authority",
+  code,
+  remedy: explained(remedy, anchor)
+})
+
+const refused = (code: TokenRequestCode, remedy: string, anchor?: string): MeaningOf<"refused"> => ({
+  kind: "refused",
+  code,
+  remedy: explained(remedy, anchor)
+})
 
 const tenantUnknown = authority(
   "tenant_unknown",
@@ -25,7 +52,17 @@ const tenantUnknown = authority(
   "aadsts90002"
 )
 const instanceInvalid = authority("instance_invalid", "Check the authority's host: it is none of a Microsoft cloud.")
-const transient: Meaning = { kind: "unavailable", code: "service_unavailable", remedy: "Try again later." }
+const transient: MeaningOf<"unavailable"> = {
+  kind: "unavailable",
+  code: "service_unavailable",
+  remedy: "Try again later."
+}
+
+export const throttled: MeaningOf<"throttled"> = {
+  kind: "throttled",
+  code: "throttled",
+  remedy: "Build one client and keep it, so that its cache answers. Until retryAfter has passed, nothing is sent."
+}
 
 /** The numbers of each meaning: one finding has several, after where the service made it. */
 const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<number>]> = [
@@ -139,11 +176,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
     ),
     [100007]
   ],
-  [{
-    kind: "throttled",
-    code: "throttled",
-    remedy: "Build one client and keep it, so that its cache answers; until retryAfter has passed nothing is sent."
-  }, [50196, 90055]],
+  [throttled, [50196, 90055]],
   [transient, [90006, 90012, 90024, 90033, 50033]]
 ]
 

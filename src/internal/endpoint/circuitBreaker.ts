@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import type * as Scope from "effect/Scope"
-import { type AcquireTokenError, ServiceUnavailableError } from "../../EntraError.ts"
+import { type AcquireTokenError, type ServiceUnavailableError } from "../../EntraError.ts"
+import { isOutage, serviceUnavailable } from "../shared/errors.ts"
 
 export interface Breaker {
   /** The key is asked for only where there has been an outage. */
@@ -33,7 +34,7 @@ export const make = (options: {
         breaker.execute(acquisition, {
           key,
           classify: (exit) => {
-            if (isOutage(exit)) {
+            if (isOutageExit(exit)) {
               suspects.add(key)
               return CircuitBreaker.failure()
             }
@@ -41,6 +42,8 @@ export const make = (options: {
             return CircuitBreaker.success
           }
         })
+      const record = (key: string, exit: Exit.Exit<unknown, AcquireTokenError>): Effect.Effect<void> =>
+        isOutageExit(exit) || suspects.has(key) ? Effect.ignore(execute(key, exit)) : Effect.void
       return {
         protect: (key, acquisition) =>
           Effect.suspend(() => {
@@ -52,10 +55,7 @@ export const make = (options: {
             }
             return Effect.onExit(
               acquisition,
-              (exit) =>
-                isOutage(exit) || (suspects.size > 0 && suspects.has(key()))
-                  ? Effect.ignore(execute(key(), exit))
-                  : Effect.void
+              (exit) => Exit.isSuccess(exit) && suspects.size === 0 ? Effect.void : record(key(), exit)
             )
           })
       }
@@ -63,18 +63,16 @@ export const make = (options: {
   )
 
 /** A service that refuses is up; only silence and 5xx count. Who is interrupted has not waited for the end. */
-const isOutage = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
+const isOutageExit = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.findErrorOption(exit.cause)
-  return error._tag === "None" || error.value._tag === "EntraServiceUnavailableError" ||
-    error.value._tag === "EntraNetworkError"
+  return error._tag === "None" || isOutage(error.value)
 }
 
 const circuitOpen = (origin: string, error: CircuitBreaker.CircuitBreakerError): ServiceUnavailableError =>
-  new ServiceUnavailableError({
-    code: "circuit_open",
-    message: `nothing was sent: several acquisitions in a row got no answer from ${origin}`,
-    remedy: "Try again after retryAfter; tokens that are cached go on being served.",
-    origin: "local",
-    retryAfter: error.reason._tag === "CircuitOpen" ? error.reason.retryAfter : Duration.seconds(1)
-  })
+  serviceUnavailable(
+    "circuit_open",
+    `nothing was sent: several acquisitions in a row got no answer from ${origin}`,
+    "Try again after retryAfter; tokens that are cached go on being served.",
+    { origin: "local", retryAfter: error.reason._tag === "CircuitOpen" ? error.reason.retryAfter : Duration.seconds(1) }
+  )

@@ -5,12 +5,14 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
-import { type CacheKey, keyText, type Selector, selects } from "../cache/cacheKey.ts"
+import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
 import { isAhead, longest } from "../shared/cooldown.ts"
-import { isRefused, type Refused } from "../shared/errors.ts"
+import { copyOfRefusal, isRefused, type Refused } from "../shared/errors.ts"
 
 export type Outcome = Refused | EntraError.ServiceError
 
@@ -51,7 +53,7 @@ export const isClosed = (state: GateState, now: number): boolean => isAhead(stat
  * How long a caller who is willing to wait leaves the service alone, in milliseconds; undefined: waiting is no help. A
  * refusal is told at once, whatever it asks for: somebody has to do something about it.
  */
-export const patience = (error: EntraError.AcquireTokenError): number | undefined => {
+export const retryWait = (error: EntraError.AcquireTokenError): number | undefined => {
   const asksForPatience = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
   return asksForPatience && error.retryAfter !== undefined
@@ -74,7 +76,7 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
   const { correlationId, errorCodes, status, traceId } = error
   return new EntraError.ThrottledError({
     code: "throttled",
-    message: `nothing was sent: the service asked to be left alone for another ${Math.ceil(left / 1000)} s`,
+    message: `nothing was sent: the service asked to be left alone for another ${Math.ceil(left / 1000)} s.`,
     remedy: "Wait for retryAfter; tokens that are cached go on being served.",
     origin: "local",
     source: "local",
@@ -87,85 +89,84 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
   })
 }
 
-/** The same refusal again, marked as decided here, without what the request took that it was the answer to. */
-const remembered = (error: Refused): Refused => {
-  switch (error._tag) {
-    case "EntraInvalidAuthorityError":
-      return new EntraError.InvalidAuthorityError(again(error, error.message))
-    case "EntraInvalidClientError":
-      return new EntraError.InvalidClientError(again(error, error.message))
-    case "EntraTokenRequestError":
-      return new EntraError.TokenRequestError(again(error, error.message))
-    case "EntraClaimsChallengeError":
-      return new EntraError.ClaimsChallengeError(again(error, error.message))
-  }
-}
+/** Returns the refusal again, as decided here, without the requests and the time that it took. */
+const remembered = (error: Refused): Refused => copyOfRefusal(error, { origin: "local" })
 
-const again = <E extends Refused>({ attempts: _attempts, durations: _durations, ...rest }: E, message: string) => ({
-  ...rest,
-  message,
-  origin: "local" as const
-})
+// -----------------------------------------------------------------------------
+// gates
+// -----------------------------------------------------------------------------
 
-/** What the service may answer differently: not the spelling of a request, not its correlation id. */
+/** Everything that the service may answer differently: not the spelling of a request, not its correlation id. */
 export interface Gate {
   readonly key: CacheKey
-  /** What is sent besides: claims, and parameters that the key need not have. */
+  /** The fields that are sent and that the key need not have: claims and extra parameters. */
   readonly sent: string
-  /** The credential's revision: new material is not held to the refusals of the old. */
-  readonly revision: string
   readonly forced: boolean
 }
 
+/** A request at its gate. The revision of the credential is part of the gate's name: new material is not held to old refusals. */
+export interface Gated {
+  readonly gate: Gate
+  readonly authentication: { readonly revision: () => string }
+}
+
 export interface Gates {
-  readonly judge: (gate: Gate) => ThrottledError | Refused | undefined
-  readonly open: (gate: Gate) => void
-  readonly close: (gate: Gate, error: AcquireTokenError) => void
-  /** Forget refusals; what the service asked for by Retry-After stays. */
+  readonly judge: (request: Gated) => ThrottledError | Refused | undefined
+  /** Returns the throttle that another flight met since the gate was asked: while this one slept, or signed. */
+  readonly throttle: (request: Gated) => ThrottledError | Refused | undefined
+  readonly settle: (request: Gated, exit: Exit.Exit<unknown, AcquireTokenError>) => void
+  /** Forgets refusals; a throttle by Retry-After stays. */
   readonly forget: (selector: Selector) => void
   readonly counts: () => GateCounts
 }
 
-/** How many keys are closed now, by the service's wish and by its refusals. */
+/** The number of keys that are closed now, by a throttle and by a refusal. */
 export interface GateCounts {
   readonly throttled: number
   readonly refused: number
 }
 
-/** So many closed gates are remembered; hostile input pushes out older refusals and grows nothing. */
+/** The number of closed gates that are remembered. Hostile input pushes out older refusals and grows nothing. */
 export const keptGates = 1024
 
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
-  const nameOf = (gate: Gate) => keyText(gate.key, gate.sent, gate.revision)
-  /** The oldest refusal; what the service asked for by Retry-After is given up only when there is nothing else. */
+  const nameOf = ({ authentication, gate }: Gated) => gate.key.text + encode([gate.sent, authentication.revision()])
+  /** The oldest refusal. A throttle by Retry-After is given up only when there is no refusal. */
   const leastMissed = (): string => {
     for (const [name, { state }] of closed) if (state.kind === "refused") return name
     return closed.keys().next().value ?? ""
   }
+  const open = (request: Gated): void => {
+    const name = nameOf(request)
+    // A success that was under way when the service asked to wait does not end the wait.
+    const state = closed.get(name)?.state
+    if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
+    closed.delete(name)
+  }
+  const close = (request: Gated, error: AcquireTokenError): void => {
+    if (!isOutcome(error)) return
+    const name = nameOf(request)
+    const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
+    closed.delete(name)
+    if (state === undefined) return
+    // Until its stack is text, an error holds on to everything that was called, up to fibers and closed clients.
+    void error.stack
+    closed.set(name, { key: request.gate.key, state })
+    if (closed.size > keptGates) closed.delete(leastMissed())
+  }
+  const ask = (request: Gated, forced: boolean) =>
+    judge(closed.get(nameOf(request))?.state, clock.currentTimeMillisUnsafe(), forced)
   return {
-    judge: (gate) =>
-      closed.size === 0
-        ? undefined
-        : judge(closed.get(nameOf(gate))?.state, clock.currentTimeMillisUnsafe(), gate.forced),
-    open: (gate) => {
-      if (closed.size === 0) return
-      const name = nameOf(gate)
-      // A success that was under way when the service said to wait is no leave to go on.
-      const state = closed.get(name)?.state
-      if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
-      closed.delete(name)
-    },
-    close: (gate, error) => {
-      if (!isOutcome(error)) return
-      const name = nameOf(gate)
-      const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
-      closed.delete(name)
-      if (state === undefined) return
-      // Until its stack is text an error holds on to whatever was called, up to fibers and clients that are long closed.
-      void error.stack
-      closed.set(name, { key: gate.key, state })
-      if (closed.size > keptGates) closed.delete(leastMissed())
+    judge: (request) => closed.size === 0 ? undefined : ask(request, request.gate.forced),
+    throttle: (request) => closed.size === 0 ? undefined : ask(request, true),
+    settle: (request, exit) => {
+      if (Exit.isSuccess(exit)) {
+        if (closed.size > 0) open(request)
+        return
+      }
+      const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+      if (error !== undefined) close(request, error)
     },
     forget: (selector) => {
       for (const [name, { key, state }] of closed) {
@@ -181,26 +182,35 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   }
 }
 
-/** What a token endpoint does by its gates; `send` goes through the one that its request names. */
-export const guarding = <R extends { readonly gate: Gate }, A>(
+/** A request whose endpoints are resolved once its gate is open. */
+export interface Guarded<Endpoints> extends Gated {
+  readonly endpoints: Effect.Effect<Endpoints, AcquireTokenError>
+}
+
+/** Builds the members of a token endpoint that its gates decide. The gate is asked once, before anything is resolved or signed. */
+export const guarding = <R extends Guarded<E>, E, A>(
   gates: Gates,
-  send: (request: R) => Effect.Effect<A, AcquireTokenError>
+  send: (request: R, endpoints: E) => Effect.Effect<A, AcquireTokenError>
 ) => ({
-  admit: (gate: Gate): Effect.Effect<void, ThrottledError | Refused> =>
-    Effect.suspend(() => {
-      const verdict = gates.judge(gate)
-      return verdict === undefined ? Effect.void : Effect.fail(verdict)
-    }),
   forget: (selector: Selector) => Effect.sync(() => gates.forget(selector)),
   stats: Effect.sync(gates.counts),
   request: (request: R): Effect.Effect<A, AcquireTokenError> =>
-    send(request).pipe(
-      Effect.tap(() => Effect.sync(() => gates.open(request.gate))),
-      Effect.tapError((error) => Effect.sync(() => gates.close(request.gate, error)))
-    )
+    Effect.suspend(() => {
+      const verdict = gates.judge(request)
+      return verdict === undefined
+        ? Effect.flatMap(
+          request.endpoints,
+          (endpoints) =>
+            Effect.onExit(send(request, endpoints), (exit) => {
+              gates.settle(request, exit)
+              return Effect.void
+            })
+        )
+        : Effect.fail(verdict)
+    })
 })
 
-/** What this process decided by itself says nothing about the service. */
+/** A decision of this process says nothing about the service. */
 const isOutcome = (error: AcquireTokenError): error is Outcome =>
   error.origin === "service" && error._tag !== "EntraCredentialError" && error._tag !== "EntraInvalidRequestError" &&
   error._tag !== "EntraInvalidScopeError"

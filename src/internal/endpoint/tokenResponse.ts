@@ -1,6 +1,5 @@
 /** From an answer of the token endpoint to a token or a typed error: (status, headers, body) and nothing else. */
 import * as Duration from "effect/Duration"
-import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { AccessToken } from "../../AccessToken.ts"
@@ -9,10 +8,12 @@ import * as EntraError from "../../EntraError.ts"
 import type { Answer } from "../http/identityHttp.ts"
 import type { Scrub } from "../http/redaction.ts"
 import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
-import { quote } from "../shared/text.ts"
-import { consentHelps, loopDetected, meaningOf } from "./aadsts.ts"
+import { isOutageStatus } from "../shared/errors.ts"
+import { quote, sentence } from "../shared/text.ts"
+import { type Members, membersOf } from "../shared/validate.ts"
+import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
-export interface Asked {
+export interface ResponseContext {
   /** The effective one, with the tenant of the request. */
   readonly authority: Authority.Authority
   readonly clientId: string
@@ -36,33 +37,21 @@ export type Refusal =
   | EntraError.ServiceUnavailableError
   | EntraError.InvalidResponseError
 
-export const readAnswer = (answer: Answer, asked: Asked): Result.Result<AccessToken, Refusal> => {
+export const readTokenResponse = (answer: Answer, context: ResponseContext): Result.Result<AccessToken, Refusal> => {
   const { status } = answer
-  if (status === 0 || (status >= 300 && status < 400)) return Result.fail(redirected(answer, asked))
-  if (answer.cut && status !== 429 && !isOutage(status)) {
-    return Result.fail(malformed(answer, asked, "response_too_large", "is cut: it is longer than any token"))
+  if (status === 0 || (status >= 300 && status < 400)) return Result.fail(redirected(answer, context))
+  if (answer.cut && status !== 429 && !isOutageStatus(status)) {
+    return Result.fail(malformed(answer, context, "response_too_large", "is cut: it is longer than any token"))
   }
-  const body = membersOf(answer.body)
-  if (isText(body["error"])) return Result.fail(refused(answer, asked, body["error"], body))
+  const body = membersOf(answer.body) ?? {}
+  if (isText(body["error"])) return Result.fail(refused(answer, context, body["error"], body))
   if (status >= 200 && status < 300) {
     const token = tokenOf(body)
     return token === undefined
-      ? Result.fail(malformed(answer, asked, "response_malformed", "holds no token that can be read"))
-      : issued(answer, asked, token)
+      ? Result.fail(malformed(answer, context, "response_malformed", "holds no token that can be read"))
+      : issued(answer, context, token)
   }
-  return Result.fail(byStatus(answer, asked))
-}
-
-/** The members of a JSON object, none of them looked at; what is no such object has none. */
-type Members = Readonly<Record<string, unknown>>
-
-const membersOf = (json: string): Members => {
-  try {
-    const value: unknown = JSON.parse(json)
-    return Predicate.isReadonlyObject(value) ? value : {}
-  } catch {
-    return {}
-  }
+  return Result.fail(byStatus(answer, context))
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
@@ -109,16 +98,16 @@ const wordsOf = (text: string): ReadonlyArray<string> => text.split(" ").filter(
 
 const issued = (
   answer: Answer,
-  asked: Asked,
+  context: ResponseContext,
   token: Token
 ): Result.Result<AccessToken, EntraError.InvalidResponseError> => {
-  if (token.type.toLowerCase() !== asked.tokenType.toLowerCase()) {
+  if (token.type.toLowerCase() !== context.tokenType.toLowerCase()) {
     return Result.fail(
       malformed(
         answer,
-        asked,
+        context,
         "response_token_type",
-        `holds a token of type ${quote(asked.scrub(token.type))}`
+        `holds a token of type ${quote(context.scrub(token.type))}`
       )
     )
   }
@@ -126,14 +115,14 @@ const issued = (
   return Result.succeed({
     secret: token.secret,
     tokenType: token.type,
-    issuedAt: asked.now,
-    expiresOn: asked.now + token.expiresIn * 1000,
-    refreshOn: token.refreshIn === undefined ? undefined : asked.now + token.refreshIn * 1000,
-    scopes: granted.length === 0 ? wordsOf(asked.scopes) : granted,
-    tenantId: asked.tenantId,
-    authority: Authority.format(asked.authority),
-    tokenEndpoint: asked.tokenEndpoint,
-    correlationId: asked.correlationId
+    issuedAt: context.now,
+    expiresOn: context.now + token.expiresIn * 1000,
+    refreshOn: token.refreshIn === undefined ? undefined : context.now + token.refreshIn * 1000,
+    scopes: granted.length === 0 ? wordsOf(context.scopes) : granted,
+    tenantId: context.tenantId,
+    authority: Authority.format(context.authority),
+    tokenEndpoint: context.tokenEndpoint,
+    correlationId: context.correlationId
   })
 }
 
@@ -142,34 +131,33 @@ const issued = (
 // -----------------------------------------------------------------------------
 
 /** RFC 6749 section 5.2 plus Entra's members; of those what has another type is as good as absent. */
-const refused = (answer: Answer, asked: Asked, code: string, body: Members): Refusal => {
-  const text = (value: unknown): string | undefined => isText(value) ? plain(asked.scrub(value)) : undefined
+const refused = (answer: Answer, context: ResponseContext, error: string, body: Members): Refusal => {
+  const text = (value: unknown): string | undefined => isText(value) ? plain(context.scrub(value)) : undefined
   const description = text(body["error_description"]) ?? "without a description"
   const codes = body["error_codes"]
   const listed = Array.isArray(codes) ? codes.filter((code) => typeof code === "number") : []
   const numbers: ReadonlyArray<number> = listed.length > 0
     ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
-  const error = plain(asked.scrub(code))
-  const meaning = meaningOf(code, numbers)
-  const retryAfter = retryAfterOf(answer, asked)
+  const shown = plain(context.scrub(error))
+  const meaning = meaningOf(error, numbers)
+  const retryAfter = retryAfterOf(answer, context)
   const details = {
-    ...common(answer, asked),
-    code: meaning.code,
-    message: `${error}: ${description}`,
-    remedy: consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(asked)}` : meaning.remedy,
-    error,
+    ...common(answer, context),
+    message: sentence(`${shown}: ${description}`),
+    error: shown,
     errorCodes: numbers,
     suberror: text(body["suberror"]),
     traceId: text(body["trace_id"]),
     timestamp: text(body["timestamp"]),
-    correlationId: text(body["correlation_id"]) ?? asked.correlationId
+    correlationId: text(body["correlation_id"]) ?? context.correlationId,
+    retryAfter
   }
   if (answer.status === 429 || meaning.kind === "throttled") {
-    return throttled(answer, asked, details, numbers.includes(loopDetected))
+    return throttled(answer, context, details, numbers.includes(loopDetected))
   }
-  if (isOutage(answer.status) || meaning.kind === "unavailable") {
-    return new EntraError.ServiceUnavailableError({ ...details, ...outage, retryAfter })
+  if (isOutageStatus(answer.status) || meaning.kind === "unavailable") {
+    return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   }
   const claims = isText(body["claims"]) ? body["claims"] : undefined
   if (claims !== undefined) {
@@ -177,83 +165,87 @@ const refused = (answer: Answer, asked: Asked, code: string, body: Members): Ref
       ...details,
       code: "claims_required",
       remedy:
-        "Repeat the request with these claims; if that is refused too, ask an administrator what the policy demands.",
-      claims: asked.scrub(claims, "data"),
-      retryAfter
+        "Repeat the request with these claims. If that is refused too, ask an administrator what the policy demands.",
+      claims: context.scrub(claims, "data")
     })
   }
+  const remedy = consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
   switch (meaning.kind) {
     case "authority":
-      return new EntraError.InvalidAuthorityError({ ...details, field: "tenantId", retryAfter })
+      return new EntraError.InvalidAuthorityError({ ...details, code: meaning.code, remedy, field: "tenantId" })
     case "client":
-      return new EntraError.InvalidClientError({ ...details, retryAfter })
+      return new EntraError.InvalidClientError({ ...details, code: meaning.code, remedy })
     case "refused":
-      return new EntraError.TokenRequestError({ ...details, retryAfter })
+      return new EntraError.TokenRequestError({ ...details, code: meaning.code, remedy })
   }
 }
 
-const consentLink = (asked: Asked): string => Authority.adminConsentUrl(asked.authority, { clientId: asked.clientId })
+const consentLink = (context: ResponseContext): string =>
+  Authority.adminConsentUrl(context.authority, { clientId: context.clientId })
 
 // -----------------------------------------------------------------------------
 // answers that say nothing in OAuth's language
 // -----------------------------------------------------------------------------
 
-const common = (answer: Answer, asked: Asked) => ({
+const common = (answer: Answer, context: ResponseContext) => ({
   origin: "service" as const,
-  correlationId: asked.correlationId,
+  correlationId: context.correlationId,
   status: answer.status
 })
 
-const isOutage = (status: number): boolean => status === 408 || status >= 500
-
 const outage = {
   code: "service_unavailable",
-  remedy: "Nothing is wrong with the request: try again later; a token that is still valid goes on being served."
-}
+  remedy: "Try again later: the request itself is valid, and a token that is still valid is served meanwhile."
+} as const
 
-const byStatus = (answer: Answer, asked: Asked): Refusal => {
+const byStatus = (answer: Answer, context: ResponseContext): Refusal => {
   const details = {
-    ...common(answer, asked),
-    message: `the token endpoint answered with status ${answer.status} and no OAuth error`,
-    retryAfter: retryAfterOf(answer, asked)
+    ...common(answer, context),
+    message: `the token endpoint answered with status ${answer.status} and no OAuth error.`,
+    retryAfter: retryAfterOf(answer, context)
   }
-  if (answer.status === 429) return throttled(answer, asked, details, false)
-  if (isOutage(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
-  return malformed(answer, asked, "response_unexpected", "is no OAuth answer")
+  if (answer.status === 429) return throttled(answer, context, details, false)
+  if (isOutageStatus(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
+  return malformed(answer, context, "response_unexpected", "is no OAuth answer")
 }
 
 const throttled = (
   answer: Answer,
-  asked: Asked,
+  context: ResponseContext,
   details: Omit<EntraError.Problem, "code" | "remedy" | "retryAfter"> & EntraError.ServiceDetails,
   loop: boolean
 ): EntraError.ThrottledError => {
-  const { code, remedy } = meaningOf("", [loopDetected])
-  const retryAfter = retryAfterOf(answer, asked) ?? Duration.millis(defaultRetryAfter)
+  const { code, remedy } = throttledMeaning
+  const retryAfter = retryAfterOf(answer, context) ?? Duration.millis(defaultRetryAfter)
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
 }
 
-const retryAfterOf = (answer: Answer, asked: Asked): Duration.Duration | undefined => {
-  const millis = parseRetryAfter(answer.headers["retry-after"], asked.now)
+const retryAfterOf = (answer: Answer, context: ResponseContext): Duration.Duration | undefined => {
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
 /** The body stays out of the message: it is nobody's language, and may hold anything. */
-const malformed = (answer: Answer, asked: Asked, code: string, problem: string): EntraError.InvalidResponseError =>
+const malformed = (
+  answer: Answer,
+  context: ResponseContext,
+  code: EntraError.InvalidResponseCode,
+  problem: string
+): EntraError.InvalidResponseError =>
   new EntraError.InvalidResponseError({
-    ...common(answer, asked),
+    ...common(answer, context),
     code,
     message:
-      `the answer of ${asked.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}`,
+      `the answer of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}.`,
     remedy: "Check the authority, and whether a proxy or a sign-in page on the way answers in the service's stead.",
-    retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, asked)
+    retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, context)
   })
 
-const redirected = (answer: Answer, asked: Asked): EntraError.InvalidResponseError =>
+const redirected = (answer: Answer, context: ResponseContext): EntraError.InvalidResponseError =>
   new EntraError.InvalidResponseError({
-    ...common(answer, asked),
+    ...common(answer, context),
     code: "redirect_refused",
-    message: `${asked.tokenEndpoint} answered with a redirect, which would carry the credential to another place`,
+    message: `${context.tokenEndpoint} answered with a redirect, which would carry the credential to another place.`,
     remedy: "Configure the authority's final address, and check for a proxy that redirects."
   })
 

@@ -1,8 +1,8 @@
 /** Which credential an environment names, and what is wrong with how it names it; pure, and without a look at any file. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { CredentialError, type InvalidRequestError } from "../../EntraError.ts"
-import { invalidRequest } from "../shared/errors.ts"
+import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
+import { credentialError, invalidRequest } from "../shared/errors.ts"
 
 /** Undefined: not set, or set to nothing. */
 export interface CredentialVariables {
@@ -145,13 +145,12 @@ const secretOf = (secret: Redacted.Redacted<string>): Result.Result<SecretMateri
     ? "has quotes around it"
     : undefined
   return added === undefined ? Result.succeed({ kind: "secret", secret }) : Result.fail(
-    new CredentialError({
-      code: text.trim() === "" ? "secret_empty" : "secret_malformed",
-      field: variableOf.secret,
-      origin: "local",
-      message: `${variableOf.secret} ${added}`,
-      remedy: `Set ${variableOf.secret} to the secret's value alone, as the portal showed it. ${secretPage}`
-    })
+    credentialError(
+      text.trim() === "" ? "secret_empty" : "secret_malformed",
+      variableOf.secret,
+      `${variableOf.secret} ${added}`,
+      `Set ${variableOf.secret} to the secret's value alone, as the portal showed it. ${secretPage}`
+    )
   )
 }
 
@@ -190,31 +189,29 @@ const secretsId = `${variableOf.secret} looks like the id of a secret: what is n
 const missing = (wanted: CredentialKind | undefined): CredentialError => {
   const names = wanted === undefined ? kinds.map((kind) => variableOf[kind]) : [variableOf[wanted]]
   const page = wanted === undefined || wanted === "secret" ? "secret" : pageOf[wanted]
-  return new CredentialError({
-    code: "credential_missing",
-    field: names.join(", "),
-    origin: "local",
-    message: wanted === undefined
+  return credentialError(
+    "credential_missing",
+    names.join(", "),
+    wanted === undefined
       ? `no credential is set: neither ${names.join(" nor ")}`
       : `${variableOf[wanted]} is not set, and credential is "${wanted}"`,
-    remedy: `${
+    `${
       wanted === undefined
-        ? "Set one of these variables; those that name a file are read by layerConfig of effect-entra/node."
+        ? "Set one of these variables; those that name a file are read by layerFromEnv of effect-entra/node."
         : `Set ${variableOf[wanted]}, or decide for another credential.`
     } See docs/registering.md#a-${page} of effect-entra.`
-  })
+  )
 }
 
 const pageOf = { certificate: "certificate", federation: "federated-credential" } as const
 
 const halfSet = (names: ReadonlyArray<string>): CredentialError =>
-  new CredentialError({
-    code: "credential_incomplete",
-    field: variableOf.certificate,
-    origin: "local",
-    message: `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} set, and ${variableOf.certificate} is not`,
-    remedy: `Set ${variableOf.certificate} to the path of the certificate's file, or unset ${names.join(" and ")}.`
-  })
+  credentialError(
+    "credential_incomplete",
+    variableOf.certificate,
+    `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} set, and ${variableOf.certificate} is not`,
+    `Set ${variableOf.certificate} to the path of the certificate's file, or unset ${names.join(" and ")}.`
+  )
 
 const neitherTrueNorFalse = (): InvalidRequestError =>
   invalidRequest(
@@ -233,11 +230,10 @@ const unknownKind = (): InvalidRequestError =>
   )
 
 const needsFiles = (names: ReadonlyArray<string>, what: string): CredentialError =>
-  new CredentialError({
-    code: "credential_file",
-    field: names.join(", "),
-    origin: "local",
-    message: `${names.join(" and ")} ${what}, and the core reads no files`,
-    remedy: "Use layerConfig of effect-entra/node, which reads them; or read the file in your program and pass what it "
+  credentialError(
+    "credential_file",
+    names.join(", "),
+    `${names.join(" and ")} ${what}, and the core reads no files`,
+    "Use layerFromEnv of effect-entra/node, which reads them; or read the file in your program and pass what it "
       + "holds to ClientCredential.layerCertificate or layerAssertion, with ConfidentialClient.layer."
-  })
+  )

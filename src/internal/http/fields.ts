@@ -4,6 +4,8 @@ import * as Redacted from "effect/Redacted"
 /** Of a query, a form or the headers; what is secret is redacted until it is sent. */
 export type Fields = Readonly<Record<string, string | Redacted.Redacted<string>>>
 
+export const noFields: Fields = {}
+
 /** What nobody must see. */
 export const secretsOf = (fields: Fields): ReadonlyArray<string> =>
   Object.values(fields).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : [])
@@ -23,15 +25,3 @@ const percent = (value: string): string => encodeURIComponent(value.toWellFormed
 
 /** As a form has it: one value, encoded. */
 export const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
-
-/** The service uses these to correlate, to count clients, and to learn that this one honours Retry-After. */
-export const requestHeaders = (correlationId: string): Readonly<Record<string, string>> => ({
-  accept: "application/json",
-  "client-request-id": correlationId,
-  "return-client-request-id": "true",
-  "x-client-sku": "effect-entra",
-  "x-client-ver": version,
-  "x-ms-lib-capability": "retry-after, h429"
-})
-
-export const version = "0.1.0"

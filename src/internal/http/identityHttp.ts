@@ -11,23 +11,14 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
-import * as Record from "effect/Record"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
-import { type Fields, revealed } from "./fields.ts"
+import type { Fields } from "./fields.ts"
 import * as Problem from "./networkReason.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
-
-/** What a credential adds to a request: form fields, headers, or a transport that proves itself in the TLS handshake. */
-export interface Authentication {
-  readonly form: Fields
-  readonly headers?: Fields | undefined
-  readonly client?: Transport | undefined
-  /** Of the material that was used: a refusal is remembered for that, whatever is in use by then. */
-  readonly revision?: string | undefined
-}
 
 export interface IdentityHttp {
   /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */
@@ -93,13 +84,30 @@ const withoutCallersFetch = (context: Context.Context<never>): Context.Context<n
 /** A parameter may be a secret. */
 const withoutQuery = (url: string): string => url.split("?", 1)[0] ?? ""
 
-const httpRequest = (request: IdentityRequest): HttpClientRequest.HttpClientRequest => {
-  const base = HttpClientRequest.setHeaders(
-    HttpClientRequest.make(request.method)(request.url),
-    Record.map(request.headers, revealed)
-  )
-  return request.form === undefined ? base : HttpClientRequest.bodyUrlParams(base, request.form)
+const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
+  const plain: Record<string, string> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) plain[name] = typeof value === "string" ? value : Redacted.value(value)
+  }
+  const base = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(url), plain)
+  return form === undefined ? base : HttpClientRequest.bodyUrlParams(base, form)
 }
+
+/**
+ * Returns the headers of a request to Entra, which correlates requests, counts clients and learns that this client honours
+ * Retry-After.
+ */
+export const requestHeaders = (correlationId: string): Readonly<Record<string, string>> => ({
+  accept: "application/json",
+  "client-request-id": correlationId,
+  "return-client-request-id": "true",
+  "x-client-sku": "effect-entra",
+  "x-client-ver": version,
+  "x-ms-lib-capability": "retry-after, h429"
+})
+
+export const version = "0.1.0"
 
 // -----------------------------------------------------------------------------
 // redirects

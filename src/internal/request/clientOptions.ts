@@ -7,7 +7,7 @@ import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { isText } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
-import { isOnThrottled, onThrottledWords, type Settings } from "./requestPlan.ts"
+import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
 
 export const settingsOf = (options: {
   readonly clientId: string
@@ -17,7 +17,7 @@ export const settingsOf = (options: {
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
-}): Result.Result<Settings, InvalidAuthorityError | InvalidRequestError> =>
+}): Result.Result<ClientSettings, InvalidAuthorityError | InvalidRequestError> =>
   Result.gen(function*() {
     const [mistyped] = typeProblems(options)
     if (mistyped !== undefined) return yield* Result.fail(mistyped)
@@ -88,7 +88,7 @@ export const placeOf = (
 
 const guardOf = (
   allowed: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
-): Result.Result<Settings["allows"], InvalidAuthorityError> => {
+): Result.Result<ClientSettings["allows"], InvalidAuthorityError> => {
   if (allowed === undefined) return Result.succeed(undefined)
   // Only a plain yes lets anyone in: not a promise, not a forgotten return.
   if (typeof allowed === "function") return Result.succeed((tenantId: string) => allowed(tenantId) === true)
@@ -115,7 +115,7 @@ const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown
   ["issuer", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
   ["region", ["a string", isText]],
   ["onThrottled", [onThrottledWords, isOnThrottled]],
-  ["outageTolerance", ["true or false", (value: unknown) => typeof value === "boolean"]],
+  ["renewal", ["an object", (value: unknown) => typeof value === "object" && value !== null]],
   ["allowedTenants", [
     "an array of strings, or a function",
     (value: unknown) => typeof value === "function" || (Array.isArray(value) && value.every(isText))

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../../TokenRequest.ts"
 import { encode } from "../cache/cacheKey.ts"
-import type { Fields } from "../http/fields.ts"
+import { type Fields, noFields } from "../http/fields.ts"
 import { invalidRequest } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { isRedactedText, isText } from "../shared/validate.ts"
@@ -23,7 +23,7 @@ export interface Extras {
 
 export type ExtraOptions = Pick<TokenRequest, "extraQueryParameters" | "extraBodyParameters" | "cachePartition">
 
-export const none: Extras = { query: {}, form: {}, partition: "", sent: "" }
+export const none: Extras = { query: noFields, form: noFields, partition: "", sent: "" }
 
 /** What a client adds to each of its requests. `capabilities` are sent as claims, and the tokens have them. */
 export interface ClientExtras {
@@ -173,7 +173,7 @@ const extras = ({ aliasOf, body, capabilities, partition, query, sentAliasOf }: 
 }
 
 const fields = (parameters: Parameters): Fields =>
-  Object.fromEntries([...parameters].map(([name, { value }]) => [name, value]))
+  parameters.size === 0 ? noFields : Object.fromEntries([...parameters].map(([name, { value }]) => [name, value]))
 
 /** In one order, whatever the order of writing; each with its kind, so that no two kinds are taken for one another. */
 const list = (

@@ -10,20 +10,22 @@ import { quote } from "../shared/text.ts"
 import { isJsonObject, isText, millisOf } from "../shared/validate.ts"
 import { type ClientExtras, type Extras, extrasOf } from "./extraParameters.ts"
 
-export interface Settings {
+export interface ClientSettings {
   readonly clientId: string
   readonly authority: Authority.Authority
   readonly allows: ((tenantId: string) => boolean) | undefined
   readonly extras: ClientExtras
 }
 
-export interface Plan {
+export interface RequestPlan {
   readonly authority: Authority.Authority
   readonly tenant: string
   readonly scopes: TokenScope.ScopeSet
   /** The empty string when there are none. */
   readonly claims: string
   readonly extras: Extras
+  /** Everything that is sent besides what the key says: requests that send the same share flights and gates. */
+  readonly sent: string
   /** Undefined: as the credential does. */
   readonly sendCertificateChain: boolean | undefined
   readonly forced: boolean
@@ -38,7 +40,7 @@ export interface Plan {
 
 export type PlanError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError
 
-export const planOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> => {
+export const planOf = (request: TokenRequest, settings: ClientSettings): Result.Result<RequestPlan, PlanError> => {
   const mistyped = typeProblem(request)
   if (mistyped !== undefined) return Result.fail(mistyped)
   const scopes = TokenScope.parse(request.scopes, settings.authority.kind)
@@ -55,7 +57,7 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
     return Result.fail(notA("a finite duration of 0 or more", "minimumValidity"))
   }
   const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
-    onThrottledProblem(request.onThrottled) ?? correlationIdProblem(request.correlationId)
+    callProblem(request)
   if (problem !== undefined) return Result.fail(problem)
   const extras = extrasOf(request, settings.extras)
   if (Result.isFailure(extras)) return Result.fail(extras.failure)
@@ -65,6 +67,7 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
     scopes: scopes.success,
     claims: request.claims ?? "",
     extras: extras.success,
+    sent: sentWith(request.claims ?? "", extras.success, request.sendCertificateChain),
     sendCertificateChain: request.sendCertificateChain,
     forced: request.forceRefresh === true,
     refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
@@ -74,12 +77,22 @@ export const planOf = (request: TokenRequest, settings: Settings): Result.Result
   })
 }
 
-/** What is sent besides what the key says: whoever sends the same shares flights and gates. */
-export const sentOf = ({ claims, extras, sendCertificateChain }: Plan): string =>
+const sentWith = (claims: string, extras: Extras, sendCertificateChain: boolean | undefined): string =>
   encode([claims, extras.sent, String(sendCertificateChain)])
 
+/** Returns the plan of an ordinary request: it replaces no token and asks for no claims. */
+export const withoutReplacement = (plan: RequestPlan): RequestPlan => ({
+  ...plan,
+  refused: "",
+  claims: "",
+  sent: sentWith("", plan.extras, plan.sendCertificateChain)
+})
+
 /** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
-export const keepablePlanOf = (request: TokenRequest, settings: Settings): Result.Result<Plan, PlanError> =>
+export const keepablePlanOf = (
+  request: TokenRequest,
+  settings: ClientSettings
+): Result.Result<RequestPlan, PlanError> =>
   Result.flatMap(planOf(request, settings), (plan) => {
     const field = plan.forced
       ? "forceRefresh"
@@ -95,7 +108,7 @@ export const keepablePlanOf = (request: TokenRequest, settings: Settings): Resul
 export const selectorOf = (
   selection: "all" | { readonly tenantId: string } | TokenRequest,
   owner: string,
-  settings: Settings
+  settings: ClientSettings
 ): Result.Result<Selector, PlanError> =>
   selection === "all"
     ? Result.succeed({ owner })
@@ -189,21 +202,31 @@ const notAllowed = (tenant: string): InvalidAuthorityError =>
     "Refuse this caller, or add the tenant to allowedTenants if the app is to serve it."
   )
 
-/** What TypeScript does not see: callers in JavaScript, and values that come from JSON. */
+/** Returns the problem of the fields that concern one call and choose no token; undefined when they are well formed. */
+export const callProblem = (
+  { correlationId, onThrottled, sendCertificateChain }: TokenRequest
+): InvalidRequestError | undefined => {
+  if (sendCertificateChain !== undefined && typeof sendCertificateChain !== "boolean") {
+    return notA("true or false", "sendCertificateChain")
+  }
+  if (onThrottled !== undefined && !isOnThrottled(onThrottled)) return notA(onThrottledWords, "onThrottled")
+  return correlationId === undefined ? undefined : correlationIdProblem(correlationId)
+}
+
+/** Returns the first field of another type than TypeScript would allow: callers in JavaScript, and values from JSON. */
 const typeProblem = (request: unknown): InvalidRequestError | undefined => {
   if (typeof request !== "object" || request === null) return notA("an object", "request")
   const scopes = "scopes" in request ? request.scopes : undefined
-  if (!isText(scopes) && !(Array.isArray(scopes) && scopes.every(isText))) {
+  if (typeof scopes !== "string" && !(Array.isArray(scopes) && scopes.every(isText))) {
     return notA("a string or an array of strings", "scopes")
   }
   for (const [field, value] of Object.entries(request)) {
-    if (texts.has(field) && value !== undefined && !isText(value)) return notA("a string", field)
-    if (flags.has(field) && value !== undefined && typeof value !== "boolean") return notA("true or false", field)
+    if (texts.has(field) && value !== undefined && typeof value !== "string") return notA("a string", field)
   }
-  return undefined
+  return "forceRefresh" in request && request.forceRefresh !== undefined && typeof request.forceRefresh !== "boolean"
+    ? notA("true or false", "forceRefresh")
+    : undefined
 }
-
-const flags: ReadonlySet<string> = new Set(["forceRefresh", "sendCertificateChain"])
 
 const texts: ReadonlySet<string> = new Set([
   "tenantId",
@@ -224,9 +247,6 @@ const notKeepable = (field: string): InvalidRequestError =>
 export const isOnThrottled = (value: unknown): value is OnThrottled => value === "fail" || value === "wait"
 
 export const onThrottledWords = `"fail" or "wait"`
-
-const onThrottledProblem = (value: OnThrottled | undefined): InvalidRequestError | undefined =>
-  value === undefined || isOnThrottled(value) ? undefined : notA(onThrottledWords, "onThrottled")
 
 const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
   claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))
@@ -251,12 +271,12 @@ const hashProblem = (hash: string | undefined): InvalidRequestError | undefined 
       "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
     )
 
-const correlationIdProblem = (id: string | undefined): InvalidRequestError | undefined =>
-  id === undefined || /^[\w.-]{1,64}$/.test(id)
-    ? undefined
-    : invalidRequest(
-      "field_malformed",
-      "correlationId",
-      `correlationId ${quote(id)} cannot be sent as a header`,
-      "Pass a GUID, or leave it out and one is made."
-    )
+const correlationIdProblem = (id: string): InvalidRequestError | undefined => {
+  if (typeof id !== "string") return notA("a string", "correlationId")
+  return /^[\w.-]{1,64}$/.test(id) ? undefined : invalidRequest(
+    "field_malformed",
+    "correlationId",
+    `correlationId ${quote(id)} cannot be sent as a header`,
+    "Pass a GUID, or leave it out and one is made."
+  )
+}

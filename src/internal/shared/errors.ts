@@ -1,37 +1,80 @@
-/** Constructors of the errors that this process makes itself, and the classes into which errors fall. */
-import type * as EntraError from "../../EntraError.ts"
-import {
-  CredentialError,
-  InvalidAuthorityError,
-  InvalidRequestError,
-  ServiceUnavailableError
-} from "../../EntraError.ts"
+/** Constructors of the errors that this process makes itself, copies of errors, and the classes into which errors fall. */
+import type * as Duration from "effect/Duration"
+import * as EntraError from "../../EntraError.ts"
+import { sentence } from "./text.ts"
 
-/** Refusals that asking again will not change. */
+// -----------------------------------------------------------------------------
+// classes
+// -----------------------------------------------------------------------------
+
+/** A refusal that the same request meets again. */
 export type Refused =
   | EntraError.InvalidAuthorityError
   | EntraError.InvalidClientError
   | EntraError.TokenRequestError
   | EntraError.ClaimsChallengeError
 
-/** The service looked at this client and said no. */
+/** Returns whether the service refused this client. */
 export const isRefused = (error: EntraError.AcquireTokenError): error is Refused =>
   error._tag === "EntraInvalidAuthorityError" || error._tag === "EntraInvalidClientError" ||
   error._tag === "EntraTokenRequestError" || error._tag === "EntraClaimsChallengeError"
 
-/** Nobody answered, or nobody who could. */
-export const isOutage = (
-  error: EntraError.AcquireTokenError
-): error is EntraError.ServiceUnavailableError | EntraError.NetworkError =>
+export type Outage = EntraError.ServiceUnavailableError | EntraError.NetworkError
+
+/** Returns whether there was no answer, or one that only says that the service is out of order. */
+export const isOutage = (error: EntraError.AcquireTokenError): error is Outage =>
   error._tag === "EntraServiceUnavailableError" || error._tag === "EntraNetworkError"
 
-export const invalidRequest = (code: string, field: string, message: string, remedy: string): InvalidRequestError =>
-  new InvalidRequestError({ code, field, origin: "local", message, remedy })
+/** Returns whether an HTTP status means that the service is out of order: 408 and 5xx. */
+export const isOutageStatus = (status: number): boolean => status === 408 || status >= 500
 
-export const invalidAuthority = (code: string, field: string, message: string, remedy: string): InvalidAuthorityError =>
-  new InvalidAuthorityError({ code, field, origin: "local", message, remedy })
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
 
-export const notA = (wanted: string, field: string): InvalidRequestError =>
+export const invalidRequest = (
+  code: EntraError.InvalidRequestCode,
+  field: string,
+  message: string,
+  remedy: string
+): EntraError.InvalidRequestError =>
+  new EntraError.InvalidRequestError({ code, field, origin: "local", message: sentence(message), remedy })
+
+export const invalidAuthority = (
+  code: EntraError.InvalidAuthorityCode,
+  field: string,
+  message: string,
+  remedy: string,
+  details?: Partial<EntraError.InputProblem & EntraError.ServiceDetails>
+): EntraError.InvalidAuthorityError =>
+  new EntraError.InvalidAuthorityError({
+    origin: "local",
+    ...details,
+    code,
+    field,
+    message: sentence(message),
+    remedy
+  })
+
+export const credentialError = (
+  code: EntraError.CredentialCode,
+  field: string,
+  message: string,
+  remedy: string,
+  details?: Partial<EntraError.InputProblem>
+): EntraError.CredentialError =>
+  new EntraError.CredentialError({ origin: "local", ...details, code, field, message: sentence(message), remedy })
+
+export const serviceUnavailable = (
+  code: EntraError.ServiceUnavailableCode,
+  message: string,
+  remedy: string,
+  details: Partial<EntraError.Problem & EntraError.ServiceDetails> & Pick<EntraError.Problem, "origin">
+): EntraError.ServiceUnavailableError =>
+  new EntraError.ServiceUnavailableError({ ...details, code, message: sentence(message), remedy })
+
+/** The value of `field` is not `wanted`, which starts with its article. */
+export const notA = (wanted: string, field: string): EntraError.InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     field,
@@ -39,38 +82,103 @@ export const notA = (wanted: string, field: string): InvalidRequestError =>
     `Pass ${wanted} as ${field}, or leave it out if it is optional.`
   )
 
-export const closedError = (what: string): ServiceUnavailableError =>
-  new ServiceUnavailableError({
-    code: "client_closed",
-    message: `${what} was closed before an answer came`,
-    remedy: "Keep the layer open for as long as the program runs: build it at the edge, or in a ManagedRuntime.",
-    origin: "local"
-  })
+/** The layer `what` was closed while callers waited for an answer. */
+export const closedError = (what: string): EntraError.ServiceUnavailableError =>
+  serviceUnavailable(
+    "client_closed",
+    `${what} was closed before an answer came`,
+    "Keep the layer open for as long as the program runs: build it at the edge, or in a ManagedRuntime.",
+    { origin: "local" }
+  )
 
-const credentialProblem = (code: string, what: string): CredentialError =>
-  new CredentialError({
-    code,
-    field: "credential",
-    origin: "local",
-    message: `the credential ${what}`,
-    remedy: "Look at the credential's own code: nothing was sent to the service."
-  })
+const ownCode = "Look at the credential's own code: nothing was sent to the service."
 
-export const credentialTimeout = (limit: number) =>
-  credentialProblem("credential_timeout", `gave no proof within ${limit} ms`)
+/** The credential took longer than `limit` milliseconds. */
+export const credentialTimeout = (limit: number): EntraError.CredentialError =>
+  credentialError(
+    "credential_timeout",
+    "credential",
+    `the credential did not authenticate within ${limit} ms`,
+    ownCode
+  )
 
-export const credentialDefect = () => credentialProblem("credential_defect", "died, or interrupted itself")
+export const credentialDefect = (): EntraError.CredentialError =>
+  credentialError("credential_defect", "credential", "the credential died, or interrupted itself", ownCode)
 
+/** The endpoint took longer than `limit` milliseconds. */
 export const tooSlow = (
   code: "timeout" | "budget_exceeded",
   endpoint: string,
   correlationId: string,
   limit: number
-): ServiceUnavailableError =>
-  new ServiceUnavailableError({
+): EntraError.ServiceUnavailableError =>
+  serviceUnavailable(
     code,
-    message: `${endpoint} gave no answer within ${limit} ms`,
-    remedy: "Try again later; raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
-    origin: "service",
-    correlationId
-  })
+    `${endpoint} gave no answer within ${limit} ms`,
+    "Try again later; raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
+    { origin: "service", correlationId }
+  )
+
+// -----------------------------------------------------------------------------
+// copies
+// -----------------------------------------------------------------------------
+
+/** The members of a copy that differ. The requests and the time that the original took are told only if they are given. */
+export interface Changes {
+  readonly origin?: "local" | "service" | undefined
+  readonly sent?: { readonly attempts: number; readonly durations: EntraError.Durations } | undefined
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+const changed = <E extends Refused | Outage | EntraError.ThrottledError | EntraError.InvalidResponseError>(
+  { attempts: _attempts, durations: _durations, ...rest }: E,
+  message: string,
+  { origin, retryAfter, sent }: Changes
+) => ({
+  ...rest,
+  message,
+  ...sent,
+  ...(retryAfter === undefined ? {} : { retryAfter }),
+  ...(origin === undefined ? {} : { origin })
+})
+
+/** Returns a copy of a refusal with other members; no error is changed once it is made. */
+export const copyOfRefusal = (error: Refused, changes: Changes): Refused => {
+  switch (error._tag) {
+    case "EntraInvalidAuthorityError":
+      return new EntraError.InvalidAuthorityError(changed(error, error.message, changes))
+    case "EntraInvalidClientError":
+      return new EntraError.InvalidClientError(changed(error, error.message, changes))
+    case "EntraTokenRequestError":
+      return new EntraError.TokenRequestError(changed(error, error.message, changes))
+    case "EntraClaimsChallengeError":
+      return new EntraError.ClaimsChallengeError(changed(error, error.message, changes))
+  }
+}
+
+/** Returns a copy of an outage with other members. */
+export const copyOfOutage = (error: Outage, changes: Changes): Outage => {
+  switch (error._tag) {
+    case "EntraServiceUnavailableError":
+      return new EntraError.ServiceUnavailableError(changed(error, error.message, changes))
+    case "EntraNetworkError":
+      return new EntraError.NetworkError(changed(error, error.message, changes))
+  }
+}
+
+/** Returns a copy that tells the requests and the time that the acquisition took; errors about input have no such members. */
+export const withAttempts = (
+  error: EntraError.AcquireTokenError,
+  sent: Exclude<Changes["sent"], undefined>
+): EntraError.AcquireTokenError => {
+  if (isRefused(error)) return copyOfRefusal(error, { sent })
+  if (isOutage(error)) return copyOfOutage(error, { sent })
+  switch (error._tag) {
+    case "EntraThrottledError":
+      return new EntraError.ThrottledError({ ...changed(error, error.message, { sent }), retryAfter: error.retryAfter })
+    case "EntraInvalidResponseError":
+      return new EntraError.InvalidResponseError(changed(error, error.message, { sent }))
+    default:
+      return error
+  }
+}

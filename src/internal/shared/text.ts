@@ -1,4 +1,4 @@
-/** Text of callers and of services, as our messages show it. */
+/** Text of callers and of services, as our messages show it, and the patterns that several modules look for. */
 
 /**
  * Returns `value` as a message shows it: quoted, cut at 100 characters, with control characters and invisible or
@@ -8,3 +8,13 @@ export const quote = (value: string): string =>
   JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
     .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) =>
       `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/** Returns `text` with a full stop at its end, unless it ends a sentence already. */
+export const sentence = (text: string): string => /[.!?]["')]?$/.test(text) ? text : `${text}.`
+
+/** Returns whether `text` is a GUID (RFC 9562 section 4), in either case. */
+export const isGuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+
+/** Returns whether `host`, as a URL has it, never leaves this machine (RFC 6761 section 6.3, RFC 1122, RFC 4291). */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)

@@ -1,6 +1,7 @@
 /** Checks of values that TypeScript does not see: callers in JavaScript, JSON, variables that are not set. */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
@@ -68,3 +69,16 @@ const levels = 64
 const isWithin = (levels: number, value: unknown): boolean =>
   typeof value !== "object" || value === null ||
   (levels > 0 && Object.values(value).every((member) => isWithin(levels - 1, member)))
+
+/** The members of a JSON object, as they came. */
+export type Members = Readonly<Record<string, unknown>>
+
+/** Returns the members of the JSON object that `json` holds; undefined for any other text. */
+export const membersOf = (json: string): Members | undefined => {
+  try {
+    const value: unknown = JSON.parse(json)
+    return Predicate.isReadonlyObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -52,7 +52,7 @@ export const requestFailed = (error: AcquireTokenError, about: Readonly<Record<s
     : say(Effect.logWarning(`token request failed ${said(error)}`), { ...about, ...codesOf(error), ...idOf(error) })
 
 /** What callers do not hear of, because the token that was to be renewed is served. */
-export const renewalFailed = (
+export const refreshFailed = (
   error: AcquireTokenError,
   nextTryInMillis: number,
   about: Readonly<Record<string, string>>

@@ -17,35 +17,34 @@ import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken
 import type { ClientEvent, Flight } from "../../ClientEvent.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import * as EntraMetrics from "../../EntraMetrics.ts"
-import type { Plan } from "../request/requestPlan.ts"
+import type { Acquisition } from "../credential/credential.ts"
 import { isAhead } from "../shared/cooldown.ts"
 import { say } from "../shared/safeLog.ts"
 import * as Series from "./exportedMetrics.ts"
 import * as FlightLog from "./flightLog.ts"
-import type * as Meter from "./timing.ts"
 import { day, evictionNotice, expiryNotice, nothingSaid, type Said } from "./warnings.ts"
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
-  /** To be run when a flight ends, with its annotations. */
+  /** Reports the end of a flight; to be run with the flight's annotations. */
   readonly ended: (
     flight: Ending,
     exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
   ) => Effect.Effect<void>
-  /** To be run after each proof: who sees the material change says so. */
-  readonly proved: (revision: string) => Effect.Effect<void>
-  /** Start exporting what the client counts by itself. */
+  /** Logs that the credential was reloaded, if `revision` is not the one that was used before. */
+  readonly used: (revision: string) => Effect.Effect<void>
+  /** Starts the export of the client's own counters. */
   readonly watch: (counts: Series.Readings["counts"]) => Effect.Effect<void, never, Scope.Scope>
 }
 
+/** A flight that has ended. `isSpared` returns whether callers are served a token although it failed. */
 export interface Ending {
-  readonly order: {
-    readonly plan: Plan
-    readonly reason: CacheRefreshReason
-    readonly isSpared: (error: AcquireTokenError) => boolean
-  }
-  readonly correlationId: string
-  readonly meter: Meter.Meter
+  readonly acquisition: Pick<Acquisition, "clientId" | "tenantId" | "scope" | "correlationId">
+  readonly reason: CacheRefreshReason
+  /** The revision of the credential that was used; undefined when nothing was sent. */
+  readonly revision: string | undefined
+  readonly isSpared: (error: AcquireTokenError) => boolean
+  readonly attempts: number
   readonly durations: Flight["durations"]
   readonly span: Tracer.Span
 }
@@ -110,36 +109,44 @@ export const make = (options: {
     })
 
     let known: string | undefined
-    const proved = (revision: string) =>
-      Effect.suspend(() => {
-        const isNew = known !== undefined && known !== revision
-        known = revision
-        return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
-      })
+    const used = (revision: string): Effect.Effect<void> => {
+      const isNew = known !== undefined && known !== revision
+      known = revision
+      return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
+    }
 
     /** At once, unless somebody is so slow that older events have to make room. */
     const publish = (event: ClientEvent): Effect.Effect<unknown> =>
       PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
 
+    let knownExpiry: number | undefined
+    const update = (): void => {
+      const at = expiresOn()
+      if (at === knownExpiry) return
+      knownExpiry = at
+      watched.update()
+    }
+
     const ended: Telemetry["ended"] = (flight, exit) =>
       Effect.suspend(() => {
-        const { durations, meter, order: { isSpared, plan, reason: asked }, span } = flight
-        span.attribute("entra.attempts", meter.attempts)
-        metrics.sent(meter.attempts)
-        watched.update()
+        const { acquisition, attempts, durations, isSpared, revision, span } = flight
+        span.attribute("entra.attempts", attempts)
+        metrics.sent(attempts)
+        update()
         const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
-        // A failure that no caller hears of is a renewal's, whatever the flight was for.
-        const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
+        // A failure that callers do not notice is that of a refresh, whatever the flight was for.
+        const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : flight.reason
         const about: Flight = {
           time: DateTime.makeUnsafe(now()),
           clientId,
-          tenantId: plan.tenant,
-          scopes: plan.scopes.wire.split(" "),
-          correlationId: flight.correlationId,
+          tenantId: acquisition.tenantId,
+          scopes: acquisition.scope.split(" "),
+          correlationId: acquisition.correlationId,
           cacheRefreshReason: reason,
-          attempts: meter.attempts,
+          attempts,
           durations
         }
+        const reload = revision === undefined ? Effect.void : used(revision)
         if (Exit.isSuccess(exit)) {
           const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
           metrics.acquired(tokenSource, reason, about)
@@ -153,12 +160,13 @@ export const make = (options: {
           span.attribute("entra.token_source", tokenSource)
           span.attribute("entra.cache_level", cacheLevel)
           return publish(event).pipe(
-            Effect.andThen(FlightLog.succeeded(exit.value, reason, meter.attempts)),
+            Effect.andThen(reload),
+            Effect.andThen(FlightLog.succeeded(exit.value, reason, attempts)),
             Effect.andThen(warnOfExpiry),
             Effect.andThen(warnOfEvictions)
           )
         }
-        // Whoever closes the client learns nothing from hearing so once more for each of its flights.
+        // A client that is closed does not report each of its flights.
         if (error === undefined) return Effect.void
         metrics.failed(error, reason, about)
         const { errorCodes } = FlightLog.codesOf(error)
@@ -166,16 +174,17 @@ export const make = (options: {
         span.attribute("entra.error_code", error.code)
         if (errorCodes !== undefined) span.attribute("entra.error_codes", errorCodes)
         return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
+          Effect.andThen(reload),
           Effect.andThen(FlightLog.failed(error)),
           Effect.andThen(warnOfExpiry)
         )
-        // Whatever is wrong with a cache's numbers or a logger, who waits for a token gets it.
+        // Neither a cache without numbers nor a broken logger may cost a caller its token.
       }).pipe(Effect.catchDefect(() => Effect.void))
 
     return {
       events: Stream.fromPubSubTake(pubsub),
       ended,
-      proved,
+      used,
       watch: (counts) =>
         Effect.map(
           Series.watch(context, clientId, { counts, cache, endpoint, expiresOn }),

@@ -1,41 +1,35 @@
-/** Where the time of one acquisition goes, in milliseconds, and how many requests it took. */
+/** The time that an acquisition takes and the requests that it sends. */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Durations } from "../../EntraError.ts"
 
-export interface Meter {
-  readonly clock: Clock.Clock
-  readonly startedAt: number
+/** Counters that the parts of an acquisition add to: requests, and milliseconds. */
+export interface Timing {
   attempts: number
   credential: number
   http: number
 }
 
-export const start = (clock: Clock.Clock): Meter => ({
-  clock,
-  startedAt: clock.currentTimeMillisUnsafe(),
-  attempts: 0,
-  credential: 0,
-  http: 0
-})
-
-/** Add the time an effect takes, however it ends. */
-export const timed = (meter: Meter, part: "credential" | "http") => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+/** Adds the time that `effect` takes to a counter, however it ends. */
+export const timed = <A, E, R>(
+  timing: Timing,
+  part: "credential" | "http",
+  clock: Clock.Clock,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
-    const begun = meter.clock.currentTimeMillisUnsafe()
-    return Effect.ensuring(
-      effect,
-      Effect.sync(() => {
-        meter[part] += meter.clock.currentTimeMillisUnsafe() - begun
-      })
-    )
+    const begun = clock.currentTimeMillisUnsafe()
+    return Effect.onExit(effect, () => {
+      timing[part] += clock.currentTimeMillisUnsafe() - begun
+      return Effect.void
+    })
   })
 
-/** What is neither credential nor HTTP nor the flight's own arithmetic was spent waiting for caches. */
-export const read = (meter: Meter, cache: number): Durations => ({
-  total: Duration.millis(meter.clock.currentTimeMillisUnsafe() - meter.startedAt),
+/** Returns the times as durations. The cache took all that is neither credential nor HTTP nor the flight's own arithmetic. */
+export const durationsOf = ({ credential, http }: Timing, total: number, cache: number): Durations => ({
+  total: Duration.millis(total),
   cache: Duration.millis(cache),
-  credential: Duration.millis(meter.credential),
-  http: Duration.millis(meter.http)
+  credential: Duration.millis(credential),
+  http: Duration.millis(http)
 })

@@ -6,9 +6,10 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { CredentialError } from "../../EntraError.ts"
+import { type CredentialCode, type CredentialError } from "../../EntraError.ts"
 import * as IdentityHttp from "../../internal/http/identityHttp.ts"
 import type { Answer } from "../../internal/http/identityHttp.ts"
+import { credentialError } from "../../internal/shared/errors.ts"
 import { isHeader } from "./managedIdentity/challenge.ts"
 
 /** For the correlation id of an attempt: a fresh token. Each lives for minutes and is cheap. */
@@ -105,8 +106,8 @@ export const tokenOf = ({ body, cut, status }: Answer): Result.Result<Redacted.R
 
 const permission = "Give the job the right to ask for an identity, in the workflow: `permissions: id-token: write`."
 
-const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message, remedy })
+const problem = (code: CredentialCode, field: string, message: string, remedy: string): CredentialError =>
+  credentialError(code, field, message, remedy)
 
 const malformed = (name: string, what: string): CredentialError =>
   problem("github_actions_missing", name, `${name} ${what}`, "Leave the variable as GitHub sets it for the job.")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { encode, keyText, ownerOf, selects, spaceOf } from "../../../src/internal/cache/cacheKey.ts"
+import { encode, keyOf, ownerOf, selects, spaceOf, textOf } from "../../../src/internal/cache/cacheKey.ts"
 import { anyString } from "../support.ts"
 
 /** Parts made of what an encoding is made of, so that collisions would be found if there were any. */
@@ -117,15 +117,18 @@ describe("selects", () => {
   })
 })
 
-describe("keyText", () => {
-  it("different keys or additions give different strings", () => {
-    const key = fc.record({ space: tricky, tenant: tricky, scopes: tricky })
-    fc.assert(fc.property(key, key, parts, parts, (one, other, more, less) => {
+describe("keyOf", () => {
+  it("different places and additions have different texts", () => {
+    const place = fc.record({ space: tricky, tenant: tricky, scopes: tricky })
+    fc.assert(fc.property(place, place, parts, parts, (one, other, more, less) => {
+      const text = (place: typeof one, more: ReadonlyArray<string>) =>
+        keyOf(place.space, place.tenant, place.scopes).text + encode(more)
       const same = encode([one.space, one.tenant, one.scopes, ...more]) ===
         encode([other.space, other.tenant, other.scopes, ...less])
-      assert.strictEqual(keyText(one, ...more) === keyText(other, ...less), same)
-      assert.notStrictEqual(keyText(one, ...more), keyText(one, ...more, ""))
-      assert.notStrictEqual(keyText(one), keyText({ ...one, tenant: `${one.tenant}x` }))
+      assert.strictEqual(text(one, more) === text(other, less), same)
+      assert.notStrictEqual(text(one, more), text(one, [...more, ""]))
+      assert.notStrictEqual(text(one, []), text({ ...one, tenant: `${one.tenant}x` }, []))
+      assert.strictEqual(text(one, []), textOf(one))
     }))
   })
 })

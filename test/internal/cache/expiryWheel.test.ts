@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import type { Entry } from "../../../src/internal/cache/cachedToken.ts"
+import type { CachedToken } from "../../../src/internal/cache/cachedToken.ts"
 import * as ExpiryWheel from "../../../src/internal/cache/expiryWheel.ts"
 import { entryOf } from "../support.ts"
 
@@ -11,7 +11,8 @@ const wheelOf = (expiries: ReadonlyArray<number>) => {
   return { wheel, entries }
 }
 
-const expiriesOf = (entries: ReadonlyArray<Entry>) => entries.map(({ expiresOn }) => expiresOn).sort((a, b) => a - b)
+const expiriesOf = (entries: ReadonlyArray<CachedToken>) =>
+  entries.map(({ expiresOn }) => expiresOn).sort((a, b) => a - b)
 
 describe("expired", () => {
   it.each([
@@ -23,7 +24,7 @@ describe("expired", () => {
     { name: "after a gap of years", expiries: [1_000, 1e12, 1e12 + 60_000], now: 1e12, found: [1_000, 1e12] }
   ])("$name", ({ expiries, found, now }) => {
     const { wheel } = wheelOf(expiries)
-    const all: Array<Entry> = []
+    const all: Array<CachedToken> = []
     for (let call = 0; call < 3; call++) {
       const batch = wheel.expired(now, 256)
       for (const entry of batch) wheel.remove(entry)
@@ -62,7 +63,7 @@ describe("against the plainest version of itself", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const wheel = ExpiryWheel.make()
-        let model: Array<Entry> = []
+        let model: Array<CachedToken> = []
         let now = 0
         for (const { kind, pick, time } of steps) {
           if (kind === "add") {

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { type Freshness, freshness, isTooShort, renewOn, timesOf } from "../../../src/internal/cache/freshness.ts"
+import { type Freshness, freshness, isTooShort, refreshFrom, timesOf } from "../../../src/internal/cache/freshness.ts"
 import { coolDown } from "../../../src/internal/shared/cooldown.ts"
 
 const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
 const issuedAt = Date.UTC(2026, 0, 1)
-const none = { expiryMargin: 5 * minute, jitter: 0 }
+const none = { margin: 5 * minute, jitter: 0 }
 
 const token = (lifetime: number, refreshIn?: number) => ({
   issuedAt,
@@ -52,13 +52,13 @@ describe("timesOf", () => {
   const seconds = (min: number, max: number) => fc.integer({ min, max }).map((seconds) => seconds * 1000)
   const life = seconds(1, 24 * 3600)
   const refreshIn = fc.option(seconds(-3600, 48 * 3600), { nil: undefined })
-  const margin = fc.oneof(seconds(0, 48 * 3600), fc.constant(Infinity))
+  const margins = fc.oneof(seconds(0, 48 * 3600), fc.constant(Infinity))
   const jitter = fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 1))
 
   it("the times stand in order", () => {
     fc.assert(
-      fc.property(life, refreshIn, margin, jitter, (lifetime, refreshIn, expiryMargin, jitter) => {
-        const { expiresOn, refreshOn, usableUntil } = timesOf(token(lifetime, refreshIn), { expiryMargin, jitter })
+      fc.property(life, refreshIn, margins, jitter, (lifetime, refreshIn, margin, jitter) => {
+        const { expiresOn, refreshOn, usableUntil } = timesOf(token(lifetime, refreshIn), { margin, jitter })
         assert.isAtLeast(refreshOn, issuedAt)
         assert.isAtLeast(usableUntil, refreshOn)
         assert.isAtLeast(expiresOn, usableUntil)
@@ -69,15 +69,15 @@ describe("timesOf", () => {
   })
 
   it("the margin is the option's, and never more than a tenth of the life", () => {
-    fc.assert(fc.property(life, refreshIn, margin, jitter, (lifetime, refreshIn, expiryMargin, jitter) => {
-      const { expiresOn, usableUntil } = timesOf(token(lifetime, refreshIn), { expiryMargin, jitter })
-      assert.closeTo(expiresOn - usableUntil, Math.min(expiryMargin, lifetime / 10), 0.001)
+    fc.assert(fc.property(life, refreshIn, margins, jitter, (lifetime, refreshIn, margin, jitter) => {
+      const { expiresOn, usableUntil } = timesOf(token(lifetime, refreshIn), { margin, jitter })
+      assert.closeTo(expiresOn - usableUntil, Math.min(margin, lifetime / 10), 0.001)
     }))
   })
 
   it("without a usable word it is half the life, with one it is the word", () => {
     fc.assert(fc.property(life, refreshIn, (lifetime, refreshIn) => {
-      const { refreshOn } = timesOf(token(lifetime, refreshIn), { expiryMargin: 0, jitter: 0 })
+      const { refreshOn } = timesOf(token(lifetime, refreshIn), { margin: 0, jitter: 0 })
       const isUsable = refreshIn !== undefined && refreshIn > 0 && refreshIn < lifetime
       assert.strictEqual(refreshOn - issuedAt, isUsable ? refreshIn : lifetime / 2)
     }))
@@ -85,9 +85,9 @@ describe("timesOf", () => {
 
   it("jitter makes it earlier, by at most a tenth of the span, and more jitter never later", () => {
     fc.assert(
-      fc.property(life, refreshIn, margin, jitter, jitter, (lifetime, refreshIn, expiryMargin, a, b) => {
-        const at = (jitter: number) => timesOf(token(lifetime, refreshIn), { expiryMargin, jitter })
-        const span = timesOf(token(lifetime, refreshIn), { expiryMargin: 0, jitter: 0 }).refreshOn - issuedAt
+      fc.property(life, refreshIn, margins, jitter, jitter, (lifetime, refreshIn, margin, a, b) => {
+        const at = (jitter: number) => timesOf(token(lifetime, refreshIn), { margin, jitter })
+        const span = timesOf(token(lifetime, refreshIn), { margin: 0, jitter: 0 }).refreshOn - issuedAt
         assert.isAtMost(at(a).refreshOn, at(0).refreshOn)
         assert.isAtLeast(at(a).refreshOn, at(0).refreshOn - span / 10 - 0.001)
         assert.isAtLeast(at(Math.min(a, b)).refreshOn, at(Math.max(a, b)).refreshOn)
@@ -108,10 +108,10 @@ describe("freshness", () => {
   it.each<{ now: number; state: Freshness }>([
     { now: -1, state: "fresh" },
     { now: 99, state: "fresh" },
-    { now: 100, state: "due" },
-    { now: 199, state: "due" },
-    { now: 200, state: "last" },
-    { now: 299, state: "last" },
+    { now: 100, state: "staleWhileRevalidate" },
+    { now: 199, state: "staleWhileRevalidate" },
+    { now: 200, state: "staleIfError" },
+    { now: 299, state: "staleIfError" },
     { now: 300, state: "expired" },
     { now: Infinity, state: "expired" }
   ])("at $now: $state", ({ now, state }) => {
@@ -119,7 +119,7 @@ describe("freshness", () => {
   })
 
   it("only ever goes on: fresh, due, last, expired", () => {
-    const order: ReadonlyArray<Freshness> = ["fresh", "due", "last", "expired"]
+    const order: ReadonlyArray<Freshness> = ["fresh", "staleWhileRevalidate", "staleIfError", "expired"]
     const ordered = fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000)).map((all) => all.sort((a, b) => a - b))
     fc.assert(
       fc.property(ordered, fc.nat(1100), fc.nat(1100), ([refreshOn = 0, usableUntil = 0, expiresOn = 0], a, b) => {
@@ -151,8 +151,8 @@ describe("isTooShort", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 86_400 }), fc.nat(100_000), (lifetime, minimum) => {
         const token = { issuedAt: 0, expiresOn: lifetime * 1000, refreshOn: undefined }
-        const times = timesOf(token, { expiryMargin: 300_000, jitter: 0 })
-        const due = renewOn(times, minimum * 1000)
+        const times = timesOf(token, { margin: 300_000, jitter: 0 })
+        const due = refreshFrom(times, minimum * 1000)
         assert.isAtMost(due, times.refreshOn)
         assert.isAtLeast(due, times.expiresOn / 10)
         assert.isFalse(isTooShort(times, due - 1, minimum * 1000))
@@ -161,7 +161,7 @@ describe("isTooShort", () => {
   })
 })
 
-describe("renewOn", () => {
+describe("refreshFrom", () => {
   const times = { issuedAt: 1000, refreshOn: 1500, usableUntil: 1900, expiresOn: 2000 }
 
   it.each([
@@ -171,7 +171,7 @@ describe("renewOn", () => {
     { minimum: 800, at: 1100 },
     { minimum: 5000, at: 1100 }
   ])("for $minimum it is $at", ({ at, minimum }) => {
-    assert.strictEqual(renewOn(times, minimum), at)
+    assert.strictEqual(refreshFrom(times, minimum), at)
   })
 })
 

@@ -2,19 +2,20 @@ import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Entry } from "../../../src/internal/cache/cachedToken.ts"
+import { CachedToken } from "../../../src/internal/cache/cachedToken.ts"
 import { ownerOf, selects, spaceOf } from "../../../src/internal/cache/cacheKey.ts"
-import * as Memory from "../../../src/internal/cache/memoryStore.ts"
+import * as MemoryStore from "../../../src/internal/cache/memoryStore.ts"
 import { entryOf, tokenOf } from "../support.ts"
 
 const boundless = { maxEntries: Infinity, maxBytes: Infinity }
 const owner = ownerOf("client", "environment")
 const space = spaceOf(owner, undefined)
 
-const at = (memory: Memory.Memory, { scopes, space, tenant }: Entry) => memory.peek(space, tenant, scopes)
+const at = (memory: MemoryStore.MemoryStore, { scopes, space, tenant }: CachedToken) =>
+  memory.peek(space, tenant, scopes)
 
 const filled = (bounds: { readonly maxEntries: number; readonly maxBytes: number }, count: number) => {
-  const memory = Memory.make(bounds)
+  const memory = MemoryStore.make(bounds)
   const entries = Array.from({ length: count }, (_, i) => entryOf({ tenant: `t${i}` }))
   for (const entry of entries) memory.store(entry, 0)
   return { memory, entries }
@@ -22,7 +23,7 @@ const filled = (bounds: { readonly maxEntries: number; readonly maxBytes: number
 
 describe("peek", () => {
   it("finds what was stored, by all three parts of the key", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const entry = entryOf({ space, tenant: "t", scopes: "s" })
     memory.store(entry, 0)
     assert.strictEqual(memory.peek(space, "t", "s"), entry)
@@ -32,7 +33,7 @@ describe("peek", () => {
   })
 
   it.each(["__proto__", "constructor", "", "\0"])("a part named %j is a part like any other", (name) => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     assert.isUndefined(memory.peek(name, name, name))
     const entry = entryOf({ space: name, tenant: name, scopes: name })
     memory.store(entry, 0)
@@ -49,10 +50,11 @@ describe("peek", () => {
 
 describe("partitions", () => {
   it("grow from one entry to a map and shrink back, and all is found on the way", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const [a, b, c] = [entryOf({ scopes: "a" }), entryOf({ scopes: "b" }), entryOf({ scopes: "c" })]
     const found = () => [a, b, c].map((entry) => at(memory, entry) === entry ? entry.scopes : "-").join("")
-    const drop = (entry: Entry) => memory.invalidate({ owner: entry.space, tenant: entry.tenant, scopes: entry.scopes })
+    const drop = (entry: CachedToken) =>
+      memory.invalidate({ owner: entry.space, tenant: entry.tenant, scopes: entry.scopes })
     const steps = [
       [() => memory.store(a, 0), "a--"],
       [() => memory.store(b, 0), "ab-"],
@@ -72,7 +74,7 @@ describe("partitions", () => {
   })
 
   it("an entry takes the place of the one with its key, alone and among others", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const [first, second, other, third] = [entryOf({}), entryOf({}), entryOf({ scopes: "other" }), entryOf({})]
     for (const entry of [first, second]) memory.store(entry, 0)
     assert.strictEqual(at(memory, first), second)
@@ -89,26 +91,26 @@ describe("what entries have in common is kept once", () => {
   const text = (i: number) => ["", "t", String(i)].join("")
 
   it("scopes and authority of a family, and a tenant's name, whoever spelled them anew", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const entries = [0, 1, 2].flatMap(() => ["a", "b"].map((scopes) => entryOf({ tenant: text(1), scopes })))
     const others = [entryOf({ tenant: text(2), scopes: "a" })]
     for (const entry of [...entries, ...others]) memory.store(entry, 0)
     const [a, b] = ["a", "b"].map((scopes) => memory.peek("space", "t1", scopes))
-    assert.strictEqual(a?.family, others[0]?.family)
-    assert.notStrictEqual(a?.family, b?.family)
-    assert.strictEqual(a?.family.members, 2)
+    assert.strictEqual(a?.shared, others[0]?.shared)
+    assert.notStrictEqual(a?.shared, b?.shared)
+    assert.strictEqual(a?.shared.members, 2)
   })
 
   it("and goes with the last of them", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const entries = [1, 2].map((i) => entryOf({ tenant: text(i) }))
     for (const entry of entries) memory.store(entry, 0)
     memory.invalidate({ owner: "space" })
     const [first] = entries
-    assert.strictEqual(first?.family.members, 0)
+    assert.strictEqual(first?.shared.members, 0)
     const next = entryOf({ tenant: text(3) })
     memory.store(next, 0)
-    assert.notStrictEqual(next.family, first?.family)
+    assert.notStrictEqual(next.shared, first?.shared)
   })
 
   it.each([
@@ -116,11 +118,11 @@ describe("what entries have in common is kept once", () => {
     ["another token type", { tokenType: "mtls_pop" }],
     ["other granted scopes", { scopes: ["one", "two"] }]
   ])("but not with %s", (_, different) => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const key = { space: "space", tenant: "tenant", scopes: "scopes" }
     const times = { issuedAt: 0, refreshOn: 1, usableUntil: 1, expiresOn: 3_600_000 }
-    const one = new Entry(key, tokenOf({}), times)
-    const other = new Entry({ ...key, tenant: "t2" }, tokenOf(different), times)
+    const one = new CachedToken(key, tokenOf({}), times)
+    const other = new CachedToken({ ...key, tenant: "t2" }, tokenOf(different), times)
     for (const entry of [one, other]) memory.store(entry, 0)
     const metadata = {
       tokenSource: "Cache",
@@ -139,7 +141,7 @@ describe("names that were cut out of something long", () => {
     setFlagsFromString("--expose-gc")
     const collect: unknown = runInNewContext("gc")
     if (typeof collect !== "function") return assert.fail("no gc")
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const heap = () => {
       collect()
       return process.memoryUsage().heapUsed
@@ -176,7 +178,7 @@ describe("bounds", () => {
     { name: "entries", bounds: { maxEntries: 500, maxBytes: Infinity } },
     { name: "bytes", bounds: { maxEntries: Infinity, maxBytes: 500 * entryOf({ tenant: "t0" }).size } }
   ])("ten times as many as there is room for never exceed it: $name", ({ bounds }) => {
-    const memory = Memory.make(bounds)
+    const memory = MemoryStore.make(bounds)
     for (let i = 0; i < 5_000; i++) {
       memory.store(entryOf({ tenant: `t${i}` }, { text: "x".repeat(i % 90) }), 0)
       memory.peek("space", `t${i % 300}`, "scopes")?.touch()
@@ -188,7 +190,7 @@ describe("bounds", () => {
   })
 
   it("a longer token takes more room", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     memory.store(entryOf({ tenant: "a" }, { text: "x" }), 0)
     const before = memory.usage.bytes
     memory.store(entryOf({ tenant: "b" }, { text: "x".repeat(1001) }), 0)
@@ -215,7 +217,7 @@ describe("bounds", () => {
   })
 
   it("tenants that are used once do not push out one that is used again", () => {
-    const memory = Memory.make({ maxEntries: 10, maxBytes: Infinity })
+    const memory = MemoryStore.make({ maxEntries: 10, maxBytes: Infinity })
     const hot = entryOf({ tenant: "hot" })
     memory.store(hot, 0)
     for (let i = 0; i < 1000; i++) {
@@ -246,7 +248,7 @@ describe("bounds", () => {
 
 describe("expiry", () => {
   it("expired entries leave before live ones, and are no evictions", () => {
-    const memory = Memory.make({ maxEntries: 4, maxBytes: Infinity })
+    const memory = MemoryStore.make({ maxEntries: 4, maxBytes: Infinity })
     const live = entryOf({ tenant: "live" }, { expiresOn: 1_000_000 })
     const old = [1, 2, 3].map((i) => entryOf({ tenant: `old-${i}` }, { expiresOn: 100_000 }))
     for (const entry of [live, ...old]) memory.store(entry, 0)
@@ -261,7 +263,7 @@ describe("expiry", () => {
   })
 
   it("an entry stays to the last millisecond", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const entry = entryOf({ tenant: "a" }, { expiresOn: 100_000 })
     memory.store(entry, 0)
     memory.store(entryOf({ tenant: "b" }), 99_999)
@@ -271,7 +273,7 @@ describe("expiry", () => {
   })
 
   it("each store clears at most 256 of what has expired, so a few clear all of it, however much it is", () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     for (let i = 0; i < 1000; i++) memory.store(entryOf({ tenant: `old-${i}` }, { expiresOn: 100_000 }), 0)
     assert.strictEqual(memory.usage.entries, 1000)
     const left = Array.from({ length: 5 }, (_, stores) => {
@@ -285,7 +287,7 @@ describe("expiry", () => {
 describe("invalidate", () => {
   const clients = ["a", "b"].map((client) => ownerOf(client, "environment"))
   const everything = () => {
-    const memory = Memory.make(boundless)
+    const memory = MemoryStore.make(boundless)
     const entries = clients.flatMap((owner) =>
       [spaceOf(owner, undefined), spaceOf(owner, { tokenType: "mtls_pop", keyId: "k" })].flatMap((space) =>
         ["t1", "t2"].flatMap((tenant) => ["s1", "s2"].map((scopes) => entryOf({ space, tenant, scopes })))
@@ -346,8 +348,8 @@ describe("against the plainest version of itself", () => {
   it("holds what was stored last and not dropped, within its bounds, and counts it right", () => {
     fc.assert(
       fc.property(bounds, fc.array(step, { maxLength: 60 }), (bounds, steps) => {
-        const memory = Memory.make(bounds)
-        const model = new Map<string, Entry>()
+        const memory = MemoryStore.make(bounds)
+        const model = new Map<string, CachedToken>()
         const nameOf = (key: { space: string; tenant: string; scopes: string }) =>
           JSON.stringify([key.space, key.tenant, key.scopes])
         let now = 0
@@ -392,7 +394,7 @@ describe("against the plainest version of itself", () => {
     const store = fc.record({ key, life: fc.nat(30), wait: fc.nat(10), used: fc.boolean() })
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 15 }), fc.array(store, { maxLength: 60 }), (maxEntries, stores) => {
-        const memory = Memory.make({ maxEntries, maxBytes: Infinity })
+        const memory = MemoryStore.make({ maxEntries, maxBytes: Infinity })
         let now = 0
         for (const { key, life, used, wait } of stores) {
           now += wait * 1000

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import type { Entry } from "../../../src/internal/cache/cachedToken.ts"
+import type { CachedToken } from "../../../src/internal/cache/cachedToken.ts"
 import * as S3Fifo from "../../../src/internal/cache/s3fifo.ts"
 import { entryOf } from "../support.ts"
 
 /** A cache that asks, on a miss, for room before it lets the new one in. */
 const cacheOf = (capacity: number) => {
   const queue = S3Fifo.make()
-  const kept = new Map<string, Entry>()
+  const kept = new Map<string, CachedToken>()
   const evicted: Array<string> = []
   const add = (name: string): void => {
     const victim = kept.size >= capacity ? queue.victim() : undefined

@@ -4,34 +4,20 @@ import { Deferred, Effect, Fiber } from "effect"
 import { EntraError } from "effect-entra"
 import { TestClock } from "effect/testing"
 import * as Rotation from "../../../src/internal/credential/rotation.ts"
+import { attempt as anAttempt, sessions } from "../../support/credentials.ts"
 import { record, warnings } from "../../support/log.ts"
 import { problem } from "../support.ts"
 
-const acquisitions = new Map<string, object>()
-
-/** Each name is one acquisition. */
-const acquisitionOf = (name: string): object => {
-  const known = acquisitions.get(name) ?? {}
-  acquisitions.set(name, known)
-  return known
-}
-
-const attempt = (correlationId: string) => ({
-  clientId: "c",
-  tenantId: "t",
-  authority: "a",
-  tokenEndpoint: "e",
-  audience: "e",
-  assertion: { thumbprint: "x5t#S256", rsa: "PS256" } as const,
-  claims: "",
-  clientCapabilities: [],
-  sendCertificateChain: undefined,
-  correlationId,
-  acquisition: acquisitionOf(correlationId)
-})
+const attempt = (correlationId: string) => ({ ...anAttempt, correlationId })
 
 const refusal = (correlationId: string, code = 7000215) =>
-  new EntraError.InvalidClientError({ ...problem, error: "invalid_client", errorCodes: [code], correlationId })
+  new EntraError.InvalidClientError({
+    ...problem,
+    code: "secret_wrong",
+    error: "invalid_client",
+    errorCodes: [code],
+    correlationId
+  })
 
 const failure = new EntraError.CredentialError({ ...problem, origin: "local", field: "secret", code: "source_failed" })
 
@@ -49,14 +35,14 @@ const store = (first: ReadonlyArray<string>, options: Partial<Rotation.Source<st
     prove: (material) => Effect.succeed({ form: { material } }),
     ...options
   }
-  return Effect.map(Rotation.make(source), (credential) => ({
+  return Effect.map(Effect.map(Rotation.make(source), sessions), (credential) => ({
     state,
     credential,
     set: (...content: ReadonlyArray<string>) => {
       state.content = Effect.succeed(content)
     },
     use: (id: string) => Effect.map(credential.authenticate(attempt(id)), ({ form }) => form["material"]),
-    refuse: (id: string, code?: number) => credential.refused(refusal(id, code), acquisitionOf(id))
+    refuse: (id: string, code?: number) => credential.refused(refusal(id, code))
   }))
 }
 
@@ -169,7 +155,7 @@ describe("loading", () => {
       state.content = Effect.never
       yield* TestClock.adjust(10_000)
       const waiting = yield* Effect.forkChild(use("6"))
-      yield* TestClock.adjust(Rotation.patience)
+      yield* TestClock.adjust(Rotation.reloadWait)
       assert.strictEqual(yield* Fiber.join(waiting), "a")
       assert.strictEqual(yield* use("7"), "a")
       assert.strictEqual(warnings(recorded).length, 2)
@@ -311,7 +297,7 @@ describe("a refusal", () => {
       state.content = Effect.uninterruptible(Effect.never)
       yield* TestClock.adjust(60_000)
       const waiting = yield* Effect.forkChild(use("2"))
-      yield* TestClock.adjust(Rotation.patience)
+      yield* TestClock.adjust(Rotation.reloadWait)
       assert.strictEqual(yield* Fiber.join(waiting), "a")
       assert.strictEqual(yield* use("3"), "a")
       assert.strictEqual(state.loads, 2)
@@ -348,16 +334,18 @@ describe("a refusal", () => {
   it.effect("what is the same is used as it was loaded last", () =>
     Effect.gen(function*() {
       const made: Array<{ readonly name: string; readonly nth: number }> = []
-      const credential = yield* Rotation.make({
-        load: Effect.sync(() => {
-          const material = { name: "key", nth: made.length }
-          made.push(material)
-          return [material]
-        }),
-        same: (one, other) => one.name === other.name,
-        reloadEvery: 0,
-        prove: ({ nth }) => Effect.succeed({ form: { nth: `${nth}` } })
-      })
+      const credential = sessions(
+        yield* Rotation.make({
+          load: Effect.sync(() => {
+            const material = { name: "key", nth: made.length }
+            made.push(material)
+            return [material]
+          }),
+          same: (one, other) => one.name === other.name,
+          reloadEvery: 0,
+          prove: ({ nth }) => Effect.succeed({ form: { nth: `${nth}` } })
+        })
+      )
       const nth = (name: string) => Effect.map(credential.authenticate(attempt(name)), ({ form }) => form["nth"])
       assert.deepStrictEqual([yield* nth("x"), yield* nth("y"), yield* nth("z")], ["0", "1", "2"])
     }))

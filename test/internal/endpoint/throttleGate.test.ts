@@ -7,7 +7,7 @@ import {
   type GateState,
   judge,
   type Outcome,
-  patience
+  retryWait
 } from "../../../src/internal/endpoint/throttleGate.ts"
 import { isRefused } from "../../../src/internal/shared/errors.ts"
 import { problem } from "../support.ts"
@@ -17,15 +17,23 @@ const now = 1_000_000
 const later = (millis: number) => ({ retryAfter: Duration.millis(millis) })
 
 const throttled = (millis: number, loopDetected = false) =>
-  new EntraError.ThrottledError({ ...problem, ...later(millis), loopDetected, source: "server" })
-const outage = (more = {}) => new EntraError.ServiceUnavailableError({ ...problem, ...more })
+  new EntraError.ThrottledError({ ...problem, code: "throttled", ...later(millis), loopDetected, source: "server" })
+const outage = (more = {}) =>
+  new EntraError.ServiceUnavailableError({ ...problem, code: "service_unavailable", ...more })
 const network = (more = {}) =>
-  new EntraError.NetworkError({ ...problem, method: "POST", endpoint: "https://h", reason: "ECONNRESET", ...more })
+  new EntraError.NetworkError({
+    ...problem,
+    code: "network",
+    method: "POST",
+    endpoint: "https://h",
+    reason: "ECONNRESET",
+    ...more
+  })
 const refusals = [
-  new EntraError.InvalidClientError({ ...problem, message: "no client" }),
-  new EntraError.InvalidAuthorityError({ ...problem, field: "tenantId", message: "no tenant" }),
-  new EntraError.TokenRequestError({ ...problem, message: "no consent" }),
-  new EntraError.ClaimsChallengeError({ ...problem, claims: "{}", message: "no claims" })
+  new EntraError.InvalidClientError({ ...problem, code: "client_refused", message: "no client" }),
+  new EntraError.InvalidAuthorityError({ ...problem, code: "tenant_unknown", field: "tenantId", message: "no tenant" }),
+  new EntraError.TokenRequestError({ ...problem, code: "request_refused", message: "no consent" }),
+  new EntraError.ClaimsChallengeError({ ...problem, code: "claims_required", claims: "{}", message: "no claims" })
 ]
 const [refusal = throttled(1)] = refusals
 
@@ -38,16 +46,21 @@ describe("closeAfter, row by row", () => {
     { name: "a connection", error: network(), kind: undefined, millis: 0 },
     { name: "5xx with Retry-After", error: outage(later(90_000)), kind: "throttled", millis: 90_000 },
     { name: "5xx with a day", error: outage(later(86_400_000)), kind: "throttled", millis: 3_600_000 },
-    { name: "no answer", error: new EntraError.InvalidResponseError(problem), kind: undefined, millis: 0 },
+    {
+      name: "no answer",
+      error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }),
+      kind: undefined,
+      millis: 0
+    },
     {
       name: "another 4xx with Retry-After",
-      error: new EntraError.InvalidResponseError({ ...problem, ...later(7000) }),
+      error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed", ...later(7000) }),
       kind: "throttled",
       millis: 7000
     },
     {
       name: "a refusal with Retry-After",
-      error: new EntraError.InvalidClientError({ ...problem, ...later(7000) }),
+      error: new EntraError.InvalidClientError({ ...problem, code: "client_refused", ...later(7000) }),
       kind: "throttled",
       millis: 7000
     },
@@ -184,14 +197,14 @@ describe("judge", () => {
   })
 
   it("a remembered refusal tells of no request", () => {
-    const error = new EntraError.InvalidClientError({ ...problem, attempts: 1 })
+    const error = new EntraError.InvalidClientError({ ...problem, code: "client_refused", attempts: 1 })
     const heard = judge(closedBy(error), now, false)
     assert.strictEqual(heard?.origin, "local")
     assert.isTrue(heard?.attempts === undefined || heard.attempts === 0)
   })
 })
 
-describe("patience", () => {
+describe("retryWait", () => {
   it.each<{ name: string; error: EntraError.AcquireTokenError; millis: number | undefined }>([
     { name: "a throttle", error: throttled(7000), millis: 7000 },
     { name: "a throttle of a day", error: throttled(86_400_000), millis: 3_600_000 },
@@ -206,11 +219,11 @@ describe("patience", () => {
     ...refusals.map((error) => ({ name: error._tag, error, millis: undefined })),
     {
       name: "a refusal with a time",
-      error: new EntraError.InvalidClientError({ ...problem, ...later(7000) }),
+      error: new EntraError.InvalidClientError({ ...problem, code: "client_refused", ...later(7000) }),
       millis: undefined
     }
   ])("$name: $millis ms", ({ error, millis }) => {
-    assert.strictEqual(patience(error), millis)
+    assert.strictEqual(retryWait(error), millis)
   })
 })
 
@@ -220,9 +233,9 @@ describe("isRefused", () => {
     { error: throttled(1), refused: false },
     { error: outage(), refused: false },
     { error: network(), refused: false },
-    { error: new EntraError.InvalidResponseError(problem), refused: false },
-    { error: new EntraError.CredentialError({ ...problem, field: "f" }), refused: false },
-    { error: new EntraError.InvalidScopeError({ ...problem, field: "f" }), refused: false }
+    { error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }), refused: false },
+    { error: new EntraError.CredentialError({ ...problem, code: "credential_missing", field: "f" }), refused: false },
+    { error: new EntraError.InvalidScopeError({ ...problem, code: "scope_malformed", field: "f" }), refused: false }
   ])("$error._tag: $refused", ({ error, refused }) => {
     assert.strictEqual(isRefused(error), refused)
   })

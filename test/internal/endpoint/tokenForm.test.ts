@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import { readFileSync } from "node:fs"
 import { assertionForm, clientCredentialsForm, secretForm } from "../../../src/internal/endpoint/tokenForm.ts"
-import { requestHeaders, version, withQuery } from "../../../src/internal/http/fields.ts"
+import { withQuery } from "../../../src/internal/http/fields.ts"
+import { requestHeaders, version } from "../../../src/internal/http/identityHttp.ts"
 import { printed } from "../support.ts"
 
 describe("clientCredentialsForm", () => {
@@ -75,7 +76,7 @@ describe("requestHeaders", () => {
   })
 
   it("the version is the package's", () => {
-    const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+    const manifest: unknown = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"))
     assert.propertyVal(manifest, "version", version)
   })
 })

@@ -3,14 +3,14 @@ import { Duration, Redacted, Result, Schema } from "effect"
 import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
-import { type Asked, readAnswer } from "../../../src/internal/endpoint/tokenResponse.ts"
+import { readTokenResponse, type ResponseContext } from "../../../src/internal/endpoint/tokenResponse.ts"
 import type { Answer } from "../../../src/internal/http/identityHttp.ts"
 import { scrubber } from "../../../src/internal/http/redaction.ts"
 import { anyString, failure, guid, printed, success } from "../support.ts"
 
 const now = Date.UTC(2026, 0, 1)
 
-const asked: Asked = {
+const asked: ResponseContext = {
   authority: success(Authority.parse(`https://login.microsoftonline.com/${guid}`)),
   clientId: "client",
   tenantId: guid,
@@ -63,24 +63,24 @@ describe("tokens", () => {
     { name: "one second", body: { ...good, expires_in: 1 }, token: { expiresOn: now + 1000 } },
     { name: "an empty error beside it", body: { ...good, error: "" }, token: {} }
   ])("reads $name", ({ body, token }) => {
-    const { secret, ...rest } = success(readAnswer(answer(200, body), asked))
+    const { secret, ...rest } = success(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(Redacted.value(secret), "the-token")
     assert.deepStrictEqual(rest, { ...expected, ...token })
   })
 
   it("ignores Retry-After", () => {
-    const token = success(readAnswer(answer(200, good, { "retry-after": "60" }), asked))
+    const token = success(readTokenResponse(answer(200, good, { "retry-after": "60" }), asked))
     assert.strictEqual(token.expiresOn, now + 3_599_000)
   })
 
   it("an AD FS token is of /adfs", () => {
     const authority = success(Authority.parse("https://sts.contoso.com/adfs"))
-    const token = success(readAnswer(answer(200, good), { ...asked, authority, tenantId: "" }))
+    const token = success(readTokenResponse(answer(200, good), { ...asked, authority, tenantId: "" }))
     assert.strictEqual(token.authority, "https://sts.contoso.com/adfs")
   })
 
   it("is out of sight", () => {
-    assert.notInclude(printed(success(readAnswer(answer(200, good), asked))), "the-token")
+    assert.notInclude(printed(success(readTokenResponse(answer(200, good), asked))), "the-token")
   })
 
   it.each([
@@ -103,7 +103,7 @@ describe("tokens", () => {
     { name: "a life that is no number", body: { ...good, expires_in: "soon" } },
     { name: "a life that is null", body: { ...good, expires_in: null } }
   ])("refuses $name, and does not repeat it", ({ body }) => {
-    const error = failure(readAnswer(answer(200, body), asked))
+    const error = failure(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(error._tag, "EntraInvalidResponseError")
     assert.strictEqual(error.code, "response_malformed")
     assert.strictEqual(error.status, 200)
@@ -111,7 +111,7 @@ describe("tokens", () => {
   })
 
   it("refuses another type", () => {
-    const error = failure(readAnswer(answer(200, { ...good, token_type: "pop" }), asked))
+    const error = failure(readTokenResponse(answer(200, { ...good, token_type: "pop" }), asked))
     assert.strictEqual(error.code, "response_token_type")
     assert.include(error.message, "\"pop\"")
     assert.notInclude(printed(error), "the-token")
@@ -122,13 +122,13 @@ describe("tokens", () => {
     { name: "an empty refresh_in", body: { ...good, refresh_in: "" } },
     { name: "scope", body: { ...good, scope: ["a"] } }
   ])("takes an optional member of another type for absent: $name", ({ body }) => {
-    const { expiresOn, refreshOn } = success(readAnswer(answer(200, body), asked))
+    const { expiresOn, refreshOn } = success(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(expiresOn, now + 3_599_000)
     assert.isUndefined(refreshOn)
   })
 
   it("no scope is empty", () => {
-    const { scopes } = success(readAnswer(answer(200, { ...good, scope: " a  b " }), asked))
+    const { scopes } = success(readTokenResponse(answer(200, { ...good, scope: " a  b " }), asked))
     assert.deepStrictEqual(scopes, ["a", "b"])
   })
 })
@@ -287,7 +287,7 @@ describe("refusals", () => {
     { name: "304", status: 304, body: "", tag: "EntraInvalidResponseError", code: "redirect_refused" },
     { name: "308", status: 308, body: invalidClient, tag: "EntraInvalidResponseError", code: "redirect_refused" }
   ])("$name: $tag, $code", ({ body, code, status, tag }) => {
-    const error = failure(readAnswer(answer(status, body), asked))
+    const error = failure(readTokenResponse(answer(status, body), asked))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.code, code)
     assert.strictEqual(error.status, status)
@@ -298,7 +298,7 @@ describe("refusals", () => {
   })
 
   it("says all that the service said", () => {
-    const error = failure(readAnswer(
+    const error = failure(readTokenResponse(
       answer(400, {
         ...invalidClient,
         suberror: "basic_action",
@@ -320,7 +320,7 @@ describe("refusals", () => {
   })
 
   it("members of another type are as good as absent", () => {
-    const error = failure(readAnswer(
+    const error = failure(readTokenResponse(
       answer(400, {
         error: "invalid_client",
         error_description: 1,
@@ -341,19 +341,19 @@ describe("refusals", () => {
     { number: 501051, error: "invalid_grant", tag: "EntraTokenRequestError" },
     { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" }
   ])("AADSTS$number comes with the link for the administrator, at the end", ({ error: name, number, tag }) => {
-    const error = failure(readAnswer(answer(400, { error: name, error_codes: [number] }), asked))
+    const error = failure(readTokenResponse(answer(400, { error: name, error_codes: [number] }), asked))
     assert.strictEqual(error._tag, tag)
     const link = `https://login.microsoftonline.com/${guid}/adminconsent?client_id=client`
     assert.isTrue(error.remedy.endsWith(`See docs/registering.md#aadsts${number} of effect-entra. Link: ${link}`))
   })
 
   it.each([700016, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
-    const error = failure(readAnswer(answer(400, { error: "x", error_codes: [number] }), asked))
+    const error = failure(readTokenResponse(answer(400, { error: "x", error_codes: [number] }), asked))
     assert.notInclude(error.remedy, "adminconsent")
   })
 
   it("an unknown tenant is the caller's tenantId", () => {
-    const error = failure(readAnswer(answer(400, { error: "x", error_codes: [90002] }), asked))
+    const error = failure(readTokenResponse(answer(400, { error: "x", error_codes: [90002] }), asked))
     assert.strictEqual(error._tag === "EntraInvalidAuthorityError" ? error.field : "", "tenantId")
   })
 
@@ -361,7 +361,7 @@ describe("refusals", () => {
     { codes: [50196], loop: true },
     { codes: [90055], loop: false }
   ])("AADSTS$codes: a loop was detected: $loop", ({ codes, loop }) => {
-    const error = failure(readAnswer(answer(400, { error: "x", error_codes: codes }), asked))
+    const error = failure(readTokenResponse(answer(400, { error: "x", error_codes: codes }), asked))
     assert.strictEqual(error._tag === "EntraThrottledError" ? error.loopDetected : undefined, loop)
     assert.strictEqual(error._tag === "EntraThrottledError" ? error.source : undefined, "server")
   })
@@ -369,14 +369,14 @@ describe("refusals", () => {
   it("claims of any length come back whole", () => {
     const challenge = (length: number) => JSON.stringify({ access_token: { acrs: { value: "c".repeat(length) } } })
     for (const claims of [challenge(10), challenge(3000)]) {
-      const error = failure(readAnswer(answer(400, { error: "invalid_grant", claims }), asked))
+      const error = failure(readTokenResponse(answer(400, { error: "invalid_grant", claims }), asked))
       assert.strictEqual(error._tag === "EntraClaimsChallengeError" ? error.claims : undefined, claims)
     }
   })
 
   it("claims come back as they were", () => {
     const claims = JSON.stringify({ access_token: { xms_rp_ipaddr: { value: "resource-a.onmicrosoft.com" } } })
-    const error = failure(readAnswer(answer(400, { error: "invalid_grant", claims }), asked))
+    const error = failure(readTokenResponse(answer(400, { error: "invalid_grant", claims }), asked))
     assert.strictEqual(error._tag === "EntraClaimsChallengeError" ? error.claims : undefined, claims)
   })
 })
@@ -389,7 +389,7 @@ describe("the service's words", () => {
       correlation_id: "x\ny",
       trace_id: "t\tz"
     }
-    const error = failure(readAnswer(answer(400, body), asked))
+    const error = failure(readTokenResponse(answer(400, body), asked))
     const { correlationId, message } = error
     assert.include(message, "a 2026 ERROR credential refused [31m b ")
     assert.strictEqual(correlationId, "x y")
@@ -423,7 +423,7 @@ describe("Retry-After", () => {
     { name: "a challenge", status: 400, body: { error: "x", claims: "{}" }, value: "7", millis: 7000 },
     { name: "403 with HTML", status: 403, body: "<html>", value: "7", millis: 7000 }
   ])("$name: $millis", ({ body, millis, status, value }) => {
-    const error = failure(readAnswer(answer(status, body, { "retry-after": value }), asked))
+    const error = failure(readTokenResponse(answer(status, body, { "retry-after": value }), asked))
     assert.strictEqual(error.retryAfter === undefined ? undefined : Duration.toMillis(error.retryAfter), millis)
   })
 
@@ -431,13 +431,13 @@ describe("Retry-After", () => {
     { name: "200 without a token", body: "" },
     { name: "200 with a token of another type", body: { ...good, token_type: "pop" } }
   ])("$name: ignored", ({ body }) => {
-    assert.isUndefined(failure(readAnswer(answer(200, body, { "retry-after": "7" }), asked)).retryAfter)
+    assert.isUndefined(failure(readTokenResponse(answer(200, body, { "retry-after": "7" }), asked)).retryAfter)
   })
 })
 
 describe("bodies that were cut", () => {
   it.each([200, 400])("%i: too large", (status) => {
-    const error = failure(readAnswer(answer(status, good, {}, true), asked))
+    const error = failure(readTokenResponse(answer(status, good, {}, true), asked))
     assert.strictEqual(error.code, "response_too_large")
     assert.notInclude(printed(error), "the-token")
   })
@@ -447,7 +447,7 @@ describe("bodies that were cut", () => {
     { status: 503, tag: "EntraServiceUnavailableError" },
     { status: 408, tag: "EntraServiceUnavailableError" }
   ])("$status is still $tag", ({ status, tag }) => {
-    assert.strictEqual(failure(readAnswer(answer(status, "x", {}, true), asked))._tag, tag)
+    assert.strictEqual(failure(readTokenResponse(answer(status, "x", {}, true), asked))._tag, tag)
   })
 })
 
@@ -460,7 +460,7 @@ describe("recorded answers", () => {
 
   it.each(names)("%s is an error that a program can act on", (name) => {
     const { body } = bodyOf(readFileSync(new URL(name, fixtures), "utf8")).response
-    const error = failure(readAnswer(answer(400, body), asked))
+    const error = failure(readTokenResponse(answer(400, body), asked))
     assert.notStrictEqual(error._tag, "EntraInvalidResponseError")
     assert.isNotEmpty("errorCodes" in error ? error.errorCodes : [])
   })
@@ -506,7 +506,7 @@ describe("any answer", () => {
   it("is read without throwing, and only a 2xx gives a token", () => {
     fc.assert(
       fc.property(status, headers, body, fc.boolean(), (status, headers, body, cut) => {
-        const result = readAnswer({ status, headers, body, cut }, asked)
+        const result = readTokenResponse({ status, headers, body, cut }, asked)
         if (Result.isSuccess(result)) {
           assert.isTrue(status >= 200 && status < 300 && !cut)
           assert.isNotEmpty(Redacted.value(result.success.secret))
@@ -527,7 +527,7 @@ describe("any answer", () => {
   it("a token that came with a refusal or a failure is nowhere in the error", () => {
     fc.assert(
       fc.property(status, headers, issued, (status, headers, body) => {
-        const result = readAnswer({ status, headers, body, cut: false }, asked)
+        const result = readTokenResponse({ status, headers, body, cut: false }, asked)
         if (Result.isFailure(result)) assert.notInclude(printed(result.failure), good.access_token)
       }),
       { numRuns: 1000 }
@@ -566,7 +566,7 @@ describe("any answer", () => {
     fc.assert(
       fc.property(secret, spelling, where, shape, status, headers, (secret, spell, member, write, status, headers) => {
         const body = write(member, `say ${spell(secret)} again`)
-        const result = readAnswer({ status, headers, body, cut: false }, { ...asked, scrub: scrubber([secret]) })
+        const result = readTokenResponse({ status, headers, body, cut: false }, { ...asked, scrub: scrubber([secret]) })
         if (Result.isSuccess(result)) return
         const text = printed(result.failure)
         for (const spell of spellings) assert.notInclude(text, spell(secret))

@@ -3,10 +3,10 @@ import { Result } from "effect"
 import { Authority, EntraError, type TokenRequest } from "effect-entra"
 import fc from "fast-check"
 import { clientExtrasOf } from "../../../src/internal/request/extraParameters.ts"
-import { planOf, type Settings } from "../../../src/internal/request/requestPlan.ts"
+import { type ClientSettings, planOf } from "../../../src/internal/request/requestPlan.ts"
 import { anyString, failure, guid, success } from "../support.ts"
 
-const settingsFor = (authority: string, allows?: Settings["allows"]): Settings => ({
+const settingsFor = (authority: string, allows?: ClientSettings["allows"]): ClientSettings => ({
   clientId: "client",
   authority: success(Authority.parse(authority)),
   allows,
@@ -27,6 +27,7 @@ describe("planOf", () => {
       scopes: { canonical: scopes, wire: scopes },
       claims: "",
       extras: tenanted.extras.own,
+      sent: "0:0:9:undefined",
       sendCertificateChain: undefined,
       forced: false,
       refused: "",
@@ -36,7 +37,7 @@ describe("planOf", () => {
     })
   })
 
-  it.each<{ name: string; settings: Settings; request: Partial<TokenRequest.TokenRequest>; tenant: string }>([
+  it.each<{ name: string; settings: ClientSettings; request: Partial<TokenRequest.TokenRequest>; tenant: string }>([
     { name: "the client's", settings: tenanted, request: {}, tenant: guid },
     { name: "the request's", settings: tenanted, request: { tenantId: "Fabrikam.com" }, tenant: "fabrikam.com" },
     { name: "the request's, of a client without", settings: bare, request: { tenantId: "a.com" }, tenant: "a.com" },
@@ -93,7 +94,7 @@ describe("planOf", () => {
 
   it.each<{
     name: string
-    settings?: Settings
+    settings?: ClientSettings
     request: Partial<TokenRequest.TokenRequest>
     tag: EntraError.AcquireTokenError["_tag"]
     code: string

@@ -1,3 +1,5 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- an import would be one at run time too
+/// <reference path="./forge.d.ts" />
 /**
  * PKCS#12 (RFC 7292), also called PFX, opened into the blocks of a PEM file. node-forge parses and decrypts; what is in
  * which bag is found here, because its own reader refuses bags that do not matter, writes RSA certificates anew, and takes a
@@ -12,9 +14,6 @@ import type { CredentialError } from "../../../EntraError.ts"
 import { type Place, placeProblem } from "../files/files.ts"
 import type { Block } from "./pem.ts"
 import { type Password, passwordProblem, roundLimit } from "./privateKeys.ts"
-
-// oxlint-disable-next-line typescript/triple-slash-reference -- an import would be one at run time too
-/// <reference path="./forge.d.ts" />
 
 /** RFC 7292 section 4: a SEQUENCE that begins with the INTEGER 3; a certificate or a key begins otherwise. */
 export const isPkcs12 = (bytes: Uint8Array): boolean => {

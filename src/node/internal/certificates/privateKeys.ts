@@ -2,7 +2,8 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createPrivateKey, type KeyObject } from "node:crypto"
-import { CredentialError } from "../../../EntraError.ts"
+import { type CredentialCode, type CredentialError } from "../../../EntraError.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeProblem } from "../files/files.ts"
 import type { Block } from "./pem.ts"
 
@@ -139,5 +140,9 @@ const tooManyRounds = (place: Place): CredentialError =>
 
 const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
 
-export const passwordProblem = (code: string, field: string, message: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message, remedy })
+export const passwordProblem = (
+  code: CredentialCode,
+  field: string,
+  message: string,
+  remedy: string
+): CredentialError => credentialError(code, field, message, remedy)

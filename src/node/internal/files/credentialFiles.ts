@@ -5,12 +5,13 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as ClientCredential from "../../../ClientCredential.ts"
-import { CredentialError } from "../../../EntraError.ts"
+import { type CredentialError } from "../../../EntraError.ts"
 import * as Materials from "../../../internal/credential/credentialSource.ts"
 import * as Rotation from "../../../internal/credential/rotation.ts"
 import { secrets } from "../../../internal/credential/secret.ts"
 import { assertionForm } from "../../../internal/endpoint/tokenForm.ts"
 import type { Material } from "../../../internal/environment/environmentCredential.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
 import { isRedactedText, isText } from "../../../internal/shared/validate.ts"
 import { type CertificateOptions, type Piece, pieces } from "../certificates/certificateSource.ts"
 import * as Files from "./files.ts"
@@ -110,13 +111,12 @@ const checkPassword = (password: unknown, name: string): Effect.Effect<void, Cre
   password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
 
 const notRedacted = (field: string, what: string) =>
-  new CredentialError({
-    code: "field_malformed",
+  credentialError(
+    "field_malformed",
     field,
-    origin: "local",
-    message: `${field} is not set, or is not redacted`,
-    remedy: `Wrap ${what} where it is read, so that nothing prints it: Redacted.make(value).`
-  })
+    `${field} is not set, or is not redacted`,
+    `Wrap ${what} where it is read, so that nothing prints it: Redacted.make(value).`
+  )
 
 // -----------------------------------------------------------------------------
 // secrets

@@ -5,7 +5,8 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
-import { CredentialError } from "../../../EntraError.ts"
+import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
 import { quote } from "../../../internal/shared/text.ts"
 import { isText } from "../../../internal/shared/validate.ts"
 
@@ -157,14 +158,18 @@ const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run)
 // -----------------------------------------------------------------------------
 
 /** `what` goes on after "which", or after the name of a value. */
-export const placeProblem = (code: string, { name, path }: Place, what: string, remedy: string): CredentialError =>
-  new CredentialError({
+export const placeProblem = (
+  code: CredentialCode,
+  { name, path }: Place,
+  what: string,
+  remedy: string
+): CredentialError =>
+  credentialError(
     code,
-    field: name,
-    origin: "local",
-    message: path === undefined ? `${name} ${what}` : `${name} names ${quote(path)}, which ${what}`,
+    name,
+    path === undefined ? `${name} ${what}` : `${name} names ${quote(path)}, which ${what}`,
     remedy
-  })
+  )
 
 const problemOf = (file: Named, error: unknown): CredentialError => {
   if (error instanceof CredentialError) return error
@@ -196,12 +201,11 @@ const unreadable = (file: Named, what: string): CredentialError =>
 const tooLarge = (file: Named): CredentialError => unreadable(file, "is larger than 1 MiB")
 
 const malformedPath = (name: string, what: string): CredentialError =>
-  new CredentialError({
-    code: "path_malformed",
-    field: name,
-    origin: "local",
-    message: `${name} is no path: it ${what}`,
-    remedy: what === content
+  credentialError(
+    "path_malformed",
+    name,
+    `${name} is no path: it ${what}`,
+    what === content
       ? `Write the content into a file that only this program may read, and set ${name} to the file's path.`
       : `Set ${name} to the path alone.`
-  })
+  )

@@ -6,12 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { CredentialError, type NetworkError, ServiceUnavailableError } from "../../../EntraError.ts"
+import { type CredentialError, type NetworkError, type ServiceUnavailableError } from "../../../EntraError.ts"
 import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import type { Answer } from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
-import { type Meter, timed } from "../../../internal/telemetry/timing.ts"
+import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
+import { timed, type Timing } from "../../../internal/telemetry/timing.ts"
 import { type Files, type Named, type Patience, read, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
 import * as Platform from "./platform.ts"
@@ -26,7 +27,7 @@ export interface Options {
 export interface Asking {
   readonly resource: string
   readonly correlationId: string
-  readonly meter?: Meter | undefined
+  readonly timing?: Timing | undefined
 }
 
 export interface Agent {
@@ -55,12 +56,12 @@ export const make = (
     /** Whether somebody has answered: then this is the place, and silence is an outage. */
     let answered = !platform.guessed
 
-    const send = ({ headers, url }: Platform.Question, { correlationId, meter }: Asking) =>
+    const send = ({ headers, url }: Platform.Question, { correlationId, timing }: Asking) =>
       Effect.suspend(() => {
         const sent = http.send({ method: "GET", url, headers, correlationId })
-        if (meter === undefined) return sent
-        meter.attempts++
-        return timed(meter, "http")(sent)
+        if (timing === undefined) return sent
+        timing.attempts++
+        return timed(timing, "http", clock, sent)
       })
 
     const probe = (asking: Asking): Effect.Effect<void, CredentialError> =>
@@ -195,31 +196,27 @@ const variables: Effect.Effect<Platform.Variables, CredentialError> = /*#__PURE_
 // -----------------------------------------------------------------------------
 
 const absent = ({ correlationId }: Asking, reason: string): CredentialError =>
-  new CredentialError({
-    code: "managed_identity_unavailable",
-    field: "source",
-    origin: "service",
-    message: `this machine has no managed identity: http://169.254.169.254 is not Azure's metadata service (${reason})`,
-    remedy:
-      "Use another credential outside Azure; where this should be Azure, pass source, and keep the address off proxies.",
-    correlationId
-  })
+  credentialError(
+    "managed_identity_unavailable",
+    "source",
+    `this machine has no managed identity: http://169.254.169.254 is not Azure's metadata service (${reason})`,
+    "Use another credential outside Azure; where this should be Azure, pass source, and keep the address off proxies.",
+    { origin: "service", correlationId }
+  )
 
 const unreadable = ({ code, message }: CredentialError): CredentialError =>
-  new CredentialError({
+  credentialError(
     code,
-    field: "IDENTITY_ENDPOINT",
-    origin: "local",
-    message: `Azure Arc's agent asks for a key, and ${message}`,
-    remedy: "Add this process's user to the group himds (Linux) or Hybrid agent extension applications (Windows); "
+    "IDENTITY_ENDPOINT",
+    `Azure Arc's agent asks for a key, and ${message}`,
+    "Add this process's user to the group himds (Linux) or Hybrid agent extension applications (Windows); "
       + "in a container also mount the directory of the keys."
-  })
+  )
 
 const tooSlow = (platform: Platform.Platform, { correlationId }: Asking): ServiceUnavailableError =>
-  new ServiceUnavailableError({
-    code: "timeout",
-    message: `${platform.endpoint} gave no answer within ${attemptTimeout} ms`,
-    remedy: "Try again later; check that requests to this address are not led over a proxy.",
-    origin: "service",
-    correlationId
-  })
+  serviceUnavailable(
+    "timeout",
+    `${platform.endpoint} gave no answer within ${attemptTimeout} ms`,
+    "Try again later; check that requests to this address are not led over a proxy.",
+    { origin: "service", correlationId }
+  )

@@ -6,33 +6,24 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AccessToken } from "../../../AccessToken.ts"
 import * as EntraError from "../../../EntraError.ts"
-import { type Asked, readAnswer, type Refusal } from "../../../internal/endpoint/tokenResponse.ts"
+import { readTokenResponse, type Refusal, type ResponseContext } from "../../../internal/endpoint/tokenResponse.ts"
 import type { Answer } from "../../../internal/http/identityHttp.ts"
+import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
+import { type Members, membersOf } from "../../../internal/shared/validate.ts"
 
-export const readPlatformAnswer = (answer: Answer, asked: Asked): Result.Result<AccessToken, Refusal> => {
+export const readPlatformResponse = (answer: Answer, context: ResponseContext): Result.Result<AccessToken, Refusal> => {
   const members = answer.cut ? undefined : membersOf(answer.body)
-  if (answer.status === 404 || answer.status === 410) return Result.fail(updating(answer, asked))
+  if (answer.status === 404 || answer.status === 410) return Result.fail(updating(answer, context))
   const translated = members === undefined
     ? answer
-    : { ...answer, body: JSON.stringify(answer.status < 300 ? tokenOf(members, asked.now) : refusalOf(members)) }
+    : { ...answer, body: JSON.stringify(answer.status < 300 ? tokenOf(members, context.now) : refusalOf(members)) }
   return Result.mapError(
-    readAnswer(translated, asked),
+    readTokenResponse(translated, context),
     (error) =>
       error._tag === "EntraTokenRequestError" && error.errorCodes?.length === 0 && answer.status < 500
         ? notServed(error)
         : error
   )
-}
-
-type Members = Readonly<Record<string, unknown>>
-
-const membersOf = (json: string): Members | undefined => {
-  try {
-    const value: unknown = JSON.parse(json)
-    return Predicate.isReadonlyObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /**
@@ -64,15 +55,13 @@ const refusalOf = (members: Members): Members => {
   return typeof message === "string" ? { error: "invalid_request", error_description: message } : members
 }
 
-const updating = (answer: Answer, asked: Asked): EntraError.ServiceUnavailableError =>
-  new EntraError.ServiceUnavailableError({
-    code: "service_unavailable",
-    message: `${asked.tokenEndpoint} answered with status ${answer.status}, as it does while it is updated`,
-    remedy: "Try again later; if it stays so, check that this machine has a managed identity.",
-    origin: "service",
-    correlationId: asked.correlationId,
-    status: answer.status
-  })
+const updating = (answer: Answer, context: ResponseContext): EntraError.ServiceUnavailableError =>
+  serviceUnavailable(
+    "service_unavailable",
+    `${context.tokenEndpoint} answered with status ${answer.status}, as it does while it is updated`,
+    "Try again later; if it stays so, check that this machine has a managed identity.",
+    { origin: "service", correlationId: context.correlationId, status: answer.status }
+  )
 
 /** What the service has against the request is nearly always the identity. */
 const notServed = ({ error, message, ...details }: EntraError.TokenRequestError): EntraError.InvalidClientError => {
@@ -99,12 +88,8 @@ export const asCredentialError = (error: EntraError.AcquireTokenError): EntraErr
     : error._tag === "EntraInvalidResponseError"
     ? "managed_identity_malformed"
     : "managed_identity_refused"
-  return new EntraError.CredentialError({
-    code,
-    field: "identity",
+  return credentialError(code, "identity", `the managed identity gave no token: ${message}`, remedy, {
     origin: "service",
-    message: `the managed identity gave no token: ${message}`,
-    remedy,
     correlationId,
     retryAfter
   })

@@ -1,7 +1,8 @@
 /** Azure Arc's proof that a caller may have tokens: the agent names a file that only some users of the machine can read. */
 import * as Result from "effect/Result"
 import { posix, win32 } from "node:path"
-import { CredentialError } from "../../../EntraError.ts"
+import { type CredentialError } from "../../../EntraError.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
 
 export interface Keys {
   readonly directory: string
@@ -49,11 +50,9 @@ export const keyRefused = () => badChallenge("names a file whose content is then
 export const isHeader = (value: string): boolean => /^[\x21-\x7e]+$/.test(value)
 
 const badChallenge = (what: string) =>
-  new CredentialError({
-    code: "managed_identity_challenge",
-    field: "IDENTITY_ENDPOINT",
-    origin: "local",
-    message: `the answer 401 of IDENTITY_ENDPOINT ${what}`,
-    remedy:
-      "Check that IDENTITY_ENDPOINT leads to the agent of Azure Arc on this machine, and that the agent is up to date."
-  })
+  credentialError(
+    "managed_identity_challenge",
+    "IDENTITY_ENDPOINT",
+    `the answer 401 of IDENTITY_ENDPOINT ${what}`,
+    "Check that IDENTITY_ENDPOINT leads to the agent of Azure Arc on this machine, and that the agent is up to date."
+  )

@@ -5,13 +5,14 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { AuthorityResolver } from "../../../AuthorityResolver.ts"
 import { ClientCredential } from "../../../ClientCredential.ts"
-import * as Breaker from "../../../internal/endpoint/circuitBreaker.ts"
-import * as Gates from "../../../internal/endpoint/throttleGate.ts"
+import * as CircuitBreaker from "../../../internal/endpoint/circuitBreaker.ts"
+import * as ThrottleGate from "../../../internal/endpoint/throttleGate.ts"
+import { noFields } from "../../../internal/http/fields.ts"
 import { invalidAuthority, invalidRequest } from "../../../internal/shared/errors.ts"
 import { quote } from "../../../internal/shared/text.ts"
 import * as TokenEndpoint from "../../../TokenEndpoint.ts"
 import type { Agent } from "./agent.ts"
-import { readPlatformAnswer } from "./answer.ts"
+import { readPlatformResponse } from "./answer.ts"
 
 /** Stands for the tenant of the identity, in keys and results, where nobody has said which it is. */
 export const unknownTenant = "managed-identity"
@@ -37,37 +38,47 @@ export const resolver = (agent: Agent, tenantId: string): AuthorityResolver["Ser
 export const credential = /*#__PURE__*/ ClientCredential.of({
   channel: "standard",
   binding: () => undefined,
-  revision: () => "",
-  authenticate: () => Effect.succeed({ form: {} }),
-  refused: () => Effect.succeed(false)
+  begin: () => authentication
 })
+
+const authentication = {
+  revision: () => "",
+  authenticate: () => Effect.succeed({ form: noFields }),
+  refused: () => Effect.succeed(false)
+}
 
 /** Gate and circuit breaker are those of any endpoint; the retries are the platform's own. */
 export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const { breaker, refusalTtl } = TokenEndpoint.defaults
-    const gates = Gates.make(clock, {
+    const gates = ThrottleGate.make(clock, {
       base: Duration.toMillis(refusalTtl.base),
       cap: Duration.toMillis(refusalTtl.cap)
     })
-    const circuit = yield* Breaker.make({
+    const circuit = yield* CircuitBreaker.make({
       failures: breaker.failures,
       openDuration: Duration.toMillis(breaker.openDuration)
     })
     const { origin } = new URL(agent.platform.endpoint)
 
-    const ask = ({ asked, form, meter, query }: TokenEndpoint.EndpointRequest) => {
+    const ask = ({ acquisition, authority, form, query, timing, tokenType }: TokenEndpoint.EndpointRequest) => {
       const wrong = Object.keys(query).length === 0
         ? Object.keys(form).find((name) => !understood.has(name))
         : "extraQueryParameters"
       if (wrong !== undefined) return Effect.fail(notUnderstood(wrong))
-      const resource = asked.scopes.replace(/\/\.default$/i, "")
+      const { clientId, correlationId, scope, tenantId } = acquisition
+      const resource = scope.replace(/\/\.default$/i, "")
       return Effect.flatMap(
-        agent.ask({ resource, correlationId: asked.correlationId, meter }),
+        agent.ask({ resource, correlationId, timing }),
         ({ answer, scrub }) =>
-          Effect.fromResult(readPlatformAnswer(answer, {
-            ...asked,
+          Effect.fromResult(readPlatformResponse(answer, {
+            authority,
+            clientId,
+            tenantId,
+            scopes: scope,
+            tokenType,
+            correlationId,
             tokenEndpoint: agent.platform.endpoint,
             now: clock.currentTimeMillisUnsafe(),
             scrub
@@ -76,7 +87,10 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     }
 
     return TokenEndpoint.TokenEndpoint.of(
-      Gates.guarding(gates, (request) => circuit.protect(() => origin, ask(request)))
+      ThrottleGate.guarding(
+        gates,
+        (request: TokenEndpoint.EndpointRequest) => circuit.protect(() => origin, ask(request))
+      )
     )
   })
 

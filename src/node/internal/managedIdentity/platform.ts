@@ -4,8 +4,9 @@
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { CredentialError } from "../../../EntraError.ts"
+import { type CredentialCode, type CredentialError } from "../../../EntraError.ts"
 import { type Fields, secretsOf } from "../../../internal/http/fields.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
 import { quote } from "../../../internal/shared/text.ts"
 import { isHeader, type Keys } from "./challenge.ts"
 
@@ -277,8 +278,8 @@ const elsewhere: ReadonlySet<Outcome> = new Set([404, 408, 429, 500, 503, 504, "
 // problems
 // -----------------------------------------------------------------------------
 
-const problem = (code: string, field: string, message: string, remedy: string): CredentialError =>
-  new CredentialError({ code, field, origin: "local", message, remedy })
+const problem = (code: CredentialCode, field: string, message: string, remedy: string): CredentialError =>
+  credentialError(code, field, message, remedy)
 
 const unknownSource = (source: unknown) =>
   problem(
