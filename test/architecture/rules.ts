@@ -1,132 +1,128 @@
 /**
- * The arrows of DESIGN section 3 as a pure function from files to complaints. Type-only imports count like any others.
+ * The arrows of the layout as a pure function from files to complaints. Type-only imports count like any others.
+ *
+ * `.oxlintrc.json` holds the rest: import cycles, `fetch`, the ambient globals (clock, random, console, process, timers,
+ * WebCrypto) and the length of a module. oxlint follows no `import()`. Between two ranks the arrows refuse such a cycle.
  */
 import { isBuiltin } from "node:module"
 import { posix } from "node:path"
 import { computed, read, type Source } from "./source.ts"
 
-/** From the bottom up; a module may import from its own rank and those below. A new module gets its place here. */
-const ranks: ReadonlyArray<{ readonly name: string; readonly modules: ReadonlyArray<string> }> = [
+interface Rank {
+  readonly name: string
+  /** Paths below `src/`; one that ends in a slash is a folder. */
+  readonly modules: ReadonlyArray<string>
+  /** In a rank of decisions: the modules that have an Effect in their types. All its other modules are pure. */
+  readonly effectful?: ReadonlyArray<string>
+}
+
+const wing = (name: string, ...effectful: ReadonlyArray<string>): Rank => ({
+  name: `internal/${name}`,
+  modules: [`internal/${name}/`],
+  effectful: effectful.map((module) => `internal/${name}/${module}`)
+})
+
+const file = (name: string): Rank => ({ name, modules: [name] })
+
+const folder = (name: string): Rank => ({ name, modules: [`${name}/`] })
+
+/** From the bottom up. A module imports from its own rank and the ranks below. */
+export const ranks: ReadonlyArray<Rank> = [
+  // The leaf that models may import; the rest of `internal/shared` is above them.
+  { ...file("internal/shared/text"), effectful: [] },
   {
     name: "models",
     modules: [
       "EntraError",
       "Authority",
-      "Scope",
+      "TokenScope",
       "AccessToken",
       "TokenRequest",
       "RetryPolicy",
       "EntraMetrics",
-      "ClientEvent"
+      "ClientEvent",
+      "TokenStore"
     ]
   },
-  { name: "internal", modules: ["internal/"] },
+  wing("shared", "randomId", "safeLog", "sha256", "singleFlight"),
+  wing("http", "identityHttp", "redactedResponse"),
+  wing("cache"),
+  wing("authority", "openIdConfigurationCache"),
+  wing("endpoint", "circuitBreaker", "regionalFallback", "throttleGate"),
+  wing(
+    "credential",
+    "certificate",
+    "credential",
+    "credentialSource",
+    "firstOf",
+    "privateKey",
+    "rotation",
+    "secret",
+    "signedAssertion"
+  ),
+  wing("telemetry", "exportedMetrics", "flightLog", "telemetry", "timing"),
+  wing("request"),
+  wing("environment", "environment"),
   { name: "services", modules: ["ClientCredential", "AuthorityResolver", "TokenEndpoint", "TokenCache"] },
-  { name: "Acquisition", modules: ["Acquisition"] },
-  { name: "TokenLifecycle", modules: ["TokenLifecycle"] },
-  { name: "ConfidentialClient", modules: ["ConfidentialClient"] },
+  folder("internal/client"),
+  file("ConfidentialClient"),
   { name: "adapters", modules: ["BearerHttpClient", "AzureCredential"] },
-  { name: "testing", modules: ["testing/"] },
-  { name: "node", modules: ["node/"] },
-  { name: "cli", modules: ["cli/"] }
+  folder("testing"),
+  folder("node"),
+  folder("cli")
 ]
 
-/** Decisions without an Effect in their type. */
-export const pureInternals: ReadonlyArray<string> = [
-  "cacheKey",
-  "freshness",
-  "form",
-  "response",
-  "aadsts",
-  "retryAfter",
-  "scrub",
-  "gate",
-  "assertion",
-  "plan",
-  "settings",
-  "endpoints",
-  "credentialChoice",
-  "configurationProblems",
-  "environmentSettings",
-  "instanceDiscovery",
-  "openIdDiscovery",
-  "origins",
-  "candidates",
-  "claimsChallenge",
-  "claims",
-  "extras",
-  "json",
-  "s3fifo",
-  "expiryWheel",
-  "family",
-  "memory",
-  "buildCount",
-  "notAfter",
-  "notices",
-  "networkProblem",
-  "problem",
-  "quantities",
-  "spellings",
-  "given",
-  "aliases"
-]
-
-/** Effect's modules of plain data. Every other one (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */
+/** Effect's modules of plain data. Every other module (`Effect`, `Layer`, `Clock`, `Stream`, ...) makes its importer effectful. */
 const plainEffect = new RegExp(
   "^effect/(?:(?:Array|BigDecimal|Boolean|Chunk|Data|DateTime|Duration|Equal|Equivalence|Exit|Function|Hash|HashMap|HashSet|Iterable"
     + "|MutableHashMap|Number|Option|Order|Predicate|Record|Redacted|RegExp|Result|Schema|SchemaIssue|String|Struct|Tuple|Types)"
     + "|encoding/\\w+)$"
 )
 
-/** What a pure decision must not reach for. */
-const ambient = new Set([
-  "Date.now",
-  "Math.random",
-  "console",
-  "crypto",
-  "performance",
-  "process",
-  "queueMicrotask",
-  "setImmediate",
-  "setInterval",
-  "setTimeout"
-])
-
-const fetches = new Set(["fetch", "globalThis.fetch", "window.fetch", "self.fetch", "global.fetch"])
-
-/** Which files may import what; `only` is a list of files and of folders that end in a slash. */
-const confined: ReadonlyArray<{ readonly what: RegExp; readonly only: ReadonlyArray<string> }> = [
+/** The files that may import a package or a part of it; `only` lists files, and folders that end in a slash. */
+const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: ReadonlyArray<string> }> = [
   {
-    what: /^effect\/http(?:\/|$)/,
+    imports: /^effect\/http(?:\/|$)/,
     only: [
-      "src/internal/identityHttp.ts",
-      "src/internal/veil.ts",
+      "src/internal/http/identityHttp.ts",
+      "src/internal/http/redactedResponse.ts",
       "src/BearerHttpClient.ts",
       "src/testing/",
       "src/node/"
     ]
   },
-  { what: /^effect\/persistence(?:\/|$)/, only: ["src/internal/breaker.ts"] },
-  { what: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files.ts", "src/cli/"] },
-  { what: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
-  { what: /^node-forge(?:\/|$)/, only: ["src/node/internal/pkcs12.ts"] }
+  { imports: /^effect\/persistence(?:\/|$)/, only: ["src/internal/endpoint/circuitBreaker.ts"] },
+  { imports: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files/files.ts", "src/cli/"] },
+  { imports: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
+  { imports: /^node-forge(?:\/|$)/, only: ["src/node/internal/certificates/pkcs12.ts"] }
 ]
 
-const mostLines = 250
-
-/** `files` holds every `src/**\/*.ts` and `package.json`, by path from the root; what comes back is sorted. */
+/** Returns the sorted complaints about `files`: every `src/**\/*.ts` and `package.json`, by path from the root. */
 export const violations = (files: ReadonlyMap<string, string>): ReadonlyArray<string> => {
-  const modules = new Map(
+  const modules: Modules = new Map(
     [...files].filter(([path]) => path.endsWith(".ts")).map(([path, text]) => [path, moduleOf(path, text)])
   )
   const manifest = packageOf(files.get("package.json") ?? "{}")
   return [
-    ...[...modules.values()].flatMap((module) => perModule.flatMap((rule) => rule(module, modules, manifest))),
-    ...cycles(modules),
+    ...[...modules.values()].flatMap((module) =>
+      [
+        places(module),
+        arrows(module, modules),
+        borders(module, manifest),
+        purity(module, modules),
+        index(module)
+      ].flat()
+    ),
     ...unexported(modules),
     ...openExports(manifest)
   ].sort()
 }
+
+/** Paths that the rules name one by one; a file that was moved must not lose its rule. */
+export const namedPaths: ReadonlyArray<string> = [
+  ...ranks.flatMap(({ effectful = [] }) => effectful.map((name) => `src/${name}.ts`)),
+  ...confined.flatMap(({ only }) => only.filter((path) => path.endsWith(".ts")))
+]
 
 // -----------------------------------------------------------------------------
 // modules
@@ -134,27 +130,34 @@ export const violations = (files: ReadonlyMap<string, string>): ReadonlyArray<st
 
 interface Module extends Source {
   readonly path: string
-  /** The place in `ranks`; -1 when there is none. */
+  /** The place in `ranks`, or -1. */
   readonly rank: number
+  readonly isPure: boolean
   /** Imports of our own files, by path. */
-  readonly own: ReadonlyArray<{ readonly to: string; readonly line: number }>
+  readonly own: ReadonlyArray<{ readonly to: string; readonly line: number; readonly isType: boolean }>
 }
+
+type Modules = ReadonlyMap<string, Module>
 
 const moduleOf = (path: string, text: string): Module => {
   const source = read(path, text)
+  const name = path.slice("src/".length).replace(/\.ts$/, "")
+  const rank = ranks.findIndex(({ modules }) => within(name, modules))
+  const effectful = ranks[rank]?.effectful
   return {
     ...source,
     path,
-    rank: rankOf(path),
-    own: source.imports.flatMap(({ line, specifier }) =>
-      specifier.startsWith(".") ? [{ to: posix.join(posix.dirname(path), specifier), line }] : []
+    rank,
+    isPure: effectful !== undefined && !effectful.includes(name),
+    own: source.imports.flatMap(({ isType, line, specifier }) =>
+      specifier.startsWith(".") ? [{ to: posix.join(posix.dirname(path), specifier), line, isType }] : []
     )
   }
 }
 
 interface Package {
   readonly exports: ReadonlyMap<string, unknown>
-  /** What users of the package have: dependencies and peers, not what only its tests need. */
+  /** Dependencies and peers: the packages that users have. */
   readonly dependencies: ReadonlyMap<string, unknown>
 }
 
@@ -169,13 +172,6 @@ const packageOf = (json: string): Package => {
 
 const fieldsOf = (value: unknown): ReadonlyMap<string, unknown> =>
   new Map(typeof value === "object" && value !== null ? Object.entries(value) : [])
-
-const rankOf = (path: string): number => {
-  const name = path.slice("src/".length).replace(/\.ts$/, "")
-  return ranks.findIndex(({ modules }) =>
-    modules.some((module) => module.endsWith("/") ? name.startsWith(module) : name === module)
-  )
-}
 
 const isIndex = (path: string): boolean => posix.basename(path) === "index.ts"
 
@@ -193,7 +189,7 @@ const places = ({ path, rank }: Module): ReadonlyArray<string> =>
     ? [`${path}: has no place in the order; give it one in test/architecture/rules.ts`]
     : []
 
-const arrows = (module: Module, modules: ReadonlyMap<string, Module>): ReadonlyArray<string> =>
+const arrows = (module: Module, modules: Modules): ReadonlyArray<string> =>
   isIndex(module.path) ? [] : module.own.flatMap(({ line, to }) => {
     const at = `${module.path}:${line}`
     const target = modules.get(to)
@@ -210,11 +206,7 @@ const arrows = (module: Module, modules: ReadonlyMap<string, Module>): ReadonlyA
       : []
   })
 
-const borders = (
-  { imports, path }: Module,
-  _modules: ReadonlyMap<string, Module>,
-  { dependencies }: Package
-): ReadonlyArray<string> =>
+const borders = ({ imports, path }: Module, { dependencies }: Package): ReadonlyArray<string> =>
   imports.flatMap(({ line, specifier }) => {
     const at = `${path}:${line}`
     if (specifier === computed) return [`${at}: imports a computed name`]
@@ -226,59 +218,43 @@ const borders = (
     if (!dependencies.has(/^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "")) {
       return [`${at}: ${specifier} is no dependency of this package`]
     }
-    const border = confined.find(({ what }) => what.test(specifier))
+    const border = confined.find(({ imports }) => imports.test(specifier))
     if (border !== undefined && !within(path, border.only)) {
       return [`${at}: ${specifier} is for ${border.only.join(", ")} alone`]
     }
-    // A module of Effect's is PascalCase; whatever else is a barrel of many.
+    // A module of Effect's is PascalCase; any other path is a barrel.
     return /^(?:effect|@effect\/platform-node)(?:\/|$)/.test(specifier) && !/\/[A-Z]\w*$/.test(specifier)
       ? [`${at}: imports the barrel ${specifier}`]
       : []
   })
 
-const isPure = (path: string): boolean => pureInternals.some((name) => path === `src/internal/${name}.ts`)
-
-const purity = (module: Module, modules: ReadonlyMap<string, Module>): ReadonlyArray<string> => {
-  if (!isPure(module.path)) return []
-  return [
-    ...module.imports.flatMap(({ line, specifier }) =>
-      specifier.startsWith(".") || plainEffect.test(specifier)
-        ? []
-        : [`${module.path}:${line}: pure, and imports ${specifier}`]
+/** A pure module may name a type of an effectful module of ours, such as the fields of a request, but nothing else of it. */
+const purity = (module: Module, modules: Modules): ReadonlyArray<string> =>
+  !module.isPure ? [] : [
+    ...module.imports.filter(isEffectful).map(({ line, specifier }) =>
+      `${module.path}:${line}: pure, and imports ${specifier}`
     ),
-    ...module.own.flatMap(({ line, to }) => {
-      const effects = isPure(to) ? undefined : effectsOf(to, modules, new Set())
+    ...module.own.flatMap(({ isType, line, to }) => {
+      const effects = isType ? undefined : effectsOf(to, modules)
       return effects === undefined ? [] : [`${module.path}:${line}: pure, and imports ${to}, which has ${effects}`]
-    }),
-    ...module.globals.flatMap(({ line, name }) =>
-      ambient.has(name) ? [`${module.path}:${line}: pure, and uses the global ${name}`] : []
-    )
+    })
   ]
-}
 
-/** The first effectful import of a module or of what it imports in turn. */
-const effectsOf = (
-  path: string,
-  modules: ReadonlyMap<string, Module>,
-  seen: Set<string>
-): string | undefined => {
+const isEffectful = ({ specifier }: { readonly specifier: string }): boolean =>
+  !specifier.startsWith(".") && !plainEffect.test(specifier)
+
+/** Returns the first effectful import of a module, or of the modules that it imports. A pure one is judged by itself. */
+const effectsOf = (path: string, modules: Modules, seen = new Set<string>()): string | undefined => {
   const module = modules.get(path)
-  if (module === undefined || seen.has(path)) return undefined
+  if (module === undefined || module.isPure || seen.has(path)) return undefined
   seen.add(path)
-  return module.imports.find(({ specifier }) => !specifier.startsWith(".") && !plainEffect.test(specifier))
-    ?.specifier ??
-    downward(path, modules).map((to) => effectsOf(to, modules, seen)).find((effects) => effects !== undefined)
+  return module.imports.find(isEffectful)?.specifier ??
+    module.own.filter(({ isType }) => !isType).map(({ to }) => effectsOf(to, modules, seen)).find((found) =>
+      found !== undefined
+    )
 }
 
-const globals = ({ globals, path }: Module): ReadonlyArray<string> => [
-  ...new Set(
-    globals.flatMap(({ line, name }) =>
-      fetches.has(name) ? [`${path}:${line}: uses the global fetch; requests go through an HttpClient`] : []
-    )
-  )
-]
-
-/** `effect-entra/node` has one layer that is a whole program's only import, so it is also there without a namespace. */
+/** `effect-entra/node` exports one layer without its namespace, for programs that import nothing else. */
 const named: ReadonlyMap<string, string> = new Map([["src/node/index.ts", "./NodeConfidentialClient.ts"]])
 
 const index = ({ imports, path, statements }: Module): ReadonlyArray<string> =>
@@ -291,44 +267,7 @@ const index = ({ imports, path, statements }: Module): ReadonlyArray<string> =>
         : [`${path}:${line}: an index holds \`export * as X from "./X.ts"\` and nothing else`]
     )
 
-const length = ({ linesOfCode, path }: Module): ReadonlyArray<string> =>
-  linesOfCode > mostLines ? [`${path}: ${linesOfCode} lines of code, more than ${mostLines}`] : []
-
-/** The rules that look at one module at a time. */
-const perModule = [places, arrows, borders, purity, globals, index, length]
-
-/**
- * What a module imports but for what stands above it: a reversed arrow is found as such, and everything that follows from
- * it would only bury it.
- */
-const downward = (path: string, modules: ReadonlyMap<string, Module>): ReadonlyArray<string> => {
-  const module = modules.get(path)
-  return module === undefined
-    ? []
-    : [...new Set(module.own.map(({ to }) => to))].filter((to) =>
-      module.rank === -1 || (modules.get(to)?.rank ?? -1) <= module.rank
-    )
-}
-
-/** Depth first; each cycle is named once, from the module where the search came upon it. */
-const cycles = (modules: ReadonlyMap<string, Module>): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const done = new Set<string>()
-  const visit = (path: string, trail: ReadonlyArray<string>): void => {
-    const start = trail.indexOf(path)
-    if (start !== -1) {
-      found.push(`cycle: ${[...trail.slice(start), path].join(" -> ")}`)
-      return
-    }
-    if (done.has(path)) return
-    for (const to of downward(path, modules)) visit(to, [...trail, path])
-    done.add(path)
-  }
-  for (const path of [...modules.keys()].sort()) visit(path, [])
-  return found
-}
-
-const unexported = (modules: ReadonlyMap<string, Module>): ReadonlyArray<string> => {
+const unexported = (modules: Modules): ReadonlyArray<string> => {
   const exported = new Set(modules.get("src/index.ts")?.statements.map(({ namespace }) => namespace?.specifier))
   return [...modules.keys()].flatMap((path) => {
     const name = /^src\/(\w+)\.ts$/.exec(path)?.[1]

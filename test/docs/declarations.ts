@@ -1,6 +1,6 @@
 /** What a module exports, and the docstring of each export. */
 import type { ESTree } from "rolldown/utils"
-import { lineAt, nameOf, namesIn, parse } from "../architecture/source.ts"
+import { lineAt, nameOf, parse } from "../architecture/source.ts"
 import { distinct, type Fence, fencesInComment } from "./fences.ts"
 
 export interface Declaration {
@@ -139,5 +139,26 @@ const namesDeclaredBy = (
       return declaration.id === null ? [] : [{ name: declaration.id.name, isValue: false }]
     default:
       return []
+  }
+}
+
+const namesIn = (pattern: ESTree.ParamPattern): ReadonlyArray<string> => {
+  switch (pattern.type) {
+    case "Identifier":
+      return [pattern.name]
+    case "ObjectPattern":
+      return pattern.properties.flatMap((property) =>
+        namesIn(property.type === "RestElement" ? property.argument : property.value)
+      )
+    case "ArrayPattern":
+      return pattern.elements.flatMap((element) =>
+        element === null ? [] : namesIn(element.type === "RestElement" ? element.argument : element)
+      )
+    case "AssignmentPattern":
+      return namesIn(pattern.left)
+    case "RestElement":
+      return namesIn(pattern.argument)
+    case "TSParameterProperty":
+      return namesIn(pattern.parameter)
   }
 }
