@@ -59,7 +59,7 @@ const program = Effect.gen(function*() {
     "a secret": ClientCredential.layerSecret(daemonSecret),
     "two secrets, during a rotation": ClientCredential.layerSecret([Redacted.make("not registered yet"), daemonSecret]),
     "a secret from a store": ClientCredential.layerSecret(Effect.succeed(daemonSecret), { reloadEvery: "1 hour" }),
-    "a secret in a file": NodeClientCredential.layerSecretFile(secretPath),
+    "a secret in a file": NodeClientCredential.layerSecretFile({ path: secretPath }),
     "a certificate": ClientCredential.layerCertificate({ certificate, privateKey }),
     "a certificate that is sent along": ClientCredential.layerCertificate({
       certificate,
@@ -78,7 +78,7 @@ const program = Effect.gen(function*() {
     "a certificate in whatever format": NodeClientCredential.layerCertificate({ content: pem }),
     "a certificate in a file": NodeClientCredential.layerCertificateFile({ path: certificatePath }),
     "a platform's token": ClientCredential.layerAssertion(() => platform.issue({ subject })),
-    "a platform's token in a file": NodeClientCredential.layerFederatedTokenFile(tokenPath),
+    "a platform's token in a file": NodeClientCredential.layerFederatedTokenFile({ path: tokenPath }),
     "a job of GitHub Actions": NodeClientCredential.layerGitHubActions().pipe(Layer.provide([GitHub, job])),
     "the first that works": ClientCredential.layerFirstOf([
       NodeClientCredential.certificateFile({ path: "/run/secrets/on-another-machine.pem" }),

@@ -33,7 +33,7 @@ import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
 import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
-import { type Fields, noFields, revealed, withQuery } from "./internal/http/fields.ts"
+import { type Fields, noFields, requestHeaders, revealed, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
 import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
@@ -269,8 +269,8 @@ const make = (
         method: "POST",
         url: query === noFields ? endpoints.token : withQuery(endpoints.token, query),
         headers: proof.headers === undefined
-          ? IdentityHttp.requestHeaders(acquisition.correlationId)
-          : { ...IdentityHttp.requestHeaders(acquisition.correlationId), ...proof.headers },
+          ? requestHeaders(acquisition.correlationId)
+          : { ...requestHeaders(acquisition.correlationId), ...proof.headers },
         form,
         correlationId: acquisition.correlationId
       }, proof.client).pipe(

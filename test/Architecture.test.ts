@@ -66,7 +66,7 @@ describe("the rules", () => {
     "src/TokenEndpoint.ts": `import { send } from "./internal/http/identityHttp.ts"`,
     "src/ConfidentialClient.ts": `import * as Acquisition from "./internal/client/acquisition.ts"`,
     "src/internal/shared/text.ts": "",
-    "src/internal/http/fields.ts": `import type { Request } from "./identityHttp.ts"`,
+    "src/internal/http/fields.ts": `import * as Redacted from "effect/Redacted"`,
     "src/internal/http/identityHttp.ts": `import * as HttpClient from "effect/http/HttpClient"`,
     "src/internal/cache/cacheKey.ts":
       `import * as Result from "effect/Result"\nimport { parse } from "../../TokenScope.ts"`,
@@ -185,7 +185,7 @@ describe("the rules", () => {
       ]
     ],
     ["a pure module that imports an effectful one", {
-      "src/internal/cache/freshness.ts": `import { protect } from "../http/identityHttp.ts"`
+      "src/internal/cache/freshness.ts": `import type { Transport } from "../http/identityHttp.ts"`
     }, [
       "src/internal/cache/freshness.ts:1: pure, and imports src/internal/http/identityHttp.ts, which has effect/http/HttpClient"
     ]],

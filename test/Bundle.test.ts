@@ -94,7 +94,7 @@ describe("a bundle", () => {
     assert.include(atStart, "src/node/internal/certificates/pkcs12.ts")
     assert.deepStrictEqual(atStart.filter(isForge), [])
     assert.isAbove(later.filter(isForge).length, 0)
-    const token = await ofFile(`NodeClientCredential.layerFederatedTokenFile("a")`)
+    const token = await ofFile(`NodeClientCredential.layerFederatedTokenFile({ path: "a" })`)
     assert.include(token.atStart, "src/node/internal/files/tokenFile.ts")
     assert.deepStrictEqual(
       [...token.atStart, ...token.later].filter((name) => isForge(name) || /certificate|pkcs12|github/i.test(name)),

@@ -77,6 +77,16 @@ export interface CertificateFile extends Omit<CertificateOptions, "certificate" 
 }
 
 /**
+ * A file that holds a secret or a token, and nothing else.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CredentialFile {
+  readonly path: string
+}
+
+/**
  * How often a file is read again without need: every 10 seconds unless said otherwise. `Duration.infinity`: only when the
  * service has refused what it held.
  *
@@ -217,7 +227,7 @@ export const certificateFile = (
  * await writeFile(join(folder, "client-secret"), "the secret's value\n")
  *
  * const credential = await Effect.runPromise(
- *   NodeClientCredential.secretFile(join(folder, "client-secret")).pipe(Effect.provide(NodeFileSystem.layer))
+ *   NodeClientCredential.secretFile({ path: join(folder, "client-secret") }).pipe(Effect.provide(NodeFileSystem.layer))
  * )
  * assert.strictEqual(credential.channel, "standard")
  * await rm(folder, { recursive: true })
@@ -227,7 +237,7 @@ export const certificateFile = (
  * @since 0.1.0
  */
 export const secretFile = (
-  path: string,
+  { path }: CredentialFile,
   options?: ReloadOptions
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
   CredentialFiles.fromSecretFile({ path, name: "path" }, options)
@@ -251,7 +261,7 @@ export const secretFile = (
  * import { Effect, FileSystem } from "effect"
  * import { NodeClientCredential } from "effect-entra/node"
  *
- * const credential = NodeClientCredential.federatedTokenFile("/var/run/secrets/azure/tokens/azure-identity-token")
+ * const credential = NodeClientCredential.federatedTokenFile({ path: "/var/run/secrets/azure/tokens/azure-identity-token" })
  *
  * // Outside a cluster there is no such file.
  * const refused = await Effect.runPromise(Effect.flip(credential).pipe(Effect.provide(FileSystem.layerNoop({}))))
@@ -262,7 +272,7 @@ export const secretFile = (
  * @since 0.1.0
  */
 export const federatedTokenFile = (
-  path: string
+  { path }: CredentialFile
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
   CredentialFiles.fromTokenFile({ path, name: "path" })
 
@@ -408,7 +418,7 @@ export const layerCertificateFile = (
  * import { Layer } from "effect"
  * import { NodeClientCredential } from "effect-entra/node"
  *
- * export const Credential = NodeClientCredential.layerSecretFile("/run/secrets/client-secret").pipe(
+ * export const Credential = NodeClientCredential.layerSecretFile({ path: "/run/secrets/client-secret" }).pipe(
  *   Layer.provide(NodeFileSystem.layer)
  * )
  * ```
@@ -417,9 +427,9 @@ export const layerCertificateFile = (
  * @since 0.1.0
  */
 export const layerSecretFile = (
-  path: string,
+  file: CredentialFile,
   options?: ReloadOptions
-): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(path, options))
+): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(file, options))
 
 /**
  * {@link federatedTokenFile} as a layer.
@@ -429,14 +439,14 @@ export const layerSecretFile = (
  * ```ts
  * import { NodeClientCredential } from "effect-entra/node"
  *
- * export const Credential = NodeClientCredential.layerFederatedTokenFile("/var/run/secrets/tokens/entra")
+ * export const Credential = NodeClientCredential.layerFederatedTokenFile({ path: "/var/run/secrets/tokens/entra" })
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerFederatedTokenFile = (path: string): Layer.Layer<ClientCredential, CredentialError, Files> =>
-  Layer.effect(ClientCredential, federatedTokenFile(path))
+export const layerFederatedTokenFile = (file: CredentialFile): Layer.Layer<ClientCredential, CredentialError, Files> =>
+  Layer.effect(ClientCredential, federatedTokenFile(file))
 
 /**
  * {@link githubActions} as a layer.

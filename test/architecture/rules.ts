@@ -134,7 +134,7 @@ interface Module extends Source {
   readonly rank: number
   readonly isPure: boolean
   /** Imports of our own files, by path. */
-  readonly own: ReadonlyArray<{ readonly to: string; readonly line: number; readonly isType: boolean }>
+  readonly own: ReadonlyArray<{ readonly to: string; readonly line: number }>
 }
 
 type Modules = ReadonlyMap<string, Module>
@@ -149,8 +149,8 @@ const moduleOf = (path: string, text: string): Module => {
     path,
     rank,
     isPure: effectful !== undefined && !effectful.includes(name),
-    own: source.imports.flatMap(({ isType, line, specifier }) =>
-      specifier.startsWith(".") ? [{ to: posix.join(posix.dirname(path), specifier), line, isType }] : []
+    own: source.imports.flatMap(({ line, specifier }) =>
+      specifier.startsWith(".") ? [{ to: posix.join(posix.dirname(path), specifier), line }] : []
     )
   }
 }
@@ -228,14 +228,14 @@ const borders = ({ imports, path }: Module, { dependencies }: Package): Readonly
       : []
   })
 
-/** A pure module may name a type of an effectful module of ours, such as the fields of a request, but nothing else of it. */
+/** A pure module imports nothing of an effectful one, not even a type. */
 const purity = (module: Module, modules: Modules): ReadonlyArray<string> =>
   !module.isPure ? [] : [
     ...module.imports.filter(isEffectful).map(({ line, specifier }) =>
       `${module.path}:${line}: pure, and imports ${specifier}`
     ),
-    ...module.own.flatMap(({ isType, line, to }) => {
-      const effects = isType ? undefined : effectsOf(to, modules)
+    ...module.own.flatMap(({ line, to }) => {
+      const effects = effectsOf(to, modules)
       return effects === undefined ? [] : [`${module.path}:${line}: pure, and imports ${to}, which has ${effects}`]
     })
   ]
@@ -249,9 +249,7 @@ const effectsOf = (path: string, modules: Modules, seen = new Set<string>()): st
   if (module === undefined || module.isPure || seen.has(path)) return undefined
   seen.add(path)
   return module.imports.find(isEffectful)?.specifier ??
-    module.own.filter(({ isType }) => !isType).map(({ to }) => effectsOf(to, modules, seen)).find((found) =>
-      found !== undefined
-    )
+    module.own.map(({ to }) => effectsOf(to, modules, seen)).find((found) => found !== undefined)
 }
 
 /** `effect-entra/node` exports one layer without its namespace, for programs that import nothing else. */

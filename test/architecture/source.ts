@@ -5,7 +5,6 @@ export interface Import {
   readonly specifier: string
   readonly line: number
   /** Whether the whole statement is erased: `import type`, `export type ... from`, `import("...")` in a type position. */
-  readonly isType: boolean
 }
 
 export interface Source {
@@ -35,17 +34,17 @@ export const read = (path: string, text: string): Source => {
   const { program } = parse(path, text)
   const line = (node: ESTree.Span) => lineAt(text, node.start)
   const imports: Array<Import> = []
-  const add = (node: ESTree.Span, source: ESTree.Expression | null, isType = false) => {
+  const add = (node: ESTree.Span, source: ESTree.Expression | null) => {
     if (source === null) return
     const known = source.type === "Literal" && typeof source.value === "string"
-    imports.push({ specifier: known ? source.value : computed, line: line(node), isType })
+    imports.push({ specifier: known ? source.value : computed, line: line(node) })
   }
   new Visitor({
-    ImportDeclaration: (node) => add(node, node.source, node.importKind === "type"),
+    ImportDeclaration: (node) => add(node, node.source),
     ImportExpression: (node) => add(node, node.source),
-    ExportAllDeclaration: (node) => add(node, node.source, node.exportKind === "type"),
-    ExportNamedDeclaration: (node) => add(node, node.source, node.exportKind === "type"),
-    TSImportType: (node) => add(node, node.source, true),
+    ExportAllDeclaration: (node) => add(node, node.source),
+    ExportNamedDeclaration: (node) => add(node, node.source),
+    TSImportType: (node) => add(node, node.source),
     TSExternalModuleReference: (node) => add(node, node.expression)
   }).visit(program)
   return {

@@ -84,12 +84,13 @@ const secrets: ReadonlyArray<Shown> = [
     name: "a secret in a file",
     by: ["NodeClientCredential.secretFile"],
     credential: ({ write }: Material) =>
-      layerOf(NodeClientCredential.secretFile(write("secret", `${Redacted.value(secret)}\n`)))
+      layerOf(NodeClientCredential.secretFile({ path: write("secret", `${Redacted.value(secret)}\n`) }))
   },
   {
     name: "a secret in a file, as a layer",
     by: ["NodeClientCredential.layerSecretFile"],
-    credential: ({ write }: Material) => NodeClientCredential.layerSecretFile(write("secret", Redacted.value(secret)))
+    credential: ({ write }: Material) =>
+      NodeClientCredential.layerSecretFile({ path: write("secret", Redacted.value(secret)) })
   },
   {
     name: "the environment's secret",
@@ -392,13 +393,13 @@ const platforms: ReadonlyArray<Shown> = [
     name: "a platform's token in a file",
     by: ["NodeClientCredential.federatedTokenFile"],
     credential: (material: Material) =>
-      layerOf(Effect.flatMap(tokenFile(material), (path) => NodeClientCredential.federatedTokenFile(path)))
+      layerOf(Effect.flatMap(tokenFile(material), (path) => NodeClientCredential.federatedTokenFile({ path })))
   },
   {
     name: "a platform's token in a file, as a layer",
     by: ["NodeClientCredential.layerFederatedTokenFile"],
     credential: (material: Material) =>
-      Layer.unwrap(Effect.map(tokenFile(material), (path) => NodeClientCredential.layerFederatedTokenFile(path)))
+      Layer.unwrap(Effect.map(tokenFile(material), (path) => NodeClientCredential.layerFederatedTokenFile({ path })))
   },
   {
     name: "the environment's token file",

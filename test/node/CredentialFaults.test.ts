@@ -118,7 +118,7 @@ describe("how often to look again", () => {
     "a secret": () => ClientCredential.secret(value, reload),
     "an effect": () => ClientCredential.secret(Effect.succeed(value), reload),
     "a certificate": () => NodeClientCredential.certificate({ content: Redacted.make(pem()) }, reload),
-    "a file of a secret": () => NodeClientCredential.secretFile(write("a.secret", hidden), reload),
+    "a file of a secret": () => NodeClientCredential.secretFile({ path: write("a.secret", hidden) }, reload),
     "a file of a certificate": () => NodeClientCredential.certificateFile({ path: write("a.pem", pem()) }, reload)
   }
   whenMade(
@@ -202,13 +202,19 @@ describe("what is not set, or not redacted", () => {
       "as a string",
       () => ClientCredential.certificate({ ...own(), keyId: untyped(7) })
     ),
-    row("a file of a secret", "path", "path_malformed", "Set path to", () => NodeClientCredential.secretFile(unset)),
+    row(
+      "a file of a secret",
+      "path",
+      "path_malformed",
+      "Set path to",
+      () => NodeClientCredential.secretFile({ path: unset })
+    ),
     row(
       "a file of a token",
       "path",
       "path_malformed",
       "Set path to",
-      () => NodeClientCredential.federatedTokenFile(unset)
+      () => NodeClientCredential.federatedTokenFile({ path: unset })
     ),
     row(
       "a file of a certificate",
@@ -615,7 +621,7 @@ describe("files", () => {
     files?: Layer.Layer<FileSystem.FileSystem>
   ): CredentialFault => ({
     name,
-    make: () => Effect.suspend(() => NodeClientCredential.secretFile(path())),
+    make: () => Effect.suspend(() => NodeClientCredential.secretFile({ path: path() })),
     files,
     code,
     field: "path",
@@ -663,7 +669,7 @@ describe("files", () => {
   it.effect("slow: file_unreadable", () =>
     told(
       Effect.raceFirst(
-        NodeClientCredential.secretFile(join(folder, "slow")),
+        NodeClientCredential.secretFile({ path: join(folder, "slow") }),
         Effect.andThen(TestClock.adjust("10 seconds"), Effect.never)
       ),
       {
@@ -683,7 +689,7 @@ describe("files", () => {
       const files = Files((files) => ({
         stat: (path) => Effect.suspend(() => looks++ === 0 ? files.stat(path) : Effect.die(new Error("gone")))
       }))
-      const credential = yield* Effect.provide(NodeClientCredential.secretFile(there()), files)
+      const credential = yield* Effect.provide(NodeClientCredential.secretFile({ path: there() }), files)
       assert.notStrictEqual(revisionOf(credential), "")
     }))
 })
@@ -883,7 +889,7 @@ describe("files of tokens", () => {
     files?: Layer.Layer<FileSystem.FileSystem>
   ): CredentialFault => ({
     name,
-    make: () => Effect.suspend(() => NodeClientCredential.federatedTokenFile(path())),
+    make: () => Effect.suspend(() => NodeClientCredential.federatedTokenFile({ path: path() })),
     files,
     code,
     field: "path",
@@ -907,7 +913,7 @@ describe("files of tokens", () => {
       make: () =>
         Effect.gen(function*() {
           const path = write("gone", tokenOf(Math.floor(Date.now() / 1000) - 1))
-          const credential = yield* NodeClientCredential.federatedTokenFile(path)
+          const credential = yield* NodeClientCredential.federatedTokenFile({ path })
           rmSync(path)
           return credential
         }),

@@ -241,7 +241,7 @@ describe("federated tokens", () => {
     Effect.gen(function*() {
       const path = write("overtaken", yield* issue("stale"))
       const simulator = yield* EntraSimulator.EntraSimulator
-      const credential = sessions(yield* NodeClientCredential.federatedTokenFile(path))
+      const credential = sessions(yield* NodeClientCredential.federatedTokenFile({ path }))
       const before = credential.revision()
       const attempt = (correlationId: string) =>
         credential.authenticate({
@@ -291,7 +291,7 @@ describe("federated tokens", () => {
       const path = write("retried", yield* issue("before"))
       yield* register(made.RSA.leaf)
       const simulator = yield* EntraSimulator.EntraSimulator
-      const credential = yield* NodeClientCredential.federatedTokenFile(path)
+      const credential = yield* NodeClientCredential.federatedTokenFile({ path })
       yield* simulator.fail(EntraSimulator.Fault.unavailable())
       const after = yield* issue("after")
       const rotating = TokenEndpoint.layerWith({
@@ -314,7 +314,7 @@ describe("federated tokens", () => {
 describe("secrets in files", () => {
   const secretClient = (path: string) =>
     Effect.flatMap(
-      NodeClientCredential.secretFile(path),
+      NodeClientCredential.secretFile({ path }),
       (credential) => ConfidentialClient.make({ clientId, tenantId: contoso, credential })
     )
 
@@ -349,7 +349,7 @@ describe("secrets in files", () => {
   ])("%s: found when it is loaded", ([, content, code]) =>
     Effect.gen(function*() {
       const path = content === undefined ? join(folder, "no-secret") : write("client-secret", content)
-      const error = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      const error = yield* Effect.flip(NodeClientCredential.secretFile({ path }))
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
       assert.strictEqual(error.field, "path")
@@ -362,7 +362,7 @@ describe("secrets in files", () => {
       const { channel } = yield* ClientCredential.ClientCredential
       assert.strictEqual(channel, "standard")
     }).pipe(
-      Effect.provide(NodeClientCredential.layerSecretFile(write("layer-secret", "a"))),
+      Effect.provide(NodeClientCredential.layerSecretFile({ path: write("layer-secret", "a") })),
       Effect.provide(NodeFileSystem.layer)
     ))
 })
@@ -376,7 +376,7 @@ describe("paths", () => {
     "aBcD1234efgh5678-IJKL"
   ])("a secret in place of its file's path is not shown: %s", (secret) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(NodeClientCredential.secretFile(secret))
+      const error = yield* Effect.flip(NodeClientCredential.secretFile({ path: secret }))
       assert.strictEqual(error.code, "path_malformed")
       assert.notInclude(JSON.stringify(error) + error.message, secret.slice(0, 12))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
@@ -390,7 +390,7 @@ describe("paths", () => {
     "client-secret-of-the-daemon-2024"
   ])("a path is shown: %s", (path) =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      const error = yield* Effect.flip(NodeClientCredential.secretFile({ path }))
       assert.strictEqual(error.code, "file_missing")
       assert.include(error.message, path.split("\\").at(-1) ?? path)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
@@ -402,10 +402,10 @@ describe("paths", () => {
     Effect.gen(function*() {
       const path = join(folder, "encoded")
       writeFileSync(path, bytes)
-      const secret = yield* Effect.flip(NodeClientCredential.secretFile(path))
+      const secret = yield* Effect.flip(NodeClientCredential.secretFile({ path }))
       assert.strictEqual(secret.code, "secret_malformed")
       assert.include(secret.message, says)
-      const token = yield* Effect.flip(NodeClientCredential.federatedTokenFile(path))
+      const token = yield* Effect.flip(NodeClientCredential.federatedTokenFile({ path }))
       assert.strictEqual(token.code, "assertion_malformed")
       if (says !== "holds zero bytes") assert.include(token.message, says)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
@@ -431,7 +431,7 @@ describe("paths", () => {
     return Effect.gen(function*() {
       const reload = { reloadEvery: 0 }
       const credential = yield* kind === "secret"
-        ? NodeClientCredential.secretFile(write("becomes-a-pipe", "s3cret"), reload)
+        ? NodeClientCredential.secretFile({ path: write("becomes-a-pipe", "s3cret") }, reload)
         : NodeClientCredential.certificateFile(
           { path: write("becomes-a-pipe", made.EC.leaf + made.EC.key.pkcs8) },
           reload

@@ -168,7 +168,7 @@ describe("rotated three times under load, the old material refused at once: not 
     return rotatedThrice<Redacted.Redacted>("secret", {
       make: Effect.sync(() => Redacted.make(`the~secret~${++number}`)),
       files: (secret) => ({ "client-secret": `${Redacted.value(secret)}\n` }),
-      load: (path) => NodeClientCredential.secretFile(path("client-secret")),
+      load: (path) => NodeClientCredential.secretFile({ path: path("client-secret") }),
       trust: (secret) => use((simulator) => simulator.addSecret(clientId, secret)),
       distrust: (secret) => use((simulator) => simulator.removeSecret(clientId, secret))
     })
@@ -185,7 +185,7 @@ describe("rotated three times under load, the old material refused at once: not 
           return Effect.map(cluster.issue({ subject }), (token) => ({ subject, token: Redacted.value(token) }))
         }),
         files: ({ token }) => ({ token }),
-        load: (path) => NodeClientCredential.federatedTokenFile(path("token")),
+        load: (path) => NodeClientCredential.federatedTokenFile({ path: path("token") }),
         trust: ({ subject }) =>
           use((simulator) =>
             Effect.andThen(
@@ -206,7 +206,7 @@ describe("after a refusal that stands, which sends nothing", () => {
       const simulator = yield* EntraSimulator.EntraSimulator
       const sent = Effect.map(simulator.counters, ({ tokenRequests }) => tokenRequests)
       const { path, swap } = volume("refused", { "client-secret": "not~the~secret" })
-      const credential = yield* NodeClientCredential.secretFile(path("client-secret"), {
+      const credential = yield* NodeClientCredential.secretFile({ path: path("client-secret") }, {
         reloadEvery: Duration.infinity
       })
       const { acquireToken } = yield* ConfidentialClient.make({ clientId, tenantId: contoso, credential })

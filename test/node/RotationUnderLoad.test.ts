@@ -309,7 +309,7 @@ describe("rotated three times under 50 acquisitions a second, the old material r
       secrets,
       Effect.map(mounted("client-secret"), ({ path, swap }) => ({
         put: (secret) => swap(`${Redacted.value(secret)}\n`),
-        load: NodeClientCredential.secretFile(path, onlyWhenRefused)
+        load: NodeClientCredential.secretFile({ path }, onlyWhenRefused)
       }))
     )), 60_000)
 

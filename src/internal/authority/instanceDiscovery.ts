@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError } from "../../EntraError.ts"
-import { type Answer, type IdentityRequest, requestHeaders } from "../http/identityHttp.ts"
+import { type IdentityRequest, type IdentityResponse, requestHeaders } from "../http/fields.ts"
 import { invalidAuthority } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
@@ -42,7 +42,7 @@ export const parseDiscoveryHost = (input: unknown): Result.Result<string, Invali
     ))
 
 /** Anything but a clear word leaves the host as it is. */
-export const readVerdict = (authority: Authority.Authority, answer: Answer): Verdict => {
+export const readVerdict = (authority: Authority.Authority, answer: IdentityResponse): Verdict => {
   const { status } = answer
   if (status === 408 || status === 429 || status >= 500) return unknown
   const body = decode(answer.body)

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
-import { type Answer, type IdentityRequest, requestHeaders } from "../http/identityHttp.ts"
+import { type IdentityRequest, type IdentityResponse, requestHeaders } from "../http/fields.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import { invalidAuthority, serviceUnavailable } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
@@ -29,7 +29,7 @@ const bare = (issuer: string): string => issuer.replace(/\/$/, "")
 /** `now` in milliseconds. */
 export const readDocument = (
   authority: Authority.Authority,
-  answer: Answer,
+  answer: IdentityResponse,
   asked: { readonly correlationId: string; readonly now: number }
 ): Result.Result<Endpoints, InvalidAuthorityError | ServiceUnavailableError> => {
   const { status } = answer
@@ -180,7 +180,7 @@ const mismatch = (
 
 const unavailable = (
   authority: Authority.Authority,
-  answer: Answer,
+  answer: IdentityResponse,
   asked: { readonly correlationId: string; readonly now: number }
 ): ServiceUnavailableError => {
   const retryAfter = parseRetryAfter(answer.headers["retry-after"], asked.now)

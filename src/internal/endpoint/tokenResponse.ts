@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import type { AccessToken } from "../../AccessToken.ts"
 import * as Authority from "../../Authority.ts"
 import * as EntraError from "../../EntraError.ts"
-import type { Answer } from "../http/identityHttp.ts"
+import { type IdentityResponse } from "../http/fields.ts"
 import type { Scrub } from "../http/redaction.ts"
 import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
 import { isOutageStatus } from "../shared/errors.ts"
@@ -37,7 +37,10 @@ export type Refusal =
   | EntraError.ServiceUnavailableError
   | EntraError.InvalidResponseError
 
-export const readTokenResponse = (answer: Answer, context: ResponseContext): Result.Result<AccessToken, Refusal> => {
+export const readTokenResponse = (
+  answer: IdentityResponse,
+  context: ResponseContext
+): Result.Result<AccessToken, Refusal> => {
   const { status } = answer
   if (status === 0 || (status >= 300 && status < 400)) return Result.fail(redirected(answer, context))
   if (answer.cut && status !== 429 && !isOutageStatus(status)) {
@@ -97,7 +100,7 @@ const secondsOf = (value: unknown): number | undefined => {
 const wordsOf = (text: string): ReadonlyArray<string> => text.split(" ").filter((word) => word !== "")
 
 const issued = (
-  answer: Answer,
+  answer: IdentityResponse,
   context: ResponseContext,
   token: Token
 ): Result.Result<AccessToken, EntraError.InvalidResponseError> => {
@@ -131,7 +134,7 @@ const issued = (
 // -----------------------------------------------------------------------------
 
 /** RFC 6749 section 5.2 plus Entra's members; of those what has another type is as good as absent. */
-const refused = (answer: Answer, context: ResponseContext, error: string, body: Members): Refusal => {
+const refused = (answer: IdentityResponse, context: ResponseContext, error: string, body: Members): Refusal => {
   const text = (value: unknown): string | undefined => isText(value) ? plain(context.scrub(value)) : undefined
   const description = text(body["error_description"]) ?? "without a description"
   const codes = body["error_codes"]
@@ -187,7 +190,7 @@ const consentLink = (context: ResponseContext): string =>
 // answers that say nothing in OAuth's language
 // -----------------------------------------------------------------------------
 
-const common = (answer: Answer, context: ResponseContext) => ({
+const common = (answer: IdentityResponse, context: ResponseContext) => ({
   origin: "service" as const,
   correlationId: context.correlationId,
   status: answer.status
@@ -198,7 +201,7 @@ const outage = {
   remedy: "Try again later: the request itself is valid, and a token that is still valid is served meanwhile."
 } as const
 
-const byStatus = (answer: Answer, context: ResponseContext): Refusal => {
+const byStatus = (answer: IdentityResponse, context: ResponseContext): Refusal => {
   const details = {
     ...common(answer, context),
     message: `the token endpoint answered with status ${answer.status} and no OAuth error.`,
@@ -210,7 +213,7 @@ const byStatus = (answer: Answer, context: ResponseContext): Refusal => {
 }
 
 const throttled = (
-  answer: Answer,
+  answer: IdentityResponse,
   context: ResponseContext,
   details: Omit<EntraError.Problem, "code" | "remedy" | "retryAfter"> & EntraError.ServiceDetails,
   loop: boolean
@@ -220,14 +223,14 @@ const throttled = (
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
 }
 
-const retryAfterOf = (answer: Answer, context: ResponseContext): Duration.Duration | undefined => {
+const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
   const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
 /** The body stays out of the message: it is nobody's language, and may hold anything. */
 const malformed = (
-  answer: Answer,
+  answer: IdentityResponse,
   context: ResponseContext,
   code: EntraError.InvalidResponseCode,
   problem: string
@@ -241,7 +244,7 @@ const malformed = (
     retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, context)
   })
 
-const redirected = (answer: Answer, context: ResponseContext): EntraError.InvalidResponseError =>
+const redirected = (answer: IdentityResponse, context: ResponseContext): EntraError.InvalidResponseError =>
   new EntraError.InvalidResponseError({
     ...common(answer, context),
     code: "redirect_refused",

@@ -1,4 +1,4 @@
-/** The fields of an HTTP request: its query, its form and its headers, redacted where they are secret. */
+/** The messages of an exchange with an identity provider: the fields of a request, redacted where they are secret, and its response. */
 import * as Redacted from "effect/Redacted"
 
 /** Of a query, a form or the headers; what is secret is redacted until it is sent. */
@@ -25,3 +25,38 @@ const percent = (value: string): string => encodeURIComponent(value.toWellFormed
 
 /** As a form has it: one value, encoded. */
 export const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
+
+// -----------------------------------------------------------------------------
+// messages
+// -----------------------------------------------------------------------------
+
+export interface IdentityRequest {
+  readonly method: "GET" | "POST"
+  readonly url: string
+  readonly headers: Fields
+  readonly form?: Fields | undefined
+  readonly correlationId: string
+}
+
+export interface IdentityResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: string
+  /** Whether the body went on after the limit, where it was cut. */
+  readonly cut: boolean
+}
+
+/**
+ * Returns the headers of a request to Entra, which correlates requests, counts clients and learns that this client honours
+ * Retry-After.
+ */
+export const requestHeaders = (correlationId: string): Readonly<Record<string, string>> => ({
+  accept: "application/json",
+  "client-request-id": correlationId,
+  "return-client-request-id": "true",
+  "x-client-sku": "effect-entra",
+  "x-client-ver": version,
+  "x-ms-lib-capability": "retry-after, h429"
+})
+
+export const version = "0.1.0"

@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
-import type { Fields } from "./fields.ts"
+import type { IdentityRequest, IdentityResponse } from "./fields.ts"
 import * as Problem from "./networkReason.ts"
 
 /** The transport that users provide. */
@@ -22,7 +22,7 @@ export type Transport = HttpClient.HttpClient
 
 export interface IdentityHttp {
   /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */
-  readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<Answer, NetworkError>
+  readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<IdentityResponse, NetworkError>
 }
 
 /** Bytes of a body that are read; what goes beyond is no token. */
@@ -94,21 +94,6 @@ const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClien
   return form === undefined ? base : HttpClientRequest.bodyUrlParams(base, form)
 }
 
-/**
- * Returns the headers of a request to Entra, which correlates requests, counts clients and learns that this client honours
- * Retry-After.
- */
-export const requestHeaders = (correlationId: string): Readonly<Record<string, string>> => ({
-  accept: "application/json",
-  "client-request-id": correlationId,
-  "return-client-request-id": "true",
-  "x-client-sku": "effect-entra",
-  "x-client-ver": version,
-  "x-ms-lib-capability": "retry-after, h429"
-})
-
-export const version = "0.1.0"
-
 // -----------------------------------------------------------------------------
 // redirects
 // -----------------------------------------------------------------------------
@@ -166,7 +151,7 @@ export const withoutRedirects = (context: Context.Context<never>): Context.Conte
 const redirectRefused = "REDIRECT_REFUSED"
 
 /** What the service answered, as far as it matters, when a middleware was about to follow it. */
-const redirect: Answer = { status: 302, headers: {}, body: "", cut: false }
+const redirect: IdentityResponse = { status: 302, headers: {}, body: "", cut: false }
 
 const redirected = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.fail(
@@ -181,7 +166,7 @@ const redirected = (request: HttpClientRequest.HttpClientRequest) =>
 
 const read = (
   response: HttpClientResponse.HttpClientResponse
-): Effect.Effect<Answer, HttpClientError.HttpClientError> => {
+): Effect.Effect<IdentityResponse, HttpClientError.HttpClientError> => {
   const { headers, status } = response
   return Effect.matchEffect(readBody(response, headers), {
     onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
@@ -193,11 +178,11 @@ const read = (
   })
 }
 
-type Body = Pick<Answer, "body" | "cut">
+type Body = Pick<IdentityResponse, "body" | "cut">
 
 const readBody = (
   response: HttpClientResponse.HttpClientResponse,
-  headers: Answer["headers"]
+  headers: IdentityResponse["headers"]
 ): Effect.Effect<Body, HttpClientError.HttpClientError> => {
   const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   if (web !== undefined && !web.bodyUsed) {
@@ -294,19 +279,3 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
 const reasonOf = (error: HttpClientError.HttpClientError): string =>
   // A `transformClient` may add errors that its type does not show.
   HttpClientError.isHttpClientError(error) ? Problem.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"
-
-export interface IdentityRequest {
-  readonly method: "GET" | "POST"
-  readonly url: string
-  readonly headers: Fields
-  readonly form?: Fields | undefined
-  readonly correlationId: string
-}
-
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | undefined>>
-  readonly body: string
-  /** Whether the body went on after the limit, where it was cut. */
-  readonly cut: boolean
-}

@@ -7,8 +7,8 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type CredentialCode, type CredentialError } from "../../EntraError.ts"
+import { type IdentityResponse } from "../../internal/http/fields.ts"
 import * as IdentityHttp from "../../internal/http/identityHttp.ts"
-import type { Answer } from "../../internal/http/identityHttp.ts"
 import { credentialError } from "../../internal/shared/errors.ts"
 import { isHeader } from "./managedIdentity/challenge.ts"
 
@@ -79,7 +79,9 @@ const Body = /*#__PURE__*/ Schema.fromJsonString(/*#__PURE__*/ Schema.Struct({ v
 
 const decode = /*#__PURE__*/ Schema.decodeUnknownOption(Body)
 
-export const tokenOf = ({ body, cut, status }: Answer): Result.Result<Redacted.Redacted<string>, CredentialError> => {
+export const tokenOf = (
+  { body, cut, status }: IdentityResponse
+): Result.Result<Redacted.Redacted<string>, CredentialError> => {
   if (status === 429 || status >= 500) return Result.fail(unavailable(`answered with status ${status}`))
   if (status !== 200) {
     return Result.fail(problem(

@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import { readFileSync } from "node:fs"
 import { assertionForm, clientCredentialsForm, secretForm } from "../../../src/internal/endpoint/tokenForm.ts"
-import { withQuery } from "../../../src/internal/http/fields.ts"
-import { requestHeaders, version } from "../../../src/internal/http/identityHttp.ts"
+import { requestHeaders, version, withQuery } from "../../../src/internal/http/fields.ts"
 import { printed } from "../support.ts"
 
 describe("clientCredentialsForm", () => {

@@ -4,7 +4,7 @@ import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { readdirSync, readFileSync } from "node:fs"
 import { readTokenResponse, type ResponseContext } from "../../../src/internal/endpoint/tokenResponse.ts"
-import type { Answer } from "../../../src/internal/http/identityHttp.ts"
+import { type IdentityResponse } from "../../../src/internal/http/fields.ts"
 import { scrubber } from "../../../src/internal/http/redaction.ts"
 import { anyString, failure, guid, printed, success } from "../support.ts"
 
@@ -22,7 +22,12 @@ const asked: ResponseContext = {
   scrub: scrubber([])
 }
 
-const answer = (status: number, body: unknown, headers: Answer["headers"] = {}, cut = false): Answer => ({
+const answer = (
+  status: number,
+  body: unknown,
+  headers: IdentityResponse["headers"] = {},
+  cut = false
+): IdentityResponse => ({
   status,
   headers,
   body: typeof body === "string" ? body : JSON.stringify(body),

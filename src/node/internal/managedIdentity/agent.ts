@@ -7,8 +7,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { type CredentialError, type NetworkError, type ServiceUnavailableError } from "../../../EntraError.ts"
+import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
-import type { Answer } from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
@@ -78,7 +78,7 @@ export const make = (
         )
       )
 
-    const key = (answer: Answer): Effect.Effect<string, CredentialError> =>
+    const key = (answer: IdentityResponse): Effect.Effect<string, CredentialError> =>
       Effect.gen(function*() {
         const challenge = answer.headers["www-authenticate"]
         const path = yield* Effect.fromResult(keyFileOf(challenge, platform.keys))
@@ -149,7 +149,7 @@ export const make = (
   })
 
 interface Answered {
-  readonly answer: Answer
+  readonly answer: IdentityResponse
   readonly scrub: Scrub
 }
 

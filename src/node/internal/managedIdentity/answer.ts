@@ -7,11 +7,14 @@ import * as Result from "effect/Result"
 import type { AccessToken } from "../../../AccessToken.ts"
 import * as EntraError from "../../../EntraError.ts"
 import { readTokenResponse, type Refusal, type ResponseContext } from "../../../internal/endpoint/tokenResponse.ts"
-import type { Answer } from "../../../internal/http/identityHttp.ts"
+import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import { type Members, membersOf } from "../../../internal/shared/validate.ts"
 
-export const readPlatformResponse = (answer: Answer, context: ResponseContext): Result.Result<AccessToken, Refusal> => {
+export const readPlatformResponse = (
+  answer: IdentityResponse,
+  context: ResponseContext
+): Result.Result<AccessToken, Refusal> => {
   const members = answer.cut ? undefined : membersOf(answer.body)
   if (answer.status === 404 || answer.status === 410) return Result.fail(updating(answer, context))
   const translated = members === undefined
@@ -55,7 +58,7 @@ const refusalOf = (members: Members): Members => {
   return typeof message === "string" ? { error: "invalid_request", error_description: message } : members
 }
 
-const updating = (answer: Answer, context: ResponseContext): EntraError.ServiceUnavailableError =>
+const updating = (answer: IdentityResponse, context: ResponseContext): EntraError.ServiceUnavailableError =>
   serviceUnavailable(
     "service_unavailable",
     `${context.tokenEndpoint} answered with status ${answer.status}, as it does while it is updated`,
