@@ -1,122 +1,251 @@
-/** Keeping secrets out of what a service echoes: in every spelling in which it may come back. */
+/** Removal of secrets from text that a service echoes, in every spelling in which a secret may come back. */
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
-import * as Regex from "effect/RegExp"
 import * as Result from "effect/Result"
-import { type Fields, formEncoded, secretsOf } from "./fields.ts"
+import { type Fields, secretsOf } from "./fields.ts"
 
 /**
- * - `prose` is for people: the secrets and whatever looks like a signed JWT are replaced, and it ends after 2,000
+ * - `prose` is for people: secrets and everything that looks like a signed JWT are replaced, and the text ends after 2,000
  *   characters;
- * - `data` is for programs, which need all of it: only the secrets are replaced.
+ * - `data` is for programs, which need the whole text: only secrets are replaced.
  */
 export type Scrub = (text: string, as?: "prose" | "data") => string
 
-const longest = 2000
+const longestProse = 2000
+
+const redacted = "<redacted>"
 
 export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
-  // What holds another goes first.
+  // A secret that contains another one goes first.
   const removers = [...new Set(secrets.filter((secret) => secret !== ""))].sort((a, b) => b.length - a.length).map(
     remover
   )
   return (text, as = "prose") => {
     const clean = removers.reduce((left, remove) => remove(left), text)
     if (as === "data") return clean
-    // Cut before the search, which takes quadratic time; a JWT that the cut breaks is no longer recognised, so it goes too.
-    const head = clean.length > longest ? `${clean.slice(0, longest).replace(/eyJ[\w.-]*$/, "")}...` : clean
-    return head.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, "<redacted>")
+    // The cut comes before the search, which takes quadratic time; a JWT that the cut breaks is removed with it.
+    const head = clean.length > longestProse ? `${clean.slice(0, longestProse).replace(/eyJ[\w.-]*$/, "")}...` : clean
+    return head.replace(/\beyJ[\w-]{5,}\.[\w-]{8,}\.[\w-]*/g, redacted)
   }
 }
 
-/** For what came of a request. An answer with a token has nothing to scrub, so the spellings of the secrets wait for one that has. */
-export const scrubberOf = (sent: ReadonlyArray<Fields>, headers: ReadonlyArray<string>): Scrub => {
-  let scrub: Scrub | undefined
-  return (text, as) => {
-    scrub ??= scrubber([
-      ...sent.flatMap(secretsOf),
-      // What a credential puts into headers is secret, with or without the name of its scheme.
-      ...headers.flatMap((header) => [header, header.replace(/^\w+ /, ""), ...basicSecret(header)])
-    ])
-    return scrub(text, as)
-  }
-}
+/** Returns the scrubber for the response to a request with these fields and with these headers of the credential. */
+export const scrubberOf = (sent: ReadonlyArray<Fields>, headers: ReadonlyArray<string>): Scrub =>
+  scrubber([
+    ...sent.flatMap(secretsOf),
+    // The headers of a credential are secret, with or without the name of their scheme.
+    ...headers.flatMap((header) => [header, header.replace(/^\w+ /, ""), ...basicSecret(header)])
+  ])
 
-/** The secret in a header of HTTP Basic authentication, as it stands there and as it was before it was encoded. */
+/** Returns the secret in a header of HTTP Basic authentication, as it stands there and before it was encoded. */
 const basicSecret = (header: string): ReadonlyArray<string> => {
   const pair = Result.getOrUndefined(Base64.decodeString(/^Basic (.+)$/i.exec(header)?.[1] ?? "")) ?? ""
   const encoded = pair.slice(pair.indexOf(":") + 1)
   return [encoded, new URLSearchParams(`v=${encoded.replaceAll("&", "%26")}`).get("v") ?? ""]
 }
 
-/** Takes a secret out of a text, however it is spelled there. */
-export const remover = (secret: string): (text: string) => string => {
-  const [encoded, encodedForUrls] = [Base64.encode(secret).replace(/=+$/, ""), Base64Url.encode(secret)]
-  if (secret.length > longestPattern) {
-    const ofUrls = [encodeURIComponent(secret.toWellFormed()), formEncoded(secret)]
-    const inLowerCase = ofUrls.map((text) => text.replace(/%../g, (escape) => escape.toLowerCase()))
-    const literals = [secret, JSON.stringify(secret).slice(1, -1), ...ofUrls, ...inLowerCase, encoded, encodedForUrls]
-    return (text) => literals.reduce((clean, literal) => clean.replaceAll(literal, redacted), text)
-  }
-  const characters = Array.from(secret)
-  const needle = new RegExp(
-    // An encoder may leave out what pads Base64.
-    [spell(characters, inMarkup), spell(characters, inJson), Regex.escape(encoded), encodedForUrls].join("|"),
-    "g"
-  )
-  return (text) => text.replace(needle, redacted)
+// -----------------------------------------------------------------------------
+// spellings
+// -----------------------------------------------------------------------------
+
+/** Returns a function that removes the secret from a text, however each of its characters is spelled there. */
+const remover = (secret: string): (text: string) => string => {
+  // An encoder may leave out the padding of Base64.
+  const literals = [Base64.encode(secret).replace(/=+$/, ""), Base64Url.encode(secret)]
+  const units = unitsOf(secret)
+  const removeSpelled = units.length === 0
+    ? (text: string) => text.replaceAll(secret, redacted)
+    : (text: string) => withoutSpelled(text, units)
+  return (text) => literals.reduce((clean, literal) => clean.replaceAll(literal, redacted), removeSpelled(text))
 }
 
-const redacted = "<redacted>"
-
-/** Characters. What is longer is an assertion, whose alphabet no encoder touches; engines have a limit for patterns. */
-const longestPattern = 1000
-
-/** Character by character, so that it does not matter which of them an encoder leaves as they are. */
-const spell = (characters: ReadonlyArray<string>, alternatives: (character: string) => ReadonlyArray<string>): string =>
-  characters
-    .map((character, index) =>
-      /[A-Za-z0-9]/.test(character)
-        ? character
-        // White space at its ends, such as the line break of a file, need not come back.
-        : `(?:${alternatives(character).join("|")})${isOuter(characters, index) ? "?" : ""}`
-    )
-    .join("")
-
-const isOuter = (characters: ReadonlyArray<string>, index: number): boolean => {
-  const isBlank = (part: ReadonlyArray<string>) => part.join("").trim() === ""
-  return !isBlank(characters) && (isBlank(characters.slice(0, index + 1)) || isBlank(characters.slice(index)))
+/** A character of a secret in its spellings, or a run of white space inside the secret. */
+interface Unit {
+  readonly literal: string
+  readonly bytes: Uint8Array
+  readonly isRun: boolean
+  /** White space at either end, such as the line break of a file, need not come back. */
+  readonly isOptional: boolean
 }
-
-/** RFC 3986 section 2.1, once or more often, HTML 5.2 section 8.1.4, and the form's blank. */
-const inMarkup = (character: string): ReadonlyArray<string> => {
-  const code = character.codePointAt(0) ?? 0
-  const name = entities.get(character)
-  return [
-    Regex.escape(character),
-    Array.from(utf8.encode(character), (byte) => `%(?:25)*${hexadecimal(byte, 2)}`).join(""),
-    `&#(?:0*${code}|[xX]0*${hexadecimal(code)});?`,
-    ...(name === undefined ? [] : [`&${name};`]),
-    ...(/\s/.test(character) ? ["\\+", "\\s+"] : [])
-  ]
-}
-
-/** RFC 8259 section 7. */
-const inJson = (character: string): ReadonlyArray<string> => [
-  Regex.escape(JSON.stringify(character).slice(1, -1)),
-  character.split("").map((unit) => `\\\\u${hexadecimal(unit.charCodeAt(0), 4)}`).join(""),
-  ...(character === "/" ? ["\\\\/"] : [])
-]
 
 const utf8 = new TextEncoder()
 
-const entities: ReadonlyMap<string, string> = new Map([
-  ["&", "amp"],
-  ["<", "lt"],
-  [">", "gt"],
-  ["\"", "quot"],
-  ["'", "apos"]
-])
+/** Returns no unit for a secret of white space alone. */
+const unitsOf = (secret: string): ReadonlyArray<Unit> => {
+  const core = secret.trim()
+  if (core === "") return []
+  const start = secret.indexOf(core)
+  const unit = (isOptional: boolean) => (literal: string): Unit => ({
+    literal,
+    bytes: utf8.encode(literal),
+    isRun: !isOptional && literal.trim() === "",
+    isOptional
+  })
+  return [
+    ...Array.from(secret.slice(0, start), unit(true)),
+    ...(core.match(/\s+|\S/gu) ?? []).map(unit(false)),
+    ...Array.from(secret.slice(start + core.length), unit(true))
+  ]
+}
 
-/** In either case. */
-const hexadecimal = (value: number, digits = 1): string =>
-  value.toString(16).padStart(digits, "0").replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
+const withoutSpelled = (text: string, units: ReadonlyArray<Unit>): string => {
+  let clean = ""
+  let from = 0
+  let at = 0
+  while (at < text.length) {
+    const end = endOf(text, at, units)
+    if (end === undefined || end === at) {
+      at++
+      continue
+    }
+    clean += text.slice(from, at) + redacted
+    at = end
+    from = end
+  }
+  return clean + text.slice(from)
+}
+
+/** Returns where the units end, if they stand at `at` in any spelling. Each pair of a unit and a place is tried once. */
+const endOf = (text: string, at: number, units: ReadonlyArray<Unit>): number | undefined => {
+  const untried: Array<{ readonly index: number; readonly position: number }> = []
+  const branched = new Set<number>()
+  let position = at
+  let index = 0
+  while (true) {
+    const unit = units[index]
+    if (unit === undefined) return position
+    const ends = unit.isRun ? blankEnds(text, position) : characterEnds(text, position, unit)
+    const [first, ...others] = unit.isOptional ? [...ends, position] : ends
+    const here = index * (text.length + 1) + position
+    if (first === undefined || (others.length > 0 && branched.has(here))) {
+      const next = untried.pop()
+      if (next === undefined) return undefined
+      index = next.index
+      position = next.position
+      continue
+    }
+    if (others.length > 0) {
+      branched.add(here)
+      for (const other of others.reverse()) untried.push({ index: index + 1, position: other })
+    }
+    index++
+    position = first
+  }
+}
+
+/** Returns the ends of a run of white space in any spelling, the longest first. */
+const blankEnds = (text: string, at: number): ReadonlyArray<number> => {
+  const ends: Array<number> = []
+  for (let end = blankEnd(text, at); end !== undefined; end = blankEnd(text, end)) ends.unshift(end)
+  return ends
+}
+
+const blankEnd = (text: string, at: number): number | undefined => {
+  const first = text.charAt(at)
+  if (first === "+" || (first !== "" && first.trim() === "")) return at + 1
+  return escapesAt(text, at).find(({ code }) => String.fromCodePoint(code).trim() === "")?.end
+}
+
+const characterEnds = (text: string, at: number, { bytes, literal }: Unit): ReadonlyArray<number> => {
+  const ends = text.startsWith(literal, at) ? [at + literal.length] : []
+  switch (text.charAt(at)) {
+    case "%":
+      return [...percentEnds(text, at, bytes, 0), ...ends]
+    case "&":
+    case "\\":
+      return [...escapeEnds(text, at, literal), ...ends]
+    // The blank of a form.
+    case "+":
+      return literal === " " ? [at + 1] : ends
+    default:
+      return ends
+  }
+}
+
+/** RFC 3986 section 2.1, once or more often. */
+const percentEnds = (text: string, at: number, bytes: Uint8Array, index: number): ReadonlyArray<number> =>
+  index === bytes.length
+    ? [at]
+    : percentsAt(text, at).flatMap(({ code, end }) =>
+      code === bytes[index] ? percentEnds(text, end, bytes, index + 1) : []
+    )
+
+/** HTML 5.2 section 8.1.4 and RFC 8259 section 7; a character beyond the basic plane has two escapes in JSON. */
+const escapeEnds = (text: string, at: number, literal: string): ReadonlyArray<number> => {
+  const whole = escapesAt(text, at).find(({ code }) => code === literal.codePointAt(0))
+  if (whole !== undefined) return [whole.end]
+  let end = at
+  for (const unit of literal.split("")) {
+    const escaped = escapesAt(text, end).find(({ code }) => code === unit.charCodeAt(0))
+    if (escaped === undefined) return []
+    end = escaped.end
+  }
+  return [end]
+}
+
+interface Escape {
+  readonly code: number
+  readonly end: number
+}
+
+const escapesAt = (text: string, at: number): ReadonlyArray<Escape> => {
+  switch (text.charAt(at)) {
+    case "%":
+      return percentsAt(text, at)
+    case "&":
+      return entityAt(text, at)
+    case "\\":
+      return jsonEscapeAt(text, at)
+    default:
+      return []
+  }
+}
+
+/** Returns each reading: `%2541` is a percent sign before `41`, or an `A` that was encoded twice. */
+const percentsAt = (text: string, at: number): ReadonlyArray<Escape> => {
+  const readings: Array<Escape> = []
+  if (text.charAt(at) !== "%") return readings
+  for (let digits = at + 1;; digits += 2) {
+    const byte = text.slice(digits, digits + 2)
+    if (!isHexadecimal(byte, 2)) return readings
+    readings.unshift({ code: Number.parseInt(byte, 16), end: digits + 2 })
+    if (byte !== "25") return readings
+  }
+}
+
+const entities: ReadonlyMap<string, number> = new Map(
+  Object.entries({ amp: "&", lt: "<", gt: ">", quot: "\"", apos: "'" }).map(([name, is]) => [name, is.charCodeAt(0)])
+)
+
+const entityAt = (text: string, at: number): ReadonlyArray<Escape> => {
+  const [whole, decimal, hexadecimal, name] =
+    /^&(?:#(\d{1,10});?|#[xX]([0-9a-fA-F]{1,8});?|([a-z]{2,4});)/.exec(text.slice(at, at + 16)) ?? []
+  if (whole === undefined) return []
+  const code = decimal !== undefined
+    ? Number(decimal)
+    : hexadecimal !== undefined
+    ? Number.parseInt(hexadecimal, 16)
+    : entities.get(name ?? "")
+  return code === undefined || code > 0x10ffff ? [] : [{ code, end: at + whole.length }]
+}
+
+const shortEscapes: ReadonlyMap<string, string> = new Map(Object.entries({
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  "\"": "\"",
+  "\\": "\\",
+  "/": "/"
+}))
+
+const jsonEscapeAt = (text: string, at: number): ReadonlyArray<Escape> => {
+  const kind = text.charAt(at + 1)
+  const short = shortEscapes.get(kind)
+  if (short !== undefined) return [{ code: short.charCodeAt(0), end: at + 2 }]
+  const digits = text.slice(at + 2, at + 6)
+  return kind === "u" && isHexadecimal(digits, 4) ? [{ code: Number.parseInt(digits, 16), end: at + 6 }] : []
+}
+
+const isHexadecimal = (text: string, length: number): boolean => text.length === length && /^[0-9a-fA-F]+$/.test(text)

@@ -67,6 +67,26 @@ describe("scrubber", () => {
     }
   })
 
+  it("reads a text with many readings in time", () => {
+    const percents = "%".repeat(200)
+    assert.strictEqual(scrubber([`${percents}x`])("%25".repeat(200), "data"), "%25".repeat(200))
+    assert.strictEqual(scrubber([percents])(`<${"%25".repeat(200)}>`, "data"), "<<redacted>>")
+  })
+
+  it("takes white space inside a secret for any other, and leaves what follows the secret", () => {
+    assert.strictEqual(scrubber(["a \n b"])("x a%20%0D%0A+b y"), "x <redacted> y")
+    assert.strictEqual(scrubber([" "])("a b"), "a<redacted>b")
+    assert.strictEqual(scrubber(["abc\n"])("x abc y"), "x <redacted> y")
+  })
+
+  it.each([
+    { name: "a percent sign that is one", secret: "%aa~secret", echo: "%25aa~secret" },
+    { name: "an escape that is part of it", secret: "%41~secret", echo: "%2541~secret" },
+    { name: "an escape that was escaped", secret: "A/~secret", echo: "A%25252f~secret" }
+  ])("finds $name", ({ echo, secret }) => {
+    assert.strictEqual(scrubber([secret])(`a ${echo} b`), "a <redacted> b")
+  })
+
   it.each([
     { name: "a secret of Entra's alphabet", secret: "Ab8Q~abcdefgh.ijklmnopq.rs~TheRestOfIt" },
     { name: "a secret that begins like a JWT", secret: "abcdefgh.ijklmnop.qr~TheRestOfIt" },
