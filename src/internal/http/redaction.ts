@@ -126,7 +126,7 @@ const endOf = (text: string, at: number, units: ReadonlyArray<Unit>): number | u
     }
     if (others.length > 0) {
       branched.add(here)
-      for (const other of others.reverse()) untried.push({ index: index + 1, position: other })
+      for (const other of others.toReversed()) untried.push({ index: index + 1, position: other })
     }
     index++
     position = first
