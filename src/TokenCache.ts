@@ -206,30 +206,28 @@ const makeMemory = (
   const leases = new Map<string, Lead>()
   const invalidations = counter()
 
-  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<CachedToken, AcquireTokenError>, fresh: boolean) =>
-    Effect.suspend(() => {
-      const name = key.text
-      const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
-      leads.add(lead)
-      if (!leases.has(name)) leases.set(name, lead)
-      return fetch.pipe(
-        Effect.map((token) => {
-          if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
-          if (fresh) outdate(lead)
-          return { token, level: "None" as const }
-        }),
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            leads.delete(lead)
-            const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-            release(
-              lead,
-              error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void
-            )
-          })
+  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<CachedToken, AcquireTokenError>, fresh: boolean) => {
+    const name = key.text
+    const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
+    leads.add(lead)
+    if (!leases.has(name)) leases.set(name, lead)
+    return fetch.pipe(
+      Effect.map((token) => {
+        if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
+        if (fresh) outdate(lead)
+        return { token, level: "None" as const }
+      }),
+      Effect.onExit((exit) => {
+        leads.delete(lead)
+        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+        release(
+          lead,
+          error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void
         )
-      )
-    })
+        return Effect.void
+      })
+    )
+  }
 
   /** Whatever was asked for before this request must not replace its token. */
   const outdate = (lead: Lead): void => {
@@ -249,25 +247,24 @@ const makeMemory = (
     fetch: Effect.Effect<CachedToken, AcquireTokenError>,
     seen: CachedToken | undefined,
     accepts: (token: CachedToken) => boolean
-  ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> =>
-    Effect.suspend(() => {
-      // Somebody may have stored a token since the caller looked.
-      const token = memory.peek(key.space, key.tenant, key.scopes)
-      if (
-        token !== undefined && token !== seen && clock.currentTimeMillisUnsafe() < token.usableUntil && accepts(token)
-      ) {
-        return Effect.succeed({ token, level: "L1" as const })
-      }
-      const other = leases.get(key.text)
-      return other === undefined
-        ? fetchAndStore(key, fetch, false)
-        : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen, accepts))
-    })
+  ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> => {
+    // Another client may have stored a token since the caller looked.
+    const token = memory.peek(key.space, key.tenant, key.scopes)
+    if (
+      token !== undefined && token !== seen && clock.currentTimeMillisUnsafe() < token.usableUntil && accepts(token)
+    ) {
+      return Effect.succeed({ token, level: "L1" as const })
+    }
+    const other = leases.get(key.text)
+    return other === undefined
+      ? fetchAndStore(key, fetch, false)
+      : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen, accepts))
+  }
 
   return TokenCache.of({
     peek: memory.peek,
     lead: (key, fetch, { accepts = always, fresh, seen }) =>
-      fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, accepts),
+      Effect.suspend(() => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, accepts)),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations.add(selector.owner)

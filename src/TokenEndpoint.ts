@@ -33,7 +33,7 @@ import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
 import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
-import { type Fields, noFields, requestHeaders, revealed, withQuery } from "./internal/http/fields.ts"
+import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
 import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
@@ -268,9 +268,7 @@ const make = (
       return http.send({
         method: "POST",
         url: query === noFields ? endpoints.token : withQuery(endpoints.token, query),
-        headers: proof.headers === undefined
-          ? requestHeaders(acquisition.correlationId)
-          : { ...requestHeaders(acquisition.correlationId), ...proof.headers },
+        headers: { ...standardHeaders, "client-request-id": acquisition.correlationId, ...proof.headers },
         form,
         correlationId: acquisition.correlationId
       }, proof.client).pipe(
@@ -296,6 +294,7 @@ const make = (
           }
           return Effect.fromResult(readTokenResponse(response, {
             authority: request.authority,
+            authorityUrl: acquisition.authority,
             clientId: acquisition.clientId,
             tenantId: acquisition.tenantId,
             scopes: acquisition.scope,
@@ -337,26 +336,25 @@ const make = (
       request: EndpointRequest,
       endpoints: Endpoints,
       limit: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
-      Effect.suspend(() => {
-        const deadline = clock.currentTimeMillisUnsafe() + limit
-        const { timing } = request
-        const before = timing.attempts
-        return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
-          const left = deadline - clock.currentTimeMillisUnsafe()
-          if (left <= 0 || !first.isRetryable) return Effect.fail(first)
-          return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
-            duration: left,
-            // Where nothing was sent, the credential has used the time up, and not the service.
-            orElse: (): Effect.Effect<never, AcquireTokenError> =>
-              Effect.fail(
-                timing.attempts === before
-                  ? credentialTimeout(limit)
-                  : tooSlow("budget_exceeded", endpoints.token, request.acquisition.correlationId, limit)
-              )
-          })
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const deadline = clock.currentTimeMillisUnsafe() + limit
+      const { timing } = request
+      const before = timing.attempts
+      return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
+        const left = deadline - clock.currentTimeMillisUnsafe()
+        if (left <= 0 || !first.isRetryable) return Effect.fail(first)
+        return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
+          duration: left,
+          // Where nothing was sent, the credential has used the time up, and not the service.
+          orElse: (): Effect.Effect<never, AcquireTokenError> =>
+            Effect.fail(
+              timing.attempts === before
+                ? credentialTimeout(limit)
+                : tooSlow("budget_exceeded", endpoints.token, request.acquisition.correlationId, limit)
+            )
         })
       })
+    }
 
     const retries = (
       first: Outage,
@@ -394,26 +392,28 @@ const make = (
       request: EndpointRequest,
       endpoints: Endpoints,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
-      Effect.suspend(() => {
-        const { fallback } = endpoints
-        const left = deadline - clock.currentTimeMillisUnsafe()
-        const key = () => originOf(endpoints)
-        if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
-        const origin = key()
-        if (regions.isResting(origin)) return reach(request, fallback, deadline)
-        const answered = regions.answered(origin)
-        return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
-          Effect.tap(answered),
-          // A refusal is an answer, so the other endpoint is not asked.
-          Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
-          Effect.catchIf(
-            isOutage,
-            (error) =>
-              Effect.andThen(regions.replace(origin, originOf(fallback), error), reach(request, fallback, deadline))
-          )
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const { fallback } = endpoints
+      const left = deadline - clock.currentTimeMillisUnsafe()
+      const key = () => originOf(endpoints)
+      if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
+      const origin = key()
+      if (regions.isResting(origin)) return reach(request, fallback, deadline)
+      const answered = regions.answered(origin)
+      return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left / 2))).pipe(
+        Effect.tap(answered),
+        // A refusal is an answer, so the other endpoint is not asked.
+        Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
+        Effect.catchIf(
+          isOutage,
+          (error) =>
+            Effect.andThen(
+              regions.replace(origin, originOf(fallback), error),
+              Effect.suspend(() => reach(request, fallback, deadline))
+            )
         )
-      })
+      )
+    }
 
     return TokenEndpoint.of(
       ThrottleGate.guarding(

@@ -157,6 +157,7 @@ export const assertion = (
         Effect.flatMap(({ answer, scrub }) =>
           Effect.fromResult(readPlatformResponse(answer, {
             authority: publicCloud,
+            authorityUrl: Authority.format(publicCloud),
             clientId,
             tenantId,
             scopes: resource,

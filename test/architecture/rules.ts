@@ -60,7 +60,7 @@ export const ranks: ReadonlyArray<Rank> = [
     "secret",
     "signedAssertion"
   ),
-  wing("telemetry", "exportedMetrics", "flightLog", "telemetry", "timing"),
+  wing("telemetry", "exportedMetrics", "flightLog", "telemetry"),
   wing("request"),
   wing("environment", "environment"),
   { name: "services", modules: ["ClientCredential", "AuthorityResolver", "TokenEndpoint", "TokenCache"] },

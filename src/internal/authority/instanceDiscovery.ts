@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError } from "../../EntraError.ts"
-import { type IdentityRequest, type IdentityResponse, requestHeaders } from "../http/fields.ts"
+import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
 import { invalidAuthority } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
@@ -25,7 +25,7 @@ export const question = (
   return {
     method: "GET",
     url: `https://${discoveryHost}/common/discovery/instance?${query}`,
-    headers: requestHeaders(correlationId),
+    headers: { ...standardHeaders, "client-request-id": correlationId },
     correlationId
   }
 }

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
-import { type IdentityRequest, type IdentityResponse, requestHeaders } from "../http/fields.ts"
+import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import { invalidAuthority, serviceUnavailable } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
@@ -16,7 +16,7 @@ import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 export const question = (authority: Authority.Authority, correlationId: string): IdentityRequest => ({
   method: "GET",
   url: documentOf(authority),
-  headers: requestHeaders(correlationId),
+  headers: { ...standardHeaders, "client-request-id": correlationId },
   correlationId
 })
 

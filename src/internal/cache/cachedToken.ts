@@ -8,7 +8,6 @@ import * as Redacted from "effect/Redacted"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../../AccessToken.ts"
 import type { CachePlace } from "./cacheKey.ts"
 import type { Times } from "./freshness.ts"
-import { authorityOf, ownString, type SharedFields, sharedFieldsOf } from "./sharedFields.ts"
 
 export type Hit = Exit.Exit<AuthenticationResult>
 
@@ -133,8 +132,8 @@ export class CachedToken implements CachePlace, Times {
     return Object.freeze({
       accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
       tokenType: this.shared.tokenType,
-      expiresOn: DateTime.makeUnsafe(this.expiresOn),
-      refreshOn: DateTime.makeUnsafe(this.refreshOn),
+      expiresOn: DateTime.makeUnsafe(this.#expiry * 1000),
+      refreshOn: DateTime.makeUnsafe(this.#refresh * 1000),
       scopes: this.shared.grantedScopes,
       tenantId: this.tenant,
       authority: authorityOf(this.shared, this.tenant),
@@ -200,3 +199,73 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.stretchedUntil = until
   }
 }
+
+// -----------------------------------------------------------------------------
+// shared fields
+// -----------------------------------------------------------------------------
+
+/** The fields that a client's tokens for one set of scopes have in common: kept once for all tenants. */
+export interface SharedFields {
+  readonly space: string
+  readonly scopes: string
+  readonly tokenType: string
+  readonly grantedScopes: ReadonlyArray<string>
+  /** The authority, without the tenant when that is its end. */
+  readonly authority: string
+  readonly isTenanted: boolean
+  /** The number of cached tokens that have these fields. */
+  members: number
+}
+
+const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
+  const isTenanted = key.tenant !== "" && token.authority.endsWith(key.tenant)
+  return {
+    space: key.space,
+    scopes: ownString(key.scopes),
+    tokenType: token.tokenType,
+    grantedScopes: Object.freeze(token.scopes.map(ownString)),
+    authority: ownString(isTenanted ? token.authority.slice(0, -key.tenant.length) : token.authority),
+    isTenanted,
+    members: 0
+  }
+}
+
+/** What was cut out of a longer string keeps all of that in memory, unless it is made anew. */
+const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
+
+const authorityOf = (fields: SharedFields, tenant: string): string =>
+  fields.isTenanted ? fields.authority + tenant : fields.authority
+
+export interface SharedFieldsTable {
+  /** Returns the known fields of this space and these scopes if they are equal; otherwise the given ones. */
+  readonly join: (fields: SharedFields) => SharedFields
+  readonly leave: (fields: SharedFields) => void
+}
+
+export const makeSharedFields = (): SharedFieldsTable => {
+  const spaces = new Map<string, Map<string, SharedFields>>()
+  return {
+    join: (fields) => {
+      const known = spaces.get(fields.space)?.get(fields.scopes)
+      const joined = known !== undefined && isSame(known, fields) ? known : fields
+      if (known === undefined) {
+        const byScopes = spaces.get(fields.space) ?? new Map<string, SharedFields>()
+        spaces.set(fields.space, byScopes.set(fields.scopes, fields))
+      }
+      joined.members++
+      return joined
+    },
+    leave: (fields) => {
+      fields.members--
+      const byScopes = spaces.get(fields.space)
+      if (fields.members > 0 || byScopes?.get(fields.scopes) !== fields) return
+      byScopes.delete(fields.scopes)
+      if (byScopes.size === 0) spaces.delete(fields.space)
+    }
+  }
+}
+
+const isSame = (one: SharedFields, other: SharedFields): boolean =>
+  one.tokenType === other.tokenType && one.authority === other.authority && one.isTenanted === other.isTenanted &&
+  one.grantedScopes.length === other.grantedScopes.length &&
+  one.grantedScopes.every((scope, index) => scope === other.grantedScopes[index])

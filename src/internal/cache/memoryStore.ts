@@ -1,9 +1,8 @@
 /** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
-import { CachedToken } from "./cachedToken.ts"
+import { CachedToken, makeSharedFields } from "./cachedToken.ts"
 import { type Selector, selects } from "./cacheKey.ts"
 import * as ExpiryWheel from "./expiryWheel.ts"
 import * as S3Fifo from "./s3fifo.ts"
-import * as SharedFields from "./sharedFields.ts"
 
 export interface MemoryStore {
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
@@ -20,7 +19,7 @@ const sweep = 256
 
 export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): MemoryStore => {
   const spaces = new Map<string, Map<string, Partition>>()
-  const shared = SharedFields.make()
+  const shared = makeSharedFields()
   const queue = S3Fifo.make()
   const wheel = ExpiryWheel.make()
   const usage = { entries: 0, bytes: 0, evictions: 0 }
@@ -40,9 +39,9 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     return partition.get(scopes)
   }
 
-  const insert = (entry: CachedToken, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
+  const insert = (entry: CachedToken, size: number, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
     entry.shared = shared.join(entry.shared)
-    const { scopes, space } = entry
+    const { scopes, space } = entry.shared
     const tenants = spaces.get(space) ?? new Map<string, Partition>()
     if (tenants.size === 0) spaces.set(space, tenants)
     const partition = tenants.get(entry.tenant)
@@ -56,7 +55,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     queue.add(entry, heirTo)
     wheel.add(entry)
     usage.entries++
-    usage.bytes += entry.size
+    usage.bytes += size
   }
 
   const remove = (entry: CachedToken): void => {
@@ -80,26 +79,24 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     usage.bytes -= entry.size
   }
 
-  const hasRoomFor = (entry: CachedToken): boolean =>
-    usage.entries < bounds.maxEntries && usage.bytes + entry.size <= bounds.maxBytes
-
   return {
     peek,
     store: (entry, now) => {
-      const previous = peek(entry.space, entry.tenant, entry.scopes)
+      const { shared: { scopes, space }, size } = entry
+      const previous = peek(space, entry.tenant, scopes)
       const heirTo = previous === undefined ? undefined : { place: previous.place, uses: previous.uses }
       if (previous !== undefined) remove(previous)
-      if (entry.size > bounds.maxBytes || bounds.maxEntries < 1) return
+      if (size > bounds.maxBytes || bounds.maxEntries < 1) return
       for (const old of wheel.expired(now, sweep)) remove(old)
       // Room is made before the newcomer stands in a queue, so that it cannot be its own victim.
-      while (!hasRoomFor(entry)) {
+      while (usage.entries >= bounds.maxEntries || usage.bytes + size > bounds.maxBytes) {
         const victim = queue.victim()
         if (victim === undefined) return
         queue.bury(victim)
         remove(victim)
         usage.evictions++
       }
-      insert(entry, heirTo)
+      insert(entry, size, heirTo)
     },
     invalidate: (selector) => {
       const doomed: Array<CachedToken> = []

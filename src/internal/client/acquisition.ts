@@ -1,16 +1,15 @@
 /** One flight, a request that several callers may wait for, from key to result: the only module that sequences the services. */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import type * as Tracer from "effect/Tracer"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import * as Authority from "../../Authority.ts"
 import type { AuthorityResolver } from "../../AuthorityResolver.ts"
 import type { ClientCredential } from "../../ClientCredential.ts"
-import type { AcquireTokenError, InvalidClientError } from "../../EntraError.ts"
+import type { AcquireTokenError, Durations, InvalidClientError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
-import type { TokenEndpoint } from "../../TokenEndpoint.ts"
+import type { EndpointRequest, TokenEndpoint } from "../../TokenEndpoint.ts"
 import { CachedToken } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
 import { isTooShort, timesOf } from "../cache/freshness.ts"
@@ -21,7 +20,6 @@ import type { RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
-import { durationsOf, type Timing } from "../telemetry/timing.ts"
 
 /** The services of an acquisition; `margin` is in milliseconds. */
 export interface Services {
@@ -67,7 +65,7 @@ export const make = (
       { beforeSending, key, plan }: Flight,
       acquisition: Acquisition,
       authentication: ClientAuthentication,
-      timing: Timing
+      timing: EndpointRequest["timing"]
     ) => {
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
       const request = {
@@ -106,29 +104,11 @@ export const make = (
       }))
     }
 
-    /** Runs a flight in a span of its own, whose last attributes are known when the flight ends. */
-    const spanned = <A, E>(
-      { reason }: Flight,
-      acquisition: Acquisition,
-      flight: Effect.Effect<A, E>,
-      ended: (exit: Exit.Exit<A, E>, span: Tracer.Span) => Effect.Effect<void>
-    ): Effect.Effect<A, E> =>
-      Effect.useSpan("effect-entra.acquireToken", {
-        attributes: {
-          "entra.client_id": clientId,
-          "entra.tenant_id": acquisition.tenantId,
-          "entra.scope": acquisition.scope,
-          "entra.refresh_reason": reason,
-          "entra.correlation_id": acquisition.correlationId
-        }
-      }, (span) =>
-        Effect.withParentSpan(Effect.onExit(flight, (exit) => ended(exit, span)), span, { captureStackTrace: false }))
-
     return (flight) =>
       Effect.suspend(() => {
         const { plan, reason } = flight
         const startedAt = clock.currentTimeMillisUnsafe()
-        const timing: Timing = { attempts: 0, credential: 0, http: 0 }
+        const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
         const acquisition: Acquisition = {
           clientId,
           tenantId: plan.tenant,
@@ -142,9 +122,15 @@ export const make = (
         let authentication: ClientAuthentication | undefined
         let fetched = 0
         let tokenEndpoint: string | undefined
-        const durations = () => {
+        /** The cache took all that is neither credential nor HTTP nor the flight's own arithmetic. */
+        const durations = (): Durations => {
           const total = clock.currentTimeMillisUnsafe() - startedAt
-          return durationsOf(timing, total, total - fetched)
+          return {
+            total: Duration.millis(total),
+            cache: Duration.millis(total - fetched),
+            credential: Duration.millis(timing.credential),
+            http: Duration.millis(timing.http)
+          }
         }
         const fetching = Effect.suspend(() => {
           const begun = clock.currentTimeMillisUnsafe()
@@ -168,10 +154,10 @@ export const make = (
             seen: flight.seen,
             accepts: plan.minimumValidity === 0
               ? undefined
-              : (token) =>
-                !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
+              : (token) => !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
           })
           : Effect.map(fetching, (token) => ({ token, level: "None" as const }))
+        let told: Durations | undefined
         const result = Effect.matchEffect(led, {
           // A replacement is known by its `Redacted`, so a later hit has to carry the same one.
           onSuccess: ({ level, token }) =>
@@ -182,7 +168,7 @@ export const make = (
                 cacheRefreshReason: reason,
                 outage: false,
                 tokenEndpoint,
-                durations: durations()
+                durations: told = durations()
               },
               plan.refused !== ""
             )),
@@ -190,32 +176,39 @@ export const make = (
             Effect.fail(
               timing.attempts === 0
                 ? error
-                : withAttempts(error, { attempts: timing.attempts, durations: durations() })
+                : withAttempts(error, { attempts: timing.attempts, durations: told = durations() })
             )
         })
-        return Effect.annotateLogs(
-          spanned(
-            flight,
-            acquisition,
-            result,
-            (exit, span) =>
+        // A span of its own, whose last attributes are known when the flight ends.
+        const spanned = Effect.useSpan("effect-entra.acquireToken", {
+          attributes: {
+            "entra.client_id": clientId,
+            "entra.tenant_id": acquisition.tenantId,
+            "entra.scope": acquisition.scope,
+            "entra.refresh_reason": reason,
+            "entra.correlation_id": acquisition.correlationId
+          }
+        }, (span) =>
+          Effect.withParentSpan(
+            Effect.onExit(result, (exit) =>
               telemetry.ended({
                 acquisition,
                 reason,
                 revision: timing.attempts > 0 ? authentication?.revision() : undefined,
                 isSpared: flight.isSpared,
                 attempts: timing.attempts,
-                durations: durations(),
+                durations: told ?? durations(),
                 span
-              }, exit)
-          ),
-          {
-            clientId,
-            tenantId: acquisition.tenantId,
-            scope: acquisition.scope,
-            correlationId: acquisition.correlationId
-          }
-        )
+              }, exit)),
+            span,
+            { captureStackTrace: false }
+          ))
+        return Effect.annotateLogs(spanned, {
+          clientId,
+          tenantId: acquisition.tenantId,
+          scope: acquisition.scope,
+          correlationId: acquisition.correlationId
+        })
       })
   })
 

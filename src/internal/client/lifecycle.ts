@@ -14,7 +14,7 @@ import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit } from "../cache/cachedToken.ts"
-import { type CacheKey, encode, type Selector } from "../cache/cacheKey.ts"
+import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, type Times } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
@@ -32,7 +32,6 @@ import * as SingleFlight from "../shared/singleFlight.ts"
 import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
 import type { Flight } from "./acquisition.ts"
 import { warnIfBuiltTooOften } from "./buildWarning.ts"
-import * as ClientKeys from "./clientKeys.ts"
 import * as HitPath from "./hitPath.ts"
 import * as KeepFresh from "./keepFresh.ts"
 import * as ReplacementCooldown from "./replacementCooldown.ts"
@@ -85,7 +84,19 @@ export const make = (options: {
     })
     // Callers that wait for a gate to open share one timer per key, and so come back together.
     const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
-    const { keyOf, owner, space } = ClientKeys.make(settings, options.binding)
+    const owner = ownerOf(settings.clientId, settings.authority.environment)
+    const { partition: own } = settings.extras.own
+    const bearer = spaceOf(owner, undefined, own)
+
+    /** The space of requests without parameters or a partition of their own. */
+    const space = (): string => {
+      const bound = options.binding()
+      return bound === undefined ? bearer : spaceOf(owner, bound, own)
+    }
+
+    const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
+      makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
+
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
     let misses = 0
@@ -159,10 +170,14 @@ export const make = (options: {
       Effect.suspend(() => {
         missed(plan)
         const flight = flightOf(plan, key)
-        const acquired = reported(
-          plan,
-          acquire({ plan, key, reason, beforeSending: boarding(plan, flight), seen, isSpared: notSpared })
-        )
+        // Where no cache answers callers that come a moment later, callers of the same moment still join the flight. A forced
+        // flight is closed to new callers once its request is sent.
+        const beforeSending = plan.forced
+          ? Effect.andThen(Effect.yieldNow, Effect.sync(() => flights.detach(flight)))
+          : cache.disabled || (plan.claims !== "" && plan.refused === "")
+          ? Effect.yieldNow
+          : undefined
+        const acquired = reported(plan, acquire({ plan, key, reason, beforeSending, seen, isSpared: notSpared }))
         const joined = flights.join(
           flight,
           plan.refused === "" || seen === undefined
@@ -180,17 +195,6 @@ export const make = (options: {
         ? fetch({ ...plan, isCounted: true }, key, "Expired", token)
         : Effect.succeed(result)
     }
-
-    /**
-     * Where no cache answers callers that come a moment later, callers of the same moment still join the flight. A forced
-     * flight is closed to new callers once its request is sent.
-     */
-    const boarding = (plan: RequestPlan, flight: string): Effect.Effect<void> | undefined =>
-      plan.forced
-        ? Effect.andThen(Effect.yieldNow, Effect.sync(() => flights.detach(flight)))
-        : cache.disabled || (plan.claims !== "" && plan.refused === "")
-        ? Effect.yieldNow
-        : undefined
 
     /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
     const replace = (plan: Run, key: CacheKey): Acquired =>

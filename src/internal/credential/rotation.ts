@@ -214,20 +214,11 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       yield* ended(1, Exit.succeed(numbered(source.initial)))
     }
 
-    /** Whether the material in hand needs no look at its source; a fixed value never does. */
-    const isSettled = (): boolean => inUse !== undefined && source.reloadEvery === Infinity && !loads.failed
-
     const prove = (tried: Tried, attempt: Attempt): Effect.Effect<Authentication, CredentialError> => {
       const candidate = tried.refused.size === 0 ? inUse : untried(tried) ?? inUse
       if (candidate === undefined) return Effect.fail(nothingLoaded())
       tried.sent = candidate.number
       return source.prove(candidate.material, attempt)
-    }
-
-    const revisionOf = (tried: Tried): string => {
-      if (source.lookEvery !== undefined) look(source.lookEvery)
-      const number = tried.sent ?? (tried.refused.size === 0 ? inUse : untried(tried) ?? inUse)?.number
-      return number === undefined ? "" : `${id}.${number}`
     }
 
     return {
@@ -236,9 +227,16 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       begin: () => {
         const tried: Tried = { refused: new Set(), sent: undefined, reloaded: false }
         return {
-          revision: () => revisionOf(tried),
+          revision: () => {
+            if (source.lookEvery !== undefined) look(source.lookEvery)
+            const number = tried.sent ?? (tried.refused.size === 0 ? inUse : untried(tried) ?? inUse)?.number
+            return number === undefined ? "" : `${id}.${number}`
+          },
           authenticate: (attempt) =>
-            isSettled() ? prove(tried, attempt) : Effect.flatMap(current, () => prove(tried, attempt)),
+            // A fixed value never needs a look at its source.
+            inUse !== undefined && source.reloadEvery === Infinity && !loads.failed
+              ? prove(tried, attempt)
+              : Effect.flatMap(current, () => prove(tried, attempt)),
           refused: (error) =>
             Effect.suspend(() => {
               const sent = tried.sent ?? inUse?.number

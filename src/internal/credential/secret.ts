@@ -21,7 +21,7 @@ export const secrets: Kind<Secret, Secret> = {
       : Effect.succeed(given),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
   prove: (secret, attempt) =>
-    Effect.suspend(() => isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.fail(empty(false)))
+    isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.suspend(() => Effect.fail(empty(false)))
 }
 
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""

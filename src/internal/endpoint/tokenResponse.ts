@@ -16,6 +16,8 @@ import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } 
 export interface ResponseContext {
   /** The effective one, with the tenant of the request. */
   readonly authority: Authority.Authority
+  /** The same as a URL, for the result. */
+  readonly authorityUrl: string
   readonly clientId: string
   readonly tenantId: string
   readonly scopes: string
@@ -47,7 +49,8 @@ export const readTokenResponse = (
     return Result.fail(malformed(answer, context, "response_too_large", "is cut: it is longer than any token"))
   }
   const body = membersOf(answer.body) ?? {}
-  if (isText(body["error"])) return Result.fail(refused(answer, context, body["error"], body))
+  const { error } = body
+  if (typeof error === "string" && error !== "") return Result.fail(refused(answer, context, error, body))
   if (status >= 200 && status < 300) {
     const token = tokenOf(body)
     return token === undefined
@@ -79,7 +82,9 @@ const tokenOf = (body: Members): Token | undefined => {
   const { access_token: secret, token_type: type } = body
   const expiresIn = secondsOf(body["expires_in"])
   // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-  if (!isText(secret) || !/^[\x20-\x7e]+$/.test(secret) || !isText(type)) return undefined
+  if (typeof secret !== "string" || !/^[\x20-\x7e]+$/.test(secret) || typeof type !== "string" || type === "") {
+    return undefined
+  }
   if (expiresIn === undefined || expiresIn < 1 || expiresIn > tenYears) return undefined
   return {
     secret: Redacted.make(secret, { label: "access_token" }),
@@ -93,11 +98,9 @@ const tokenOf = (body: Members): Token | undefined => {
 
 /** Entra sends numbers; AD FS and others send numeric strings. */
 const secondsOf = (value: unknown): number | undefined => {
-  const seconds = isText(value) ? Number(value) : value
+  const seconds = typeof value === "string" && value !== "" ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
-
-const wordsOf = (text: string): ReadonlyArray<string> => text.split(" ").filter((word) => word !== "")
 
 const issued = (
   answer: IdentityResponse,
@@ -114,16 +117,16 @@ const issued = (
       )
     )
   }
-  const granted = typeof token.scope === "string" ? wordsOf(token.scope) : []
+  const granted = typeof token.scope === "string" ? token.scope.split(" ").filter((scope) => scope !== "") : []
   return Result.succeed({
     secret: token.secret,
     tokenType: token.type,
     issuedAt: context.now,
     expiresOn: context.now + token.expiresIn * 1000,
     refreshOn: token.refreshIn === undefined ? undefined : context.now + token.refreshIn * 1000,
-    scopes: granted.length === 0 ? wordsOf(context.scopes) : granted,
+    scopes: granted.length > 0 ? granted : context.scopes === "" ? [] : context.scopes.split(" "),
     tenantId: context.tenantId,
-    authority: Authority.format(context.authority),
+    authority: context.authorityUrl,
     tokenEndpoint: context.tokenEndpoint,
     correlationId: context.correlationId
   })

@@ -46,17 +46,16 @@ export interface IdentityResponse {
   readonly cut: boolean
 }
 
+export const version = "0.1.0"
+
 /**
- * Returns the headers of a request to Entra, which correlates requests, counts clients and learns that this client honours
- * Retry-After.
+ * The headers of every request to Entra beside `client-request-id`: Entra correlates requests, counts clients and learns that
+ * this client honours Retry-After.
  */
-export const requestHeaders = (correlationId: string): Readonly<Record<string, string>> => ({
+export const standardHeaders = {
   accept: "application/json",
-  "client-request-id": correlationId,
   "return-client-request-id": "true",
   "x-client-sku": "effect-entra",
   "x-client-ver": version,
   "x-ms-lib-capability": "retry-after, h429"
-})
-
-export const version = "0.1.0"
+} as const

@@ -41,7 +41,6 @@ export const make = (
       send: (request, client) =>
         Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request))).pipe(
           Effect.flatMap(read),
-          Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
           Effect.catchCause((cause) => {
             if (Cause.hasInterruptsOnly(cause)) {
               return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
@@ -51,14 +50,17 @@ export const make = (
             const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
             return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
           }),
-          // The client's own span would end with what the transport says, which may quote the request; and a span of ours
-          // ends with what comes of it, which must not be the body.
-          Effect.map((answer) => () => answer),
+          // The client's own span would end with the transport's error, which may quote the request; a span of ours would
+          // end with the body, so that is hidden from it.
+          Effect.flatMap((response) =>
+            Effect.as(Effect.annotateCurrentSpan("http.response.status_code", response.status), () => response)
+          ),
           Effect.withSpan(request.method, {
             kind: "client",
-            attributes: { "http.request.method": request.method, "url.full": withoutQuery(request.url) }
+            // A parameter of the query may be a secret.
+            attributes: { "http.request.method": request.method, "url.full": request.url.split("?", 1)[0] ?? "" }
           }, { captureStackTrace: false }),
-          Effect.map((answer) => answer()),
+          Effect.map((hidden) => hidden()),
           Effect.updateContext(ownContext)
         )
     }
@@ -68,21 +70,19 @@ export const make = (
  * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It is not
  * traced by the client, so it carries no trace headers, and remembers where it went.
  */
-const ownContext = (context: Context.Context<never>): Context.Context<never> =>
-  withoutCallersFetch(context).pipe(
-    Context.add(HttpClient.TracerDisabledWhen, () => true),
-    Context.add(Destination, { url: undefined })
-  )
-
-/** To leave something out costs a copy, and hardly any caller has a `fetch` of its own. */
-const withoutCallersFetch = (context: Context.Context<never>): Context.Context<never> =>
-  Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
-    Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
+const ownContext = (context: Context.Context<never>): Context.Context<never> => {
+  // To leave a service out costs a copy, and hardly any caller has a `fetch` of its own.
+  const base = Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
+      Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context
     : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+  return base.pipe(
+    Context.add(HttpClient.TracerDisabledWhen, always),
+    Context.add(Destination, { url: undefined })
+  )
+}
 
-/** A parameter may be a secret. */
-const withoutQuery = (url: string): string => url.split("?", 1)[0] ?? ""
+const always = (): boolean => true
 
 const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const plain: Record<string, string> = {}
@@ -168,7 +168,14 @@ const read = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<IdentityResponse, HttpClientError.HttpClientError> => {
   const { headers, status } = response
-  return Effect.matchEffect(readBody(response, headers), {
+  const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
+  const body = web !== undefined && !web.bodyUsed
+    ? web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
+    // A declared length binds an uncompressed body, so the cheap way is safe.
+    : Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
+    ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
+    : readStream(response)
+  return Effect.matchEffect(body, {
     onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
     // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
     onFailure: (error) =>
@@ -179,20 +186,6 @@ const read = (
 }
 
 type Body = Pick<IdentityResponse, "body" | "cut">
-
-const readBody = (
-  response: HttpClientResponse.HttpClientResponse,
-  headers: IdentityResponse["headers"]
-): Effect.Effect<Body, HttpClientError.HttpClientError> => {
-  const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
-  if (web !== undefined && !web.bodyUsed) {
-    return web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
-  }
-  // A declared length binds an uncompressed body, so the cheap way is safe.
-  return Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
-    ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
-    : readStream(response)
-}
 
 /** The body of a `fetch`, without a `Stream`, whose end costs an abort signal and its error each time. */
 const readWeb = (

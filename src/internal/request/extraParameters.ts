@@ -34,6 +34,8 @@ export interface ClientExtras {
   readonly sentAliasOf: AliasOf
   /** Those of a request that has none of its own. */
   readonly own: Extras
+  /** {@link sentWith} of a request that has neither parameters nor claims of its own. */
+  readonly ownSent: string
 }
 
 export const clientExtrasOf = (options: {
@@ -44,7 +46,8 @@ export const clientExtrasOf = (options: {
     const query = yield* parametersOf(options.extraQueryParameters, "extraQueryParameters")
     const capabilities = yield* capabilitiesOf(options.clientCapabilities)
     const client = { query, capabilities, aliasOf: makeAliases(), sentAliasOf: makeAliases() }
-    return { ...client, own: extras({ ...client, body: new Map() }) }
+    const own = extras({ ...client, body: new Map() })
+    return { ...client, own, ownSent: sentWith(own, undefined, undefined) }
   })
 
 /** A parameter of the request is taken before the client's of the same name. */
@@ -53,9 +56,6 @@ export const extrasOf = (
   client: ClientExtras
 ): Result.Result<Extras, InvalidRequestError> => {
   const { cachePartition, extraBodyParameters, extraQueryParameters } = request
-  if (cachePartition === undefined && extraBodyParameters === undefined && extraQueryParameters === undefined) {
-    return Result.succeed(client.own)
-  }
   return Result.gen(function*() {
     const query = yield* parametersOf(extraQueryParameters, "extraQueryParameters")
     const body = yield* parametersOf(extraBodyParameters, "extraBodyParameters")
@@ -65,6 +65,13 @@ export const extrasOf = (
     return extras({ ...client, query: new Map([...client.query, ...query]), body, partition: cachePartition })
   })
 }
+
+/** Returns the text of everything that a request sends besides what its cache key says. */
+export const sentWith = (
+  extras: Extras,
+  claims: string | undefined,
+  sendCertificateChain: boolean | undefined
+): string => encode([claims ?? "", extras.sent, String(sendCertificateChain)])
 
 // -----------------------------------------------------------------------------
 // reading

@@ -4,11 +4,11 @@ import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError, InvalidScopeError } from "../../EntraError.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import * as TokenScope from "../../TokenScope.ts"
-import { encode, type Selector } from "../cache/cacheKey.ts"
+import type { Selector } from "../cache/cacheKey.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { isJsonObject, isText, millisOf } from "../shared/validate.ts"
-import { type ClientExtras, type Extras, extrasOf } from "./extraParameters.ts"
+import { type ClientExtras, type Extras, extrasOf, sentWith } from "./extraParameters.ts"
 
 export interface ClientSettings {
   readonly clientId: string
@@ -56,18 +56,28 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
   if (minimumValidity === undefined || minimumValidity === Infinity) {
     return Result.fail(notA("a finite duration of 0 or more", "minimumValidity"))
   }
-  const problem = claimsProblem(request.claims) ?? hashProblem(request.accessTokenSha256ToRefresh) ??
-    callProblem(request)
+  const { accessTokenSha256ToRefresh: hash, claims } = request
+  const problem = (claims === undefined || claims === "" ? undefined : claimsProblem(claims)) ??
+    (hash === undefined ? undefined : hashProblem(hash)) ?? callProblem(request)
   if (problem !== undefined) return Result.fail(problem)
-  const extras = extrasOf(request, settings.extras)
-  if (Result.isFailure(extras)) return Result.fail(extras.failure)
+  let extras = settings.extras.own
+  if (
+    request.cachePartition !== undefined || request.extraBodyParameters !== undefined ||
+    request.extraQueryParameters !== undefined
+  ) {
+    const own = extrasOf(request, settings.extras)
+    if (Result.isFailure(own)) return Result.fail(own.failure)
+    extras = own.success
+  }
   return Result.succeed({
     authority: authority.success,
     tenant: tenant.success,
     scopes: scopes.success,
     claims: request.claims ?? "",
-    extras: extras.success,
-    sent: sentWith(request.claims ?? "", extras.success, request.sendCertificateChain),
+    extras,
+    sent: extras === settings.extras.own && !claims && request.sendCertificateChain === undefined
+      ? settings.extras.ownSent
+      : sentWith(extras, claims, request.sendCertificateChain),
     sendCertificateChain: request.sendCertificateChain,
     forced: request.forceRefresh === true,
     refused: (request.accessTokenSha256ToRefresh ?? "").toLowerCase(),
@@ -77,15 +87,12 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
   })
 }
 
-const sentWith = (claims: string, extras: Extras, sendCertificateChain: boolean | undefined): string =>
-  encode([claims, extras.sent, String(sendCertificateChain)])
-
 /** Returns the plan of an ordinary request: it replaces no token and asks for no claims. */
 export const withoutReplacement = (plan: RequestPlan): RequestPlan => ({
   ...plan,
   refused: "",
   claims: "",
-  sent: sentWith("", plan.extras, plan.sendCertificateChain)
+  sent: sentWith(plan.extras, undefined, plan.sendCertificateChain)
 })
 
 /** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
@@ -248,8 +255,8 @@ export const isOnThrottled = (value: unknown): value is OnThrottled => value ===
 
 export const onThrottledWords = `"fail" or "wait"`
 
-const claimsProblem = (claims: string | undefined): InvalidRequestError | undefined =>
-  claims === undefined || claims === "" || (claims.length <= longestClaims && isJsonObject(claims))
+const claimsProblem = (claims: string): InvalidRequestError | undefined =>
+  claims.length <= longestClaims && isJsonObject(claims)
     ? undefined
     : invalidRequest(
       "field_malformed",
@@ -261,8 +268,8 @@ const claimsProblem = (claims: string | undefined): InvalidRequestError | undefi
 const longestClaims = 65_536
 
 /** The value is not echoed: somebody may pass the token itself. */
-const hashProblem = (hash: string | undefined): InvalidRequestError | undefined =>
-  hash === undefined || /^[0-9a-f]{64}$/i.test(hash)
+const hashProblem = (hash: string): InvalidRequestError | undefined =>
+  /^[0-9a-f]{64}$/i.test(hash)
     ? undefined
     : invalidRequest(
       "field_malformed",

@@ -1,7 +1,6 @@
 /** What is logged of a flight. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
 import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
@@ -16,20 +15,18 @@ export const throttledFor = (error: AcquireTokenError): number | undefined => {
   return error._tag === "EntraThrottledError" ? defaultRetryAfter : undefined
 }
 
-/** A line that every flight of its kind writes, whoever asked for it. */
-export const succeeded = (result: AuthenticationResult, reason: CacheRefreshReason, attempts: number) =>
-  // Hardly anybody reads it, so it is not composed before that is known.
-  Effect.flatMap(LogLevel.isEnabled("Debug"), (isEnabled) =>
-    isEnabled
-      ? say(
-        Effect.logDebug(
-          `token ${
-            reason === "ProactivelyRefreshed" ? "refreshed" : "acquired"
-          } (${result.metadata.tokenSource}, ${reason})`
-        ),
-        { cacheLevel: result.metadata.cacheLevel, attempts }
-      )
-      : Effect.void)
+/** Logs, at Debug, a flight that brought a token. */
+export const succeeded = (
+  { metadata }: AuthenticationResult,
+  reason: CacheRefreshReason,
+  attempts: number
+): Effect.Effect<void> =>
+  say(
+    Effect.logDebug(
+      `token ${reason === "ProactivelyRefreshed" ? "refreshed" : "acquired"} (${metadata.tokenSource}, ${reason})`
+    ),
+    { cacheLevel: metadata.cacheLevel, attempts }
+  )
 
 /** A refused credential and a closed gate concern all who use the client, so they are told of callers' flights and of renewals. */
 export const failed = (error: AcquireTokenError): Effect.Effect<void> => {

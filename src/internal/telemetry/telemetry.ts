@@ -5,6 +5,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -85,9 +86,8 @@ export const make = (options: {
       say(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
     let quietUntil = 0
-    const warnOfExpiry = Effect.suspend(() => {
-      const at = expiresOn()
-      if (at === undefined || isAhead(quietUntil, now(), day)) return Effect.void
+    const warnOfExpiry = (at: number): Effect.Effect<void> => {
+      if (isAhead(quietUntil, now(), day)) return Effect.void
       const notice = expiryNotice(at, now())
       if (notice === undefined) return Effect.void
       quietUntil = now() + day
@@ -95,10 +95,12 @@ export const make = (options: {
         clientId,
         expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
       })
-    })
-    yield* warnOfExpiry
+    }
+    const expiry = expiresOn()
+    if (expiry !== undefined) yield* warnOfExpiry(expiry)
 
     const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
+      if (evictions === 0) return Effect.void
       const notice = evictionNotice(evictionsSaid.get(cache) ?? nothingSaid, evictions, now())
       if (notice === undefined) return Effect.void
       evictionsSaid.set(cache, notice.said)
@@ -120,24 +122,22 @@ export const make = (options: {
       PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
 
     let knownExpiry: number | undefined
-    const update = (): void => {
-      const at = expiresOn()
-      if (at === knownExpiry) return
-      knownExpiry = at
-      watched.update()
-    }
 
     const ended: Telemetry["ended"] = (flight, exit) =>
       Effect.suspend(() => {
         const { acquisition, attempts, durations, isSpared, revision, span } = flight
         span.attribute("entra.attempts", attempts)
         metrics.sent(attempts)
-        update()
+        const expiry = expiresOn()
+        if (expiry !== knownExpiry) {
+          knownExpiry = expiry
+          watched.update()
+        }
         const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
         // A failure that callers do not notice is that of a refresh, whatever the flight was for.
         const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : flight.reason
         const about: Flight = {
-          time: DateTime.makeUnsafe(now()),
+          time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
           clientId,
           tenantId: acquisition.tenantId,
           scopes: acquisition.scope.split(" "),
@@ -146,7 +146,8 @@ export const make = (options: {
           attempts,
           durations
         }
-        const reload = revision === undefined ? Effect.void : used(revision)
+        const reload = revision === undefined || revision === known ? Effect.void : used(revision)
+        const expiryWarning = expiry === undefined ? Effect.void : warnOfExpiry(expiry)
         if (Exit.isSuccess(exit)) {
           const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
           metrics.acquired(tokenSource, reason, about)
@@ -161,8 +162,10 @@ export const make = (options: {
           span.attribute("entra.cache_level", cacheLevel)
           return publish(event).pipe(
             Effect.andThen(reload),
-            Effect.andThen(FlightLog.succeeded(exit.value, reason, attempts)),
-            Effect.andThen(warnOfExpiry),
+            // Few programs log at Debug, so the line is composed only for those.
+            Effect.andThen(LogLevel.isEnabled("Debug")),
+            Effect.flatMap((isEnabled) => isEnabled ? FlightLog.succeeded(exit.value, reason, attempts) : Effect.void),
+            Effect.andThen(expiryWarning),
             Effect.andThen(warnOfEvictions)
           )
         }
@@ -176,7 +179,7 @@ export const make = (options: {
         return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
           Effect.andThen(reload),
           Effect.andThen(FlightLog.failed(error)),
-          Effect.andThen(warnOfExpiry)
+          Effect.andThen(expiryWarning)
         )
         // Neither a cache without numbers nor a broken logger may cost a caller its token.
       }).pipe(Effect.catchDefect(() => Effect.void))

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import { readFileSync } from "node:fs"
 import { assertionForm, clientCredentialsForm, secretForm } from "../../../src/internal/endpoint/tokenForm.ts"
-import { requestHeaders, version, withQuery } from "../../../src/internal/http/fields.ts"
+import { standardHeaders, version, withQuery } from "../../../src/internal/http/fields.ts"
 import { printed } from "../support.ts"
 
 describe("clientCredentialsForm", () => {
@@ -62,11 +62,10 @@ describe("proofs", () => {
   })
 })
 
-describe("requestHeaders", () => {
+describe("standardHeaders", () => {
   it("correlate, count, and say what this client understands", () => {
-    assert.deepStrictEqual(requestHeaders("c-1"), {
+    assert.deepStrictEqual<object>(standardHeaders, {
       accept: "application/json",
-      "client-request-id": "c-1",
       "return-client-request-id": "true",
       "x-client-sku": "effect-entra",
       "x-client-ver": version,

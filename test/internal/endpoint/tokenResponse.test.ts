@@ -12,6 +12,7 @@ const now = Date.UTC(2026, 0, 1)
 
 const asked: ResponseContext = {
   authority: success(Authority.parse(`https://login.microsoftonline.com/${guid}`)),
+  authorityUrl: `https://login.microsoftonline.com/${guid}`,
   clientId: "client",
   tenantId: guid,
   scopes: "api://orders/.default",
@@ -457,7 +458,7 @@ describe("bodies that were cut", () => {
 })
 
 describe("recorded answers", () => {
-  const fixtures = new URL("../testing/fixtures/", import.meta.url)
+  const fixtures = new URL("../../testing/fixtures/", import.meta.url)
   const bodyOf = Schema.decodeUnknownSync(
     Schema.fromJsonString(Schema.Struct({ response: Schema.Struct({ body: Schema.Unknown }) }))
   )

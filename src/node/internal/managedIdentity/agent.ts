@@ -12,7 +12,7 @@ import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
-import { timed, type Timing } from "../../../internal/telemetry/timing.ts"
+import type { EndpointRequest } from "../../../TokenEndpoint.ts"
 import { type Files, type Named, type Patience, read, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
 import * as Platform from "./platform.ts"
@@ -27,7 +27,7 @@ export interface Options {
 export interface Asking {
   readonly resource: string
   readonly correlationId: string
-  readonly timing?: Timing | undefined
+  readonly timing?: EndpointRequest["timing"] | undefined
 }
 
 export interface Agent {
@@ -61,7 +61,11 @@ export const make = (
         const sent = http.send({ method: "GET", url, headers, correlationId })
         if (timing === undefined) return sent
         timing.attempts++
-        return timed(timing, "http", clock, sent)
+        const begun = clock.currentTimeMillisUnsafe()
+        return Effect.onExit(sent, () => {
+          timing.http += clock.currentTimeMillisUnsafe() - begun
+          return Effect.void
+        })
       })
 
     const probe = (asking: Asking): Effect.Effect<void, CredentialError> =>

@@ -74,6 +74,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
         ({ answer, scrub }) =>
           Effect.fromResult(readPlatformResponse(answer, {
             authority,
+            authorityUrl: acquisition.authority,
             clientId,
             tenantId,
             scopes: scope,
