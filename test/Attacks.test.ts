@@ -14,6 +14,7 @@ import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { entryOf } from "./internal/support.ts"
+import { silent } from "./support/log.ts"
 import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -32,7 +33,8 @@ const over = (client: HttpClient.HttpClient) =>
       TokenEndpoint.layer,
       TokenCache.layerMemory()
     ]),
-    Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+    Layer.provide(Layer.succeed(HttpClient.HttpClient, client)),
+    Layer.provideMerge(silent)
   )
 
 const broken = (init: ResponseInit) =>
@@ -131,7 +133,11 @@ describe("answers", () => {
         ]),
         Layer.provide(FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.Fetch, ours))))
       )
-      const got = yield* token.pipe(Effect.provideService(FetchHttpClient.Fetch, spy), Effect.provide(live))
+      const got = yield* token.pipe(
+        Effect.provideService(FetchHttpClient.Fetch, spy),
+        Effect.provide(live),
+        Effect.provide(silent)
+      )
       assert.strictEqual(got, "right")
       assert.deepStrictEqual(seen, [])
     }))
