@@ -9,13 +9,13 @@ import { createHash } from "node:crypto"
 import { Board, commands, finish, worlds } from "./model/commands.ts"
 import { System } from "./model/system.ts"
 
-/** Where seeds begin: `undefined` for others in each run. */
+/** Where seeds begin: `undefined` for others in each run. From 1 on, 80 is the first of those that fail today. */
 const fixed: number | undefined = 1
 
 const { env } = process
 const runs = Number(env["MODEL_RUNS"] ?? 300)
 const first = Number(env["MODEL_SEED"] ?? fixed ?? Math.floor(Math.random() * 2 ** 31))
-const seeds = env["MODEL_SEED"] === undefined && fixed === undefined ? Number(env["MODEL_SEEDS"] ?? 1) : 1
+const seeds = env["MODEL_SEED"] === undefined ? Number(env["MODEL_SEEDS"] ?? 1) : 1
 const seconds = Number(env["MODEL_SECONDS"] ?? 60)
 
 /** WebCrypto answers from a thread of its own, which no test clock waits for. */
