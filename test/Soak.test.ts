@@ -21,7 +21,7 @@ describe("the soak", () => {
         120
       )
       assert.strictEqual(stderr, "", `status ${status}, printed: ${stdout}`)
-      assert.match(stdout, /soak of 8 s .*, no problem\n$/)
+      assert.match(stdout, /soak of 8 s .*, no problem\n$/, stdout)
       assert.match(stdout, /memory after full collections/)
       assert.strictEqual(status, 0)
       const [, operations = "0", requests = "0", faults = "0"] =
