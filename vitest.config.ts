@@ -1,13 +1,59 @@
+import { globSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 
 const conditions = ["@effect-entra/source", "module", "node", "development|production"]
+
+/** `npm run test:slow`: what runs for long, under load, or against servers and clients that are not ours. */
+export const slow = [
+  "test/{Soak,Hostile}.test.ts",
+  "test/node/{Rotation,RotationUnderLoad}.test.ts",
+  "test/node/{ForeignClients,OidcProvider,WireComparison}.test.ts",
+  "test/node/vault/Vault.test.ts"
+]
+
+/**
+ * Everything that decides about something a caller passed or a file held, before anything is sent for a token. Each of
+ * their branches has a row in a table of tests: with `--coverage`, a branch that no test takes fails the run.
+ */
+const parsers = [
+  "src/{Authority,TokenScope}.ts",
+  "src/internal/request/{requestPlan,clientOptions,extraParameters}.ts",
+  "src/internal/endpoint/claimsParameter.ts",
+  "src/internal/authority/{endpointLayout,openIdConfigurationCache,instanceDiscovery}.ts",
+  "src/internal/environment/{environmentOptions,environmentCredential,combinedProblems}.ts",
+  "src/internal/shared/validate.ts",
+  "src/internal/credential/{certificate,privateKey,signedAssertion,clientAssertion,certificateValidity,credentialSource,rotationState}.ts",
+  "src/node/internal/{certificates,files,managedIdentity}/*.ts",
+  "src/node/internal/githubActions.ts"
+]
+
+// A file that is moved away is not to drop out in silence.
+for (const pattern of parsers) {
+  const [, before = "", names, after = ""] = /^(.*)\{(.*)\}(.*)$/.exec(pattern) ?? []
+  for (const path of names === undefined ? [pattern] : names.split(",").map((name) => before + name + after)) {
+    if (globSync(path, { cwd: import.meta.dirname }).length === 0) throw new Error(`coverage of ${path}: no such file`)
+  }
+}
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: slow,
     environment: "node",
-    testTimeout: 30_000
+    testTimeout: 30_000,
+    // Loading the library anew for each file takes longer than most of the tests.
+    isolate: false,
+    maxWorkers: "100%",
+    coverage: {
+      provider: "v8",
+      include: parsers,
+      reporter: [["text", { skipFull: true }]],
+      reportsDirectory: join(tmpdir(), "effect-entra-coverage"),
+      thresholds: { branches: 100, perFile: true }
+    }
   }
 })

@@ -17,6 +17,7 @@ import { type CachedToken } from "../src/internal/cache/cachedToken.ts"
 import { keyOf } from "../src/internal/cache/cacheKey.ts"
 import { entryOf } from "./internal/support.ts"
 import { wrapped } from "./support/credentials.ts"
+import { silent } from "./support/log.ts"
 import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -35,7 +36,8 @@ const over = (client: HttpClient.HttpClient) =>
       TokenEndpoint.layer,
       TokenCache.layerMemory()
     ]),
-    Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+    Layer.provide(Layer.succeed(HttpClient.HttpClient, client)),
+    Layer.provideMerge(silent)
   )
 
 const broken = (init: ResponseInit) =>
@@ -133,7 +135,11 @@ describe("answers", () => {
         ]),
         Layer.provide(FetchHttpClient.layer.pipe(Layer.provide(Layer.succeed(FetchHttpClient.Fetch, ours))))
       )
-      const got = yield* token.pipe(Effect.provideService(FetchHttpClient.Fetch, spy), Effect.provide(live))
+      const got = yield* token.pipe(
+        Effect.provideService(FetchHttpClient.Fetch, spy),
+        Effect.provide(live),
+        Effect.provide(silent)
+      )
       assert.strictEqual(got, "right")
       assert.deepStrictEqual(seen, [])
     }))

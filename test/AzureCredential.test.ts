@@ -11,6 +11,7 @@ import { Clock, Effect, Exit, Fiber, Layer, ManagedRuntime, Option, Tracer } fro
 import { AzureCredential, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { silent } from "./support/log.ts"
 import { contoso, fabrikam, graph, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -145,7 +146,7 @@ describe("claims", () => {
         assert.strictEqual(status, 200)
       }
       assert.strictEqual(yield* tokenRequests, 2)
-    }).pipe(Effect.provide(World())))
+    }).pipe(Effect.provide(World()), Effect.provide(silent)))
 })
 
 it.effect("a span that has ended does not become the parent of what comes later", () =>
@@ -179,7 +180,7 @@ describe("an error", () => {
 
   it.live("says that the client is closed when its runtime is gone", () =>
     Effect.gen(function*() {
-      const runtime = ManagedRuntime.make(World())
+      const runtime = ManagedRuntime.make(Layer.provideMerge(World(), silent))
       const credential = yield* Effect.promise(() => runtime.runPromise(AzureCredential.make))
       yield* runtime.disposeEffect
       const error = yield* Effect.flip(Effect.tryPromise({ try: () => credential.getToken(scopes), catch: (e) => e }))
@@ -332,7 +333,7 @@ describe("in a token's last two minutes", () => {
       // A token of 100 seconds is near its end from the start, so the pipeline asks and asks.
       assert.isAbove(counted.getToken, 10)
       assert.strictEqual(yield* tokenRequests, 1)
-    }).pipe(Effect.provide(World({ tokenLifetime: "100 seconds" }))))
+    }).pipe(Effect.provide(World({ tokenLifetime: "100 seconds" })), Effect.provide(silent)))
 
   it.effect("a due token is not asked for again while it is renewed", () =>
     Effect.gen(function*() {
@@ -347,7 +348,9 @@ describe("in a token's last two minutes", () => {
 
 it.live("closing the runtime ends who waits", () =>
   Effect.gen(function*() {
-    const runtime = ManagedRuntime.make(Layer.fresh(World({ endpoint: { budget: "5 seconds" } })))
+    const runtime = ManagedRuntime.make(
+      Layer.provideMerge(Layer.fresh(World({ endpoint: { budget: "5 seconds" } })), silent)
+    )
     const [credential, simulator] = yield* Effect.promise(() =>
       runtime.runPromise(Effect.all([AzureCredential.make, EntraSimulator.EntraSimulator]))
     )

@@ -15,6 +15,7 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { inspect } from "node:util"
 import { runChild } from "./support/child.ts"
+import { silent } from "./support/log.ts"
 import { serve } from "./support/server.ts"
 import { contoso, fabrikam, graph, tokenRequests, World } from "./support/world.ts"
 
@@ -496,7 +497,7 @@ describe("401", () => {
       const client = yield* HttpClient.HttpClient.pipe(Effect.provide(onGraph), Effect.provide(layer))
       for (let i = 0; i < 15; i++) yield* Effect.timeoutOption(client.get(users), "30 millis")
       assert.strictEqual(yield* tokenRequests, 2)
-    }).pipe(Effect.provide(World())))
+    }).pipe(Effect.provide(World()), Effect.provide(silent)))
 
   it.effect("a client that gives the same token again and again is asked a few times", () =>
     Effect.gen(function*() {

@@ -6,6 +6,7 @@ import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto"
+import { silent } from "./support/log.ts"
 import { contoso, graph, orders } from "./support/world.ts"
 
 const clientWith = (credential: ClientCredential.ClientCredential["Service"]) =>
@@ -24,7 +25,8 @@ const Services = Layer.mergeAll(
   TokenCache.layerMemory()
 ).pipe(
   Layer.provideMerge(SimulatorServer.layerHttpClient),
-  Layer.provideMerge(SimulatorServer.layerHttps())
+  Layer.provideMerge(SimulatorServer.layerHttps()),
+  Layer.provideMerge(silent)
 )
 
 const assertions = Effect.gen(function*() {

@@ -161,6 +161,8 @@ describe("secrets", () => {
     const credential = ClientCredential.layerSecret(Effect.suspend(() => stored), { reloadEvery: "1 hour" })
     return Effect.gen(function*() {
       yield* acquire
+      // The number of builds is the process's.
+      const before = warnings(recorded).length
       stored = Effect.fail("away")
       yield* TestClock.adjust("1 hour")
       yield* acquire
@@ -169,7 +171,7 @@ describe("secrets", () => {
         recorded.entries.filter(({ text }) => text.includes("the credential could not be reloaded")).length,
         1
       )
-      assert.strictEqual(warnings(recorded).length, 1)
+      assert.strictEqual(warnings(recorded).length, before + 1)
     }).pipe(Effect.provide(World({ credential }).pipe(Layer.provideMerge(recorded.layer))))
   })
 

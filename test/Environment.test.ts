@@ -674,7 +674,7 @@ describe("what is used when several are set", () => {
 })
 
 describe("what overrides", () => {
-  it.live("options override variables, even malformed ones", () =>
+  it.effect("options override variables, even malformed ones", () =>
     Effect.gen(function*() {
       const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
       assert.strictEqual(tenantId, fabrikam)
@@ -690,7 +690,7 @@ describe("what overrides", () => {
     ))))
 
   for (const [name, layer] of [["the core", fromCore], ["Node", fromNode]] as const) {
-    it.live(`${name} goes to the region's endpoint`, () =>
+    it.effect(`${name} goes to the region's endpoint`, () =>
       Effect.gen(function*() {
         const { metadata } = yield* ConfidentialClient.acquireToken({ scopes: graph })
         assert.strictEqual(
@@ -699,7 +699,7 @@ describe("what overrides", () => {
         )
       }).pipe(Effect.provide(layer({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: "WestUS2" }))))
 
-    it.live(`${name} takes a tenant that requests name`, () =>
+    it.effect(`${name} takes a tenant that requests name`, () =>
       Effect.gen(function*() {
         const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph, tenantId: contoso })
         assert.strictEqual(tenantId, contoso)
@@ -710,7 +710,7 @@ describe("what overrides", () => {
 
   for (const [name, layer] of [["the core", fromCore], ["Node", fromNode]] as const) {
     for (const tenant of [contoso, "a/b"]) {
-      it.live(`${name}: the tenant of the option authority, not ${tenant} of the environment`, () =>
+      it.effect(`${name}: the tenant of the option authority, not ${tenant} of the environment`, () =>
         Effect.gen(function*() {
           const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
           assert.strictEqual(tenantId, fabrikam)
@@ -721,13 +721,13 @@ describe("what overrides", () => {
         ))
     }
 
-    it.live(`${name}: the environment's tenant beside an option without a single one`, () =>
+    it.effect(`${name}: the environment's tenant beside an option without a single one`, () =>
       Effect.gen(function*() {
         const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
         assert.strictEqual(tenantId, contoso)
       }).pipe(Effect.provide(layer(right, { authority: "https://login.microsoftonline.com/common" }))))
 
-    it.live(`${name}: an empty region as an option switches the environment's off`, () =>
+    it.effect(`${name}: an empty region as an option switches the environment's off`, () =>
       Effect.gen(function*() {
         const { metadata } = yield* ConfidentialClient.acquireToken({ scopes: graph })
         assert.strictEqual(
@@ -737,7 +737,7 @@ describe("what overrides", () => {
       }).pipe(Effect.provide(layer({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: "west us" }, { region: "" }))))
 
     for (const host of ["https://sts.example", "https://sts.example/adfs"]) {
-      it.live(`${name}: the tenant adfs means AD FS, at ${host}`, () =>
+      it.effect(`${name}: the tenant adfs means AD FS, at ${host}`, () =>
         Effect.gen(function*() {
           const urls: Array<string> = []
           const Nobody = Layer.succeed(
@@ -761,7 +761,7 @@ describe("what overrides", () => {
     }
   }
 
-  it.live("an authority without a single tenant leaves the tenant to its variable", () =>
+  it.effect("an authority without a single tenant leaves the tenant to its variable", () =>
     Effect.gen(function*() {
       const { tenantId } = yield* ConfidentialClient.acquireToken({ scopes: graph })
       assert.strictEqual(tenantId, contoso)

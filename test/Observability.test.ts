@@ -14,6 +14,7 @@ import { EntraSimulator } from "effect-entra/testing"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { Otlp } from "effect/observability"
 import { runChild } from "./support/child.ts"
+import { silent } from "./support/log.ts"
 import { serve } from "./support/server.ts"
 import { contoso, fabrikam, orders } from "./support/world.ts"
 
@@ -87,7 +88,8 @@ describe("OTLP", () => {
         Effect.provide(
           Otlp.layerJson({ baseUrl, resource: { serviceName: "a-service" } }).pipe(Layer.provide(FetchHttpClient.layer))
         ),
-        Effect.provideService(Metric.MetricRegistry, new Map())
+        Effect.provideService(Metric.MetricRegistry, new Map()),
+        Effect.provide(silent)
       )
 
       const spans = parsed(text("traces")).flatMap((body) => find(body, "name", "spanId", "traceId"))

@@ -15,7 +15,7 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, type Asked, documentOf, dropped, isDiscovery, type Reply } from "./support/answering.ts"
-import { type Line, record } from "./support/log.ts"
+import { type Line, record, silent } from "./support/log.ts"
 import { contoso, graph, Simulator } from "./support/world.ts"
 
 const issuer = "https://idp.example/realms/One"
@@ -174,7 +174,7 @@ describe("the simulator's realms", () => {
         assert.strictEqual(sent?.headers["authorization"]?.startsWith("Basic ") ?? false, realm === "beta")
         const assertion = sent?.form["client_assertion"]
         assert.strictEqual(assertion && jose.decodeProtectedHeader(assertion).alg, alg)
-      }).pipe(Effect.scoped, Effect.provide(services))
+      }).pipe(Effect.scoped, Effect.provide([services, silent]))
     }))
 })
 
@@ -314,7 +314,7 @@ describe("the document", () => {
       yield* Fiber.join(waiting)
       assert.strictEqual(transport.seen.filter(isDiscovery).length, 2)
       assert.strictEqual(recorded.entries.filter(({ level }) => level === "Warn").length, 1)
-    }).pipe(Effect.provide(clientOf(transport)), Effect.provide(recorded.layer))
+    }).pipe(Effect.provide(clientOf(transport, { clientId: "who-waits" })), Effect.provide(recorded.layer))
   })
 
   it.effect("a renewal that is put off by the provider is put off", () => {

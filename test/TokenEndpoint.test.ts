@@ -12,6 +12,7 @@ import {
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import { randomUUID } from "node:crypto"
 import { record, warnings } from "./support/log.ts"
 import { fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
@@ -258,13 +259,15 @@ describe("a regional endpoint", () => {
   ) => {
     const asked: Array<string> = []
     const log = record()
+    // Its own, because the count of builds is the process's.
+    const clientId = randomUUID()
     const transformClient = (client: HttpClient.HttpClient) =>
       HttpClient.make((request, url) => {
         asked.push(url.origin)
         return url.origin === region ? regional(client, request) : client.execute(request)
       })
     const layer = ConfidentialClient.layer({
-      clientId: EntraSimulator.daemonClientId,
+      clientId,
       tenantId: EntraSimulator.contosoTenantId
     }).pipe(
       Layer.provide([
@@ -273,7 +276,7 @@ describe("a regional endpoint", () => {
         TokenEndpoint.layerWith({ transformClient, ...options }),
         TokenCache.layerMemory()
       ]),
-      Layer.provideMerge(Simulator()),
+      Layer.provideMerge(Simulator({ apps: [{ clientId, secrets: [EntraSimulator.daemonSecret] }] })),
       Layer.provideMerge(log.layer)
     )
     return { asked, layer, log }

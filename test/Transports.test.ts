@@ -7,6 +7,7 @@ import { NodeTransport, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import type { IncomingHttpHeaders } from "node:http"
+import { silent } from "./support/log.ts"
 import { serve } from "./support/server.ts"
 import { contoso, graph } from "./support/world.ts"
 
@@ -69,7 +70,7 @@ it.live("fetch that a transformClient puts in the place of the transport does no
     const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph })).pipe(Effect.provide(live))
     assert.deepStrictEqual(caught, [])
     assert.strictEqual(error.code, "redirect_refused")
-  }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttp())))
+  }).pipe(Effect.scoped, Effect.provide([SimulatorServer.layerHttp(), silent])))
 
 for (const { name, transport } of transports) {
   describe(name, () => {
@@ -86,7 +87,7 @@ for (const { name, transport } of transports) {
           Effect.provide(clientOver(url, transport))
         )
         assert.strictEqual(streamed.code, "response_too_large")
-      }).pipe(Effect.provide(SimulatorServer.layerHttp())))
+      }).pipe(Effect.provide([SimulatorServer.layerHttp(), silent])))
 
     for (const { client, transformClient } of clients) {
       it.live.each([301, 302, 303, 307, 308] as const)(`a client ${client}: %i`, (status) =>
@@ -108,7 +109,7 @@ for (const { name, transport } of transports) {
           if (name.includes("user")) {
             assert.strictEqual((yield* simulator.requests).at(-1)?.headers["x-user"], "kept")
           }
-        }).pipe(Effect.provide(SimulatorServer.layerHttp())))
+        }).pipe(Effect.provide([SimulatorServer.layerHttp(), silent])))
     }
   })
 }

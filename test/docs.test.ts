@@ -2,7 +2,8 @@
 import { ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { posix } from "node:path"
 import { pathToFileURL } from "node:url"
-import { assert, beforeAll, describe, it } from "vitest"
+import { inspect } from "node:util"
+import { assert, beforeAll, describe, it, vi } from "vitest"
 import { compile, type Diagnostic, diagnosticsOf, pathOf, write } from "./docs/compile.ts"
 import { declarationsOf, fencesInSource, tagOf, undocumented } from "./docs/declarations.ts"
 import { defaultsProblems } from "./docs/defaults.ts"
@@ -33,6 +34,23 @@ const withoutExample: ReadonlyArray<string> = [
   "testing.Fault.hugeBody",
   "testing.Fault.custom"
 ]
+
+/** Runs an example. What it prints belongs to it, and is shown when it fails. */
+const run = async (name: string): Promise<void> => {
+  const printed: Array<string> = []
+  const spies = (["log", "info", "warn", "error"] as const).map((method) =>
+    vi.spyOn(console, method).mockImplementation((...parts: ReadonlyArray<unknown>) => {
+      printed.push(parts.map((part) => typeof part === "string" ? part : inspect(part)).join(" "))
+    })
+  )
+  try {
+    await import(pathToFileURL(pathOf(name)).href)
+  } catch (cause) {
+    throw new Error([`${name} failed: ${inspect(cause)}`, ...printed].join("\n"), { cause })
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+  }
+}
 
 describe("the examples", () => {
   /** Checked and run with the rest, to see that somebody looks. */
@@ -75,9 +93,7 @@ throw new Error(\`ran with \${n}\`)
     )
   })
 
-  it.each(fences.filter(({ run }) => run))("$file:$line $name runs", async ({ name }) => {
-    await import(pathToFileURL(pathOf(name)).href)
-  })
+  it.each(fences.filter(({ run }) => run))("$file:$line $name runs", ({ name }) => run(name))
 
   it("are run", async () => {
     const failure: unknown = await import(pathToFileURL(pathOf(wrong)).href).catch((error: unknown) => error)

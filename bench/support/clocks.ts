@@ -25,7 +25,7 @@ const clockOf = (
     monotonicTimeNanos: Effect.sync(() => nanos(monotonicMillis())),
     sleep: (duration) =>
       Effect.callback<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), realMillis(Duration.toMillis(duration)))
+        const timer = setTimeout(() => resume(Effect.void), Math.max(0, realMillis(Duration.toMillis(duration))))
         return Effect.sync(() => clearTimeout(timer))
       })
   }

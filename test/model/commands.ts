@@ -327,7 +327,11 @@ const acquire = (
     }
   }
   // Who comes with the hash of an older token is served, and a renewal that this sets off may meet the caller's own gate.
-  if (kind === "replace" && certain !== undefined && gate !== undefined) certain.restIsCertain = false
+  // That renewal is for no claims, and its gate is not that of the claims.
+  if (kind === "replace" && certain !== undefined) {
+    const own = model.gate(key, "", model.revisions[client] ?? "")
+    if (gate !== undefined || own !== undefined) certain.restIsCertain = false
+  }
   if (model.options.breaker) return () => {}
   if (kind === "forced" && gate?.kind !== "throttled") {
     // Those who come at one moment share a request, and it is none that was under way.

@@ -156,8 +156,10 @@ export class Model {
       if (other.state !== "sending" || other.name !== name || other.claims !== arrival.claims) continue
       if (other.kind === "forced" || kind === "forced") continue
       // What is not kept is shared within a client, and an invalidation parts what follows from what was.
-      if ((keeps === "no" || other.keeps === "no" || keeps === "maybe" || other.keeps === "maybe")) {
-        if (keeps !== other.keeps || other.client !== arrival.client) continue
+      // Of a "maybe" nobody knows what its caller found: what has expired leaves with another's store, and who waited for
+      // another's request may have called before the invalidation that woke him.
+      if (keeps !== "yes" || other.keeps !== "yes") {
+        if (keeps !== "no" || other.keeps !== "no" || other.client !== arrival.client) continue
         if (other.generation !== this.generations[arrival.client]) continue
       }
       if ((this.invalidatedAt.get(name) ?? 0) > other.seq) continue

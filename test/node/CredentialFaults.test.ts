@@ -24,6 +24,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { authenticate, revisionOf } from "../support/credentials.ts"
 import { assertFault, type Fault, hidden, Transport } from "../support/faults.ts"
+import { silent } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 import { bareKey, type Made, make, otherCurve, password, shortKey } from "./material.ts"
 
@@ -102,7 +103,7 @@ const whenUsed = (faults: ReadonlyArray<CredentialFault>) =>
   it.live.each(faults)("$name: $code", (fault) =>
     told(
       Effect.flatMap(fault.make(), (credential) => ConfidentialClient.make({ clientId, tenantId: contoso, credential }))
-        .pipe(Effect.flatMap(({ acquireToken }) => acquireToken({ scopes: graph }))),
+        .pipe(Effect.flatMap(({ acquireToken }) => acquireToken({ scopes: graph })), Effect.provide(silent)),
       fault
     ))
 

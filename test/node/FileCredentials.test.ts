@@ -21,6 +21,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { runChild } from "../support/child.ts"
 import { authenticate, sessions } from "../support/credentials.ts"
+import { silent } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
 
@@ -42,6 +43,8 @@ beforeAll(async () => {
 })
 
 const clientId = EntraSimulator.daemonClientId
+
+const Simulator = Layer.merge(EntraSimulator.layerMemory(), silent)
 
 const client = (variables: Readonly<Record<string, string>>) =>
   layerFromEnv().pipe(
@@ -93,7 +96,7 @@ describe("certificates", () => {
         const header = decodeProtectedHeader(yield* presented)
         assert.strictEqual(header.alg, algorithm === "RSA" ? "PS256" : "ES256")
         assert.isUndefined(header.x5c)
-      }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+      }).pipe(Effect.provide(Simulator)))
   }
 
   for (const flag of ["true", "TRUE", "1", "false", "0"]) {
@@ -108,7 +111,7 @@ describe("certificates", () => {
         const { x5c } = decodeProtectedHeader(yield* presented)
         const ders = [long.leaf, long.middle, long.root].map((pem) => new X509Certificate(pem).raw.toString("base64"))
         assert.deepStrictEqual(x5c, ["true", "1"].includes(flag.toLowerCase()) ? ders : undefined)
-      }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+      }).pipe(Effect.provide(Simulator)))
   }
 
   it.live("a file of one's own choice, for one app among many", () =>
@@ -128,7 +131,7 @@ describe("certificates", () => {
       assert.strictEqual(wrong.field, "password")
     }).pipe(
       Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())),
-      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+      Effect.provide([Simulator, NodeFileSystem.layer])
     ))
 })
 
@@ -177,7 +180,7 @@ describe("federated tokens", () => {
         assert.strictEqual(yield* presented, third)
         assert.strictEqual((yield* simulator.counters).tokenRequests, 7)
       }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
-    }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.provide(Simulator)))
 
   it.live("a token that has expired is sent while it is in the file, and is an error of the file when that is gone", () =>
     Effect.gen(function*() {
@@ -210,7 +213,7 @@ describe("federated tokens", () => {
         client({ AZURE_FEDERATED_TOKEN_FILE: write("token", expired) })
       )
       assert.strictEqual(refused._tag, "EntraInvalidClientError")
-    }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.provide(Simulator)))
 
   const acquire = ConfidentialClient.acquireToken({ scopes: graph })
 
@@ -235,7 +238,7 @@ describe("federated tokens", () => {
         yield* acquire
         assert.strictEqual(yield* sent, 2)
       }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
-    }).pipe(Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.provide(Simulator)))
 
   it.live("a token that was replaced while it was being refused is tried at once, for each tenant that was under way", () =>
     Effect.gen(function*() {
@@ -284,7 +287,7 @@ describe("federated tokens", () => {
       yield* attempt("three")
       assert.isFalse(yield* refused("three"))
       assert.deepStrictEqual(yield* simulator.requests, [])
-    }).pipe(Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])))
+    }).pipe(Effect.provide([Simulator, NodeFileSystem.layer])))
 
   it.live("each attempt of one acquisition reads the file", () =>
     Effect.gen(function*() {
@@ -307,7 +310,7 @@ describe("federated tokens", () => {
       assert.strictEqual(sent[1], after)
     }).pipe(
       Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenCache.layerMemory())),
-      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+      Effect.provide([Simulator, NodeFileSystem.layer])
     ))
 })
 
@@ -336,7 +339,7 @@ describe("secrets in files", () => {
     }).pipe(
       Effect.scoped,
       Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())),
-      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+      Effect.provide([Simulator, NodeFileSystem.layer])
     ))
 
   it.live.each<readonly [name: string, content: string | undefined, code: string]>([
@@ -440,7 +443,7 @@ describe("paths", () => {
       yield* authenticate(credential, attempt("1"))
       yield* authenticate(credential, attempt("2"))
       assert.strictEqual(opened, 0)
-    }).pipe(Effect.provide(Files))
+    }).pipe(Effect.provide([Files, silent]))
   })
 })
 
@@ -472,7 +475,7 @@ describe("the key in a file of its own", () => {
     }).pipe(
       Effect.scoped,
       Effect.provide(Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())),
-      Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+      Effect.provide([Simulator, NodeFileSystem.layer])
     ))
 
   it.live.each<readonly [name: string, certificate: () => string, key: () => string, code: string, field: string]>([
@@ -532,7 +535,7 @@ describe("certificates as values", () => {
           )
         ]
       ) yield* acquire(credential)
-    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(Simulator)))
 
   it.live("of a list the older one, while the newest is not registered yet", () =>
     Effect.gen(function*() {
@@ -542,7 +545,7 @@ describe("certificates as values", () => {
         decodeProtectedHeader(form["client_assertion"] ?? "").alg
       )
       assert.deepStrictEqual(sent, ["ES256", "PS256"])
-    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(Simulator)))
 
   it.live("with the options of the core: chain, claims, algorithm, key id", () =>
     Effect.gen(function*() {
@@ -562,7 +565,7 @@ describe("certificates as values", () => {
       assert.strictEqual(header.kid, "the-key")
       assert.strictEqual(header.x5c?.length, 1)
       assert.deepStrictEqual(decodeJwt(assertion)["xms_client"], { nested: true })
-    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(Simulator)))
 
   it.live("what is wrong is found when it is loaded, and names no file", () =>
     Effect.gen(function*() {
@@ -591,7 +594,7 @@ describe("certificates as values", () => {
       assert.strictEqual(error.code, "source_failed")
       assert.include(error.message, "VaultError")
       assert.notInclude(JSON.stringify(error) + error.message, "the-secret")
-    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(EntraSimulator.layerMemory())))
+    }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(Simulator)))
 })
 
 describe("the entry point", () => {

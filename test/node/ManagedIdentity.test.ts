@@ -35,7 +35,7 @@ import {
 } from "../../src/node/internal/managedIdentity/platform.ts"
 import { runChild } from "../support/child.ts"
 import { authenticate } from "../support/credentials.ts"
-import { record } from "../support/log.ts"
+import { record, silent } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 
 const { systemAssigned, userAssigned } = MetadataService
@@ -1035,7 +1035,8 @@ describe("over sockets", () => {
         ManagedIdentity.layer().pipe(
           Layer.provide([Files, Variables]),
           Layer.provide(transport),
-          Layer.provideMerge(Listening({ platform }))
+          Layer.provideMerge(Listening({ platform })),
+          Layer.provideMerge(silent)
         )
       )
     ))
@@ -1052,7 +1053,8 @@ describe("a redirect", () => {
       Effect.provide(
         ManagedIdentity.layer().pipe(
           Layer.provide([Files, Variables, FetchHttpClient.layer]),
-          Layer.provideMerge(Listening({ platform }))
+          Layer.provideMerge(Listening({ platform })),
+          Layer.provideMerge(silent)
         )
       )
     ))
@@ -1117,7 +1119,7 @@ describe("independent clients", () => {
           ManagedIdentity.layer({ identity }).pipe(Layer.provide([Files, Variables, FetchHttpClient.layer]))
         ))
       assert.deepStrictEqual((yield* asked).slice(4).map(essence), theirs)
-    }).pipe(Effect.provide(Listening({ platform }))), 60_000)
+    }).pipe(Effect.provide([Listening({ platform }), silent])), 60_000)
 })
 
 describe("logs and spans", () => {

@@ -16,6 +16,7 @@ import * as jose from "jose"
 import * as Issuers from "../foreign/oidcIssuers.ts"
 import * as Oidc from "../foreign/oidcProvider.ts"
 import { wrapped } from "../support/credentials.ts"
+import { silent } from "../support/log.ts"
 
 const orders = "api://orders"
 const methods = ["secret", "PS256", "ES256"] as const
@@ -45,7 +46,8 @@ const Client = (method: typeof methods[number], options: {
         TokenEndpoint.layerWith({ retry: Schedule.recurs(3) }),
         TokenCache.layerMemory()
       ]),
-      Layer.provide(Oidc.transports[options.transport ?? "undici"])
+      Layer.provide(Oidc.transports[options.transport ?? "undici"]),
+      Layer.provideMerge(silent)
     )
   }))
 
@@ -372,7 +374,7 @@ layer(Issuers.layer, { excludeTestServices: true, timeout: "60 seconds" })(
       AuthorityResolver.layer,
       TokenEndpoint.layerWith({ retry: RetryPolicy.none }),
       TokenCache.layerMemory()
-    ).pipe(Layer.provideMerge(Issuers.transport))
+    ).pipe(Layer.provideMerge(Issuers.transport), Layer.provideMerge(silent))
 
     const clientOf = Effect.fnUntraced(function*(
       realm: Issuers.Realm,

@@ -14,6 +14,7 @@ import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { certificateParts } from "../../src/node/internal/certificates/certificateFile.ts"
 import { pieces } from "../../src/node/internal/certificates/certificateSource.ts"
 import { runChild } from "../support/child.ts"
+import { silent } from "../support/log.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
@@ -353,7 +354,7 @@ describe("a client", () => {
       }).pipe(
         Effect.scoped,
         Effect.provide(services),
-        Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer])
+        Effect.provide([EntraSimulator.layerMemory(), NodeFileSystem.layer, silent])
       )
     )
   })

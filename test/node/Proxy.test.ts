@@ -20,6 +20,7 @@ import { createServer, type Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import { runChild, temporaryFile } from "../support/child.ts"
+import { silent } from "../support/log.ts"
 import { proxyTo } from "../support/proxy.ts"
 import { serve } from "../support/server.ts"
 import { contoso, fabrikam, graph } from "../support/world.ts"
@@ -60,7 +61,8 @@ const Client = (options: { readonly authority?: string; readonly endpoint?: Toke
       AuthorityResolver.layer,
       TokenEndpoint.layerWith({ retry: RetryPolicy.none, ...options.endpoint }),
       TokenCache.layerMemory()
-    ])
+    ]),
+    Layer.provideMerge(silent)
   )
 
 const acquire = (tenantId = contoso) => ConfidentialClient.acquireToken({ scopes: graph, tenantId })
@@ -492,7 +494,8 @@ describe("other ways", () => {
             AuthorityResolver.layer.pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, other))),
             TokenEndpoint.layer.pipe(Layer.provide(Proxied)),
             TokenCache.layerMemory()
-          ])
+          ]),
+          Layer.provideMerge(silent)
         )
       ))
       assert.deepStrictEqual([asked, proxy.asked], [[nowhere], [`${nowhere}:443`]])

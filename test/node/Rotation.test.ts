@@ -22,7 +22,7 @@ import { join } from "node:path"
 import { afterAll } from "vitest"
 import { pieces } from "../../src/node/internal/certificates/certificateSource.ts"
 import { revisionOf } from "../support/credentials.ts"
-import { record } from "../support/log.ts"
+import { record, silent } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 import { make as makeMaterial } from "./material.ts"
 
@@ -113,7 +113,7 @@ const rotatedThrice = <A>(name: string, { distrust, files, load, make, trust }: 
     assert.strictEqual(new Set(acquired.slice(-5)).size, 1)
     assert.isAtLeast(new Set(acquired).size, 4)
     return yield* simulator.requests
-  }).pipe(Effect.scoped, Effect.provide(World))
+  }).pipe(Effect.scoped, Effect.provide([World, silent]))
 
 const use = <A>(f: (simulator: EntraSimulator.EntraSimulator["Service"]) => Effect.Effect<A>) =>
   EntraSimulator.EntraSimulator.use(f)
@@ -219,7 +219,7 @@ describe("after a refusal that stands, which sends nothing", () => {
       const { metadata } = yield* acquire.pipe(Effect.retry(Schedule.spaced("50 millis")), Effect.timeout("20 seconds"))
       assert.strictEqual(metadata.tokenSource, "IdentityProvider")
       assert.strictEqual(yield* sent, 2)
-    }).pipe(Effect.scoped, Effect.provide(World)))
+    }).pipe(Effect.scoped, Effect.provide([World, silent])))
 })
 
 describe("while nothing is refused", () => {
@@ -283,7 +283,7 @@ describe("while nothing is refused", () => {
       const started = performance.now()
       for (let n = 0; n < 3; n++) yield* acquireToken({ scopes: graph, forceRefresh: true })
       assert.isBelow(performance.now() - started, 4000)
-    }).pipe(Effect.scoped, Effect.provide(World)))
+    }).pipe(Effect.scoped, Effect.provide([World, silent])))
 
   it.effect("what has not changed is neither parsed nor tried again; what has expired is", () =>
     Effect.gen(function*() {

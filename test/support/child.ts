@@ -11,18 +11,30 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Run this very node with arguments; it is ended after 25 seconds, or when nobody waits any more. */
+/**
+ * Run this very node with arguments; it is ended after `seconds`, which its `stderr` then says, or when nobody waits any
+ * more.
+ */
 export const runChild = (
   parameters: ReadonlyArray<string>,
-  environment: Readonly<Record<string, string>> = {}
+  environment: Readonly<Record<string, string>> = {},
+  seconds = 25
 ): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = execFile(
       process.execPath,
       parameters,
-      { env: { PATH: process.env["PATH"], NO_COLOR: "1", ...environment }, timeout: 25_000, killSignal: "SIGKILL" },
-      (error, stdout, stderr) =>
-        resume(Effect.succeed({ status: error === null ? 0 : child.exitCode ?? 1, stdout, stderr }))
+      {
+        env: { PATH: process.env["PATH"], NO_COLOR: "1", ...environment },
+        timeout: seconds * 1000,
+        killSignal: "SIGKILL"
+      },
+      (error, stdout, stderr) => {
+        const ended = child.signalCode === null
+          ? ""
+          : `[ended by ${child.signalCode}, ${seconds} seconds are its bound]`
+        resume(Effect.succeed({ status: error === null ? 0 : child.exitCode ?? 1, stdout, stderr: stderr + ended }))
+      }
     )
     return Effect.sync(() => child.kill("SIGKILL"))
   })

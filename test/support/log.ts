@@ -52,5 +52,8 @@ export const record = (): Recorded => {
   }
 }
 
+/** For a test that is not about what is logged: a client may warn, of the number of its builds too, and nobody reads it. */
+export const silent = Logger.layer([])
+
 export const warnings = (recorded: Recorded): ReadonlyArray<string> =>
   recorded.lines.filter((line) => line.includes("'Warn'"))

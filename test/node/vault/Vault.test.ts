@@ -14,6 +14,7 @@ import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { execFileSync } from "node:child_process"
 import { createPrivateKey } from "node:crypto"
+import { silent } from "../../support/log.ts"
 import { ensureOpenssl } from "../../support/openssl.ts"
 import { secretClient } from "./client.ts"
 import * as Vault from "./server.ts"
@@ -26,7 +27,8 @@ const World = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, Token
   Layer.provideMerge(SimulatorServer.layerHttpClient),
   Layer.provideMerge(SimulatorServer.layerHttps({
     resources: [...EntraSimulator.defaultOptions.resources, Vault.resource]
-  }))
+  })),
+  Layer.provideMerge(silent)
 )
 
 const opened = Effect.fnUntraced(function*(options: Partial<Vault.Options> = {}) {
