@@ -1,5 +1,5 @@
 /**
- * Signers: what makes the simulator's access tokens, and what its Graph checks them with.
+ * Signers, which create the access tokens of a simulator and verify them for its Microsoft Graph.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import * as jose from "jose"
 import { stableGuid } from "../http/wire.ts"
 
 /**
- * A token that a signer does not accept.
+ * The error of a token that a signer does not accept.
  *
  * @category errors
  * @since 0.1.0
@@ -16,7 +16,7 @@ import { stableGuid } from "../http/wire.ts"
 export class InvalidToken extends Data.TaggedError("EntraSimulatorInvalidToken")<{ readonly message: string }> {}
 
 /**
- * What a token must be for.
+ * The accepted issuers and audiences of a token, and the time of the verification.
  *
  * @category models
  * @since 0.1.0
@@ -28,7 +28,14 @@ export interface Expectation {
 }
 
 /**
- * Makes tokens, and tells whether one is its own, unexpired, and meant for whom it should be.
+ * A signer of access tokens.
+ *
+ * **Details**
+ *
+ * - `sign`: creates a token with the claims.
+ * - `verify`: returns the claims of a valid token of this signer; fails if the signature, a time, the issuer or the audience is
+ *   not valid.
+ * - `jwks`: the published keys.
  *
  * @category models
  * @since 0.1.0
@@ -54,7 +61,7 @@ const generate = async () => {
 }
 
 /**
- * A signer with an RSA key of its own, made by WebCrypto when it is first needed.
+ * Creates a signer with a new RSA key, which WebCrypto generates on demand.
  *
  * @category constructors
  * @since 0.1.0
@@ -89,12 +96,12 @@ export const makeSignerRs256 = (): Signer => {
 }
 
 /**
- * The default signer: RS256 with a key that one process makes once, when it is first needed.
+ * The default signer: RS256 with one key per process, which is generated on demand.
  *
  * **Gotchas**
  *
- * WebCrypto works outside Effect's clock, so a test that moves `TestClock` while a token is being signed should use
- * `signerFake`.
+ * WebCrypto does not use Effect's `Clock`. A test that adjusts `TestClock` while a token is signed should use
+ * {@link signerFake}.
  *
  * @category constructors
  * @since 0.1.0
@@ -134,8 +141,8 @@ const verifyFake: Signer["verify"] = Effect.fnUntraced(function*(token, { audien
 })
 
 /**
- * Signs nothing: makes tokens that look like a JWT and carry a tag in place of a signature, without any crypto and
- * without waiting, so that `TestClock` drives all of a test.
+ * A signer without cryptography, for tests with `TestClock`. Its tokens have the format of a JWT, with a checksum in place of
+ * the signature. Signing and verifying are synchronous.
  *
  * @category constructors
  * @since 0.1.0
