@@ -224,7 +224,7 @@ const socketRegistry = () => {
       }))
     },
     destroy: () => {
-      for (const socket of open) socket.on("error", () => {}).destroy(new Error("the transport is closed"))
+      for (const socket of open) socket.on("error", () => {}).destroy(new Error("The transport is closed."))
     }
   }
 }
@@ -232,7 +232,7 @@ const socketRegistry = () => {
 /** Returns the error with a code that names the proxy: the bare code would point at the service. */
 const proxyUnreachable = (cause: Error): Error => {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "UNREACHABLE"
-  return Object.assign(new Error("the proxy cannot be reached", { cause }), { code: `PROXY_${code}` })
+  return Object.assign(new Error("The proxy cannot be reached.", { cause }), { code: `PROXY_${code}` })
 }
 
 // -----------------------------------------------------------------------------
@@ -285,7 +285,7 @@ const secureContextOf = (
 ): Result.Result<SecureContext | undefined, InvalidRequestError> => {
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
-  if (!texts.every(isText)) return Result.fail(invalidAuthority(""))
+  if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
   const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
   const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
@@ -294,7 +294,7 @@ const secureContextOf = (
     ? Result.succeed(createSecureContext({
       ca: [...getCACertificates("default"), ...certificates.flat().map(({ pem }) => pem)]
     }))
-    : Result.fail(invalidAuthority(typeof authorities === "string" ? "" : `[${invalidIndex}]`))
+    : Result.fail(unreadableAuthority(typeof authorities === "string" ? "" : `[${invalidIndex}]`))
 }
 
 const isCertificate = (pem: string): boolean => {
@@ -305,7 +305,7 @@ const isCertificate = (pem: string): boolean => {
   }
 }
 
-const invalidAuthority = (index: string): InvalidRequestError =>
+const unreadableAuthority = (index: string): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     `certificateAuthorities${index}`,

@@ -211,7 +211,9 @@ const serve = (
 ): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> => {
   const simulator = Layer.unwrap(Effect.gen(function*() {
     const { address } = yield* HttpServer.HttpServer
-    if (address._tag === "UnixPathAddress") return yield* Effect.die(new Error("The simulator listens on TCP"))
+    if (address._tag === "UnixPathAddress") {
+      return yield* Effect.die(new Error("The server of the simulator has no TCP address."))
+    }
     // Requests without a response yet, such as delayed ones, would keep the server from closing.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
     const origin = `${scheme}://localhost:${address.port}`

@@ -110,12 +110,12 @@ const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Ef
 const checkPassword = (password: unknown, name: string): Effect.Effect<void, CredentialError> =>
   password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
 
-const notRedacted = (field: string, what: string) =>
+const notRedacted = (field: string, content: string) =>
   credentialError(
     "field_malformed",
     field,
     `${field} is not set, or is not redacted`,
-    `Wrap ${what} where it is read, so that it is never printed: Redacted.make(value).`
+    `Wrap ${content} where it is read, so that it is never printed: Redacted.make(value).`
   )
 
 // -----------------------------------------------------------------------------

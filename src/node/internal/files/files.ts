@@ -45,7 +45,7 @@ export const read = (
         const { size, type } = yield* files.stat(file.path)
         if (type === "Directory") return yield* unreadable(file, "is a directory")
         if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
-        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, which cannot be read more than once")
+        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
         if (size > fileLimit) return yield* tooLarge(file)
         // Streams of `FileSystem` read from a position, which a pipe does not support.
         const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : readBounded(files, file))
@@ -164,17 +164,17 @@ const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run)
 // errors
 // -----------------------------------------------------------------------------
 
-/** Creates an error about a file or a value; `what` is a predicate such as "is empty". */
+/** Creates an error about a file or a value; `fault` is a predicate such as "is empty". */
 export const placeError = (
   code: CredentialCode,
   { name, path }: Place,
-  what: string,
+  fault: string,
   remedy: string
 ): CredentialError =>
   credentialError(
     code,
     name,
-    path === undefined ? `${name} ${what}` : `${name} names ${quote(path)}, which ${what}`,
+    path === undefined ? `${name} ${fault}` : `${name} names ${quote(path)}, which ${fault}`,
     remedy
   )
 
@@ -197,11 +197,11 @@ const toCredentialError = (file: NamedFile, error: unknown): CredentialError => 
   }
 }
 
-const unreadable = (file: NamedFile, what: string): CredentialError =>
+const unreadable = (file: NamedFile, fault: string): CredentialError =>
   placeError(
     "file_unreadable",
     file,
-    what,
+    fault,
     `Set ${file.name} to the path of a file that the user of this process may read.`
   )
 

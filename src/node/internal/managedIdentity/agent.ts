@@ -48,8 +48,8 @@ export const make = (
   options: Options
 ): Effect.Effect<Agent, CredentialError, IdentityHttp.Transport | Files> =>
   Effect.gen(function*() {
-    const found = yield* variables
-    const platform = yield* Effect.fromResult(Platform.platformOf(options, found, process.platform === "win32"))
+    const environment = yield* variables
+    const platform = yield* Effect.fromResult(Platform.platformOf(options, environment, process.platform === "win32"))
     const context = yield* Effect.context<Files>()
     const clock = yield* Clock.Clock
     const http = yield* IdentityHttp.make()

@@ -33,7 +33,7 @@ export class ConnectionDropped extends Error {
 export const DropConnection = Context.Reference<
   (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<never>
 >("effect-entra/testing/EntraSimulator/DropConnection", {
-  defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection"))
+  defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection."))
 })
 
 /** Returns the scripted response to a request; undefined when the ordinary response follows. */

@@ -43,7 +43,7 @@ export const memoryClient = <E>(
     )
   })
 
-const dropped = new ConnectionDropped("The simulator dropped the connection")
+const dropped = new ConnectionDropped("The simulator dropped the connection.")
 
 const transportError = (
   request: HttpClientRequest.HttpClientRequest,

@@ -89,7 +89,8 @@ export const makeSignerRs256 = (): Signer => {
               currentDate: now,
               requiredClaims: ["exp", "nbf", "iss", "aud"]
             }).then(({ payload }) => payload),
-          catch: (error) => new InvalidToken({ message: error instanceof Error ? error.message : "not a token" })
+          catch: (error) =>
+            new InvalidToken({ message: error instanceof Error ? error.message : "The token is not valid." })
         })),
     jwks: Effect.map(key, ({ jwk }) => ({ keys: [jwk] }))
   }
@@ -126,17 +127,21 @@ const invalid = (message: string) => new InvalidToken({ message })
 const verifyFake: Signer["verify"] = Effect.fnUntraced(function*(token, { audiences, issuers, now }) {
   const [header, payload, tag, ...rest] = token.split(".")
   if (header !== fakeHeader || payload === undefined || rest.length > 0 || tag !== fakeTag(`${header}.${payload}`)) {
-    return yield* invalid("not a token of the fake signer")
+    return yield* invalid("The token is not from the fake signer.")
   }
   const claims = yield* Effect.try({
     try: () => new TextDecoder().decode(jose.base64url.decode(payload)),
-    catch: () => invalid("unreadable")
-  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("unreadable")))
+    catch: () => invalid("The claims of the token cannot be read.")
+  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("The claims of the token cannot be read.")))
   const seconds = Math.floor(now.getTime() / 1000)
-  if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("expired")
-  if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("not yet valid")
-  if (!issuers.some((issuer) => issuer === claims["iss"])) return yield* invalid("unexpected issuer")
-  if (!audiences.some((audience) => audience === claims["aud"])) return yield* invalid("unexpected audience")
+  if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("The token has expired.")
+  if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("The token is not valid yet.")
+  if (!issuers.some((issuer) => issuer === claims["iss"])) {
+    return yield* invalid("The issuer of the token is not accepted.")
+  }
+  if (!audiences.some((audience) => audience === claims["aud"])) {
+    return yield* invalid("The audience of the token is not accepted.")
+  }
   return claims
 })
 
