@@ -1,6 +1,6 @@
 /**
- * Managed identities of Azure: tokens that the platform gives to whoever runs on it, without a secret. Either as the proof
- * of an app registration that trusts the identity, or directly, as the identity itself.
+ * Managed identities of Azure: tokens that the platform issues to a program that runs on it, without a secret. A program uses
+ * them as the client assertion of an app registration that trusts the identity, or directly as the tokens of the identity.
  *
  * @since 0.1.0
  */
@@ -24,15 +24,16 @@ import * as Endpoint from "./internal/managedIdentity/endpoint.ts"
 
 export {
   /**
-   * A user-assigned identity, by its client id, its object (principal) id or its Azure resource id.
+   * A user-assigned identity, named by its client id, its object (principal) id or its Azure resource id.
    *
    * @category models
    * @since 0.1.0
    */
   type Identity,
   /**
-   * The service that gives out the tokens: the Instance Metadata Service of virtual machines and scale sets, the one of App
-   * Service, Functions and Container Apps, or the agent of a server that is connected by Azure Arc.
+   * The service that issues the tokens: `"imds"` is the Instance Metadata Service of virtual machines and scale sets,
+   * `"appService"` the service of App Service, Functions and Container Apps, `"azureArc"` the agent of a server that is
+   * connected to Azure by Azure Arc.
    *
    * @category models
    * @since 0.1.0
@@ -45,16 +46,17 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * Which identity is meant, and who gives out its tokens.
+ * Options that select the identity and the service that issues its tokens.
  *
  * **Details**
  *
- * - `identity`: a user-assigned identity; default: the system-assigned one, or, at the metadata service, the only one there
- *   is. Azure Arc has no other than the system-assigned one.
- * - `source`: default: as the environment says. `IDENTITY_ENDPOINT` with `IDENTITY_HEADER` is App Service,
- *   `IDENTITY_ENDPOINT` with `IMDS_ENDPOINT` is Azure Arc, everything else is the metadata service at `169.254.169.254`, or
- *   at `AZURE_POD_IDENTITY_AUTHORITY_HOST`. Service Fabric (`IDENTITY_SERVER_THUMBPRINT`) and what sets `MSI_ENDPOINT`
- *   (Cloud Shell, Azure Machine Learning) are not supported.
+ * - `identity`: a user-assigned identity; default: the system-assigned identity. If a machine has a single user-assigned
+ *   identity and no system-assigned one, the metadata service uses that one. Azure Arc supports the system-assigned identity
+ *   only.
+ * - `source`: the service; default: detected from the environment. `IDENTITY_ENDPOINT` with `IDENTITY_HEADER` means App
+ *   Service, `IDENTITY_ENDPOINT` with `IMDS_ENDPOINT` means Azure Arc. Otherwise it is the metadata service at
+ *   `169.254.169.254`, or at the host in `AZURE_POD_IDENTITY_AUTHORITY_HOST`. Service Fabric (`IDENTITY_SERVER_THUMBPRINT`) and
+ *   the platforms that set `MSI_ENDPOINT` (Cloud Shell, Azure Machine Learning) are not supported.
  *
  * @category models
  * @since 0.1.0
@@ -62,8 +64,12 @@ export {
 export interface Options extends Agent.Options {}
 
 /**
- * Options of {@link assertion}. `audience` is what the identity's token is for: default `api://AzureADTokenExchange`, which
- * other clouds than the public one write differently.
+ * Options of {@link assertion}.
+ *
+ * **Details**
+ *
+ * `audience` is the `aud` of the identity's token; default: `api://AzureADTokenExchange`, the value of the public cloud. The
+ * other clouds have values of their own.
  *
  * @category models
  * @since 0.1.0
@@ -73,12 +79,13 @@ export interface AssertionOptions extends Options {
 }
 
 /**
- * Options of {@link layer}: those of a client, where they make sense without an app registration.
+ * Options of {@link layer}: the options of a client that apply without an app registration.
  *
  * **Details**
  *
- * `tenantId` is the tenant that the identity belongs to. Nothing of it is sent: requests may then name it, as the Azure SDKs
- * do after a challenge of Key Vault's, and results do. Default: `managed-identity`, and requests name none.
+ * `tenantId` is the tenant of the identity. It is not sent to the platform. If it is set, requests may name this tenant, as
+ * the Azure SDKs do after a challenge of Key Vault, and results contain it. Default: `managed-identity`, and requests must
+ * not name a tenant.
  *
  * @category models
  * @since 0.1.0
@@ -96,33 +103,35 @@ export interface ClientOptions extends
 // -----------------------------------------------------------------------------
 
 /**
- * A credential for an app registration that trusts a managed identity as a federated credential: the platform's token is
- * the client assertion, asked for once an attempt.
+ * Creates a credential for an app registration that trusts a managed identity as a federated credential. Each attempt
+ * requests a token of the identity from the platform and sends it as the client assertion.
  *
  * **When to use**
  *
- * For an app that runs in Azure and needs its own registration: for permissions of its own, or for tokens of several
- * tenants. It has no secret that could expire.
+ * Use for an app that runs in Azure and needs its own registration, for permissions of its own or for tokens of several
+ * tenants. It has no secret that can expire.
  *
  * **Details**
  *
- * The registration names the issuer `https://login.microsoftonline.com/<tenant>/v2.0`, the identity's object (principal) id
- * as the subject, and the audience `api://AzureADTokenExchange`. Microsoft recommends a user-assigned identity for this.
+ * The federated credential of the registration needs the issuer `https://login.microsoftonline.com/<tenant>/v2.0`, the object
+ * (principal) id of the identity as the subject, and the audience `api://AzureADTokenExchange`. Microsoft recommends a
+ * user-assigned identity.
  *
- * Whatever goes wrong is a `CredentialError`. What the options and the environment say is judged when this effect runs;
- * `managed_identity_unavailable` (nobody is there, or it is out of order), `managed_identity_refused` (it does not know the
- * identity), `managed_identity_malformed` and `managed_identity_challenge` (Azure Arc's proof) come from attempts.
+ * Every failure is a `CredentialError`. Options and environment are checked when this effect runs. An attempt fails with
+ * `managed_identity_unavailable` (the service does not respond, or responds with an outage), `managed_identity_refused` (the
+ * identity is unknown to the service), `managed_identity_malformed` (the response is not a token response) or
+ * `managed_identity_challenge` (the key file of Azure Arc was rejected).
  *
  * **Gotchas**
  *
- * The platform's own retries go on within `attemptTimeout` of the `TokenEndpoint` layer, which is 10 seconds by default: to
- * sit out an update of the metadata service, which takes up to 70, raise it and `budget`.
+ * The retries at the platform's service run within `attemptTimeout` of the `TokenEndpoint` layer, which is 10 seconds by
+ * default. An update of the metadata service takes up to 70 seconds: raise `attemptTimeout` and `budget` to outlast it.
  *
- * Outside Azure nobody answers at `169.254.169.254`, which is seen after 2 seconds at most; with `source: "imds"` it is not
- * tried out first. Keep requests to that address off proxies, where the service is not to be had: `NodeTransport` does so
- * by itself, for others there is `NO_PROXY=169.254.169.254`.
+ * Outside Azure no service responds at `169.254.169.254`. A probe detects this within 2 seconds; with `source: "imds"` there
+ * is no probe. Requests to that address must not go through a proxy: `NodeTransport` sends them directly, other transports
+ * need `NO_PROXY=169.254.169.254`.
  *
- * **Example** (A user-assigned identity)
+ * **Example** (Using a user-assigned identity)
  *
  * ```ts
  * import assert from "node:assert"
@@ -149,13 +158,13 @@ export const assertion = (
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const agent = yield* Agent.make(options)
-    // What an answer means does not depend on it.
+    // The interpretation of the response does not depend on the cloud.
     const publicCloud = Result.getOrThrow(Authority.parse("public"))
     const resource = options.audience ?? "api://AzureADTokenExchange"
     return yield* ClientCredential.assertion(({ clientId, correlationId, tenantId }) =>
-      agent.ask({ resource, correlationId }).pipe(
-        Effect.flatMap(({ answer, scrub }) =>
-          Effect.fromResult(readPlatformResponse(answer, {
+      agent.requestToken({ resource, correlationId }).pipe(
+        Effect.flatMap(({ response, scrub }) =>
+          Effect.fromResult(readPlatformResponse(response, {
             authority: publicCloud,
             authorityUrl: Authority.format(publicCloud),
             clientId,
@@ -178,9 +187,9 @@ export const assertion = (
 // -----------------------------------------------------------------------------
 
 /**
- * {@link assertion} as a layer.
+ * Provides {@link assertion} as a layer.
  *
- * **Example** (An app without a secret)
+ * **Example** (Authenticating an app without a secret)
  *
  * ```ts
  * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -212,31 +221,33 @@ export const layerAssertion = (
   Layer.effect(ClientCredential.ClientCredential, assertion(options))
 
 /**
- * A complete client whose tokens are the managed identity's own. It needs an `HttpClient`, and, for Azure Arc, a
- * `FileSystem`.
+ * Creates a complete client for the tokens of the managed identity itself. The layer needs an `HttpClient` and a
+ * `FileSystem`; only Azure Arc reads a file.
  *
  * **When to use**
  *
- * For a program in Azure that acts as its machine or app. It needs no app registration.
+ * Use for a program in Azure that acts as its machine or app. No app registration is needed.
  *
  * **Details**
  *
- * Everything else is as with any client: one cache, one request a key, renewal before anyone waits, typed errors. The
- * identity belongs to one tenant, so a request that names another one, or claims or extra parameters, which the platform
- * does not take, is refused before anything is sent. A request's scope is `<resource>/.default`.
+ * The client works like any other: one cache, one shared request per key, refresh before expiry, typed errors. The scope of a
+ * request is `<resource>/.default`. The identity belongs to one tenant, and the platform accepts neither claims nor extra
+ * parameters: a request with another tenant, claims or extra parameters fails before a request is sent.
  *
- * The rules for asking again are the documented ones: the metadata service three times after 1, 2 and 4 seconds when it
- * answers 404, 408, 429, 5xx or nothing within 10 seconds, and seven times after 10 seconds when it answers 410 because it is
- * updated; the others three times after a second on 404, 408, 429, 500, 503, 504 or silence. `RetryPolicy` has no say in them.
+ * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after 1, 2
+ * and 4 seconds, on 404, 408, 429, 5xx or no response within 10 seconds. On 410, its status during an update, it is requested
+ * again seven times, every 10 seconds. The other services are requested again three times, every second, on 404, 408, 429,
+ * 500, 503, 504 or no response. `RetryPolicy` does not apply.
  *
- * The codes of a `CredentialError` are those of {@link assertion}; an identity that the platform does not know is an
- * `InvalidClientError` `managed_identity_refused`, and a service that was there before and is silent now a
- * `ServiceUnavailableError` or a `NetworkError`, so that tokens that are still valid go on being served.
+ * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
+ * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a
+ * `ServiceUnavailableError` or a `NetworkError`, so that the client keeps returning cached tokens that are still valid.
  *
  * **Gotchas**
  *
- * The tokens never leave the process: the cache is built inside this layer and lives in memory, because another machine that
- * shared it would act as this one. The platform has a cache of its own, and a refused or forced token may come back the same.
+ * The tokens stay in the memory of the process: the layer builds its own cache, because a machine that shared the cache could
+ * act as this machine. The platform has its own cache too, so a
+ * refresh that is forced, or that follows a 401 of an API, may return the same token.
  *
  * **Example** (Calling an API as the machine)
  *
@@ -289,6 +300,6 @@ export const layer = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** The path of a resource is longer than a client id can be, and has whatever its owners call their groups. */
+/** Returns the client id for keys and results; a resource path is hashed, as it may be too long or have other characters. */
 const clientIdOf = (name: string): string =>
   name.startsWith("resourceId:") ? `resourceId:${createHash("sha256").update(name.toLowerCase()).digest("hex")}` : name

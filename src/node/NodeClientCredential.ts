@@ -1,7 +1,7 @@
 /**
- * Credentials that need Node: certificates in every form in which they are kept (PEM, PKCS#12), as values or in files, and
- * what a platform gives to whoever runs on it. Files are read over any `FileSystem` of Effect;
- * `@effect/platform-node/NodeFileSystem` has Node's.
+ * Credentials that need Node: certificates in PEM or PKCS#12 as values or files, secrets and tokens in files, and the tokens
+ * of GitHub Actions. Files are read through Effect's `FileSystem` service; `@effect/platform-node/NodeFileSystem` provides
+ * the implementation of Node.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ import * as GitHub from "./internal/githubActions.ts"
 
 export {
   /**
-   * Which of several credentials of the environment is meant.
+   * The kind of credential to use when the environment names several: `"secret"`, `"certificate"` or `"federation"`.
    *
    * @category models
    * @since 0.1.0
@@ -39,13 +39,13 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * A certificate and its key, and how they are used.
+ * A certificate with its private key as a value, and the options for its use.
  *
  * **Details**
  *
- * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, as Key Vault keeps a certificate's secret. PEM
- *   holds the certificate and its private key, and its issuers if you like, in any order.
- * - `password`: of the key or of the PKCS#12, if there is one.
+ * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key Vault.
+ *   PEM holds the certificate, its private key and optionally its issuers, in any order.
+ * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
  * @category models
@@ -57,14 +57,15 @@ export interface Certificate extends Omit<CertificateOptions, "certificate" | "p
 }
 
 /**
- * A certificate's file.
+ * The file of a certificate, and the options for its use.
  *
  * **Details**
  *
- * - `path`: a file that holds the certificate and its private key, and its issuers if you like: PEM in any order, or
- *   PKCS#12 (PFX). What it is shows in its content, whatever its name.
- * - `keyPath`: the key's own file, if it is not in the first, as in a Kubernetes secret of type `kubernetes.io/tls`.
- * - `password`: of the key or of the PKCS#12, if there is one.
+ * - `path`: the path of a file that holds the certificate, its private key and optionally its issuers: PEM in any order, or
+ *   PKCS#12 (PFX). The format is recognized by the content, not by the file name.
+ * - `keyPath`: the path of a separate file for the private key, as in a Kubernetes secret of type `kubernetes.io/tls`;
+ *   default: the key is in the file at `path`.
+ * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
  * @category models
@@ -77,7 +78,7 @@ export interface CertificateFile extends Omit<CertificateOptions, "certificate" 
 }
 
 /**
- * A file that holds a secret or a token, and nothing else.
+ * The path of a file that holds a secret or a token and nothing else.
  *
  * @category models
  * @since 0.1.0
@@ -87,8 +88,12 @@ export interface CredentialFile {
 }
 
 /**
- * How often a file is read again without need: every 10 seconds unless said otherwise. `Duration.infinity`: only when the
- * service has refused what it held.
+ * Options of a credential that is reloaded from a file.
+ *
+ * **Details**
+ *
+ * `reloadEvery` is the time between two reloads; default: 10 seconds. With `Duration.infinity` the file is read again only
+ * after the service has refused its content.
  *
  * @category models
  * @since 0.1.0
@@ -98,8 +103,12 @@ export interface ReloadOptions {
 }
 
 /**
- * Options of {@link githubActions}. `audience` is what the job's token is for: default `api://AzureADTokenExchange`, which
- * other clouds than the public one write differently.
+ * Options of {@link githubActions}.
+ *
+ * **Details**
+ *
+ * `audience` is the `aud` of the job's token; default: `api://AzureADTokenExchange`, the value of the public cloud. The other
+ * clouds have values of their own.
  *
  * @category models
  * @since 0.1.0
@@ -113,27 +122,30 @@ export interface GitHubActions {
 // -----------------------------------------------------------------------------
 
 /**
- * A certificate and its key as a value, as a list during a rotation (the newest first), or as an effect that gets either
- * from where they are kept.
+ * Creates a credential from a certificate and its private key: a value, a list of values during a rotation (the newest
+ * first), or an effect that loads either.
  *
  * **Details**
  *
- * Reads what `ClientCredential.certificate` does not: keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) and
- * encrypted PKCS#8, certificates in any order, and PKCS#12 (PFX) with RSA or EC, as OpenSSL 3 protects it (PBES2, AES,
- * SHA-256) and as Windows, Key Vault and older OpenSSL do (3DES, RC2, SHA-1). The key is RSA with 2048 bits or more, or EC on
- * P-256. The app's own certificate is the one that a key fits; of several that are valid now the first is taken, and expired
- * ones, damaged ones and keys of others are passed over. Its issuers are put into order behind it, up to one that signs
- * itself.
+ * Reads formats that `ClientCredential.certificate` does not: private keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1
+ * (`EC PRIVATE KEY`) and encrypted PKCS#8, certificates in any order, and PKCS#12 (PFX) with RSA or EC. PKCS#12 may be
+ * protected as by OpenSSL 3 (PBES2, AES, SHA-256), or as by Windows, Key Vault and older OpenSSL (3DES, RC2, SHA-1). The key
+ * must be RSA with 2048 bits or more, or EC on P-256.
  *
- * Values are judged when this effect runs. An effect is run when the credential is first needed, when the service refused
- * what it had, and every `reloadEvery`, if that is given. What has not changed is not parsed again.
+ * The certificate of the app is the one that matches a private key. If several are valid now, the first is used; expired
+ * certificates, damaged certificates and keys without a certificate are skipped. Its issuers follow it in the order of the
+ * chain, up to a self-signed certificate.
+ *
+ * Values are checked when this effect runs. A source that is an effect runs when the credential is first needed, when the
+ * service has refused the loaded certificates, and every `reloadEvery` (default: never). Content that has not changed is not
+ * parsed again.
  *
  * **Gotchas**
  *
- * PKCS#12 needs the package `node-forge`, which is loaded when the first is read; without it there is a `CredentialError`
- * `pkcs12_library_missing`.
+ * PKCS#12 needs the package `node-forge`, which is loaded for the first PKCS#12 content. If the package is not installed, the
+ * effect fails with a `CredentialError` `pkcs12_library_missing`.
  *
- * **Example** (A certificate out of a vault)
+ * **Example** (Loading a certificate from a vault)
  *
  * ```ts
  * import assert from "node:assert"
@@ -142,7 +154,7 @@ export interface GitHubActions {
  * import { TestCertificate } from "effect-entra/testing"
  *
  * const program = Effect.gen(function*() {
- *   // Stands for a vault, whose secret holds certificate and key.
+ *   // Stands for a vault whose secret holds the certificate and its key.
  *   const { certificate, privateKey } = yield* TestCertificate.make()
  *   const vault = Effect.succeed({ value: certificate + Redacted.value(privateKey) })
  *
@@ -165,20 +177,21 @@ export const certificate = <E = never, R = never>(
 ): Effect.Effect<ClientCredential["Service"], CredentialError, R> => CredentialFiles.fromCertificate(source, options)
 
 /**
- * A certificate and its key out of a file, or out of two.
+ * Creates a credential from a certificate and its private key in one file or in two files.
  *
  * **Details**
  *
- * Everything that {@link certificate} reads. All is judged when this effect runs. The file is read again every `reloadEvery`
- * (default: 10 seconds), and when the service refused what it held, by its content and never by a watch, so that what mounts
- * a new one is seen however it does so. A file that is away or half written keeps what was there, with one warning.
+ * Reads the same formats as {@link certificate}. The files are read and checked when this effect runs. They are read again
+ * every `reloadEvery` (default: 10 seconds), and when the service has refused the certificate. Changes are found by comparing
+ * the content, not by watching the file, so every way to replace a file works. While a file is missing or incomplete, the
+ * previous certificate stays in use and one warning is logged.
  *
  * **Gotchas**
  *
- * It may be a pipe, which is read once, and must not be larger than 1 MiB; what cannot be read within 10 seconds is
- * `file_unreadable`.
+ * A file may be a pipe, which is read only once. A file that is larger than 1 MiB, or that cannot be read within 10 seconds,
+ * is a `CredentialError` `file_unreadable`.
  *
- * **Example** (A file that is not there)
+ * **Example** (Handling a missing file)
  *
  * ```ts
  * import assert from "node:assert"
@@ -204,15 +217,16 @@ export const certificateFile = (
   CredentialFiles.fromCertificateFile(file, { path: "path", keyPath: "keyPath", password: "password" }, options)
 
 /**
- * A client secret that is mounted as a file, as Kubernetes, Docker and CSI drivers do it.
+ * Creates a credential from a client secret in a file, as mounted by Kubernetes, Docker or a CSI driver.
  *
  * **Details**
  *
- * Line breaks at the end do not belong to it; an empty file, and one of several lines, are refused. It is read when this
- * effect runs, again every `reloadEvery` (default: 10 seconds), and when the service refused what it held. A file that is
- * away or empty for a moment keeps the secret that was there, with one warning.
+ * Line breaks at the end of the file are removed. The effect fails with a `CredentialError` `file_empty` if the file is
+ * empty, and `secret_malformed` if it has several lines. The file is read when this effect runs, every `reloadEvery`
+ * (default: 10 seconds), and when the service has refused the secret. While the file is missing or empty, the previous
+ * secret stays in use and one warning is logged.
  *
- * **Example** (A secret that an editor ended with a line break)
+ * **Example** (Reading a secret that ends with a line break)
  *
  * ```ts
  * import assert from "node:assert"
@@ -243,18 +257,19 @@ export const secretFile = (
   CredentialFiles.fromSecretFile({ path, name: "path" }, options)
 
 /**
- * A token that the platform issues and keeps in a file, such as a Kubernetes service account's.
+ * Creates a credential from a token that the platform writes to a file, such as the token of a Kubernetes service account.
  *
  * **Details**
  *
- * The file is read for every attempt, so a token that was replaced is used at once; after a refusal, at the next call but
- * one, a second later at the latest. It is also read when this effect runs, to find a missing file early. A file that is away
- * or half written keeps the token that was there, until that expires. White space around the token is ignored. What is a pipe
- * or a device, is larger than 1 MiB, or cannot be read within 5 seconds is `file_unreadable`.
+ * The file is read for every attempt, so a replaced token is used at once. While a refusal is remembered, no token request is
+ * sent: the calls refused locally check the file, at most once a second, and the call after such a check uses the new token.
+ * The file is also read when this effect runs, so that a missing file is reported early. While the file is missing or
+ * incomplete, the previous token stays in use until it expires. White space around the token is ignored. A pipe, a device, a
+ * file that is larger than 1 MiB, and a file that cannot be read within 5 seconds are a `CredentialError` `file_unreadable`.
  *
- * A platform that hands its token out in another way is an `Effect`, and `ClientCredential.assertion` takes any.
+ * If the platform provides its token in another way, use `ClientCredential.assertion` with an effect that fetches the token.
  *
- * **Example** (A workload in Kubernetes)
+ * **Example** (Authenticating a workload in Kubernetes)
  *
  * ```ts
  * import assert from "node:assert"
@@ -263,7 +278,7 @@ export const secretFile = (
  *
  * const credential = NodeClientCredential.federatedTokenFile({ path: "/var/run/secrets/azure/tokens/azure-identity-token" })
  *
- * // Outside a cluster there is no such file.
+ * // The file does not exist outside a cluster.
  * const refused = await Effect.runPromise(Effect.flip(credential).pipe(Effect.provide(FileSystem.layerNoop({}))))
  * assert.strictEqual(refused.code, "file_missing")
  * ```
@@ -277,22 +292,24 @@ export const federatedTokenFile = (
   CredentialFiles.fromTokenFile({ path, name: "path" })
 
 /**
- * The identity of a job of GitHub Actions, for an app registration that trusts the repository as a federated credential.
+ * Creates a credential from the OpenID Connect token of a GitHub Actions job, for an app registration that trusts the
+ * repository as a federated credential.
  *
  * **When to use**
  *
- * For deployments and checks out of a workflow: no secret is kept in the repository.
+ * Use in a workflow that deploys or checks something: the repository then holds no secret.
  *
  * **Details**
  *
- * The workflow gives the job `permissions: id-token: write`; GitHub then sets `ACTIONS_ID_TOKEN_REQUEST_URL` and
- * `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, which are read through `Config` when this effect runs. For each attempt, and never on a
- * cache hit, a fresh token is asked for there, over the program's `HttpClient`.
+ * The workflow must give the job the permission `id-token: write`. GitHub then sets `ACTIONS_ID_TOKEN_REQUEST_URL` and
+ * `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, which are read through `Config` when this effect runs. Each attempt fetches a new token
+ * from that URL with the program's `HttpClient`; a cache hit fetches none.
  *
- * Whatever goes wrong is a `CredentialError`: `github_actions_missing` (no such job, or no permission),
- * `github_actions_refused`, `github_actions_unavailable` (asked three times) or `github_actions_malformed`.
+ * Every failure is a `CredentialError`: `github_actions_missing` (a variable is not set: not a GitHub Actions job, or a job
+ * without the permission), `github_actions_refused`, `github_actions_unavailable` (after three requests) or
+ * `github_actions_malformed`.
  *
- * **Example** (A job without the permission)
+ * **Example** (Handling a job without the permission)
  *
  * ```ts
  * import assert from "node:assert"
@@ -316,19 +333,20 @@ export const githubActions = (
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Transport> =>
   Effect.flatMap(
     GitHub.make(options.audience ?? "api://AzureADTokenExchange"),
-    (ask) => assertion(({ correlationId }) => ask(correlationId))
+    (fetchToken) => assertion(({ correlationId }) => fetchToken(correlationId))
   )
 
 /**
- * The credential that the environment names: `AZURE_CLIENT_SECRET`, else `AZURE_CLIENT_CERTIFICATE_PATH` (PEM or PKCS#12,
- * with `AZURE_CLIENT_CERTIFICATE_PASSWORD` and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`), else `AZURE_FEDERATED_TOKEN_FILE`.
+ * Creates the credential that the environment names.
  *
  * **Details**
  *
- * When several are set, one warning says which is used; `credential` decides without it. Several problems are reported in
- * one `InvalidRequestError` `configuration_invalid`.
+ * Uses the first of `AZURE_CLIENT_SECRET`, `AZURE_CLIENT_CERTIFICATE_PATH` (PEM or PKCS#12, with
+ * `AZURE_CLIENT_CERTIFICATE_PASSWORD` and `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`) and `AZURE_FEDERATED_TOKEN_FILE` that is set.
+ * If several are set, one warning names the one in use; the option `credential` selects one without a warning. Several invalid
+ * variables are reported in one `InvalidRequestError` `configuration_invalid`.
  *
- * **Example** (Half a certificate)
+ * **Example** (Handling a password without its certificate)
  *
  * ```ts
  * import assert from "node:assert"
@@ -361,15 +379,15 @@ export const fromEnv = (
 // -----------------------------------------------------------------------------
 
 /**
- * {@link certificate} as a layer.
+ * Provides {@link certificate} as a layer.
  *
- * **Example** (A client with a certificate out of a variable)
+ * **Example** (Reading the certificate from a variable)
  *
  * ```ts
  * import { Config, Effect } from "effect"
  * import { NodeClientCredential } from "effect-entra/node"
  *
- * // PKCS#12 in base64, as Key Vault keeps it.
+ * // PKCS#12 in base64, the format of Key Vault.
  * export const Credential = NodeClientCredential.layerCertificate(
  *   Effect.map(Config.Redacted("DAEMON_CERTIFICATE"), (content) => ({ content }))
  * )
@@ -384,9 +402,9 @@ export const layerCertificate = <E = never, R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, certificate(source, options))
 
 /**
- * {@link certificateFile} as a layer.
+ * Provides {@link certificateFile} as a layer.
  *
- * **Example** (A client with a certificate in a file)
+ * **Example** (Reading the certificate from a file)
  *
  * ```ts
  * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -409,9 +427,9 @@ export const layerCertificateFile = (
   Layer.effect(ClientCredential, certificateFile(file, options))
 
 /**
- * {@link secretFile} as a layer.
+ * Provides {@link secretFile} as a layer.
  *
- * **Example** (A client with a mounted secret)
+ * **Example** (Reading a mounted secret)
  *
  * ```ts
  * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -432,9 +450,9 @@ export const layerSecretFile = (
 ): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(file, options))
 
 /**
- * {@link federatedTokenFile} as a layer.
+ * Provides {@link federatedTokenFile} as a layer.
  *
- * **Example** (A client without a secret)
+ * **Example** (Authenticating without a secret)
  *
  * ```ts
  * import { NodeClientCredential } from "effect-entra/node"
@@ -449,9 +467,9 @@ export const layerFederatedTokenFile = (file: CredentialFile): Layer.Layer<Clien
   Layer.effect(ClientCredential, federatedTokenFile(file))
 
 /**
- * {@link githubActions} as a layer.
+ * Provides {@link githubActions} as a layer.
  *
- * **Example** (A client in a workflow)
+ * **Example** (Authenticating in a workflow)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -469,9 +487,9 @@ export const layerGitHubActions = (
 ): Layer.Layer<ClientCredential, CredentialError, Transport> => Layer.effect(ClientCredential, githubActions(options))
 
 /**
- * {@link fromEnv} as a layer.
+ * Provides {@link fromEnv} as a layer.
  *
- * **Example** (The environment's credential for another client)
+ * **Example** (Combining the environment's credential with another client)
  *
  * ```ts
  * import { Layer } from "effect"

@@ -1,5 +1,5 @@
 /**
- * A complete client from the environment, with credentials that are kept in files.
+ * A complete client from the environment, including credentials in files.
  *
  * @since 0.1.0
  */
@@ -16,8 +16,12 @@ import type { Files } from "./internal/files/files.ts"
 import type { CredentialKind } from "./NodeClientCredential.ts"
 
 /**
- * What overrides the environment: the options of a client, `region`, and `credential`, which decides what is used when
- * several are set.
+ * Options that override the environment.
+ *
+ * **Details**
+ *
+ * - `credential`: the kind of credential to use when the environment names several.
+ * - The other options are those of `ConfidentialClient.layerDefault`, all optional.
  *
  * @category models
  * @since 0.1.0
@@ -27,29 +31,31 @@ export interface Options extends Partial<ConfidentialClient.DefaultOptions> {
 }
 
 /**
- * A complete client from the environment; it needs an `HttpClient` and a `FileSystem`.
+ * Creates a complete client from the environment. The layer needs an `HttpClient` and a `FileSystem`.
  *
  * **Details**
  *
  * | Variable | Meaning |
  * | --- | --- |
  * | `AZURE_CLIENT_ID` | the application (client) id |
- * | `AZURE_TENANT_ID` | the tenant of requests that name none; optional; `adfs`: the host is AD FS |
- * | `AZURE_CLIENT_SECRET` | the secret's value |
+ * | `AZURE_TENANT_ID` | the tenant of requests without a tenant; optional; `adfs`: the host is AD FS |
+ * | `AZURE_CLIENT_SECRET` | the value of the client secret |
  * | `AZURE_CLIENT_CERTIFICATE_PATH` | a file with certificate and key, PEM or PKCS#12: `NodeClientCredential.certificateFile` |
- * | `AZURE_CLIENT_CERTIFICATE_PASSWORD` | of the key or the PKCS#12, if there is one |
- * | `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` | true, 1, false or 0: whether the chain is sent |
+ * | `AZURE_CLIENT_CERTIFICATE_PASSWORD` | the password of the key or of the PKCS#12; default: no password |
+ * | `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` | true, 1, false or 0: whether the chain is sent; default: false |
  * | `AZURE_FEDERATED_TOKEN_FILE` | a file with a token: `NodeClientCredential.federatedTokenFile` |
  * | `AZURE_AUTHORITY_HOST` | an `https` URL; default: the public cloud |
- * | `AZURE_REGIONAL_AUTHORITY_NAME` | a region, by its short name; default: the cloud's global endpoint |
+ * | `AZURE_REGIONAL_AUTHORITY_NAME` | the short name of a region; default: the cloud's global endpoint |
  *
- * Options override: a tenant that `authority` names is taken before `AZURE_TENANT_ID`, and `region: ""` means no region. A
- * variable that is set to nothing counts as not set. Of several credentials the secret is used, else the certificate,
- * else the token file, with one warning that says so; `credential` decides without it, and then the other credentials'
- * variables do not matter. Everything that is wrong is found before any request is made, and several problems are reported
- * in one `InvalidRequestError` `configuration_invalid`.
+ * Options override variables: the tenant of `authority` overrides `AZURE_TENANT_ID`, and `region: ""` means no region. A
+ * variable with an empty value counts as not set.
  *
- * **Example** (A client from the environment and its files)
+ * If several credentials are set, the secret is used, else the certificate, else the token file, and one warning names the one
+ * in use. If the option `credential` selects one, no warning is logged and the variables of the other credentials are ignored.
+ * All variables are checked before the first request. Several invalid variables are reported in one `InvalidRequestError`
+ * `configuration_invalid`.
+ *
+ * **Example** (Creating a client from the environment)
  *
  * ```ts
  * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"

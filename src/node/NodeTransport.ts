@@ -1,6 +1,6 @@
 /**
- * A ready `HttpClient` for Node in a company's network: undici with keep-alive, which goes through the proxy that the
- * environment names and trusts the authorities that it is given.
+ * An `HttpClient` for Node in a company's network: undici with keep-alive, the proxy of the environment, and additional
+ * certificate authorities.
  *
  * @since 0.1.0
  */
@@ -34,14 +34,14 @@ import * as Proxies from "./internal/proxies.ts"
  *
  * **Details**
  *
- * - `proxy`: one proxy for everything, instead of the variables; `false`: none. Credentials stand beside the URL, as they are
- *   (nothing needs to be percent-encoded), or in it.
- * - `noProxy`: hosts that are reached directly, instead of `NO_PROXY`: `"example.com"` with everything below it,
- *   `"*.example.com"` for what is below it alone, `"example.com:8080"`, `"10.0.0.7"`, `"*"`.
- * - `certificateAuthorities`: certificates (PEM, several in one text or in a list) that are trusted besides those that Node
- *   trusts, among which are those of `NODE_EXTRA_CA_CERTS`; for the hosts and for an https proxy alike.
- * - `connectTimeout`: for TCP and TLS of one connection, and for the proxy's answer to `CONNECT`; default 5 seconds, half of
- *   what an attempt has.
+ * - `proxy`: one proxy for all requests; `false`: no proxy. Default: the variables. Credentials are given in `username` and
+ *   `password` without percent-encoding, or percent-encoded in the URL.
+ * - `noProxy`: hosts that are reached directly: `"example.com"` with its subdomains, `"*.example.com"` for the subdomains
+ *   alone, `"example.com:8080"`, `"10.0.0.7"`, `"*"`. Default: `NO_PROXY`.
+ * - `certificateAuthorities`: certificates (PEM, several in one string or in an array) that are trusted in addition to those
+ *   that Node trusts, which include `NODE_EXTRA_CA_CERTS`. They apply to the hosts and to an https proxy.
+ * - `connectTimeout`: the limit for TCP and TLS of one connection, and for the response of the proxy to `CONNECT`; default: 5
+ *   seconds, half of the default `attemptTimeout` of the `TokenEndpoint` layer.
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +61,7 @@ export interface Options {
 }
 
 /**
- * What holds unless an option says otherwise.
+ * The default values of the options.
  *
  * @category models
  * @since 0.1.0
@@ -73,33 +73,35 @@ export const defaults = { connectTimeout: "5 seconds" } as const
 // -----------------------------------------------------------------------------
 
 /**
- * An `HttpClient` over undici that honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read through `Config` when the layer
- * is built.
+ * Provides an `HttpClient` over undici that uses the proxy of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The variables are
+ * read through `Config` when the layer is built.
  *
  * **When to use**
  *
- * Use on Node when there is a proxy, or may be one: without the variables it is `NodeHttpClient.layerUndici` with a shorter
- * connect timeout.
+ * Use on Node when there is a proxy, or may be one. If no variable is set, it works like `NodeHttpClient.layerUndici` with a
+ * shorter connect timeout.
  *
  * **Details**
  *
- * - Lower case goes first (`https_proxy` before `HTTPS_PROXY`), `HTTP_PROXY` serves https too when `HTTPS_PROXY` is not set,
- *   as undici and Node do it; an address without a scheme is taken as http, and a variable that is set to nothing counts as
- *   not set. `ALL_PROXY` is not read.
- * - `http://user:password@proxy.example:8080` sends Basic credentials, for https in `CONNECT` only, so the host behind it never
- *   sees them. Requests to http hosts are handed to the proxy, credentials included, and its errors are taken for the host's.
- * - This machine (`localhost`, `127.0.0.0/8`, `::1`) and its own link (`169.254.0.0/16`, `fe80::/10`), where managed identity
- *   is, are always reached directly.
- * - A proxy that refuses the tunnel is the reason `PROXY_RESPONSE_<status>` of a `NetworkError` (407: its credentials); one
- *   that cannot be reached is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND` and so on, so that it is not taken for the service.
- * - Connections are closed with the layer's scope.
+ * - A lower case name overrides the upper case one (`https_proxy` before `HTTPS_PROXY`). If `HTTPS_PROXY` is not set,
+ *   `HTTP_PROXY` applies to https too, as in undici and Node. An address without a scheme is an http address. A variable with
+ *   an empty value counts as not set. `ALL_PROXY` is not read.
+ * - The user name and the password of `http://user:password@proxy.example:8080` are sent to the proxy as Basic credentials. For
+ *   https hosts they are sent in `CONNECT` only, so the host never receives them. For http hosts each request goes to the
+ *   proxy, including the credentials, and an error of the proxy looks like an error of the host.
+ * - This machine (`localhost`, `127.0.0.0/8`, `::1`) and its network link (`169.254.0.0/16`, `fe80::/10`), where the services
+ *   of managed identities listen, are always reached directly.
+ * - If the proxy refuses the tunnel, the request fails with a `NetworkError` whose reason is `PROXY_RESPONSE_<status>` (407:
+ *   the proxy refused the credentials). If the proxy cannot be reached, the reason is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND`
+ *   and so on.
+ * - The connections are closed with the scope of the layer.
  *
  * **Gotchas**
  *
- * A variable that is no URL of a proxy fails the layer with an `InvalidRequestError` that names the variable and shows nothing
- * of its value.
+ * The layer fails with an `InvalidRequestError` when a variable is not the URL of a proxy. The error names the variable and
+ * does not show its value.
  *
- * **Example** (A client behind a company's proxy)
+ * **Example** (Connecting through a company's proxy)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -117,9 +119,9 @@ export const layer: Layer.Layer<HttpClient.HttpClient, InvalidRequestError> = /*
 )
 
 /**
- * The same with options; an option that is given goes before its variable.
+ * Provides the `HttpClient` of {@link layer} with options. An option overrides its variable.
  *
- * **Example** (A proxy with a password, and an authority of the company's own)
+ * **Example** (Using a proxy with a password and a company's certificate authority)
  *
  * ```ts
  * import assert from "node:assert"
@@ -141,7 +143,7 @@ export const layer: Layer.Layer<HttpClient.HttpClient, InvalidRequestError> = /*
  *   assert.strictEqual(response.status, 401)
  * })
  *
- * // The simulator is on this machine, which no proxy leads to.
+ * // The simulator is on this machine, so its requests do not go through the proxy.
  * await Effect.runPromise(program.pipe(
  *   Effect.provide(Transport.pipe(Layer.provideMerge(SimulatorServer.layerHttps())))
  * ))
@@ -163,15 +165,15 @@ const makeDispatcher = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Undici.Dispatcher, InvalidRequestError, Scope.Scope> {
   const proxies = yield* proxiesOf(options)
-  const secureContext = yield* Effect.fromResult(trusting(options.certificateAuthorities))
-  // undici costs a tenth of a second to load.
+  const secureContext = yield* Effect.fromResult(secureContextOf(options.certificateAuthorities))
+  // Loading undici takes a tenth of a second.
   const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
   const timeout = yield* Effect.fromResult(
     timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
   )
   const tls = secureContext === undefined ? {} : { secureContext }
-  const sockets = holding()
-  const connect = sockets.hold(undici.buildConnector({ timeout, ...tls }))
+  const sockets = socketRegistry()
+  const connect = sockets.tracking(undici.buildConnector({ timeout, ...tls }))
   const direct = new undici.Agent({ connectTimeout: timeout, connect })
   const agent = new undici.EnvHttpProxyAgent({
     httpsProxy: Redacted.value(proxies.httpsProxy),
@@ -187,7 +189,7 @@ const makeDispatcher = Effect.fnUntraced(function*(
         connect: (target, done) =>
           connect(
             target,
-            (...[error, socket]) => error === null ? done(null, socket) : done(ofTheProxy(error), null)
+            (...[error, socket]) => error === null ? done(null, socket) : done(proxyUnreachable(error), null)
           )
       })
   })
@@ -206,8 +208,8 @@ const makeDispatcher = Effect.fnUntraced(function*(
 
 type Connect = Undici.buildConnector.connector
 
-/** Sockets from the moment they exist: an agent that is destroyed waits for those that are not connected yet. */
-const holding = () => {
+/** Tracks sockets from their creation: a destroyed agent would wait for sockets that are not connected yet. */
+const socketRegistry = () => {
   const open = new Set<Socket>()
   const add = (socket: unknown): void => {
     if (!(socket instanceof Socket) || open.has(socket)) return
@@ -215,22 +217,22 @@ const holding = () => {
     socket.once("close", () => open.delete(socket))
   }
   return {
-    hold: (connect: Connect): Connect => (target, done) => {
+    tracking: (connect: Connect): Connect => (target, done) => {
       add(connect(target, (...result) => {
         add(result[1])
         done(...result)
       }))
     },
     destroy: () => {
-      for (const socket of open) socket.on("error", () => {}).destroy(new Error("the transport is closed"))
+      for (const socket of open) socket.on("error", () => {}).destroy(new Error("The transport is closed."))
     }
   }
 }
 
-/** It is the proxy that cannot be reached: with the bare code one would look for the fault at the service. */
-const ofTheProxy = (cause: Error): Error => {
+/** Returns the error with a code that names the proxy: the bare code would point at the service. */
+const proxyUnreachable = (cause: Error): Error => {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "UNREACHABLE"
-  return Object.assign(new Error("the proxy cannot be reached", { cause }), { code: `PROXY_${code}` })
+  return Object.assign(new Error("The proxy cannot be reached.", { cause }), { code: `PROXY_${code}` })
 }
 
 // -----------------------------------------------------------------------------
@@ -252,7 +254,7 @@ const proxiesOf = (options: Options): Effect.Effect<Proxies.Proxies, InvalidRequ
   })
 }
 
-/** A variable under its lower case name, else under its own. */
+/** Reads a variable by its lower case name, else by its own name. */
 const variable = (name: string): Effect.Effect<Proxies.Variable | undefined, InvalidRequestError> =>
   Effect.gen(function*() {
     for (const spelling of [name.toLowerCase(), name]) {
@@ -267,29 +269,32 @@ const unreadable = (name: string): InvalidRequestError =>
     "configuration_invalid",
     name,
     `the ConfigProvider could not read ${name}`,
-    "Look at the ConfigProvider that the program installs."
+    "Check the ConfigProvider that the program installs."
   )
 
 // -----------------------------------------------------------------------------
 // authorities
 // -----------------------------------------------------------------------------
 
-/** One context for all connections: to read some 150 certificates for each takes its time. Undefined: what Node trusts. */
-const trusting = (
+/**
+ * Creates one TLS context for all connections, because reading some 150 certificates per connection is slow. Undefined: no
+ * additional authorities.
+ */
+const secureContextOf = (
   authorities: Options["certificateAuthorities"]
 ): Result.Result<SecureContext | undefined, InvalidRequestError> => {
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
-  if (!texts.every(isText)) return Result.fail(noAuthority(""))
+  if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
   const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
-  const wrong = certificates.findIndex((blocks) =>
+  const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
   )
-  return wrong === -1
+  return invalidIndex === -1
     ? Result.succeed(createSecureContext({
       ca: [...getCACertificates("default"), ...certificates.flat().map(({ pem }) => pem)]
     }))
-    : Result.fail(noAuthority(typeof authorities === "string" ? "" : `[${wrong}]`))
+    : Result.fail(unreadableAuthority(typeof authorities === "string" ? "" : `[${invalidIndex}]`))
 }
 
 const isCertificate = (pem: string): boolean => {
@@ -300,10 +305,10 @@ const isCertificate = (pem: string): boolean => {
   }
 }
 
-const noAuthority = (index: string): InvalidRequestError =>
+const unreadableAuthority = (index: string): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     `certificateAuthorities${index}`,
-    `certificateAuthorities${index} holds no certificate, or one that cannot be read`,
-    "Pass the text of a PEM file, from -----BEGIN CERTIFICATE----- on, and not its path."
+    `certificateAuthorities${index} contains no certificate, or a certificate that cannot be read`,
+    "Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file."
   )

@@ -1,6 +1,8 @@
 /**
- * The `EntraSimulator` on real sockets, for clients that bring their own HTTP: other libraries, other processes, other
- * languages. It listens on 127.0.0.1 only, on a port of the system's choice.
+ * The `EntraSimulator` on real sockets, for clients with an HTTP stack of their own: other libraries, other processes, other
+ * languages. The server listens on 127.0.0.1 only, on a port that the operating system chooses.
+ *
+ * @since 0.1.0
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -23,7 +25,12 @@ import * as TestCertificate from "../testing/TestCertificate.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * A listening simulator: its origin, and the certificate (PEM) a client has to trust; undefined over plain http.
+ * A simulator that listens on a socket.
+ *
+ * **Details**
+ *
+ * `origin` is the scheme, host and port of the server. `certificate` is the PEM certificate that a client has to trust;
+ * undefined for a server without TLS.
  *
  * @category services
  * @since 0.1.0
@@ -34,7 +41,7 @@ export class SimulatorServer extends Context.Service<SimulatorServer, {
 }>()("effect-entra/node/SimulatorServer") {}
 
 /**
- * Options of the simulator behind the server; its origin is the server's.
+ * Options of the simulator behind the server. The origin of the simulator is that of the server.
  *
  * @category options
  * @since 0.1.0
@@ -46,10 +53,13 @@ export type Options = Omit<EntraSimulator.Options, "origin">
 // -----------------------------------------------------------------------------
 
 /**
- * A simulator at `http://localhost:<port>`. Clients of the real service insist on https: this one is for transports
- * and demos.
+ * Starts a simulator at `http://localhost:<port>`.
  *
- * **Example** (Any HTTP client against the simulator)
+ * **When to use**
+ *
+ * Use for tests of transports and for demos. Clients of the real service require https: use {@link layerHttps} for them.
+ *
+ * **Example** (Sending a request with any HTTP client)
  *
  * ```ts
  * import assert from "node:assert"
@@ -72,15 +82,19 @@ export const layerHttp = (options?: Options): Layer.Layer<EntraSimulator.EntraSi
   Layer.unwrap(Effect.sync(() => serve(Http.createServer(), "http", undefined, options)))
 
 /**
- * A simulator at `https://localhost:<port>`, with a certificate for `localhost` and 127.0.0.1 made on the spot, and for
- * whatever `hosts` are led to it by other means, a proxy for example.
+ * Starts a simulator at `https://localhost:<port>`, with a new certificate for `localhost` and 127.0.0.1.
+ *
+ * **Details**
+ *
+ * `hosts` are further host names for the certificate, for requests that reach the server in another way, such as through a
+ * proxy. Default: no further hosts.
  *
  * **Gotchas**
  *
- * A process that is to trust it by `NODE_EXTRA_CA_CERTS` must be started with a file that holds `certificate`: Node
- * reads the variable once.
+ * Node reads `NODE_EXTRA_CA_CERTS` once, at its start. A process that trusts the server by that variable must be started
+ * after the file with `certificate` has been written.
  *
- * **Example** (Asking over TLS)
+ * **Example** (Requesting a token over TLS)
  *
  * ```ts
  * import { Effect, Layer } from "effect"
@@ -117,7 +131,7 @@ export const layerHttps = (
   options?: Options & { readonly hosts?: ReadonlyArray<string> | undefined }
 ): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> =>
   Layer.unwrap(Effect.gen(function*() {
-    // TLS goes by the machine's time, even in a test that has a clock of its own.
+    // TLS uses the system time, even in a test with a `TestClock`.
     const now = Date.now()
     const { authority, certificate, privateKey } = yield* TestCertificate.makeChain({
       commonName: "localhost",
@@ -135,9 +149,9 @@ export const layerHttps = (
 // -----------------------------------------------------------------------------
 
 /**
- * An `HttpClient` over undici that trusts the server's certificate, and no other.
+ * Provides an `HttpClient` over undici that trusts the server's certificate and no other.
  *
- * **Example** (Over undici)
+ * **Example** (Sending requests with undici)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -158,9 +172,9 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, Simulato
 )
 
 /**
- * The same over `node:http` and `node:https`, with keep-alive.
+ * Provides an `HttpClient` over `node:http` and `node:https` with keep-alive, which trusts the server's certificate.
  *
- * **Example** (Over node:http)
+ * **Example** (Sending requests with node:http)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -197,8 +211,10 @@ const serve = (
 ): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> => {
   const simulator = Layer.unwrap(Effect.gen(function*() {
     const { address } = yield* HttpServer.HttpServer
-    if (address._tag === "UnixPathAddress") return yield* Effect.die(new Error("The simulator listens on TCP"))
-    // Requests that still wait, such as delayed ones, would keep the server from closing.
+    if (address._tag === "UnixPathAddress") {
+      return yield* Effect.die(new Error("The server of the simulator has no TCP address."))
+    }
+    // Requests without a response yet, such as delayed ones, would keep the server from closing.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
     const origin = `${scheme}://localhost:${address.port}`
     return Layer.merge(
@@ -221,7 +237,7 @@ const serve = (
   )
 }
 
-// The fiber ends when the closed connection interrupts it.
+// The closed connection interrupts the fiber, which ends it.
 const destroySocket = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<never> =>
   Effect.andThen(
     Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroy()),

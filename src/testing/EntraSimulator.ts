@@ -1,8 +1,10 @@
 /**
- * An identity provider in the shape of Microsoft Entra ID, and a small Microsoft Graph, for tests and demos. It is
- * strict: it checks the form, the credential, the scope, the tenant and the app, and refuses with the bodies and codes
- * of the real service. It throttles, breaks and delays on command, and counts what it saw. Everything here runs without
- * sockets and without `node:` modules; `effect-entra/node` has a server that listens.
+ * A simulator of Microsoft Entra ID with a small Microsoft Graph, for tests and demos. It checks the form, the credential, the
+ * scope, the tenant and the app of a token request, and refuses with the bodies and codes of the real service. It also runs
+ * scripted faults and counts the requests. This module needs neither sockets nor `node:` modules; `effect-entra/node` has a
+ * server for the simulator.
+ *
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -41,7 +43,7 @@ import {
 // -----------------------------------------------------------------------------
 
 /**
- * What the simulator can be told to do wrong.
+ * The scripted faults of a simulator.
  *
  * @category models
  * @since 0.1.0
@@ -86,7 +88,7 @@ export type {
 } from "./internal/world/world.ts"
 
 /**
- * The parts of a simulator that answer a request.
+ * An endpoint of the simulator.
  *
  * @category models
  * @since 0.1.0
@@ -110,23 +112,32 @@ export type Part =
 // -----------------------------------------------------------------------------
 
 /**
- * A simulator: what it saw, and what can be changed while it runs.
+ * A simulator.
  *
  * **Details**
  *
- * `fail` scripts what the token endpoint (or `endpoint`) answers next: faults are used up in the order in which they
- * were given, each `times` times (once unless told, `Infinity` for ever), for one tenant (by id or domain, as the path
- * names it; a realm by its name, AD FS as `adfs`) or for any, at one `host` or at all of them. `requests` are the last 1,000
- * token requests, oldest first. A federated credential with the issuer and subject of another replaces it, and is removed
- * by them; `trustIssuer` replaces the keys of a platform. `reset` forgets counters, requests and faults, not the world.
- * `respond` is what the routes call.
+ * - `origin`: the origin that tokens name as their issuer.
+ * - `counters`: the numbers of requests, tokens, refusals and faults.
+ * - `requests`: the last 1,000 token requests, oldest first.
+ * - `reset`: clears counters, requests and faults. Tenants, apps and their credentials stay.
+ * - `fail`: scripts the next responses. Faults are used in the order of the calls. `endpoint` is the group of endpoints;
+ *   default: `"token"`. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
+ *   one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and hosts.
+ * - `clearFaults`: removes all scripted faults.
+ * - `setTokenLifetime`: sets the lifetime of new tokens.
+ * - `setRefreshIn`: sets `refresh_in` of new tokens; undefined: no `refresh_in`.
+ * - `addSecret`, `removeSecret`, `addCertificate`, `removeCertificate`: change the credentials of an app.
+ * - `addFederatedCredential`: adds a federated credential; it replaces one with the same issuer and subject.
+ * - `removeFederatedCredential`: removes the federated credential with the same issuer and subject.
+ * - `trustIssuer`: adds a platform, or replaces its keys.
+ * - `respond`: handles a request; the routes call it.
  *
  * **Gotchas**
  *
- * An app or tenant that does not exist, and a certificate that cannot be read, are defects: the test is wrong. So are
- * certificates without the packages that read them: `npm i -D @peculiar/x509 reflect-metadata`.
+ * An app that does not exist and a certificate that cannot be read are defects, because they are errors of the test.
+ * Certificates need two packages, without which they are defects too: `npm i -D @peculiar/x509 reflect-metadata`.
  *
- * **Example** (Asking for a token by hand)
+ * **Example** (Requesting a token without a client)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -190,9 +201,9 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a simulator. Absent options are those of the default world.
+ * Creates a simulator. Absent options have the values of {@link defaultOptions}.
  *
- * **Example** (A simulator as a value)
+ * **Example** (Creating a simulator)
  *
  * ```ts
  * import assert from "node:assert"
@@ -212,17 +223,17 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const ledger = makeLedger()
   const faults = makeFaultQueue()
-  const given = withDefaults(options)
+  const complete = withDefaults(options)
   const certificates = new Map<string, RegisteredCertificate>()
-  for (const pem of given.apps.flatMap((app) => app.certificates ?? [])) {
+  for (const pem of complete.apps.flatMap((app) => app.certificates ?? [])) {
     certificates.set(pem, yield* readCertificate(pem))
   }
-  // They are read again when they are needed; that they can be read is known from the start.
-  for (const trusted of given.apps.flatMap((app) => app.trustedSubjects ?? [])) {
+  // Issuer certificates are read on demand; reading them here too reports an unreadable one at the start.
+  for (const trusted of complete.apps.flatMap((app) => app.trustedSubjects ?? [])) {
     yield* readCertificate(trusted.issuerCertificate)
   }
   const certificatesOf = (pems: ReadonlyArray<string>) => pems.flatMap((pem) => certificates.get(pem) ?? [])
-  const world = makeWorld(given, {
+  const world = makeWorld(complete, {
     clock,
     ledger,
     faults,
@@ -281,9 +292,9 @@ export const make = Effect.fnUntraced(function*(
 // -----------------------------------------------------------------------------
 
 /**
- * A simulator without a way in: serve its `routes`, or give it `layerHttpClient`.
+ * Provides a simulator without transport. Requests reach it through {@link routes} or {@link layerHttpClient}.
  *
- * **Example** (A simulator with an origin of its own)
+ * **Example** (Setting the origin of a simulator)
  *
  * ```ts
  * import { EntraSimulator } from "effect-entra/testing"
@@ -307,7 +318,7 @@ const route = (method: "GET" | "POST", path: HttpRouter.PathInput, part: Part) =
   )
 
 /**
- * The routes of the simulator, for an `HttpRouter` of one's own.
+ * Provides the routes of the simulator for an `HttpRouter`.
  *
  * **Example** (Serving Web requests)
  *
@@ -348,16 +359,19 @@ export const routes = HttpRouter.addAll([
 ])
 
 /**
- * An `HttpClient` that ends in the simulator instead of the network, whatever https host is asked: the host of the URL
- * counts as the one the request was posted to. A dropped connection is a `TransportError`.
+ * Provides an `HttpClient` that passes the requests for every https host to the simulator instead of the network.
+ *
+ * **Details**
+ *
+ * The simulator treats the host of the URL as its own host. A request over http to another origin and a dropped connection
+ * fail with a `TransportError`.
  *
  * **Gotchas**
  *
- * It goes by the path, not by the host. A request to an API of your own is answered with an empty 404, as is whatever else
- * the simulator does not serve; a path that it does serve, such as `/v1.0/users`, is answered on your API's host too. To
- * fake that API as well, put an `HttpClient` around this one that answers for its host.
+ * Routes depend on the path, not on the host. A request to your own API gets an empty 404 response, unless the simulator
+ * serves its path, such as `/v1.0/users`. To simulate that API too, wrap this `HttpClient` in one that handles the API's host.
  *
- * **Example** (An HTTP client that reaches only the simulator)
+ * **Example** (Reaching only the simulator)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -379,14 +393,14 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, EntraSim
 )
 
 /**
- * A simulator and the `HttpClient` that ends in it, in one line and without sockets.
+ * Provides a simulator and an `HttpClient` that reaches only this simulator, without sockets.
  *
  * **When to use**
  *
- * Use with `signer: signerFake` under `TestClock`: then no request waits for anything but the clock, as long as the
- * client proves itself with a secret.
+ * Use for tests in one process. In a test with `TestClock`, pass `signer: signerFake` and authenticate with a secret: requests
+ * then depend on no other clock.
  *
- * **Example** (Moving time)
+ * **Example** (Adjusting the test clock)
  *
  * ```ts
  * import { Effect, Fiber } from "effect"

@@ -1,5 +1,7 @@
 /**
- * Scripted misbehaviour of an `EntraSimulator`: what it answers instead of, or before, the ordinary answer. Hand a fault to the service's `fail`.
+ * Scripted faults of an `EntraSimulator`, which replace or delay its ordinary response. Pass a fault to `fail` of the service.
+ *
+ * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import type { Refusal } from "./internal/http/refusal.ts"
@@ -9,7 +11,7 @@ import type { Refusal } from "./internal/http/refusal.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * How a `Retry-After` is written.
+ * The format of a `Retry-After` header: seconds, or an HTTP-date.
  *
  * @category models
  * @since 0.1.0
@@ -17,7 +19,7 @@ import type { Refusal } from "./internal/http/refusal.ts"
 export type RetryAfterFormat = "seconds" | "date"
 
 /**
- * One scripted misbehaviour.
+ * A scripted fault.
  *
  * @category models
  * @since 0.1.0
@@ -48,9 +50,14 @@ export type Fault =
 // -----------------------------------------------------------------------------
 
 /**
- * 429, with `Retry-After` in seconds, as an HTTP-date, or without the header when `retryAfter` is absent.
+ * Creates a fault that responds with status 429.
  *
- * **Example** (Throttling once)
+ * **Details**
+ *
+ * - `retryAfter`: the value of `Retry-After`; default: no header.
+ * - `format`: the format of the header; default: `"seconds"`.
+ *
+ * **Example** (Throttling one request)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -92,7 +99,14 @@ export const throttled = (options: {
 })
 
 /**
- * A failure of the service: 503 unless another status is given, in Entra's JSON or as the HTML page of a proxy.
+ * Creates a fault that responds as a service that is unavailable.
+ *
+ * **Details**
+ *
+ * - `status`: the HTTP status; default: 503.
+ * - `retryAfter`: the value of `Retry-After`; default: no header.
+ * - `format`: the format of the header; default: `"seconds"`.
+ * - `body`: an error in Entra's JSON, or the HTML page of a proxy; default: `"json"`.
  *
  * @category constructors
  * @since 0.1.0
@@ -116,7 +130,7 @@ export const unavailable = (options: {
 })
 
 /**
- * 400 `invalid_grant` AADSTS50196: the service thinks the client is in a loop.
+ * A fault that responds with status 400 `invalid_grant` AADSTS50196: the service detected a loop of the client.
  *
  * @category constructors
  * @since 0.1.0
@@ -135,7 +149,16 @@ export const loopDetected: Fault = {
 }
 
 /**
- * Any other refusal in Entra's shape, such as missing consent or a claims challenge.
+ * Creates a fault that responds with a refusal in Entra's format, such as missing consent or a claims challenge.
+ *
+ * **Details**
+ *
+ * - `code`: the AADSTS code.
+ * - `error`: the OAuth error code.
+ * - `status`: the HTTP status; default: 400.
+ * - `text`: the description after the code; default: a fixed sentence.
+ * - `suberror`, `claims`: the members of the same name; default: absent.
+ * - `retryAfter`: the value of `Retry-After`, in seconds; default: no header.
  *
  * @category constructors
  * @since 0.1.0
@@ -164,7 +187,7 @@ export const refused = (options: {
 })
 
 /**
- * Waits, then answers as usual.
+ * Creates a fault that delays the ordinary response.
  *
  * @category constructors
  * @since 0.1.0
@@ -172,7 +195,7 @@ export const refused = (options: {
 export const delay = (duration: Duration.Input): Fault => ({ _tag: "Delay", duration })
 
 /**
- * Closes the connection without an answer.
+ * A fault that closes the connection without a response.
  *
  * @category constructors
  * @since 0.1.0
@@ -180,7 +203,7 @@ export const delay = (duration: Duration.Input): Fault => ({ _tag: "Delay", dura
 export const dropped: Fault = { _tag: "Dropped" }
 
 /**
- * 200 with a body that is no JSON, or with JSON that has no `access_token`.
+ * Creates a fault that responds with status 200 and a body that is not JSON (the default), or JSON without `access_token`.
  *
  * @category constructors
  * @since 0.1.0
@@ -188,7 +211,7 @@ export const dropped: Fault = { _tag: "Dropped" }
 export const malformed = (kind: "notJson" | "noAccessToken" = "notJson"): Fault => ({ _tag: "Malformed", kind })
 
 /**
- * Sends the client elsewhere: 307 unless another status is given.
+ * Creates a fault that redirects the client to `location`. The default status is 307.
  *
  * @category constructors
  * @since 0.1.0
@@ -200,7 +223,7 @@ export const redirect = (location: string, status: 301 | 302 | 303 | 307 | 308 =
 })
 
 /**
- * 401 `invalid_client` AADSTS7000215 whose description repeats the credential that was sent.
+ * A fault that responds with status 401 `invalid_client` AADSTS7000215 and repeats the sent credential in the description.
  *
  * @category constructors
  * @since 0.1.0
@@ -208,7 +231,8 @@ export const redirect = (location: string, status: 301 | 302 | 303 | 307 | 308 =
 export const echo: Fault = { _tag: "Echo" }
 
 /**
- * 200 with a token answer padded to the size, 2 MiB unless told, in chunks and without a length.
+ * Creates a fault that responds with status 200 and a token response of the given size in bytes, in chunks and without
+ * `Content-Length`. The default size is 2 MiB.
  *
  * @category constructors
  * @since 0.1.0
@@ -216,7 +240,7 @@ export const echo: Fault = { _tag: "Echo" }
 export const hugeBody = (bytes = 2 * 1024 * 1024): Fault => ({ _tag: "HugeBody", bytes })
 
 /**
- * Any answer at all.
+ * Creates a fault that responds with any status, headers and body. Headers and body are empty by default.
  *
  * @category constructors
  * @since 0.1.0

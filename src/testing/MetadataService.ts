@@ -1,7 +1,8 @@
 /**
- * The services by which Azure's platforms give tokens to what runs on them: the Instance Metadata Service (IMDS), App
- * Service's, and Azure Arc's agent, for tests and demos of managed identities. Each is strict about its header, its
- * parameters and the identities it knows.
+ * Simulated token services of Azure's platforms, for tests and demos of managed identities: the Instance Metadata Service
+ * (IMDS), the service of App Service, and the agent of Azure Arc. Each checks its header, its parameters and the identity.
+ *
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -17,7 +18,7 @@ import * as Layer from "effect/Layer"
 import { DropConnection } from "./internal/faults/faultResponse.ts"
 import { memoryClient } from "./internal/http/memoryClient.ts"
 import { json, newOpaque, readTarget } from "./internal/http/wire.ts"
-import { type Identity, judge, type Known, type Platform } from "./internal/routes/metadataRules.ts"
+import { type Identity, judge, type Platform, type ServiceState } from "./internal/routes/metadataRules.ts"
 import { contosoTenantId } from "./internal/world/defaultWorld.ts"
 import { type Signer, signerRs256 } from "./internal/world/signer.ts"
 
@@ -52,11 +53,15 @@ export const userAssigned: Identity & { readonly resourceId: string } = {
 }
 
 /**
- * What the service answers instead of a token, or later than usual.
+ * A scripted response of the service.
  *
  * **Details**
  *
- * `after` waits first, `Infinity` for ever; `dropped` closes the connection; without `status` the ordinary answer follows.
+ * - `status`: the HTTP status; default: the ordinary response, so that only `after` has an effect.
+ * - `body`: the JSON text of the body; default: empty.
+ * - `headers`: further headers of the response.
+ * - `after`: the delay before the response; default: 0. With `Infinity` no response follows.
+ * - `dropped`: closes the connection without a response; default: false.
  *
  * @category models
  * @since 0.1.0
@@ -70,7 +75,7 @@ export interface Answer {
 }
 
 /**
- * A request as it arrived, secrets included, and the status that it was answered with.
+ * A request as it arrived, including its secrets.
  *
  * @category models
  * @since 0.1.0
@@ -86,16 +91,17 @@ export interface MetadataRequest {
  *
  * **Details**
  *
- * - `platform`: default `"imds"`.
- * - `origin`: default that of the real service.
- * - `tenantId`: of the identities; default `EntraSimulator.contosoTenantId`.
- * - `authority`: the origin that issues the tokens; default `https://login.microsoftonline.com`.
- * - `identities`: default {@link systemAssigned} and {@link userAssigned}; Azure Arc has only the first.
- * - `resources`: those that there are tokens for; default: any.
- * - `tokenLifetime`: default 24 hours, cut to whole seconds.
- * - `signer`: default that of `EntraSimulator`, which so accepts the tokens as its own.
- * - `keyDirectory`: where Azure Arc's keys are; default that of Linux.
- * - `writeKey`: what puts them there; default: they are only remembered, in `keys` of the service.
+ * - `platform`: the service to simulate; default: `"imds"`.
+ * - `origin`: the origin of the service; default: the origin of the real service.
+ * - `tenantId`: the tenant of the identities; default: `EntraSimulator.contosoTenantId`.
+ * - `authority`: the origin that issues the tokens; default: `https://login.microsoftonline.com`.
+ * - `identities`: the identities of the machine; default: {@link systemAssigned} and {@link userAssigned}. Azure Arc has the
+ *   system-assigned identity only.
+ * - `resources`: the resources with tokens; default: any resource.
+ * - `tokenLifetime`: the lifetime of a token, rounded down to whole seconds; default: 24 hours.
+ * - `signer`: the signer of the tokens; default: the signer of `EntraSimulator`, which then accepts the tokens.
+ * - `keyDirectory`: the directory of Azure Arc's key files; default: the directory on Linux.
+ * - `writeKey`: writes a key file; default: key files are not written, and are available in `keys` of the service.
  *
  * @category options
  * @since 0.1.0
@@ -118,21 +124,26 @@ export interface Options {
 // -----------------------------------------------------------------------------
 
 /**
- * A service: what it saw, and what can be changed while it runs.
+ * A simulated token service.
  *
  * **Details**
  *
- * `environment` are the variables that the platform sets. `issuer` is what the tokens name, with an identity's `objectId` as
- * the subject: what a federated credential has to trust. `requests` are those for tokens, oldest first. `fail` scripts the
- * next answers, each `times` times (once unless told). `keys` are Azure Arc's key files by path. `respond` is what the
- * routes call.
+ * - `origin`: the origin of the service.
+ * - `environment`: the variables that the platform sets.
+ * - `issuer`: the `iss` of the tokens. Together with the `objectId` of an identity as the subject, it is the federated
+ *   credential that an app has to trust.
+ * - `requests`: the last 1,000 token requests, oldest first.
+ * - `keys`: the contents of Azure Arc's key files by path.
+ * - `fail`: scripts the next responses. Scripted responses are used in the order of the calls, each `times` times (default: 1).
+ * - `clearFaults`: removes the scripted responses.
+ * - `respond`: handles a request; the routes call it.
  *
  * **Gotchas**
  *
- * The real services keep a token for hours and hand out the same one; this one makes a new token for each request. The
- * texts of App Service's and Azure Arc's refusals are not recorded from the real ones.
+ * The real services cache a token for hours and return the same token again; this service issues a new token for each request.
+ * The texts of the refusals of App Service and Azure Arc are not recorded from the real services.
  *
- * **Example** (Asking for a token by hand)
+ * **Example** (Requesting a token without a client)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -174,9 +185,9 @@ export class MetadataService extends Context.Service<MetadataService, {
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a service.
+ * Creates a service.
  *
- * **Example** (The variables of App Service)
+ * **Example** (Reading the variables of App Service)
  *
  * ```ts
  * import assert from "node:assert"
@@ -204,10 +215,12 @@ export const make = (options: Options = {}): Effect.Effect<MetadataService["Serv
     const faults: Array<{ readonly answer: Answer; left: number }> = []
     const keys = new Map<string, string>()
     const unused = new Map<string, string>()
-    const all = options.identities ?? [systemAssigned, userAssigned]
-    const known: Known = {
+    const identities = options.identities ?? [systemAssigned, userAssigned]
+    const state: ServiceState = {
       platform,
-      identities: platform === "azureArc" ? all.filter(({ resourceId }) => resourceId === undefined) : all,
+      identities: platform === "azureArc"
+        ? identities.filter(({ resourceId }) => resourceId === undefined)
+        : identities,
       resources: options.resources,
       header,
       isKey: (key) => unused.delete(key)
@@ -261,7 +274,7 @@ export const make = (options: Options = {}): Effect.Effect<MetadataService["Serv
     const ordinary = (request: HttpServerRequest.HttpServerRequest) =>
       Effect.suspend(() => {
         const { query } = readTarget(request, origin)
-        const verdict = judge({ headers: request.headers, query }, known)
+        const verdict = judge({ headers: request.headers, query }, state)
         switch (verdict._tag) {
           case "Refused":
             return Effect.succeed(json(verdict.status, verdict.body))
@@ -307,9 +320,9 @@ export const make = (options: Options = {}): Effect.Effect<MetadataService["Serv
 // -----------------------------------------------------------------------------
 
 /**
- * A service without a way in: serve its `routes`, or give it `layerHttpClient`.
+ * Provides a service without transport. Requests reach it through {@link routes} or {@link layerHttpClient}.
  *
- * **Example** (A machine with one identity)
+ * **Example** (Simulating a machine with one identity)
  *
  * ```ts
  * import { MetadataService } from "effect-entra/testing"
@@ -328,7 +341,7 @@ const respond = Effect.gen(function*() {
 })
 
 /**
- * The routes of the services, for an `HttpRouter` of one's own.
+ * Provides the routes of the services for an `HttpRouter`.
  *
  * **Example** (Serving Web requests)
  *
@@ -359,10 +372,10 @@ export const routes = HttpRouter.addAll([
 ])
 
 /**
- * An `HttpClient` that ends in the service for requests to its origin, and goes on to the `HttpClient` of the context for
- * all others.
+ * Provides an `HttpClient` that passes requests for the origin of the service to the service, and all other requests to the
+ * `HttpClient` of the context.
  *
- * **Example** (A machine in front of an `EntraSimulator`)
+ * **Example** (Combining a machine with an `EntraSimulator`)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -384,17 +397,21 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, Metadata
       const service = yield* MetadataService
       const others = yield* HttpClient.HttpClient
       const app = yield* HttpRouter.toHttpEffect(routes)
-      const own = memoryClient(service.origin, Effect.provideService(app, MetadataService, service))
+      const client = memoryClient(service.origin, Effect.provideService(app, MetadataService, service))
       return HttpClient.make((request, url) =>
-        url.origin === service.origin ? own.execute(request) : others.execute(request)
+        url.origin === service.origin ? client.execute(request) : others.execute(request)
       )
     })
   )
 
 /**
- * A service and the `HttpClient` that ends in it, in one line and without sockets; nobody else can be reached.
+ * Provides a service and an `HttpClient` that reaches only this service, without sockets.
  *
- * **Example** (A function app)
+ * **Details**
+ *
+ * A request to another origin fails with a `TransportError`.
+ *
+ * **Example** (Simulating a function app)
  *
  * ```ts
  * import { MetadataService } from "effect-entra/testing"
@@ -423,7 +440,7 @@ const origins: Readonly<Record<Platform, string>> = {
   azureArc: "http://localhost:40342"
 }
 
-/** The metadata service has an address that everybody knows; only another one has to be said. */
+/** Returns the variables of a platform. The address of the metadata service is set only if it is not the well-known one. */
 const environmentOf = (platform: Platform, origin: string, header: string): Readonly<Record<string, string>> => {
   switch (platform) {
     case "imds":
@@ -438,6 +455,6 @@ const environmentOf = (platform: Platform, origin: string, header: string): Read
 const unreachable = (request: HttpClientRequest.HttpClientRequest) =>
   Effect.fail(
     new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({ request, description: "nothing listens there" })
+      reason: new HttpClientError.TransportError({ request, description: "nothing listens at this origin" })
     })
   )

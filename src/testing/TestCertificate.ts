@@ -1,5 +1,7 @@
 /**
- * Certificates and keys for tests, made on the spot with WebCrypto.
+ * Certificates and keys for tests, created with WebCrypto.
+ *
+ * @since 0.1.0
  */
 import type { Extension, X509Certificate } from "@peculiar/x509"
 import * as Clock from "effect/Clock"
@@ -19,25 +21,31 @@ import { x509 } from "./internal/world/x509.ts"
  * @since 0.1.0
  */
 export interface TestCertificate {
-  /** PEM; of a chain, the leaf first. */
+  /** PEM; a chain begins with the leaf. */
   readonly certificate: string
   /** PEM, PKCS#8, not encrypted. */
   readonly privateKey: Redacted.Redacted
 }
 
 /**
- * A certificate that a test authority issued, with its chain.
+ * A certificate that a test authority issued, its private key and its chain.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TestCertificateChain extends TestCertificate {
-  /** PEM of the authority's certificate alone: what a client has to trust. */
+  /** The certificate (PEM) of the root authority, which a client has to trust. */
   readonly authority: string
 }
 
 /**
- * A test authority: its certificate (PEM), and what it issues. Its intermediates issue for it, with longer chains.
+ * A test authority.
+ *
+ * **Details**
+ *
+ * - `certificate`: the certificate of the authority (PEM).
+ * - `issue`: issues a certificate.
+ * - `intermediate`: issues an intermediate authority, whose certificates have a longer chain.
  *
  * @category models
  * @since 0.1.0
@@ -53,11 +61,15 @@ export interface TestAuthority {
  *
  * **Details**
  *
- * RSA keys have `modulusLength` bits, 2048 unless told; EC keys are on `curve`, P-256 unless told. The subject is
- * `CN=<commonName>`, or the distinguished name in `subject`. A certificate is valid from an hour ago to a year from now, by
- * Effect's `Clock`. Alternative names that are IP addresses become such.
+ * - `commonName`: the common name of the subject; default: `effect-entra test`.
+ * - `subject`: the distinguished name of the subject; default: `CN=<commonName>`.
+ * - `algorithm`: the type of the key; default: `"RSA"`, `"EC"` for authorities.
+ * - `modulusLength`: the bits of an RSA key; default: 2048.
+ * - `curve`: the curve of an EC key; default: `"P-256"`.
+ * - `notBefore`, `notAfter`: the validity; default: from an hour ago to a year from now, by Effect's `Clock`.
+ * - `subjectAltNames`: DNS names and IP addresses; default: none.
  *
- * **Example** (What a program must refuse)
+ * **Example** (Creating certificates that a program must refuse)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -92,9 +104,9 @@ export interface Options {
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a self-signed certificate, as an app registers one.
+ * Creates a self-signed certificate for an app registration.
  *
- * **Example** (Making a certificate)
+ * **Example** (Creating a certificate)
  *
  * ```ts
  * import { Effect, Redacted } from "effect"
@@ -127,13 +139,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
 })
 
 /**
- * Makes a test authority: a root that issues certificates, and intermediates that do.
+ * Creates a test authority: a self-signed root that issues certificates and intermediate authorities.
  *
  * **When to use**
  *
- * Use it for several certificates of one issuer: a renewed one whose app trusts subject name and issuer, a chain in parts.
+ * Use for several certificates of one issuer, such as a renewed certificate of an app that trusts subject name and issuer, or
+ * for a chain with intermediates.
  *
- * **Example** (A chain of three)
+ * **Example** (Creating a chain of three certificates)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -158,9 +171,9 @@ export const makeAuthority = (options: Options = {}): Effect.Effect<TestAuthorit
   authorityOf({ commonName: "effect-entra test authority", ...options }, undefined)
 
 /**
- * Makes a certificate that a test authority issued. `certificate` holds the leaf first, then the authority.
+ * Creates a certificate that a new test authority issues. `certificate` contains the leaf, then the authority.
  *
- * **Example** (Making a chain)
+ * **Example** (Creating a chain)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -187,20 +200,20 @@ export const makeChain = (options: Options = {}): Effect.Effect<TestCertificateC
 const hour = 3_600_000
 const year = 365 * 24 * hour
 
-/** An authority as its issuer sees it: the chain from it to the root, all PEM. */
-interface Issuer {
+/** A certificate with its keys; `chain` is the PEM of each certificate from this one to the root. */
+interface Issued {
   readonly certificate: X509Certificate
   readonly keys: CryptoKeyPair
   readonly options: Options
   readonly chain: ReadonlyArray<string>
 }
 
-/** Authorities have EC keys unless told: they are made faster. */
-const authorityOf = (given: Options, above: Issuer | undefined): Effect.Effect<TestAuthority> =>
+/** Creates an authority. Its key is EC by default, because EC keys are generated faster. */
+const authorityOf = (authorityOptions: Options, parent: Issued | undefined): Effect.Effect<TestAuthority> =>
   Effect.gen(function*() {
     const { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension } = yield* x509
-    const options: Options = { algorithm: "EC", ...given }
-    const issuer = yield* certify(options, above, [
+    const options: Options = { algorithm: "EC", ...authorityOptions }
+    const issuer = yield* certify(options, parent, [
       new BasicConstraintsExtension(true, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)
     ])
@@ -217,27 +230,27 @@ const authorityOf = (given: Options, above: Issuer | undefined): Effect.Effect<T
     }
   })
 
-/** A key pair, and a certificate for it by `above`, or by itself. */
+/** Creates a key pair and its certificate, signed by `parent` or self-signed. */
 const certify = Effect.fnUntraced(function*(
   options: Options,
-  above: Issuer | undefined,
+  parent: Issued | undefined,
   extensions: Array<Extension>
-): Effect.fn.Return<Issuer> {
+): Effect.fn.Return<Issued> {
   const { X509CertificateGenerator } = yield* x509
   const { notAfter, notBefore, subject } = yield* fieldsOf(options)
   return yield* Effect.promise(async () => {
     const keys = await generateKeys(options)
     const certificate = await X509CertificateGenerator.create({
       subject,
-      issuer: above?.certificate.subject ?? subject,
+      issuer: parent?.certificate.subject ?? subject,
       notBefore,
       notAfter,
       extensions,
       publicKey: keys.publicKey,
-      signingKey: (above?.keys ?? keys).privateKey,
-      signingAlgorithm: signingAlgorithm(above?.options ?? options)
+      signingKey: (parent?.keys ?? keys).privateKey,
+      signingAlgorithm: signingAlgorithm(parent?.options ?? options)
     })
-    return { certificate, keys, options, chain: [`${certificate.toString("pem")}\n`, ...above?.chain ?? []] }
+    return { certificate, keys, options, chain: [`${certificate.toString("pem")}\n`, ...parent?.chain ?? []] }
   })
 })
 

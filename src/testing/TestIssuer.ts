@@ -1,6 +1,8 @@
 /**
- * A platform that issues tokens to its workloads, as Kubernetes, GitHub Actions and other clouds do: for tests of apps that
- * prove themselves with such a token.
+ * A platform that issues tokens to its workloads, such as Kubernetes, GitHub Actions or another cloud, for tests of apps that
+ * authenticate with a federated credential.
+ *
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,7 +15,13 @@ import * as jose from "jose"
 // -----------------------------------------------------------------------------
 
 /**
- * A platform: the issuer that its tokens name, the keys it publishes, and its tokens.
+ * A platform.
+ *
+ * **Details**
+ *
+ * - `issuer`: the `iss` of the tokens.
+ * - `jwks`: the published keys.
+ * - `issue`: issues a token.
  *
  * @category models
  * @since 0.1.0
@@ -29,8 +37,9 @@ export interface TestIssuer {
  *
  * **Details**
  *
- * `issuer` is a URL, and is neither changed nor completed. `algorithm` is RS256 unless told. `keyId` is the `kid` of the
- * one key; the thumbprint of the key (RFC 7638) unless told.
+ * - `issuer`: the URL for `iss`, used without changes.
+ * - `algorithm`: the signature algorithm; default: `"RS256"`.
+ * - `keyId`: the `kid` of the key; default: the thumbprint of the key (RFC 7638).
  *
  * @category options
  * @since 0.1.0
@@ -46,9 +55,10 @@ export interface Options {
  *
  * **Details**
  *
- * `audience` is `api://AzureADTokenExchange` unless told. A token is valid from now, by Effect's `Clock`, for `lifetime`, an
- * hour unless told; a negative one makes a token that has expired. `claims` are added to the token and replace what is there;
- * one that is undefined takes it away.
+ * - `subject`: the `sub` of the token.
+ * - `audience`: the `aud` of the token; default: `api://AzureADTokenExchange`.
+ * - `lifetime`: the lifetime from now, by Effect's `Clock`; default: 1 hour. With a negative value the token has expired.
+ * - `claims`: further claims, which override the claims of the token. A claim with the value undefined is removed.
  *
  * @category options
  * @since 0.1.0
@@ -65,14 +75,14 @@ export interface TokenOptions {
 // -----------------------------------------------------------------------------
 
 /**
- * Makes a platform with a key of its own.
+ * Creates a platform with a new key.
  *
  * **Gotchas**
  *
- * Tokens are signed with WebCrypto, which works outside Effect's clock: a test that moves `TestClock` issues its token
- * first.
+ * Tokens are signed with WebCrypto, which does not use Effect's `Clock`. A test with `TestClock` must issue its tokens before
+ * it adjusts the clock.
  *
- * **Example** (An app that trusts a Kubernetes service account)
+ * **Example** (Trusting a Kubernetes service account)
  *
  * ```ts
  * import { Effect, Layer } from "effect"

@@ -742,7 +742,7 @@ describe("files of certificates", () => {
     content(
       "a locked key and a wrong password",
       () => rsa.leaf + rsa.key.encrypted,
-      ["key_password_wrong", "look for quotes and line breaks", "password"],
+      ["key_password_wrong", "Look for quotes and line breaks", "password"],
       hidden
     ),
     content("the key of another certificate", () => rsa.leaf + otherRsa.key.pkcs8, ["key_mismatch", page]),
@@ -751,10 +751,10 @@ describe("files of certificates", () => {
       keyRemedy
     ]),
     ...([
-      ["expired", [[-3, -2]], "certificate_expired", "Make a new one"],
-      ["expired, each of two", [[-4, -3], [-3, -2]], "certificate_expired", "Make a new one"],
+      ["expired", [[-3, -2]], "certificate_expired", "Create a new certificate"],
+      ["expired, each of two", [[-4, -3], [-3, -2]], "certificate_expired", "Create a new certificate"],
       ["not valid yet", [[1, 2]], "certificate_not_yet_valid", "Wait until then"],
-      ["not valid yet, or not any more", [[1, 2], [-3, -2]], "certificate_expired", "Make a new one"]
+      ["not valid yet, or not any more", [[1, 2], [-3, -2]], "certificate_expired", "Create a new certificate"]
     ] as const).map(([name, spans, code, remedy]): CredentialFault => ({
       name,
       make: () => Effect.flatMap(late(...spans), (file) => NodeClientCredential.certificateFile(file)),
@@ -800,7 +800,7 @@ describe("files of certificates", () => {
     content("one byte of what may be PKCS#12", () => Uint8Array.of(0x30), ["certificate_unreadable", page]),
     content("PKCS#12 with nothing in it", () => Uint8Array.of(0x30, 5, 2, 1, 3, 0x30, 0), [
       "pkcs12_unsupported",
-      "Export it anew"
+      "Export it again"
     ]),
     content("PKCS#12 of no iterations", () => withoutRounds, ["pkcs12_unreadable", "Export or copy it again"])
   ])
@@ -882,7 +882,7 @@ const withoutRounds = (() => {
 })()
 
 describe("files of tokens", () => {
-  const remedy = "Look at what writes the file"
+  const remedy = "Check the program that writes the file"
   const token = (
     name: string,
     path: () => string,

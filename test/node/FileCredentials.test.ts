@@ -399,7 +399,7 @@ describe("paths", () => {
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
   it.live.each<readonly [name: string, bytes: Uint8Array, says: string]>([
-    ["Latin-1", Buffer.from("s\u00e4cret", "latin1"), "is no text in UTF-8"],
+    ["Latin-1", Buffer.from("s\u00e4cret", "latin1"), "is not UTF-8 text"],
     ["UTF-16 without a mark", Buffer.from("secret", "utf16le"), "holds zero bytes"]
   ])("a secret or token in %s is told as that", ([, bytes, says]) =>
     Effect.gen(function*() {

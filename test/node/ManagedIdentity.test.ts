@@ -29,7 +29,7 @@ import {
   isImds,
   type Outcome,
   platformOf,
-  questionOf,
+  requestOf,
   type Source,
   type Variables
 } from "../../src/node/internal/managedIdentity/platform.ts"
@@ -247,7 +247,7 @@ describe("the identity", () => {
   const variables = { ...none, IDENTITY_ENDPOINT: local, IDENTITY_HEADER: header }
   const asks = (source: Source, identity: ManagedIdentity.Identity | undefined) => {
     const platform = Result.getOrThrow(platformOf({ source, identity }, variables, false))
-    return Object.fromEntries(new URL(questionOf(platform, "api://one two/?&").url).searchParams)
+    return Object.fromEntries(new URL(requestOf(platform, "api://one two/?&").url).searchParams)
   }
   const resource = "api://one two/?&"
 
@@ -768,7 +768,12 @@ const faults: ReadonlyArray<Fault> = [
   },
   arcFault("no challenge", { status: 401 }, "managed_identity_challenge", "no WWW-Authenticate"),
   arcFault("another file", challenge("/etc/shadow"), "managed_identity_challenge", "not in /var/opt/azcmagent/tokens"),
-  arcFault("no .key", challenge(inDirectory("a.txt")), "managed_identity_challenge", "no .key"),
+  arcFault(
+    "without the extension .key",
+    challenge(inDirectory("a.txt")),
+    "managed_identity_challenge",
+    "without the extension .key"
+  ),
   arcFault("no such file", challenge(inDirectory("missing.key")), "file_missing", "does not exist"),
   arcFault(
     "a link to another place",

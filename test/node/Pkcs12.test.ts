@@ -387,7 +387,7 @@ console.log(await load("${join(folder, "needs-not.pem")}"))`
         ({ stderr, stdout }) => {
           assert.strictEqual(stderr, "")
           const [first = "", second] = stdout.split("\n")
-          assert.isTrue(first.startsWith("pkcs12_library_missing: Install it: npm i node-forge."))
+          assert.isTrue(first.startsWith("pkcs12_library_missing: Install the package: npm i node-forge."))
           assert.strictEqual(second, "loaded")
         }
       )

@@ -26,7 +26,7 @@ console.log(Exit.isSuccess(exit) ? "built" : Cause.squash(exit.cause).message)
 if (Exit.isFailure(exit)) console.log(Cause.hasDies(exit.cause), Cause.squash(exit.cause).cause.code)`
   ], environment)
 
-const advice = "EntraSimulator reads certificates with @peculiar/x509, and TestCertificate makes them with it: "
+const advice = "EntraSimulator and TestCertificate need @peculiar/x509 for certificates: "
   + "npm i -D @peculiar/x509 reflect-metadata"
 
 const programs = {

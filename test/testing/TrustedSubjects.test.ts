@@ -162,6 +162,6 @@ describe("refused", () => {
       const trustedSubjects = [{ subject: name, issuerCertificate: "nonsense" }]
       const exit = yield* Effect.exit(EntraSimulator.make({ apps: [{ clientId, trustedSubjects }] }))
       assert.strictEqual(exit._tag, "Failure")
-      assert.include(String(exit), "must be PEM")
+      assert.include(String(exit), "is not PEM")
     }))
 })

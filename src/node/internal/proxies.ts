@@ -1,4 +1,4 @@
-/** Which proxy, for what, out of an option or of variables; plain functions. No message holds a part of a proxy's URL. */
+/** Selects the proxy from an option or from variables, in plain functions. No message shows a part of a proxy's URL. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { BlockList, isIP } from "node:net"
@@ -6,14 +6,14 @@ import type { InvalidRequestError } from "../../EntraError.ts"
 import { invalidRequest } from "../../internal/shared/errors.ts"
 import { isRedactedText } from "../../internal/shared/validate.ts"
 
-/** What `EnvHttpProxyAgent` wants. Empty: none; left out, the agent would look into the environment itself. */
+/** The options of `EnvHttpProxyAgent`. An empty value means no proxy; without a value the agent would read the environment. */
 export interface Proxies {
   readonly httpsProxy: Redacted.Redacted<string>
   readonly httpProxy: Redacted.Redacted<string>
   readonly noProxy: string
 }
 
-/** A variable that is set, under the name it was found by. */
+/** A variable that is set, and the spelling of its name. */
 export interface Variable {
   readonly name: string
   readonly value: Redacted.Redacted<string>
@@ -31,6 +31,7 @@ export interface Address {
   readonly password?: Redacted.Redacted<string> | undefined
 }
 
+/** Returns the proxies that the variables name. */
 export const fromVariables = (variables: Variables): Result.Result<Proxies, InvalidRequestError> =>
   Result.gen(function*() {
     const parse = (variable: Variable | undefined) =>
@@ -42,21 +43,23 @@ export const fromVariables = (variables: Variables): Result.Result<Proxies, Inva
     }
   })
 
-/** One proxy for everything, or none. */
+/** Returns one proxy for all requests, or no proxy. */
 export const fromAddress = (
   address: Address | false,
   noProxy: string
 ): Result.Result<Proxies, InvalidRequestError> => {
   if (address === false) return Result.succeed({ httpsProxy: none, httpProxy: none, noProxy })
-  if (address.password !== undefined && !isRedactedText(address.password)) return Result.fail(exposed())
+  if (address.password !== undefined && !isRedactedText(address.password)) return Result.fail(passwordNotRedacted())
   const proxy = Result.flatMap(parseProxy(String(address.url), "proxy.url"), (url) => {
     if (url === none) return Result.fail(malformed("proxy.url"))
-    const whole = new URL(Redacted.value(url))
-    if (address.username !== undefined) whole.username = encodeURIComponent(address.username.toWellFormed())
+    const complete = new URL(Redacted.value(url))
+    if (address.username !== undefined) complete.username = encodeURIComponent(address.username.toWellFormed())
     if (address.password !== undefined) {
-      whole.password = encodeURIComponent(Redacted.value(address.password).toWellFormed())
+      complete.password = encodeURIComponent(Redacted.value(address.password).toWellFormed())
     }
-    return whole.username === "" && whole.password !== "" ? Result.fail(nameless()) : Result.succeed(redacted(whole))
+    return complete.username === "" && complete.password !== ""
+      ? Result.fail(missingUsername())
+      : Result.succeed(redacted(complete))
   })
   return Result.map(proxy, (proxy) => ({ httpsProxy: proxy, httpProxy: proxy, noProxy }))
 }
@@ -72,12 +75,12 @@ const none = /*#__PURE__*/ Redacted.make("")
 const parseProxy = (text: string, field: string): Result.Result<Redacted.Redacted<string>, InvalidRequestError> => {
   const trimmed = text.trim()
   if (trimmed === "") return Result.succeed(none)
-  // `proxy:8080` is what other tools take, too.
+  // Other tools accept `proxy:8080` without a scheme too.
   const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`
   if (!URL.canParse(address)) return Result.fail(malformed(field))
   const url = new URL(address)
   if (url.protocol !== "http:" && url.protocol !== "https:") return Result.fail(unsupported(field))
-  // A password with `/`, `?` or `#` that is not encoded ends the host too early, and parses all the same.
+  // An unencoded `/`, `?` or `#` in a password ends the host too early, but the URL still parses.
   const misread = url.search !== "" || url.hash !== "" || url.pathname !== "/"
   return misread || !isDecodable(url.username) || !isDecodable(url.password)
     ? Result.fail(malformed(field))
@@ -98,8 +101,8 @@ const isDecodable = (text: string): boolean => {
 // -----------------------------------------------------------------------------
 
 /**
- * Whether a URL leads to this machine or its own network link, where it gets its own tokens (IMDS, App Service, the agent of
- * Azure Arc): no proxy leads there, and what is sent there is not for a proxy's eyes.
+ * Returns whether a URL is on this machine or on its network link, where the services of managed identities listen. No proxy
+ * can reach them, and a proxy must not see the requests.
  */
 export const isNear = (url: string | URL): boolean => {
   const { hostname } = new URL(url)
@@ -108,7 +111,7 @@ export const isNear = (url: string | URL): boolean => {
   return family === 0 ? hostname === "localhost" : near.check(address, family === 4 ? "ipv4" : "ipv6")
 }
 
-/** RFC 1122 section 3.2.1.3, RFC 3927, RFC 4291 sections 2.5.3 and 2.5.6; and addresses of IPv4 that are written as IPv6. */
+/** RFC 1122 section 3.2.1.3, RFC 3927, RFC 4291 sections 2.5.3 and 2.5.6, and IPv4 addresses in IPv6 notation. */
 const near = /*#__PURE__*/ (() => {
   const list = new BlockList()
   list.addSubnet("0.0.0.0", 8, "ipv4")
@@ -120,7 +123,7 @@ const near = /*#__PURE__*/ (() => {
 })()
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
 const malformed = (field: string): InvalidRequestError =>
@@ -128,8 +131,8 @@ const malformed = (field: string): InvalidRequestError =>
     "field_malformed",
     field,
     `${field} is not the URL of a proxy (its value is not shown)`,
-    "Write it like http://user:password@proxy.example:8080, without a path; in user name and password percent-encode what is "
-      + "neither a letter nor a digit."
+    "Use a URL such as http://user:password@proxy.example:8080, without a path. In the user name and the password, "
+      + "percent-encode every character that is neither a letter nor a digit."
   )
 
 const unsupported = (field: string): InvalidRequestError =>
@@ -137,21 +140,21 @@ const unsupported = (field: string): InvalidRequestError =>
     "field_malformed",
     field,
     `${field} names a proxy that is neither http nor https (its value is not shown)`,
-    "Use the proxy's HTTP port: SOCKS is not supported."
+    "Use the HTTP port of the proxy. SOCKS is not supported."
   )
 
-const exposed = (): InvalidRequestError =>
+const passwordNotRedacted = (): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     "proxy.password",
     "proxy.password is not redacted",
-    "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
+    "Wrap the password where it is read, so that it is never printed: Redacted.make(value)."
   )
 
-const nameless = (): InvalidRequestError =>
+const missingUsername = (): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     "proxy.username",
     "proxy.password is set without proxy.username",
-    "Name the user, or leave the password out."
+    "Set proxy.username, or leave proxy.password out."
   )

@@ -1,23 +1,23 @@
 /**
- * A certificate with its key taken apart: from the bytes of a file or of a value to what `ClientCredential.certificate`
- * wants, in plain functions over `node:crypto`.
+ * Parses a certificate and its private key: from the bytes of a file or a value to the options of
+ * `ClientCredential.certificate`, in plain functions over `node:crypto`.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
-import { type Place, placeProblem, textOf } from "../files/files.ts"
+import { type Place, placeError, textOf } from "../files/files.ts"
 import { type Block, blocksOf } from "./pem.ts"
 import { isPkcs12, pkcs12Blocks } from "./pkcs12.ts"
-import { keysOf, page, type Password, unsupported } from "./privateKeys.ts"
+import { keysOf, page, type Password, unsupportedKey } from "./privateKeys.ts"
 
 export interface Content {
   readonly bytes: Uint8Array
   readonly place: Place
 }
 
-/** `key` is where the key is when it is not with the certificate. */
+/** `key` is the content with the private key; absent when the key is in the content of the certificate. */
 export interface CertificateContents {
   readonly certificate: Content
   readonly key?: Content | undefined
@@ -25,15 +25,15 @@ export interface CertificateContents {
 }
 
 export interface CertificateParts {
-  /** PEM: the certificate that the key is for, its issuers after it. */
+  /** PEM: the certificate of the key, followed by its issuers. */
   readonly certificate: string
   /** PEM: PKCS#8, not encrypted. */
   readonly privateKey: Redacted.Redacted<string>
-  /** Milliseconds: from then on another of the certificates may have to be taken. */
+  /** Milliseconds since the epoch: the expiry of the certificate, after which another one in the content may be needed. */
   readonly until: number
 }
 
-/** `now` in milliseconds. Only PKCS#12 takes it longer than a moment: its library is loaded then. */
+/** Parses the content; `now` in milliseconds. Only PKCS#12 is asynchronous, because its library is loaded on demand. */
 export const certificateParts = (
   { certificate, key, password }: CertificateContents,
   now: number
@@ -65,8 +65,8 @@ const partsOf = (
       return key === undefined ? [] : [{ certificate, key }]
     })
     const [first] = pairs
-    if (first === undefined) return yield* Result.fail(noPair(keys, failures, damaged, places))
-    const { certificate, key } = yield* bestOf(first, pairs, places, now)
+    if (first === undefined) return yield* Result.fail(noMatchingPair(keys, failures, damaged, places))
+    const { certificate, key } = yield* usableNow(first, pairs, places, now)
     return {
       certificate: chainOf(certificate, certificates, now).map((certificate) => certificate.toString()).join(""),
       privateKey: Redacted.make(key.export({ format: "pem", type: "pkcs8" }).toString(), { label: "private_key" }),
@@ -78,7 +78,7 @@ const partsOf = (
 // contents
 // -----------------------------------------------------------------------------
 
-/** What it is shows in its content; a name may be wrong. */
+/** Recognizes the format by the content, because a file name may be wrong. */
 const blocksIn = (
   { bytes, place }: Content,
   password: Password
@@ -88,7 +88,7 @@ const blocksIn = (
   if (text.trim() === "") return Effect.fail(empty(place))
   const blocks = blocksOf(text)
   if (blocks.length > 0) return Effect.succeed(blocks)
-  // A vault hands PKCS#12 out in base64.
+  // A vault returns PKCS#12 in base64.
   const binary = /^[A-Za-z0-9+/=\s]+$/.test(text) ? Buffer.from(text, "base64") : bytes
   return isPkcs12(binary) ? pkcs12Blocks(binary, place, password) : Effect.succeed([])
 }
@@ -108,7 +108,7 @@ const certificatesOf = (blocks: ReadonlyArray<Block>, place: Place) => {
   }
   if (certificates.size > 0) return Result.succeed({ certificates: [...certificates.values()], damaged })
   return Result.fail(
-    damaged ? unreadable(place) : blocks.length === 0 ? nothing(place) : noCertificate(place)
+    damaged ? unreadable(place) : blocks.length === 0 ? unknownFormat(place) : noCertificate(place)
   )
 }
 
@@ -117,21 +117,21 @@ interface Pair {
   readonly key: KeyObject
 }
 
-/** The first in the file that can be used now, as other libraries take the first. */
-const bestOf = (
+/** Returns the first pair that can be used now, because other libraries use the first one too. */
+const usableNow = (
   first: Pair,
   pairs: ReadonlyArray<Pair>,
   places: Places,
   now: number
 ): Result.Result<Pair, CredentialError> => {
-  const usable = pairs.filter(({ key }) => unsupported(key, places.key) === undefined)
-  const current = usable.find(({ certificate }) => isValid(certificate, now))
+  const supported = pairs.filter(({ key }) => unsupportedKey(key, places.key) === undefined)
+  const current = supported.find(({ certificate }) => isValid(certificate, now))
   if (current !== undefined) return Result.succeed(current)
-  const begun = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
-  const [late = first] = usable.toSorted((one, other) =>
-    begun(other) - begun(one) || validTo(other.certificate) - validTo(one.certificate)
+  const isStarted = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
+  const [latest = first] = supported.toSorted((one, other) =>
+    isStarted(other) - isStarted(one) || validTo(other.certificate) - validTo(one.certificate)
   )
-  return Result.fail(unsupported(late.key, places.key) ?? untimely(late.certificate, places.certificate, now))
+  return Result.fail(unsupportedKey(latest.key, places.key) ?? invalidNow(latest.certificate, places.certificate, now))
 }
 
 const validTo = (certificate: X509Certificate): number => certificate.validToDate.getTime()
@@ -139,19 +139,19 @@ const validTo = (certificate: X509Certificate): number => certificate.validToDat
 const isValid = (certificate: X509Certificate, now: number): boolean =>
   certificate.validFromDate.getTime() <= now && now < validTo(certificate)
 
-const untimely = ({ validFromDate, validToDate }: X509Certificate, place: Place, now: number): CredentialError =>
+const invalidNow = ({ validFromDate, validToDate }: X509Certificate, place: Place, now: number): CredentialError =>
   now < validFromDate.getTime()
-    ? placeProblem(
+    ? placeError(
       "certificate_not_yet_valid",
       place,
-      `holds a certificate that is valid from ${validFromDate.toISOString()} only`,
-      "Wait until then, use another certificate, or set this machine's clock if it is wrong."
+      `holds a certificate that is not valid before ${validFromDate.toISOString()}`,
+      "Wait until then, or use another certificate. If the clock of this machine is wrong, set it."
     )
-    : placeProblem(
+    : placeError(
       "certificate_expired",
       place,
       `holds a certificate that expired at ${validToDate.toISOString()}`,
-      `Make a new one and register it with the app. ${page}`
+      `Create a new certificate and register it with the app. ${page}`
     )
 
 // -----------------------------------------------------------------------------
@@ -159,8 +159,9 @@ const untimely = ({ validFromDate, validToDate }: X509Certificate, place: Place,
 // -----------------------------------------------------------------------------
 
 /**
- * From the app's own certificate up to one that signs itself, or to the last issuer that the file holds; certificates of
- * others are left out. Of several issuers one that is valid now is taken, that leads on, that is valid for longest.
+ * Returns the chain from the app's certificate to a self-signed certificate, or to the last issuer in the content. Certificates
+ * outside the chain are left out. If a certificate has several issuers, the order of preference is: valid now, continues the
+ * chain, latest expiry.
  */
 const chainOf = (
   leaf: X509Certificate,
@@ -171,9 +172,10 @@ const chainOf = (
   for (let last: X509Certificate | undefined = leaf; last !== undefined && !isIssuer(last, last);) {
     const [issuer] = issuersOf(last, certificates)
       .filter((other) => !chain.includes(other))
-      .map((other) => ({ other, valid: isValid(other, now), leads: leadsOn(other, certificates) }))
+      .map((other) => ({ other, valid: isValid(other, now), continues: continuesChain(other, certificates) }))
       .toSorted((a, b) =>
-        Number(b.valid) - Number(a.valid) || Number(b.leads) - Number(a.leads) || validTo(b.other) - validTo(a.other)
+        Number(b.valid) - Number(a.valid) || Number(b.continues) - Number(a.continues) ||
+        validTo(b.other) - validTo(a.other)
       )
     last = issuer?.other
     if (last !== undefined) chain.push(last)
@@ -184,55 +186,55 @@ const chainOf = (
 const issuersOf = (issued: X509Certificate, certificates: ReadonlyArray<X509Certificate>) =>
   certificates.filter((other) => other !== issued && other.ca && isIssuer(other, issued))
 
-/** Whether the chain ends well with it, or goes on. */
-const leadsOn = (certificate: X509Certificate, certificates: ReadonlyArray<X509Certificate>): boolean =>
+/** Returns whether the certificate is self-signed or has an issuer in the content. */
+const continuesChain = (certificate: X509Certificate, certificates: ReadonlyArray<X509Certificate>): boolean =>
   isIssuer(certificate, certificate) || issuersOf(certificate, certificates).length > 0
 
 const isIssuer = (certificate: X509Certificate, issued: X509Certificate): boolean =>
   attempt(() => issued.checkIssued(certificate) && issued.verify(certificate.publicKey)) === true
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
-/** No key is for any certificate: the likeliest reason. */
-const noPair = (
+/** Returns the likeliest reason why no private key matches a certificate. */
+const noMatchingPair = (
   keys: ReadonlyArray<KeyObject>,
   failures: ReadonlyArray<CredentialError>,
   damaged: boolean,
   places: Places
 ): CredentialError =>
-  failures[0] ?? keys.map((key) => unsupported(key, places.key)).find((problem) => problem !== undefined) ??
+  failures[0] ?? keys.map((key) => unsupportedKey(key, places.key)).find((error) => error !== undefined) ??
     (damaged ? unreadable(places.certificate) : mismatch(places))
 
 const mismatch = ({ certificate, key }: Places): CredentialError =>
   certificate === key
-    ? placeProblem(
+    ? placeError(
       "key_mismatch",
       certificate,
-      "holds a private key that is for none of its certificates",
-      `Put the certificate and the key that it was made for into one. ${page}`
+      "holds a private key that matches none of its certificates",
+      `Use the certificate together with the private key that it was issued for. ${page}`
     )
-    : placeProblem(
+    : placeError(
       "key_mismatch",
       key,
-      `holds a private key that is for none of the certificates of ${certificate.name}`,
-      `Take the certificate and the key that it was made for. ${page}`
+      `holds a private key that matches none of the certificates of ${certificate.name}`,
+      `Use the certificate together with the private key that it was issued for. ${page}`
     )
 
 const noCertificate = (place: Place): CredentialError =>
-  placeProblem("certificate_missing", place, "holds no certificate", `Put the certificate beside the key. ${page}`)
+  placeError("certificate_missing", place, "holds no certificate", `Add the certificate to the private key. ${page}`)
 
 const unreadable = (place: Place): CredentialError =>
-  placeProblem("certificate_unreadable", place, "holds a certificate that cannot be read", pem)
+  placeError("certificate_unreadable", place, "holds a certificate that cannot be read", formats)
 
-const nothing = (place: Place): CredentialError =>
-  placeProblem("certificate_unreadable", place, "holds neither PEM nor PKCS#12 (PFX)", pem)
+const unknownFormat = (place: Place): CredentialError =>
+  placeError("certificate_unreadable", place, "holds neither PEM nor PKCS#12 (PFX)", formats)
 
 const empty = (place: Place): CredentialError =>
-  placeProblem(place.path === undefined ? "certificate_missing" : "file_empty", place, "is empty", pem)
+  placeError(place.path === undefined ? "certificate_missing" : "file_empty", place, "is empty", formats)
 
-const pem = `Take the text from -----BEGIN CERTIFICATE----- on, with the private key, or a PKCS#12 (PFX) file. ${page}`
+const formats = `Use PEM from -----BEGIN CERTIFICATE----- on with the private key, or PKCS#12 (PFX). ${page}`
 
 const attempt = <A>(read: () => A): A | undefined => {
   try {

@@ -1,4 +1,4 @@
-/** Certificates that are read again and again: what has not changed is neither parsed nor tried again. */
+/** Parses the certificates of a source that is reloaded: unchanged content is not parsed again. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -10,7 +10,7 @@ import type { Kind } from "../../../internal/credential/credentialSource.ts"
 import { certificates } from "../../../internal/credential/signedAssertion.ts"
 import { type CertificateContents, type CertificateParts, certificateParts, type Content } from "./certificateFile.ts"
 
-/** What does not come out of the content. */
+/** The options that do not come from the content. */
 export type CertificateOptions = Omit<ClientCredential.CertificateOptions, "certificate" | "privateKey" | "sign">
 
 export interface Piece {
@@ -18,22 +18,22 @@ export interface Piece {
   readonly options: CertificateOptions
 }
 
-/** As the core has it. */
+/** A loaded certificate of `ClientCredential.certificate`. */
 type Material = Effect.Success<ReturnType<Effect.Success<typeof certificates>["read"]>>[number]
 
-/** What the core knows of certificates, for those that it cannot read itself. */
+/** The `Kind` of certificates in the formats that `ClientCredential.certificate` does not read. */
 export const pieces: Effect.Effect<Kind<Piece, Material>> = /*#__PURE__*/ Effect.map(certificates, (kind) => {
-  const read = parser()
+  const parse = makeParser()
   let last: ReadonlyArray<Parsed> = []
   let material: ReadonlyArray<Material> = []
   return {
     ...kind,
-    read: (given: ReadonlyArray<Piece>) =>
+    read: (values: ReadonlyArray<Piece>) =>
       Effect.gen(function*() {
-        const parsed = yield* read(given)
-        const isKnown = material.length === parsed.length &&
+        const parsed = yield* parse(values)
+        const isUnchanged = material.length === parsed.length &&
           parsed.every((one, index) => isSameParsed(one, last[index]))
-        if (!isKnown) {
+        if (!isUnchanged) {
           material = yield* kind.read(
             parsed.map(({ options, parts: { certificate, privateKey } }) => ({ ...options, certificate, privateKey }))
           )
@@ -48,27 +48,27 @@ interface Parsed extends Piece {
   readonly parts: CertificateParts
 }
 
-/** What stays wrong until its content is another: to find out again may take a second of the whole process. */
-interface Broken {
+/** Content that cannot be used until it changes: parsing it again may block the process for a second. */
+interface Rejected {
   readonly contents: CertificateContents
   readonly failure: CredentialError
 }
 
-const parser = (): (given: ReadonlyArray<Piece>) => Effect.Effect<ReadonlyArray<Parsed>, CredentialError> => {
+const makeParser = (): (values: ReadonlyArray<Piece>) => Effect.Effect<ReadonlyArray<Parsed>, CredentialError> => {
   let known: ReadonlyArray<Parsed> = []
-  let broken: ReadonlyArray<Broken> = []
+  let rejected: ReadonlyArray<Rejected> = []
 
   const partsOf = (contents: CertificateContents, now: number): Effect.Effect<CertificateParts, CredentialError> => {
-    const found = known.find((one) => now < one.parts.until && isSame(one.contents, contents))
-    const bad = broken.find((one) => isSame(one.contents, contents))
-    if (bad !== undefined) return Effect.fail(bad.failure)
-    return found === undefined ? certificateParts(contents, now) : Effect.succeed(found.parts)
+    const failed = rejected.find((one) => isSame(one.contents, contents))
+    if (failed !== undefined) return Effect.fail(failed.failure)
+    const parsed = known.find((one) => now < one.parts.until && isSame(one.contents, contents))
+    return parsed === undefined ? certificateParts(contents, now) : Effect.succeed(parsed.parts)
   }
 
-  return (given) =>
+  return (values) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      const read = yield* Effect.forEach(given, (piece) =>
+      const read = yield* Effect.forEach(values, (piece) =>
         Effect.map(Effect.result(partsOf(piece.contents, now)), (parts) => ({ piece, parts })))
       const usable = read.flatMap(({ parts, piece }) =>
         Result.isSuccess(parts) ? [{ ...piece, parts: parts.success }] : []
@@ -76,19 +76,19 @@ const parser = (): (given: ReadonlyArray<Piece>) => Effect.Effect<ReadonlyArray<
       const failed = read.flatMap(({ parts, piece }) =>
         Result.isFailure(parts) ? [{ contents: piece.contents, failure: parts.failure }] : []
       )
-      broken = failed.filter(({ failure }) =>
-        !untimely.has(failure.code)
+      rejected = failed.filter(({ failure }) =>
+        !invalidNow.has(failure.code)
       )
-      // Of several, some may not be valid now: that is what rotation is for.
+      // During a rotation, some of the certificates may not be valid now.
       const failure = failed.map(({ failure }) => failure)
-        .find(({ code }) => usable.length === 0 || !untimely.has(code))
+        .find(({ code }) => usable.length === 0 || !invalidNow.has(code))
       if (failure !== undefined) return yield* Effect.fail(failure)
       known = usable
       return usable
     })
 }
 
-const untimely: ReadonlySet<string> = new Set(["certificate_expired", "certificate_not_yet_valid"])
+const invalidNow: ReadonlySet<string> = new Set(["certificate_expired", "certificate_not_yet_valid"])
 
 const isSameParsed = (one: Parsed, other: Parsed | undefined): boolean =>
   one.parts === other?.parts && Equal.equals(one.options, other.options)

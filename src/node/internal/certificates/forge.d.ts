@@ -1,6 +1,6 @@
-/** What `pkcs12.ts` uses of node-forge. The published types leave out how a key is derived. */
+/** The parts of node-forge that `pkcs12.ts` uses. The published types lack `pkcs12.generateKey`. */
 declare module "node-forge" {
-  /** Bytes are characters from 0 to 255. */
+  /** Bytes as a string of characters from 0 to 255. */
   interface Buffer {
     getBytes(): string
   }
@@ -37,7 +37,7 @@ declare module "node-forge" {
       ) => Buffer
     }
     readonly pki: {
-      /** Null, or an error, when the password does not open it. */
+      /** Returns null or throws when the password is wrong. */
       readonly decryptPrivateKeyInfo: (node: Asn1, password: string | null) => Asn1 | null
     }
     readonly util: {

@@ -5,20 +5,20 @@ export interface Block {
   readonly pem: string
 }
 
-/** What stands around the blocks (attributes, remarks) is left out. A block without an end is one that nobody can read. */
+/** Returns the blocks of a PEM file without the text around them. A block without an END line is returned as it is. */
 export const blocksOf = (text: string): ReadonlyArray<Block> => {
   const blocks: Array<Block> = []
-  let begun: { readonly label: string; readonly index: number } | undefined
+  let open: { readonly label: string; readonly index: number } | undefined
   const cutOff = (end: number) => {
-    if (begun !== undefined) blocks.push({ label: begun.label, pem: text.slice(begun.index, end) })
+    if (open !== undefined) blocks.push({ label: open.label, pem: text.slice(open.index, end) })
   }
   for (const { 0: mark, 1: side, 2: label = "", index } of text.matchAll(/-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----/g)) {
     if (side === "BEGIN") {
       cutOff(index)
-      begun = { label, index }
-    } else if (begun?.label === label) {
-      blocks.push({ label, pem: text.slice(begun.index, index + mark.length) })
-      begun = undefined
+      open = { label, index }
+    } else if (open?.label === label) {
+      blocks.push({ label, pem: text.slice(open.index, index + mark.length) })
+      open = undefined
     }
   }
   cutOff(text.length)

@@ -1,9 +1,9 @@
-// oxlint-disable-next-line typescript/triple-slash-reference -- an import would be one at run time too
+// oxlint-disable-next-line typescript/triple-slash-reference -- an import would also load the file at run time
 /// <reference path="./forge.d.ts" />
 /**
- * PKCS#12 (RFC 7292), also called PFX, opened into the blocks of a PEM file. node-forge parses and decrypts; what is in
- * which bag is found here, because its own reader refuses bags that do not matter, writes RSA certificates anew, and takes a
- * password that is not ASCII in only one of the two ways that one file needs. Who has no such file needs no node-forge.
+ * Converts PKCS#12 (RFC 7292), also called PFX, into the blocks of a PEM file. node-forge parses and decrypts, but its reader
+ * of PKCS#12 is not used: it refuses irrelevant bags, encodes RSA certificates again, and encodes a non-ASCII password in one
+ * way only where a file needs two. node-forge is loaded only for PKCS#12 content.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -11,11 +11,12 @@ import * as Result from "effect/Result"
 import type { Asn1, default as NodeForge } from "node-forge"
 import { createDecipheriv, createHmac, pbkdf2Sync } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
-import { type Place, placeProblem } from "../files/files.ts"
+import { credentialError } from "../../../internal/shared/errors.ts"
+import { type Place, placeError } from "../files/files.ts"
 import type { Block } from "./pem.ts"
-import { type Password, passwordProblem, roundLimit } from "./privateKeys.ts"
+import { type Password, roundLimit } from "./privateKeys.ts"
 
-/** RFC 7292 section 4: a SEQUENCE that begins with the INTEGER 3; a certificate or a key begins otherwise. */
+/** Returns whether the content is PKCS#12: a SEQUENCE that begins with the INTEGER 3 (RFC 7292 section 4). */
 export const isPkcs12 = (bytes: Uint8Array): boolean => {
   if (bytes[0] !== 0x30) return false
   const length = bytes[1] ?? 0
@@ -35,24 +36,24 @@ export const pkcs12Blocks = (
 
 type Forge = typeof NodeForge
 
-/** Without a password a key is derived from nothing, or from an empty text: both are in use, as OpenSSL knows too. */
+/** Tries an absent password both as an empty string and as null, because both ways of key derivation are in use. */
 const open = (
   forge: Forge,
   bytes: Uint8Array,
   place: Place,
   password: Password
 ): Result.Result<ReadonlyArray<Block>, CredentialError> => {
-  const given = password.value === undefined ? "" : Redacted.value(password.value)
+  const passwordText = password.value === undefined ? "" : Redacted.value(password.value)
   const budget = { rounds: roundLimit }
-  let problem = unreadable(place)
-  for (const text of given === "" ? ["", null] : [given]) {
+  let failure = unreadable(place)
+  for (const text of passwordText === "" ? ["", null] : [passwordText]) {
     try {
       return Result.succeed(blocksOf(forge, Buffer.from(bytes).toString("latin1"), text, budget))
-    } catch (fault) {
-      problem = problemOf(fault, place, password)
+    } catch (error) {
+      failure = toCredentialError(error, place, password)
     }
   }
-  return Result.fail(problem)
+  return Result.fail(failure)
 }
 
 // -----------------------------------------------------------------------------
@@ -74,7 +75,7 @@ const ids = {
   rc2: "1.2.840.113549.1.12.1.6"
 }
 
-/** Throws, as node-forge does: a `Locked`, an `Unsupported`, or anything else for what cannot be read. */
+/** Throws `Locked`, `Unsupported` or `TooManyRounds`; any other exception means that the content is damaged. */
 const blocksOf = (
   forge: Forge,
   bytes: string,
@@ -86,27 +87,27 @@ const blocksOf = (
     return id === "" ? "" : forge.asn1.derToOid(id)
   }
 
-  /** The password goes into a key as UTF-16 (RFC 7292 appendix B.1) or as UTF-8 (RFC 8018). */
+  /** Derives the key from the password as UTF-16 (RFC 7292 appendix B.1) or as UTF-8 (RFC 8018). */
   const decrypt = (algorithm: Asn1 | undefined, encrypted: string): Asn1 => {
     const id = idOf(member(algorithm, 0))
     const parameters = member(algorithm, 1)
     if (algorithm === undefined || (id !== ids.pbes2 && id !== ids.tripleDes && id !== ids.rc2)) throw new Unsupported()
     if (id === ids.pbes2) return decryptPbes2(parameters, encrypted)
-    // Three digests: two make the key and one the vector.
+    // Three derivations: two for the key, one for the initialization vector.
     spend(budget, member(parameters, 1), 3)
     const envelope = forge.asn1.create(0, 16, true, [algorithm, forge.asn1.create(0, 4, false, encrypted)])
-    let opened: Asn1 | null
+    let decrypted: Asn1 | null
     try {
-      opened = forge.pki.decryptPrivateKeyInfo(envelope, password)
+      decrypted = forge.pki.decryptPrivateKeyInfo(envelope, password)
     } catch {
-      // What it is enciphered with is known by now, so what comes out is no key because the password is another one.
+      // The cipher is supported, so a result that is not a key means a wrong password.
       throw new Locked()
     }
-    if (opened === null) throw new Locked()
-    return opened
+    if (decrypted === null) throw new Locked()
+    return decrypted
   }
 
-  /** RFC 8018 section 6.2; node-forge derives the key in JavaScript, and takes many times as long. */
+  /** Decrypts PBES2 (RFC 8018 section 6.2) with `node:crypto`: node-forge derives the key in JavaScript, which is much slower. */
   const decryptPbes2 = (parameters: Asn1 | undefined, encrypted: string): Asn1 => {
     const [derivation, scheme] = membersOf(parameters)
     const [salt, rounds, ...others] = membersOf(member(derivation, 1))
@@ -126,10 +127,10 @@ const blocksOf = (
     }
   }
 
-  const verify = (mac: Asn1, content: string): void => {
+  const verifyMac = (mac: Asn1, content: string): void => {
     const digest = digests[idOf(member(member(member(mac, 0), 0), 0))]
     if (digest === undefined) throw new Unsupported()
-    const made = forge.md[digest].create()
+    const hash = forge.md[digest].create()
     const salt = forge.util.createBuffer(octetsOf(member(mac, 1)))
     const rounds = member(mac, 2)
     const key = forge.pkcs12.generateKey(
@@ -137,24 +138,24 @@ const blocksOf = (
       salt,
       3,
       rounds === undefined ? 1 : spend(budget, rounds, 1),
-      made.digestLength,
-      made
+      hash.digestLength,
+      hash
     )
-    const code = createHmac(digest, Buffer.from(key.getBytes(), "latin1")).update(content, "latin1").digest()
-    if (!code.equals(Buffer.from(octetsOf(member(member(mac, 0), 1)), "latin1"))) throw new Locked()
+    const computed = createHmac(digest, Buffer.from(key.getBytes(), "latin1")).update(content, "latin1").digest()
+    if (!computed.equals(Buffer.from(octetsOf(member(member(mac, 0), 1)), "latin1"))) throw new Locked()
   }
 
-  const inBag = (bag: Asn1): ReadonlyArray<Block> => {
+  const blocksInBag = (bag: Asn1): ReadonlyArray<Block> => {
     const content = member(member(bag, 1), 0)
     if (content === undefined) throw new Error()
     switch (idOf(member(bag, 0))) {
       case ids.nestedBag:
-        return membersOf(content).flatMap(inBag)
+        return membersOf(content).flatMap(blocksInBag)
       case ids.keyBag:
         return [block("PRIVATE KEY", forge.asn1.toDer(content).getBytes())]
       case ids.shroudedKeyBag: {
-        const opened = decrypt(member(content, 0), octetsOf(member(content, 1)))
-        return [block("PRIVATE KEY", forge.asn1.toDer(opened).getBytes())]
+        const decrypted = decrypt(member(content, 0), octetsOf(member(content, 1)))
+        return [block("PRIVATE KEY", forge.asn1.toDer(decrypted).getBytes())]
       }
       case ids.certificateBag:
         return idOf(member(content, 0)) === ids.x509
@@ -165,14 +166,14 @@ const blocksOf = (
     }
   }
 
-  const inPart = (part: Asn1): ReadonlyArray<Block> => {
+  const blocksInPart = (part: Asn1): ReadonlyArray<Block> => {
     const content = member(member(part, 1), 0)
     switch (idOf(member(part, 0))) {
       case ids.data:
-        return membersOf(forge.asn1.fromDer(octetsOf(content))).flatMap(inBag)
+        return membersOf(forge.asn1.fromDer(octetsOf(content))).flatMap(blocksInBag)
       case ids.encryptedData: {
         const info = member(content, 1)
-        return membersOf(decrypt(member(info, 1), octetsOf(member(info, 2)))).flatMap(inBag)
+        return membersOf(decrypt(member(info, 1), octetsOf(member(info, 2)))).flatMap(blocksInBag)
       }
       default:
         throw new Unsupported()
@@ -181,11 +182,11 @@ const blocksOf = (
 
   const file = forge.asn1.fromDer(bytes)
   const [, safe, mac] = membersOf(file)
-  // Otherwise it is signed, not under a password.
+  // Any other content type means that the file is protected by a signature instead of a password.
   if (idOf(member(safe, 0)) !== ids.data) throw new Unsupported()
   const content = octetsOf(member(member(safe, 1), 0))
-  if (mac !== undefined) verify(mac, content)
-  return membersOf(forge.asn1.fromDer(content)).flatMap(inPart)
+  if (mac !== undefined) verifyMac(mac, content)
+  return membersOf(forge.asn1.fromDer(content)).flatMap(blocksInPart)
 }
 
 const digests: Readonly<Record<string, "md5" | "sha1" | "sha256" | "sha384" | "sha512">> = {
@@ -204,7 +205,7 @@ const prfs: Readonly<Record<string, "sha1" | "sha224" | "sha256" | "sha384" | "s
   "1.2.840.113549.2.11": "sha512"
 }
 
-/** Bytes of their keys. */
+/** `size` is the length of the key in bytes. */
 const ciphers: Readonly<Record<string, { readonly name: string; readonly size: number }>> = {
   "1.2.840.113549.3.7": { name: "des-ede3-cbc", size: 24 },
   "2.16.840.1.101.3.4.1.2": { name: "aes-128-cbc", size: 16 },
@@ -217,7 +218,7 @@ const membersOf = (node: Asn1 | undefined): ReadonlyArray<Asn1> =>
 
 const member = (node: Asn1 | undefined, index: number): Asn1 | undefined => membersOf(node)[index]
 
-/** BER may cut octets into pieces. */
+/** Joins the parts of an octet string, which BER may split. */
 const octetsOf = (node: Asn1 | undefined): string =>
   typeof node?.value === "string" ? node.value : membersOf(node).map(octetsOf).join("")
 
@@ -229,80 +230,80 @@ const block = (label: string, der: string): Block => ({
 })
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
-/** The password does not open it, or what it opens is damaged. */
+/** The password is wrong, or the decrypted content is damaged. */
 class Locked extends Error {}
 
 class Unsupported extends Error {}
 
-class TooSlow extends Error {}
+class TooManyRounds extends Error {}
 
-/** What is left of the rounds that one file may cost. */
+/** The rounds of key derivation that are left for one file. */
 interface Budget {
   rounds: number
 }
 
 /**
- * A key is derived where nothing else runs meanwhile, so all that a file asks for together is bounded: to a few seconds.
- * OpenSSL writes 2048 rounds, and careful people some 100,000.
+ * Takes the rounds of one derivation from the budget. Key derivation blocks the process, so the sum of all rounds of a file is
+ * limited, to a few seconds. OpenSSL uses 2048 rounds by default, and 100,000 rounds are common for stronger protection.
  */
 const spend = (budget: Budget, rounds: Asn1 | undefined, digests: number): number => {
   const number = Number.parseInt(`0${Buffer.from(octetsOf(rounds), "latin1").toString("hex")}`, 16)
   if (number < 1) throw new Error()
   budget.rounds -= number * digests
-  if (budget.rounds < 0) throw new TooSlow()
+  if (budget.rounds < 0) throw new TooManyRounds()
   return number
 }
 
-const problemOf = (fault: unknown, place: Place, password: Password): CredentialError => {
-  if (fault instanceof Locked) {
+const toCredentialError = (error: unknown, place: Place, password: Password): CredentialError => {
+  if (error instanceof Locked) {
     return password.value === undefined
-      ? passwordProblem(
+      ? credentialError(
         "pkcs12_password_missing",
         password.name,
-        `${password.name} is not set, and the PKCS#12 (PFX) is locked with a password`,
-        `Set ${password.name} to the password that it was exported with.`
+        `${password.name} is not set, but the PKCS#12 (PFX) is protected by a password`,
+        `Set ${password.name} to the password that was set for the export.`
       )
-      : passwordProblem(
+      : credentialError(
         "pkcs12_password_wrong",
         password.name,
         `${password.name} does not open the PKCS#12 (PFX)`,
-        `Set ${password.name} to the password that it was exported with; look for quotes and line breaks that do not belong to it.`
+        `Set ${password.name} to the password that was set for the export. Look for quotes and line breaks that do not belong to it.`
       )
   }
-  if (fault instanceof TooSlow) {
-    return placeProblem(
+  if (error instanceof TooManyRounds) {
+    return placeError(
       "pkcs12_unsupported",
       place,
-      `is PKCS#12 (PFX) that asks for more than ${roundLimit} rounds of key derivation`,
-      "Export it anew, with fewer rounds: openssl pkcs12 -export -in app.pem -out new.pfx -iter 100000."
+      `is PKCS#12 (PFX) that needs more than ${roundLimit} rounds of key derivation`,
+      "Export it again with fewer rounds: openssl pkcs12 -export -in app.pem -out new.pfx -iter 100000."
     )
   }
-  return fault instanceof Unsupported
-    ? placeProblem(
+  return error instanceof Unsupported
+    ? placeError(
       "pkcs12_unsupported",
       place,
-      "is PKCS#12 (PFX) that is protected in a way that is not read here",
-      "Export it anew, with AES-256 and SHA-256: openssl pkcs12 -in app.pfx -out app.pem and openssl pkcs12 -export -in app.pem "
-        + "-out new.pfx do so."
+      "is PKCS#12 (PFX) with a protection that is not supported",
+      "Export it again with AES-256 and SHA-256: openssl pkcs12 -in app.pfx -out app.pem, then openssl pkcs12 -export "
+        + "-in app.pem -out new.pfx."
     )
     : unreadable(place)
 }
 
 const unreadable = (place: Place): CredentialError =>
-  placeProblem(
+  placeError(
     "pkcs12_unreadable",
     place,
     "is PKCS#12 (PFX) that is damaged or cut off",
-    "Export or copy it again, as binary; openssl pkcs12 -in app.pfx -noout tells whether it is whole."
+    "Export or copy it again as a binary file. Run openssl pkcs12 -in app.pfx -noout to check the file."
   )
 
 const libraryMissing = (place: Place): CredentialError =>
-  placeProblem(
+  placeError(
     "pkcs12_library_missing",
     place,
-    "is PKCS#12 (PFX), and the package node-forge, which reads it, is not installed",
-    "Install it: npm i node-forge. Or convert to PEM: openssl pkcs12 -in app.pfx -out app.pem."
+    "is PKCS#12 (PFX), and the package node-forge that is needed to read it is not installed",
+    "Install the package: npm i node-forge. Or convert the file to PEM: openssl pkcs12 -in app.pfx -out app.pem."
   )

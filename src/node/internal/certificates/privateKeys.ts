@@ -1,19 +1,19 @@
-/** The private keys of a PEM file, and what is wrong with those that cannot be read or used. */
+/** Reads the private keys of a PEM file, and creates the errors for keys that cannot be read or used. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createPrivateKey, type KeyObject } from "node:crypto"
-import { type CredentialCode, type CredentialError } from "../../../EntraError.ts"
+import { type CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
-import { type Place, placeProblem } from "../files/files.ts"
+import { type Place, placeError } from "../files/files.ts"
 import type { Block } from "./pem.ts"
 
 export interface Password {
   readonly value: Redacted.Redacted<string> | undefined
-  /** What the caller calls it. */
+  /** The name of the option or variable that holds the password. */
   readonly name: string
 }
 
-/** Each key once, in whatever forms the file has it, and why others could not be read. */
+/** Returns each private key once, even if the file holds it in several formats, and the errors of the unreadable keys. */
 export const keysOf = (blocks: ReadonlyArray<Block>, place: Place, password: Password) => {
   const keys: Array<KeyObject> = []
   const failures: Array<CredentialError> = []
@@ -28,11 +28,11 @@ export const keysOf = (blocks: ReadonlyArray<Block>, place: Place, password: Pas
   const [failure] = failures
   if (keys.length > 0) return Result.succeed({ keys, failures })
   return Result.fail(
-    failure ?? placeProblem(
+    failure ?? placeError(
       "key_missing",
       place,
       "holds no private key",
-      `Put the certificate and its key into one, or name the key's own file (keyPath). ${page}`
+      `Put the certificate and its private key into one file, or name the key's own file (keyPath). ${page}`
     )
   )
 }
@@ -41,10 +41,10 @@ const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<
   const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem)
   if (encrypted && password.value === undefined) {
     return Result.fail(
-      passwordProblem(
+      credentialError(
         "key_password_missing",
         password.name,
-        `${password.name} is not set, and the private key is encrypted`,
+        `${password.name} is not set, but the private key is encrypted`,
         `Set ${password.name} to the password of the key.`
       )
     )
@@ -55,21 +55,21 @@ const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<
       ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
     }))
   } catch (error) {
-    return Result.fail(keyProblem(error, encrypted && isWhole(pem), place, password))
+    return Result.fail(unreadableKey(error, encrypted && isWhole(pem), place, password))
   }
 }
 
-/** Rounds of key derivation that one file may ask for: they stop the whole process, for a second or so. */
+/** The limit for the rounds of key derivation of one file: they block the whole process, for about a second. */
 export const roundLimit = 2_000_000
 
 /**
- * The rounds that an encrypted PKCS#8 asks for: the largest INTEGER that shows, wherever it stands (RFC 8018 appendix A).
- * What holds others is entered, and the rest passed over, so it is one pass.
+ * Returns the rounds of key derivation of an encrypted PKCS#8 key (RFC 8018 appendix A): the largest INTEGER in the DER,
+ * whatever its position. One pass enters constructed values and skips the others.
  */
 const roundsOf = ({ label, pem }: Block): number => {
   if (label !== "ENCRYPTED PRIVATE KEY") return 0
   const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64")
-  // What is no SEQUENCE is damaged, and has no numbers that mean anything.
+  // A key that is not a SEQUENCE is damaged, and its numbers have no meaning.
   if (der.at(0) !== 0x30) return 0
   let rounds = 0
   for (let at = 0; at + 1 < der.length;) {
@@ -85,64 +85,58 @@ const roundsOf = ({ label, pem }: Block): number => {
 
 const numberOf = (bytes: Uint8Array): number => Number.parseInt(`0${Buffer.from(bytes).toString("hex")}`, 16)
 
-/** Whether what can be seen of an encrypted key is in order: PKCS#8 is a SEQUENCE, the traditional form shows nothing. */
+/** Returns whether the unencrypted part of a key is intact: PKCS#8 is a SEQUENCE, the traditional format has no such part. */
 const isWhole = (pem: string): boolean =>
   pem.includes("-----END ") && (!pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem))
 
-/** By the code alone: what OpenSSL says besides is of no use, and a wrong password has many (its padding may be right). */
-const keyProblem = (error: unknown, locked: boolean, place: Place, password: Password): CredentialError => {
+/** Uses the error code only: a wrong password leads to many OpenSSL messages, because its padding may be valid by chance. */
+const unreadableKey = (error: unknown, locked: boolean, place: Place, password: Password): CredentialError => {
   if (!locked) {
-    return placeProblem("key_unreadable", place, "holds a private key that is damaged or of no known kind", newKey)
+    return placeError("key_unreadable", place, "holds a private key that is damaged or of an unknown type", newKey)
   }
   return error instanceof Error && "code" in error && error.code === "ERR_OSSL_EVP_UNSUPPORTED"
-    ? placeProblem(
+    ? placeError(
       "key_unsupported",
       place,
-      "holds a private key that is encrypted in a way that this Node does not know",
-      "Encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem (with -provider legacy -provider default if it was made long ago)."
+      "holds a private key with an encryption that this version of Node does not support",
+      "Encrypt the key again: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem. For an old key, add -provider legacy "
+        + "-provider default."
     )
-    : passwordProblem(
+    : credentialError(
       "key_password_wrong",
       password.name,
       `${password.name} does not open the private key`,
-      `Set ${password.name} to the password of that key; look for quotes and line breaks that do not belong to it.`
+      `Set ${password.name} to the password of that key. Look for quotes and line breaks that do not belong to it.`
     )
 }
 
-/** Why a key cannot sign assertions; undefined: it can. */
-export const unsupported = (key: KeyObject, place: Place): CredentialError | undefined => {
+/** Returns the error for a key that cannot sign assertions; undefined when it can. */
+export const unsupportedKey = (key: KeyObject, place: Place): CredentialError | undefined => {
   const { modulusLength = 0, namedCurve } = { ...key.asymmetricKeyDetails }
-  const what = key.asymmetricKeyType === "rsa"
+  const reason = key.asymmetricKeyType === "rsa"
     ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
     : key.asymmetricKeyType === "ec" && namedCurve === "prime256v1"
     ? undefined
     : key.asymmetricKeyType === "rsa-pss"
-    ? "is for RSA-PSS alone, and is to be plain RSA"
+    ? "is restricted to RSA-PSS"
     : "is neither RSA nor EC on the curve P-256"
-  return what === undefined
+  return reason === undefined
     ? undefined
-    : placeProblem("key_unsupported", place, `holds a private key that ${what}`, newKey)
+    : placeError("key_unsupported", place, `holds a private key that ${reason}`, newKey)
 }
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
 export const page = "See docs/registering.md#a-certificate of effect-entra."
 
 const tooManyRounds = (place: Place): CredentialError =>
-  placeProblem(
+  placeError(
     "key_unsupported",
     place,
-    `asks for more than ${roundLimit} rounds of key derivation to open a private key`,
-    "Encrypt it anew, with fewer rounds: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in key.pem."
+    `holds a private key that needs more than ${roundLimit} rounds of key derivation`,
+    "Encrypt the key again with fewer rounds: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in key.pem."
   )
 
 const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
-
-export const passwordProblem = (
-  code: CredentialCode,
-  field: string,
-  message: string,
-  remedy: string
-): CredentialError => credentialError(code, field, message, remedy)

@@ -1,4 +1,4 @@
-/** Credentials out of files and values, under the names that the caller has for them, read again by their content. */
+/** Creates credentials from files and values. Errors use the names of the caller's options or variables. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,11 +20,11 @@ import { isExpired, tokenOf } from "./tokenFile.ts"
 
 export type Credential = ClientCredential.ClientCredential["Service"]
 
-/** A Kubernetes volume follows a change of its secret within a minute or so; this adds hardly anything to that. */
+/** The default adds little to the minute or so that a Kubernetes volume needs to follow a change of its secret. */
 const timesOf = ({ reloadEvery = "10 seconds" }: Materials.Options = {}) =>
   Effect.map(Materials.reloadEveryOf({ reloadEvery }), (reloadEvery) => ({ reloadEvery, lookEvery }))
 
-/** While a refusal stands nothing is sent, so the file is looked at behind the calls that are refused locally. */
+/** Milliseconds between two checks of the file while a remembered refusal keeps token requests from being sent. */
 const lookEvery = 1000
 
 // -----------------------------------------------------------------------------
@@ -47,8 +47,8 @@ export const fromCertificateFile = (
     const kind = yield* pieces
     const place = { path, name: names.path }
     const keyPlace = { path: keyPath ?? "", name: names.keyPath }
-    const certificate = yield* Files.reread(place, certificatePatience)
-    const key = keyPath === undefined ? undefined : yield* Files.reread(keyPlace, certificatePatience)
+    const certificate = yield* Files.reread(place, certificateFileLimits)
+    const key = keyPath === undefined ? undefined : yield* Files.reread(keyPlace, certificateFileLimits)
     const material = (bytes: Uint8Array, keyBytes: Uint8Array | undefined) =>
       kind.read([{
         contents: {
@@ -81,7 +81,7 @@ export const fromCertificate = <E, R>(
   Effect.flatMap(pieces, ({ read, ...kind }) => {
     const values = {
       ...kind,
-      read: (given: ReadonlyArray<CertificateValue>) => Effect.flatMap(Effect.forEach(given, pieceOf), read)
+      read: (list: ReadonlyArray<CertificateValue>) => Effect.flatMap(Effect.forEach(list, pieceOf), read)
     }
     return Effect.isEffect(source)
       ? Materials.loaded(source, "certificate", values, reload)
@@ -91,12 +91,12 @@ export const fromCertificate = <E, R>(
 const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Effect<Piece, CredentialError> =>
   Effect.gen(function*() {
     yield* checkPassword(password, "password")
-    // JavaScript passes what it likes, and a store what it has.
+    // JavaScript callers and secret stores may pass values of any type.
     const value: unknown = Redacted.isRedacted(content) ? Redacted.value(content) : undefined
     if (!isText(value) && !(value instanceof Uint8Array)) {
-      return yield* notRedacted("content", "the certificate: text or bytes")
+      return yield* notRedacted("content", "the certificate (a string or bytes)")
     }
-    // A copy: whoever reads into the same array each time changes what is compared.
+    // The bytes are copied, because the caller may read the next content into the same array.
     const bytes = Buffer.from(value)
     return {
       contents: {
@@ -110,12 +110,12 @@ const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Ef
 const checkPassword = (password: unknown, name: string): Effect.Effect<void, CredentialError> =>
   password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
 
-const notRedacted = (field: string, what: string) =>
+const notRedacted = (field: string, content: string) =>
   credentialError(
     "field_malformed",
     field,
     `${field} is not set, or is not redacted`,
-    `Wrap ${what} where it is read, so that nothing prints it: Redacted.make(value).`
+    `Wrap ${content} where it is read, so that it is never printed: Redacted.make(value).`
   )
 
 // -----------------------------------------------------------------------------
@@ -123,11 +123,11 @@ const notRedacted = (field: string, what: string) =>
 // -----------------------------------------------------------------------------
 
 export const fromSecretFile = (
-  place: Files.Named,
+  place: Files.NamedFile,
   reload?: Materials.Options
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
-    const { again, first } = yield* Files.reread(place, certificatePatience)
+    const { again, first } = yield* Files.reread(place, certificateFileLimits)
     const material = (bytes: Uint8Array) =>
       Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
     return yield* Rotation.make({
@@ -143,21 +143,21 @@ export const fromSecretFile = (
 // -----------------------------------------------------------------------------
 
 /**
- * Kubernetes and its kin replace the file every hour or so. Each attempt reads it. A file that is away or half written keeps
- * the token that was there, until that would be refused for its age.
+ * Creates a credential from a token file, which a platform such as Kubernetes replaces every hour or so. Each attempt reads
+ * the file. While the file is missing or incomplete, the previous token stays in use until it expires.
  */
-export const fromTokenFile = (place: Files.Named): Effect.Effect<Credential, CredentialError, Files.Files> =>
+export const fromTokenFile = (place: Files.NamedFile): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<Files.Files>()
     const clock = yield* Clock.Clock
-    let problem: CredentialError | undefined
-    const load = Files.read(place, tokenPatience).pipe(
+    let lastFailure: CredentialError | undefined
+    const load = Files.read(place, tokenFileLimits).pipe(
       Effect.provideContext(context),
       Effect.flatMap((bytes) => Effect.fromResult(tokenOf(bytes, place))),
       Effect.map((token) => [token]),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          problem = Option.getOrUndefined(Exit.findErrorOption(exit))
+          lastFailure = Option.getOrUndefined(Exit.findErrorOption(exit))
         })
       )
     )
@@ -168,23 +168,23 @@ export const fromTokenFile = (place: Files.Named): Effect.Effect<Credential, Cre
       reloadEvery: 0,
       lookEvery,
       prove: (token) =>
-        problem !== undefined && isExpired(token, clock.currentTimeMillisUnsafe())
-          ? Effect.fail(problem)
+        lastFailure !== undefined && isExpired(token, clock.currentTimeMillisUnsafe())
+          ? Effect.fail(lastFailure)
           : Effect.succeed({ form: assertionForm(token) })
     })
   })
 
-/** Less than an attempt may take, so that the error names the file. */
-const tokenPatience: Files.Patience = { pipes: false, seconds: 5 }
+/** Shorter than the default `attemptTimeout`, so that the error names the file. */
+const tokenFileLimits: Files.ReadLimits = { pipes: false, seconds: 5 }
 
-/** `<(cat daemon.pem)` of a shell is a pipe. */
-const certificatePatience: Files.Patience = { pipes: true, seconds: 10 }
+/** Pipes are read, because `<(cat daemon.pem)` of a shell is a pipe. */
+const certificateFileLimits: Files.ReadLimits = { pipes: true, seconds: 10 }
 
 // -----------------------------------------------------------------------------
 // the environment
 // -----------------------------------------------------------------------------
 
-/** What the environment names. */
+/** Creates the credential that the environment names. */
 export const fromMaterial = (material: Material): Effect.Effect<Credential, CredentialError, Files.Files> => {
   switch (material.kind) {
     case "secret":

@@ -1,4 +1,4 @@
-/** Reading what a path names, over whichever `FileSystem` the user brings: bounded, and with no error that shows a content. */
+/** Reads files through the `FileSystem` of the user, with limits, and with errors that never show the content of a file. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -13,64 +13,71 @@ import { isText } from "../../../internal/shared/validate.ts"
 /** The service that users provide. */
 export type Files = FileSystem.FileSystem
 
-/** Where something comes from: a file, or a value; `name` is what the caller calls it. */
+/** The origin of a content, a file or a value; `name` is the option or variable that holds the path or the value. */
 export interface Place {
   readonly name: string
   readonly path?: string | undefined
 }
 
-/** A file, and what the caller calls its path: an option of a function, or a variable of the environment. */
-export interface Named extends Place {
+/** A file, and the name of the option or variable that holds its path. */
+export interface NamedFile extends Place {
   readonly path: string
 }
 
-/** Bytes of the largest file that is read; certificates and tokens have a few thousand. */
+/** The size limit of a file in bytes; certificates and tokens have a few thousand. */
 export const fileLimit = 1_048_576
 
-/** Who may be slow and how slow: a pipe that nobody writes to keeps a thread of this process for each attempt. */
-export interface Patience {
+/** Limits of one read. A pipe without a writer blocks a thread of this process for each attempt, so pipes are an option. */
+export interface ReadLimits {
   readonly pipes: boolean
   readonly seconds: number
 }
 
-export const read = (file: Named, { pipes, seconds }: Patience): Effect.Effect<Uint8Array, CredentialError, Files> => {
-  const what = pathProblem(file.path)
-  return what !== undefined ? Effect.fail(malformedPath(file.name, what)) : Effect.flatMap(
+export const read = (
+  file: NamedFile,
+  { pipes, seconds }: ReadLimits
+): Effect.Effect<Uint8Array, CredentialError, Files> => {
+  const fault = pathFault(file.path)
+  return fault !== undefined ? Effect.fail(malformedPath(file.name, fault)) : Effect.flatMap(
     FileSystem.FileSystem,
     (files) =>
       Effect.gen(function*() {
         const { size, type } = yield* files.stat(file.path)
         if (type === "Directory") return yield* unreadable(file, "is a directory")
         if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
-        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and is to be read more than once")
+        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
         if (size > fileLimit) return yield* tooLarge(file)
-        // A pipe cannot be read from a position, as streams of `FileSystem` do.
-        const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : start(files, file))
+        // Streams of `FileSystem` read from a position, which a pipe does not support.
+        const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : readBounded(files, file))
         return bytes.byteLength > fileLimit ? yield* tooLarge(file) : bytes
       }).pipe(
         Effect.timeoutOrElse({
           duration: seconds * 1000,
           orElse: () => Effect.fail(unreadable(file, `could not be read within ${seconds} s`))
         }),
-        // The file system is somebody else's: what it fails with or dies of may hold what is in the file.
-        Effect.catchCause((cause) => Effect.fail(problemOf(file, Option.getOrUndefined(Cause.findErrorOption(cause)))))
+        // A failure or defect of a foreign file system may show the content of the file.
+        Effect.catchCause((cause) =>
+          Effect.fail(toCredentialError(file, Option.getOrUndefined(Cause.findErrorOption(cause))))
+        )
       )
   )
 }
 
-/** Where a path leads in the end. */
-export const realPath = (file: Named): Effect.Effect<string, CredentialError, Files> =>
+/** Returns the path of a file with all symbolic links resolved. */
+export const realPath = (file: NamedFile): Effect.Effect<string, CredentialError, Files> =>
   FileSystem.FileSystem.use((files) => files.realPath(file.path)).pipe(
-    Effect.catchCause((cause) => Effect.fail(problemOf(file, Option.getOrUndefined(Cause.findErrorOption(cause)))))
+    Effect.catchCause((cause) =>
+      Effect.fail(toCredentialError(file, Option.getOrUndefined(Cause.findErrorOption(cause))))
+    )
   )
 
 /**
- * What is in the file now, and an effect that reads it again. A pipe can be read once, and stays as it was; a file that
- * becomes one is not waited for.
+ * Reads a file, and returns its content with an effect that reads the file again. A pipe is read once and keeps its first
+ * content. A file that is later replaced by a pipe is not read.
  */
 export const reread = (
-  file: Named,
-  patience: Patience
+  file: NamedFile,
+  limits: ReadLimits
 ): Effect.Effect<
   { readonly first: Uint8Array; readonly again: Effect.Effect<Uint8Array, CredentialError> },
   CredentialError,
@@ -78,21 +85,21 @@ export const reread = (
 > =>
   Effect.gen(function*() {
     const context = yield* Effect.context<Files>()
-    const first = yield* read(file, patience)
+    const first = yield* read(file, limits)
     const isPipe = yield* FileSystem.FileSystem.use((files) => files.stat(file.path)).pipe(
       Effect.map(({ type }) => type === "FIFO"),
       Effect.catchCause(() => Effect.succeed(false))
     )
     return {
       first,
-      again: isPipe ? Effect.succeed(first) : Effect.provideContext(read(file, { ...patience, pipes: false }), context)
+      again: isPipe ? Effect.succeed(first) : Effect.provideContext(read(file, { ...limits, pipes: false }), context)
     }
   })
 
-/** A text as editors and shells write it; PowerShell writes UTF-16. */
+/** Decodes UTF-8, or UTF-16 with a byte order mark, which PowerShell writes. */
 export const textOf = (bytes: Uint8Array): string => new TextDecoder(encodingOf(bytes)).decode(bytes)
 
-/** Undefined for what is no text: replaced characters would be sent, and refused without a reason. */
+/** Decodes like {@link textOf}, but returns undefined for invalid bytes: the service would refuse replacement characters. */
 export const exactTextOf = (bytes: Uint8Array): string | undefined => {
   try {
     return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes)
@@ -105,8 +112,8 @@ const encodingOf = (bytes: Uint8Array) => bytes[0] === 0xff && bytes[1] === 0xfe
 
 const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
 
-/** What a file says of its size need not be true, nor still true. */
-const start = (files: FileSystem.FileSystem, file: Named) =>
+/** Reads a file up to the limit, because the size that `stat` reports may be wrong or outdated. */
+const readBounded = (files: FileSystem.FileSystem, file: NamedFile) =>
   Effect.map(
     Stream.runFoldEffect(
       files.stream(file.path, { bytesToRead: fileLimit + 1 }),
@@ -124,64 +131,64 @@ const start = (files: FileSystem.FileSystem, file: Named) =>
 // paths
 // -----------------------------------------------------------------------------
 
-/** What cannot be a path; a value that only may be none is tried. */
-const pathProblem = (path: string): string | undefined => {
-  if (!isText(path)) return "is not set, or is no text"
+/** Returns the reason why a value is certainly not a path; doubtful values are tried. */
+const pathFault = (path: string): string | undefined => {
+  if (!isText(path)) return "is not set, or is not a string"
   const bare = path.replace(/^[\r\n]+|[\r\n]+$/g, "")
   if (path.length > 1024 || /[\r\n\0]|-----BEGIN|eyJ[\w-]+\.[\w-]+\./.test(bare)) return content
-  // Base64 of DER, which begins with a SEQUENCE.
+  // DER begins with a SEQUENCE, which is M in base64.
   const der = /(?:^|[\s"':=])M[A-P][A-Za-z0-9+/]{38,}/.exec(bare)
   if (der !== null && isMixed(der[0])) return content
   return bare === path ? undefined : "begins or ends with a line break"
 }
 
-const content = "looks like what belongs into the file"
+const content = "looks like the content of the file"
 
-/** Secrets, and long runs of base64 or of digits, as no path has them: not to be shown when no file has that name. */
-const isDoubtful = (path: string): boolean => {
+/** Returns whether a path may be a secret, which must not be shown: long runs of base64 or of digits are rare in paths. */
+const mayBeSecret = (path: string): boolean => {
   if (/^\s*["']?\{/.test(path) || secretForms.some((form) => form.test(path.trim()))) return true
-  // Neither a folder nor an extension, and of too many kinds of characters for a name.
+  // A name without folder and extension that mixes lower case, upper case and digits.
   if (/^[^/\\]{20,}$/.test(path) && !/\.\w{1,8}$/.test(path) && isMixed(path)) return true
-  // What begins or ends like a path may have long names in it, which have no slashes.
+  // A value that begins or ends like a path may contain long names, which have no slashes.
   const isPath = /^(?:[/\\~.]|[A-Za-z]:[/\\])|\.\w{1,8}$/.test(path)
   const runs = path.match(isPath ? /[\w+=-]{60,}/g : /[A-Za-z0-9+/=]{60,}|[\w=-]{60,}/g) ?? []
   return runs.some((run) => isMixed(run) || (!isPath && !/[./\\]/.test(path)))
 }
 
-/** Entra's secrets, as they are made now and were made before (32 bytes in base64). */
+/** The formats of Entra's client secrets: the current one, and the former one (32 bytes in base64). */
 const secretForms = [/^.{3}\d[Qq]~[\w.~-]{34}$/, /^[A-Za-z0-9+/]{43}=$/]
 
 const isMixed = (run: string): boolean => /[a-z]/.test(run) && /[A-Z]/.test(run) && /\d/.test(run)
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
-/** `what` goes on after "which", or after the name of a value. */
-export const placeProblem = (
+/** Creates an error about a file or a value; `fault` is a predicate such as "is empty". */
+export const placeError = (
   code: CredentialCode,
   { name, path }: Place,
-  what: string,
+  fault: string,
   remedy: string
 ): CredentialError =>
   credentialError(
     code,
     name,
-    path === undefined ? `${name} ${what}` : `${name} names ${quote(path)}, which ${what}`,
+    path === undefined ? `${name} ${fault}` : `${name} names ${quote(path)}, which ${fault}`,
     remedy
   )
 
-const problemOf = (file: Named, error: unknown): CredentialError => {
+const toCredentialError = (file: NamedFile, error: unknown): CredentialError => {
   if (error instanceof CredentialError) return error
-  if (isDoubtful(file.path)) return malformedPath(file.name, content)
+  if (mayBeSecret(file.path)) return malformedPath(file.name, content)
   const reason = error instanceof PlatformError.PlatformError ? error.reason._tag : "the FileSystem died"
   switch (reason) {
     case "NotFound":
-      return placeProblem(
+      return placeError(
         "file_missing",
         file,
         "does not exist",
-        `Check ${file.name}, and that the file is there (mounted, copied into the image) before the program starts.`
+        `Check ${file.name}. Check also that the file is there before the program starts: mounted, or copied into the image.`
       )
     case "PermissionDenied":
       return unreadable(file, "this process may not read")
@@ -190,22 +197,22 @@ const problemOf = (file: Named, error: unknown): CredentialError => {
   }
 }
 
-const unreadable = (file: Named, what: string): CredentialError =>
-  placeProblem(
+const unreadable = (file: NamedFile, fault: string): CredentialError =>
+  placeError(
     "file_unreadable",
     file,
-    what,
+    fault,
     `Set ${file.name} to the path of a file that the user of this process may read.`
   )
 
-const tooLarge = (file: Named): CredentialError => unreadable(file, "is larger than 1 MiB")
+const tooLarge = (file: NamedFile): CredentialError => unreadable(file, "is larger than 1 MiB")
 
-const malformedPath = (name: string, what: string): CredentialError =>
+const malformedPath = (name: string, fault: string): CredentialError =>
   credentialError(
     "path_malformed",
     name,
-    `${name} is no path: it ${what}`,
-    what === content
-      ? `Write the content into a file that only this program may read, and set ${name} to the file's path.`
+    `${name} is not a path: it ${fault}`,
+    fault === content
+      ? `Write the content into a file that only this program may read. Set ${name} to the path of that file.`
       : `Set ${name} to the path alone.`
   )

@@ -1,4 +1,4 @@
-/** Asks the platform's service for tokens: finds it, proves to Azure Arc who is asking, and asks again by the rules. */
+/** Requests tokens from the platform's service: finds the service, answers the challenge of Azure Arc, and retries. */
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -13,18 +13,18 @@ import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import type { EndpointRequest } from "../../../TokenEndpoint.ts"
-import { type Files, type Named, type Patience, read, realPath } from "../files/files.ts"
+import { type Files, type NamedFile, read, type ReadLimits, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
 import * as Platform from "./platform.ts"
 
 export interface Options {
-  /** Absent: the system-assigned one. */
+  /** Absent: the system-assigned identity. */
   readonly identity?: Platform.Identity | undefined
-  /** Absent: as the environment says. */
+  /** Absent: detected from the environment. */
   readonly source?: Platform.Source | undefined
 }
 
-export interface Asking {
+export interface AgentRequest {
   readonly resource: string
   readonly correlationId: string
   readonly timing?: EndpointRequest["timing"] | undefined
@@ -32,141 +32,146 @@ export interface Asking {
 
 export interface Agent {
   readonly platform: Platform.Platform
-  /** The last answer, and what removes the secrets of the question from it. */
-  readonly ask: (
-    asking: Asking
-  ) => Effect.Effect<Answered, CredentialError | NetworkError | ServiceUnavailableError>
+  /** Requests a token, with retries; returns the last response. */
+  readonly requestToken: (
+    request: AgentRequest
+  ) => Effect.Effect<AgentResponse, CredentialError | NetworkError | ServiceUnavailableError>
 }
 
 /** Milliseconds. */
 const attemptTimeout = 10_000
 const probeTimeout = 2_000
 
-const keyPatience: Patience = { pipes: false, seconds: 5 }
+const keyFileLimits: ReadLimits = { pipes: false, seconds: 5 }
 
 export const make = (
   options: Options
 ): Effect.Effect<Agent, CredentialError, IdentityHttp.Transport | Files> =>
   Effect.gen(function*() {
-    const found = yield* variables
-    const platform = yield* Effect.fromResult(Platform.platformOf(options, found, process.platform === "win32"))
+    const environment = yield* variables
+    const platform = yield* Effect.fromResult(Platform.platformOf(options, environment, process.platform === "win32"))
     const context = yield* Effect.context<Files>()
     const clock = yield* Clock.Clock
     const http = yield* IdentityHttp.make()
-    /** Whether somebody has answered: then this is the place, and silence is an outage. */
-    let answered = !platform.guessed
+    /** Whether the service has responded once. From then on a missing response is an outage. */
+    let isConfirmed = !platform.guessed
 
-    const send = ({ headers, url }: Platform.Question, { correlationId, timing }: Asking) =>
+    const send = ({ headers, url }: Platform.PlatformRequest, { correlationId, timing }: AgentRequest) =>
       Effect.suspend(() => {
-        const sent = http.send({ method: "GET", url, headers, correlationId })
-        if (timing === undefined) return sent
+        const response = http.send({ method: "GET", url, headers, correlationId })
+        if (timing === undefined) return response
         timing.attempts++
         const begun = clock.currentTimeMillisUnsafe()
-        return Effect.onExit(sent, () => {
+        return Effect.onExit(response, () => {
           timing.http += clock.currentTimeMillisUnsafe() - begun
           return Effect.void
         })
       })
 
-    const probe = (asking: Asking): Effect.Effect<void, CredentialError> =>
+    const probe = (request: AgentRequest): Effect.Effect<void, CredentialError> =>
       Effect.suspend(() =>
-        answered ? Effect.void : send(Platform.probeOf(platform), asking).pipe(
-          Effect.timeoutOrElse({ duration: probeTimeout, orElse: () => Effect.fail({ reason: "no answer in time" }) }),
-          Effect.mapError(({ reason }) => absent(asking, reason)),
+        isConfirmed ? Effect.void : send(Platform.probeRequestOf(platform), request).pipe(
+          Effect.timeoutOrElse({
+            duration: probeTimeout,
+            orElse: () => Effect.fail({ reason: "no response in time" })
+          }),
+          Effect.mapError(({ reason }) => noIdentity(request, reason)),
           Effect.flatMap(({ status }) =>
-            Platform.isImds(status) ? Effect.void : Effect.fail(absent(asking, `status ${status}`))
+            Platform.isImds(status) ? Effect.void : Effect.fail(noIdentity(request, `status ${status}`))
           ),
           Effect.andThen(Effect.sync(() => {
-            answered = true
+            isConfirmed = true
           }))
         )
       )
 
-    const key = (answer: IdentityResponse): Effect.Effect<string, CredentialError> =>
+    const readKey = (response: IdentityResponse): Effect.Effect<string, CredentialError> =>
       Effect.gen(function*() {
-        const challenge = answer.headers["www-authenticate"]
+        const challenge = response.headers["www-authenticate"]
         const path = yield* Effect.fromResult(keyFileOf(challenge, platform.keys))
-        const file: Named = { path, name: "WWW-Authenticate" }
+        const file: NamedFile = { path, name: "WWW-Authenticate" }
         const bytes = yield* Effect.gen(function*() {
           const real = yield* realPath(file)
           const directory = yield* realPath({ path: platform.keys.directory, name: "WWW-Authenticate" })
-          return isIn(real, directory, platform.keys) ? yield* read({ ...file, path: real }, keyPatience) : undefined
-        }).pipe(Effect.provideContext(context), Effect.mapError(unreadable))
+          return isIn(real, directory, platform.keys) ? yield* read({ ...file, path: real }, keyFileLimits) : undefined
+        }).pipe(Effect.provideContext(context), Effect.mapError(unreadableKey))
         if (bytes === undefined) return yield* keyElsewhere(platform.keys)
         return yield* Effect.fromResult(keyOf(bytes))
       })
 
-    const exchange = (asking: Asking) =>
+    const exchange = (request: AgentRequest) =>
       Effect.gen(function*() {
-        const question = Platform.questionOf(platform, asking.resource)
-        const answer = yield* send(question, asking)
-        if (platform.source !== "azureArc" || answer.status !== 401) {
-          return { answer, scrub: scrubberOf([], Platform.secretsIn(platform, question)) }
+        const first = Platform.requestOf(platform, request.resource)
+        const response = yield* send(first, request)
+        if (platform.source !== "azureArc" || response.status !== 401) {
+          return { response, scrub: scrubberOf([], Platform.secretsIn(platform, first)) }
         }
-        const proven = Platform.questionOf(platform, asking.resource, yield* key(answer))
-        const second = yield* send(proven, asking)
+        const withKey = Platform.requestOf(platform, request.resource, yield* readKey(response))
+        const second = yield* send(withKey, request)
         return second.status === 401
           ? yield* keyRefused()
-          : { answer: second, scrub: scrubberOf([], Platform.secretsIn(platform, proven)) }
+          : { response: second, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
       })
 
-    /** An answer that the rules may want to ask again after is a failure for as long as the schedule runs. */
-    const attempt = (asking: Asking) =>
-      exchange(asking).pipe(
+    /** Sends one attempt. A status of 400 or more is a failure while the schedule may retry, and a result after that. */
+    const attempt = (request: AgentRequest) =>
+      exchange(request).pipe(
         Effect.timeoutOrElse({
           duration: attemptTimeout,
           orElse: () =>
-            Effect.fail<Failure>({
+            Effect.fail<UnsuccessfulAttempt>({
               outcome: "timeout",
               retryAfter: undefined,
-              result: Effect.fail(tooSlow(platform, asking))
+              result: Effect.fail(tooSlow(platform, request))
             })
         }),
-        Effect.flatMap((answered) => {
-          const { headers, status } = answered.answer
-          return status < 400 ? Effect.succeed(answered) : Effect.fail<Failure>({
+        Effect.flatMap((result) => {
+          const { headers, status } = result.response
+          return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
             outcome: status,
             retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe()),
-            result: Effect.succeed(answered)
+            result: Effect.succeed(result)
           })
         })
       )
 
-    const delayOf = (failed: Failed, attempt: number) =>
-      ("outcome" in failed
-        ? Platform.delayAfter(platform.source, failed.outcome, attempt, failed.retryAfter)
+    const delayOf = (error: AttemptError, attempt: number) =>
+      ("outcome" in error
+        ? Platform.delayAfter(platform.source, error.outcome, attempt, error.retryAfter)
         : undefined) ?? Infinity
-    const again = Schedule.forever.pipe(
-      Schedule.setInputType<Failed>(),
+    const retries = Schedule.forever.pipe(
+      Schedule.setInputType<AttemptError>(),
       Schedule.modifyDelay(({ attempt, input }) => Effect.succeed(delayOf(input, attempt))),
       Schedule.while(({ duration }) => Duration.isFinite(duration))
     )
 
     return {
       platform,
-      ask: (asking) =>
+      requestToken: (request) =>
         Effect.andThen(
-          probe(asking),
-          Effect.catch(Effect.retry(attempt(asking), again), lastOf)
+          probe(request),
+          Effect.catch(Effect.retry(attempt(request), retries), finalResult)
         )
     }
   })
 
-interface Answered {
-  readonly answer: IdentityResponse
+interface AgentResponse {
+  readonly response: IdentityResponse
+  /** Removes the secrets of the request from texts of the response. */
   readonly scrub: Scrub
 }
 
-interface Failure {
+interface UnsuccessfulAttempt {
   readonly outcome: Platform.Outcome
   readonly retryAfter: number | undefined
-  /** What it comes to when it is the last one. */
-  readonly result: Effect.Effect<Answered, ServiceUnavailableError>
+  /** The result when no further attempt follows. */
+  readonly result: Effect.Effect<AgentResponse, ServiceUnavailableError>
 }
 
-type Failed = Failure | CredentialError | NetworkError
+type AttemptError = UnsuccessfulAttempt | CredentialError | NetworkError
 
-const lastOf = (failed: Failed): ReturnType<Agent["ask"]> => "outcome" in failed ? failed.result : Effect.fail(failed)
+const finalResult = (error: AttemptError): ReturnType<Agent["requestToken"]> =>
+  "outcome" in error ? error.result : Effect.fail(error)
 
 // -----------------------------------------------------------------------------
 // the environment
@@ -196,31 +201,32 @@ const variables: Effect.Effect<Platform.Variables, CredentialError> = /*#__PURE_
 )
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
 
-const absent = ({ correlationId }: Asking, reason: string): CredentialError =>
+const noIdentity = ({ correlationId }: AgentRequest, reason: string): CredentialError =>
   credentialError(
     "managed_identity_unavailable",
     "source",
-    `this machine has no managed identity: http://169.254.169.254 is not Azure's metadata service (${reason})`,
-    "Use another credential outside Azure; where this should be Azure, pass source, and keep the address off proxies.",
+    `This machine has no managed identity: http://169.254.169.254 is not the metadata service of Azure (${reason})`,
+    "Use another credential outside Azure. On Azure, pass source. Check that requests to this address "
+      + "do not go through a proxy.",
     { origin: "service", correlationId }
   )
 
-const unreadable = ({ code, message }: CredentialError): CredentialError =>
+const unreadableKey = ({ code, message }: CredentialError): CredentialError =>
   credentialError(
     code,
     "IDENTITY_ENDPOINT",
-    `Azure Arc's agent asks for a key, and ${message}`,
-    "Add this process's user to the group himds (Linux) or Hybrid agent extension applications (Windows); "
-      + "in a container also mount the directory of the keys."
+    `The agent of Azure Arc requires a key file, and ${message}`,
+    "Add the user of this process to the group himds (Linux) or Hybrid agent extension applications (Windows). "
+      + "In a container, mount the directory of the keys too."
   )
 
-const tooSlow = (platform: Platform.Platform, { correlationId }: Asking): ServiceUnavailableError =>
+const tooSlow = (platform: Platform.Platform, { correlationId }: AgentRequest): ServiceUnavailableError =>
   serviceUnavailable(
     "timeout",
-    `${platform.endpoint} gave no answer within ${attemptTimeout} ms`,
-    "Try again later; check that requests to this address are not led over a proxy.",
+    `${platform.endpoint} did not respond within ${attemptTimeout} ms`,
+    "Try again later. Check that requests to this address do not go through a proxy.",
     { origin: "service", correlationId }
   )

@@ -1,6 +1,6 @@
 /**
- * From an answer of the platform's service to a token or a typed error. The services speak a dialect: times are absolute and
- * in strings, and App Service has errors of its own.
+ * Converts a response of the platform's service into a token or a typed error. The services differ from OAuth: times are
+ * absolute and in strings, and App Service has its own format for errors.
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -11,27 +11,28 @@ import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import { type Members, membersOf } from "../../../internal/shared/validate.ts"
 
+/** Returns the token of a response, or the error that the response means. */
 export const readPlatformResponse = (
-  answer: IdentityResponse,
+  response: IdentityResponse,
   context: ResponseContext
 ): Result.Result<AccessToken, Refusal> => {
-  const members = answer.cut ? undefined : membersOf(answer.body)
-  if (answer.status === 404 || answer.status === 410) return Result.fail(updating(answer, context))
+  const members = response.cut ? undefined : membersOf(response.body)
+  if (response.status === 404 || response.status === 410) return Result.fail(unavailableDuringUpdate(response, context))
   const translated = members === undefined
-    ? answer
-    : { ...answer, body: JSON.stringify(answer.status < 300 ? tokenOf(members, context.now) : refusalOf(members)) }
+    ? response
+    : { ...response, body: JSON.stringify(response.status < 300 ? tokenOf(members, context.now) : refusalOf(members)) }
   return Result.mapError(
     readTokenResponse(translated, context),
     (error) =>
-      error._tag === "EntraTokenRequestError" && error.errorCodes?.length === 0 && answer.status < 500
-        ? notServed(error)
+      error._tag === "EntraTokenRequestError" && error.errorCodes?.length === 0 && response.status < 500
+        ? refusedIdentity(error)
         : error
   )
 }
 
 /**
- * `expires_on` is what counts: the services have caches of their own, and what they say of `expires_in` is as of when the
- * token was issued.
+ * Returns a token response as OAuth defines it. The lifetime comes from `expires_on`: the services cache tokens, and their
+ * `expires_in` counts from the time of issue.
  */
 const tokenOf = (members: Members, now: number): Members => {
   const expiresOn = secondsOf(members["expires_on"])
@@ -50,7 +51,7 @@ const secondsOf = (value: unknown): number | undefined => {
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
 
-/** App Service says `message`, in either case, where OAuth says `error_description`. */
+/** Returns an error response as OAuth defines it. App Service uses `message` or `Message` for `error_description`. */
 const refusalOf = (members: Members): Members => {
   if (typeof members["error"] === "string") return members
   const nested = Predicate.isReadonlyObject(members["error"]) ? members["error"] : members
@@ -58,22 +59,27 @@ const refusalOf = (members: Members): Members => {
   return typeof message === "string" ? { error: "invalid_request", error_description: message } : members
 }
 
-const updating = (answer: IdentityResponse, context: ResponseContext): EntraError.ServiceUnavailableError =>
+const unavailableDuringUpdate = (
+  response: IdentityResponse,
+  context: ResponseContext
+): EntraError.ServiceUnavailableError =>
   serviceUnavailable(
     "service_unavailable",
-    `${context.tokenEndpoint} answered with status ${answer.status}, as it does while it is updated`,
-    "Try again later; if it stays so, check that this machine has a managed identity.",
-    { origin: "service", correlationId: context.correlationId, status: answer.status }
+    `${context.tokenEndpoint} responded with status ${response.status}, which may mean that the service is being updated`,
+    "Try again later. If the error persists, check that this machine has a managed identity.",
+    { origin: "service", correlationId: context.correlationId, status: response.status }
   )
 
-/** What the service has against the request is nearly always the identity. */
-const notServed = ({ error, message, ...details }: EntraError.TokenRequestError): EntraError.InvalidClientError => {
+/** Creates the error of a refused request, because the reason is almost always the identity. */
+const refusedIdentity = (
+  { error, message, ...details }: EntraError.TokenRequestError
+): EntraError.InvalidClientError => {
   const { correlationId, retryAfter, status } = details
   return new EntraError.InvalidClientError({
     code: "managed_identity_refused",
     message,
     remedy:
-      "Check that the identity is assigned to this machine or app, and name it by its client id if there are several.",
+      "Check that the identity is assigned to this machine or app. If several are assigned, name one by its client id.",
     origin: "service",
     correlationId,
     retryAfter,
@@ -82,7 +88,7 @@ const notServed = ({ error, message, ...details }: EntraError.TokenRequestError)
   })
 }
 
-/** A credential's failures are all of one kind; what lies behind them tells the code. */
+/** Converts any error into a `CredentialError`, the only error of a credential, with a code for the cause. */
 export const asCredentialError = (error: EntraError.AcquireTokenError): EntraError.CredentialError => {
   if (error._tag === "EntraCredentialError") return error
   const { correlationId, message, remedy, retryAfter } = error
@@ -91,7 +97,7 @@ export const asCredentialError = (error: EntraError.AcquireTokenError): EntraErr
     : error._tag === "EntraInvalidResponseError"
     ? "managed_identity_malformed"
     : "managed_identity_refused"
-  return credentialError(code, "identity", `the managed identity gave no token: ${message}`, remedy, {
+  return credentialError(code, "identity", `The managed identity provided no token: ${message}`, remedy, {
     origin: "service",
     correlationId,
     retryAfter

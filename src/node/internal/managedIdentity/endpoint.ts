@@ -1,4 +1,4 @@
-/** The services of a client whose tokens come from the platform: its endpoint, its one tenant, and no credential. */
+/** The services of a client for the platform's tokens: the endpoint, a resolver for its one tenant, and an empty credential. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import * as TokenEndpoint from "../../../TokenEndpoint.ts"
 import type { Agent } from "./agent.ts"
 import { readPlatformResponse } from "./answer.ts"
 
-/** Stands for the tenant of the identity, in keys and results, where nobody has said which it is. */
+/** The tenant in keys and results when the option `tenantId` is not set. */
 export const unknownTenant = "managed-identity"
 
 export const resolver = (agent: Agent, tenantId: string): AuthorityResolver["Service"] => {
@@ -27,14 +27,14 @@ export const resolver = (agent: Agent, tenantId: string): AuthorityResolver["Ser
         : Effect.fail(invalidAuthority(
           "authority_unsupported",
           "tenantId",
-          `tenantId ${quote(String(authority.tenant))} is named, and this managed identity's is ${quote(tenant)}`,
-          "Leave tenantId out, or tell the layer the identity's own; for tokens of another tenant use "
+          `tenantId ${quote(String(authority.tenant))} is not the tenant of this managed identity, ${quote(tenant)}`,
+          "Leave tenantId out, or pass the tenant of the identity to the layer. For tokens of another tenant, use "
             + "ManagedIdentity.assertion with an app registration."
         ))
   })
 }
 
-/** Nobody has to prove anything: that it runs here is the program's proof. */
+/** A credential that adds nothing to a request, because the platform identifies the program by the machine. */
 export const credential = /*#__PURE__*/ ClientCredential.of({
   channel: "standard",
   binding: () => undefined,
@@ -47,7 +47,7 @@ const authentication = {
   refused: () => Effect.succeed(false)
 }
 
-/** Gate and circuit breaker are those of any endpoint; the retries are the platform's own. */
+/** Creates the endpoint, with the throttle gate and the circuit breaker of any endpoint and the retries of the platform. */
 export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -62,17 +62,19 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     })
     const { origin } = new URL(agent.platform.endpoint)
 
-    const ask = ({ acquisition, authority, form, query, timing, tokenType }: TokenEndpoint.EndpointRequest) => {
-      const wrong = Object.keys(query).length === 0
-        ? Object.keys(form).find((name) => !understood.has(name))
+    const requestToken = (
+      { acquisition, authority, form, query, timing, tokenType }: TokenEndpoint.EndpointRequest
+    ) => {
+      const unsupported = Object.keys(query).length === 0
+        ? Object.keys(form).find((name) => !supportedFields.has(name))
         : "extraQueryParameters"
-      if (wrong !== undefined) return Effect.fail(notUnderstood(wrong))
+      if (unsupported !== undefined) return Effect.fail(unsupportedField(unsupported))
       const { clientId, correlationId, scope, tenantId } = acquisition
       const resource = scope.replace(/\/\.default$/i, "")
       return Effect.flatMap(
-        agent.ask({ resource, correlationId, timing }),
-        ({ answer, scrub }) =>
-          Effect.fromResult(readPlatformResponse(answer, {
+        agent.requestToken({ resource, correlationId, timing }),
+        ({ response, scrub }) =>
+          Effect.fromResult(readPlatformResponse(response, {
             authority,
             authorityUrl: acquisition.authority,
             clientId,
@@ -90,20 +92,20 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     return TokenEndpoint.TokenEndpoint.of(
       ThrottleGate.guarding(
         gates,
-        (request: TokenEndpoint.EndpointRequest) => circuit.protect(() => origin, ask(request))
+        (request: TokenEndpoint.EndpointRequest) => circuit.protect(() => origin, requestToken(request))
       )
     )
   })
 
-/** The rest of a form is meant for Entra itself, and would be lost without a word. */
-const understood: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type"])
+/** All other form fields are meant for Entra. They cause an error, because the platform would ignore them. */
+const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type"])
 
-const notUnderstood = (name: string) => {
+const unsupportedField = (name: string) => {
   const field = name === "claims" || name === "extraQueryParameters" ? name : "extraBodyParameters"
   return invalidRequest(
     "field_unsupported",
     field,
-    `${field} is set, and the platform that gives out a managed identity's tokens does not take it`,
-    `Leave ${field} out, or use ManagedIdentity.assertion with an app registration, which asks Entra itself.`
+    `${field} is set, but the platform that issues the tokens of managed identities does not support it`,
+    `Leave ${field} out, or use ManagedIdentity.assertion with an app registration, which requests tokens from Entra.`
   )
 }

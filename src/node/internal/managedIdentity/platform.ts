@@ -1,10 +1,7 @@
-/**
- * Which service of the platform gives out tokens, how it is asked, and when it is asked again: every rule that is judged
- * without asking it.
- */
+/** The rules for the token services of the platforms, as pure functions: which service, which requests, which retries. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { type CredentialCode, type CredentialError } from "../../../EntraError.ts"
+import { type CredentialError } from "../../../EntraError.ts"
 import { type Fields, secretsOf } from "../../../internal/http/fields.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { quote } from "../../../internal/shared/text.ts"
@@ -17,7 +14,7 @@ export type Identity =
   | { readonly objectId: string }
   | { readonly resourceId: string }
 
-/** Undefined: not set, or set to nothing. */
+/** The variables of the environment; undefined: not set, or empty. */
 export interface Variables {
   readonly IDENTITY_ENDPOINT: string | undefined
   readonly IDENTITY_HEADER: Redacted.Redacted<string> | undefined
@@ -30,16 +27,16 @@ export interface Variables {
 
 export interface Platform {
   readonly source: Source
-  /** What is shown of the URL; its query may hold a key. */
+  /** The URL without its query, which may contain a key and is not shown. */
   readonly endpoint: string
   readonly query: string
-  /** Whether nothing but the absence of other signs speaks for it. */
+  /** Whether the service was assumed because no variable names another one. */
   readonly guessed: boolean
   readonly header: Redacted.Redacted<string> | undefined
   readonly identity: Parameter | undefined
-  /** Names the identity, and tells it from every other one. */
+  /** The unique name of the identity. */
   readonly name: string
-  /** Where Azure Arc's agent puts its keys. */
+  /** The location of the key files of Azure Arc's agent. */
   readonly keys: Keys
 }
 
@@ -49,7 +46,7 @@ export interface Platform {
 
 const path = "/metadata/identity/oauth2/token"
 
-/** In the order in which Microsoft's libraries look: the variables that one platform sets are no sign of another. */
+/** Selects the service, in the order of Microsoft's libraries. */
 export const platformOf = (
   options: { readonly identity?: Identity | undefined; readonly source?: Source | undefined },
   variables: Variables,
@@ -57,8 +54,8 @@ export const platformOf = (
 ): Result.Result<Platform, CredentialError> =>
   Result.gen(function*() {
     const source = yield* sourceOf(options.source, variables)
-    const chosen = yield* identityOf(options.identity)
-    if (source === "azureArc" && chosen !== undefined) return yield* Result.fail(userAssignedAtArc())
+    const identity = yield* identityOf(options.identity)
+    if (source === "azureArc" && identity !== undefined) return yield* Result.fail(userAssignedAtArc())
     const { origin, pathname, search } = new URL(yield* endpointOf(source, variables))
     return {
       source,
@@ -67,66 +64,73 @@ export const platformOf = (
       guessed: options.source === undefined && source === "imds" &&
         variables.AZURE_POD_IDENTITY_AUTHORITY_HOST === undefined,
       header: source === "appService" ? yield* headerOf(variables) : undefined,
-      identity: chosen === undefined ? undefined : { name: parameters[source][chosen.kind], value: chosen.id },
-      name: chosen === undefined
+      identity: identity === undefined ? undefined : { name: parameters[source][identity.kind], value: identity.id },
+      name: identity === undefined
         ? "system-assigned"
-        : chosen.kind === "clientId"
-        ? chosen.id
-        : `${chosen.kind}:${chosen.id}`,
+        : identity.kind === "clientId"
+        ? identity.id
+        : `${identity.kind}:${identity.id}`,
       keys: windows
         ? { directory: `${variables.ProgramData ?? "C:\\ProgramData"}\\AzureConnectedMachineAgent\\Tokens`, windows }
         : { directory: "/var/opt/azcmagent/tokens", windows }
     }
   })
 
-const sourceOf = (wanted: Source | undefined, found: Variables): Result.Result<Source, CredentialError> => {
-  if (wanted !== undefined) {
-    return Object.hasOwn(versions, wanted) ? Result.succeed(wanted) : Result.fail(unknownSource(wanted))
+const sourceOf = (source: Source | undefined, variables: Variables): Result.Result<Source, CredentialError> => {
+  if (source !== undefined) {
+    return Object.hasOwn(versions, source) ? Result.succeed(source) : Result.fail(unknownSource(source))
   }
-  if (found.IDENTITY_ENDPOINT !== undefined && found.IDENTITY_HEADER !== undefined) {
-    return found.IDENTITY_SERVER_THUMBPRINT === undefined
+  if (variables.IDENTITY_ENDPOINT !== undefined && variables.IDENTITY_HEADER !== undefined) {
+    return variables.IDENTITY_SERVER_THUMBPRINT === undefined
       ? Result.succeed("appService")
       : Result.fail(unsupported("IDENTITY_SERVER_THUMBPRINT", "Service Fabric"))
   }
-  if (found.IDENTITY_ENDPOINT !== undefined && found.IMDS_ENDPOINT !== undefined) return Result.succeed("azureArc")
-  return found.MSI_ENDPOINT === undefined
+  if (variables.IDENTITY_ENDPOINT !== undefined && variables.IMDS_ENDPOINT !== undefined) {
+    return Result.succeed("azureArc")
+  }
+  return variables.MSI_ENDPOINT === undefined
     ? Result.succeed("imds")
     : Result.fail(unsupported("MSI_ENDPOINT", "Cloud Shell, Azure Machine Learning or an old App Service"))
 }
 
-const endpointOf = (source: Source, found: Variables): Result.Result<string, CredentialError> => {
+const endpointOf = (source: Source, variables: Variables): Result.Result<string, CredentialError> => {
   switch (source) {
     case "imds":
       return Result.map(
-        urlOf("AZURE_POD_IDENTITY_AUTHORITY_HOST", found.AZURE_POD_IDENTITY_AUTHORITY_HOST ?? "http://169.254.169.254"),
+        urlOf(
+          "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+          variables.AZURE_POD_IDENTITY_AUTHORITY_HOST ?? "http://169.254.169.254"
+        ),
         ({ origin }) => `${origin}${path}`
       )
     case "azureArc":
-      return urlOf("IDENTITY_ENDPOINT", found.IDENTITY_ENDPOINT ?? `http://localhost:40342${path}`).pipe(
-        Result.flatMap((url) => isKeptHere(url) ? Result.succeed(url.href) : Result.fail(elsewhereInClear()))
+      return urlOf("IDENTITY_ENDPOINT", variables.IDENTITY_ENDPOINT ?? `http://localhost:40342${path}`).pipe(
+        Result.flatMap((url) => isProtected(url) ? Result.succeed(url.href) : Result.fail(remoteWithoutTls()))
       )
     case "appService":
-      return found.IDENTITY_ENDPOINT === undefined
+      return variables.IDENTITY_ENDPOINT === undefined
         ? Result.fail(incomplete("IDENTITY_ENDPOINT"))
-        : Result.map(urlOf("IDENTITY_ENDPOINT", found.IDENTITY_ENDPOINT), ({ href }) => href)
+        : Result.map(urlOf("IDENTITY_ENDPOINT", variables.IDENTITY_ENDPOINT), ({ href }) => href)
   }
 }
 
-/** The agent's key goes there; the agent itself is always on this machine. */
-const isKeptHere = ({ hostname, protocol }: URL): boolean =>
+/** Returns whether a key can be sent to the URL: over https, or to this machine, where the agent runs. */
+const isProtected = ({ hostname, protocol }: URL): boolean =>
   protocol === "https:" || /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
 
-const elsewhereInClear = () =>
+const remoteWithoutTls = () =>
   malformed(
     "IDENTITY_ENDPOINT",
-    "IDENTITY_ENDPOINT leads to another machine over http, and Azure Arc's agent is on this one"
+    "IDENTITY_ENDPOINT is an http URL of another machine, but the agent of Azure Arc runs on this machine"
   )
 
 const urlOf = (name: string, value: string): Result.Result<URL, CredentialError> => {
   const url = URL.parse(value)
   return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" && url.hash === ""
     ? Result.succeed(url)
-    : Result.fail(malformed(name, `${name} is no http URL without user and fragment`))
+    : Result.fail(
+      malformed(name, `${name} is not an http or https URL, or it contains a user name, a password or a fragment`)
+    )
 }
 
 const headerOf = (
@@ -136,7 +140,7 @@ const headerOf = (
     ? Result.fail(incomplete("IDENTITY_HEADER"))
     : isHeader(Redacted.value(header))
     ? Result.succeed(header)
-    : Result.fail(malformed("IDENTITY_HEADER", "IDENTITY_HEADER has characters that no header may have"))
+    : Result.fail(malformed("IDENTITY_HEADER", "IDENTITY_HEADER contains characters that are not allowed in a header"))
 
 // -----------------------------------------------------------------------------
 // identities
@@ -151,7 +155,7 @@ type Kind = "clientId" | "objectId" | "resourceId"
 
 const userAssigned = { clientId: "client_id", objectId: "object_id", resourceId: "msi_res_id" } as const
 
-/** What each service calls them. */
+/** The names of the query parameters of each service. */
 const parameters: { readonly [S in Source]: { readonly [K in Kind]: string } } = {
   imds: userAssigned,
   appService: { clientId: "client_id", objectId: "principal_id", resourceId: "mi_res_id" },
@@ -174,23 +178,23 @@ const identityOf = (
   identity: Identity | undefined
 ): Result.Result<{ readonly kind: Kind; readonly id: string } | undefined, CredentialError> => {
   if (identity === undefined) return Result.succeed(undefined)
-  // JavaScript passes what it likes.
-  const given = new Map<string, unknown>(
+  // JavaScript callers may pass values of any type.
+  const members = new Map<string, unknown>(
     typeof identity === "object" && identity !== null ? Object.entries(identity) : []
   )
   const named = kinds.flatMap((kind) => {
-    const id = given.get(kind)
+    const id = members.get(kind)
     return id === undefined ? [] : [{ kind, id }]
   })
   const [only, ...others] = named
   return only !== undefined && others.length === 0 && typeof only.id === "string" && only.id.length <= 1024 &&
       patterns[only.kind].test(only.id)
     ? Result.succeed({ kind: only.kind, id: only.id })
-    : Result.fail(problem(
+    : Result.fail(credentialError(
       "identity_malformed",
       "identity",
-      "identity is not one of { clientId } or { objectId } with a GUID, or { resourceId } with the path of a resource",
-      "Copy one of the ids from the managed identity's overview, or leave identity out for the system-assigned one."
+      "identity is neither { clientId } nor { objectId } with a GUID, nor { resourceId } with the path of a resource",
+      "Copy one of the ids from the managed identity's overview. Leave identity out for the system-assigned identity."
     ))
 }
 
@@ -204,12 +208,12 @@ const versions: { readonly [S in Source]: string } = {
   azureArc: "2019-11-01"
 }
 
-export interface Question {
+export interface PlatformRequest {
   readonly url: string
   readonly headers: Fields
 }
 
-export const questionOf = (platform: Platform, resource: string, key?: string): Question => {
+export const requestOf = (platform: Platform, resource: string, key?: string): PlatformRequest => {
   const url = new URL(platform.endpoint + platform.query)
   url.searchParams.set("api-version", versions[platform.source])
   url.searchParams.set("resource", resource)
@@ -222,23 +226,21 @@ export const questionOf = (platform: Platform, resource: string, key?: string): 
   return { url: url.href, headers: { accept: "application/json", ...marker, ...secrets } }
 }
 
-/** What of a question nobody must see: its headers, and a key that the endpoint's own query may hold. */
-export const secretsIn = (platform: Platform, { headers }: Question): ReadonlyArray<string> => [
+/** Returns the secrets of a request: its headers, and the key that the query of the endpoint may contain. */
+export const secretsIn = (platform: Platform, { headers }: PlatformRequest): ReadonlyArray<string> => [
   ...secretsOf(headers),
   ...new URLSearchParams(platform.query).values()
 ]
 
-/**
- * The question that shows whether IMDS is there at all: without its header it is refused at once, and that is an answer.
- */
-export const probeOf = (platform: Platform): Question => ({
-  url: questionOf(platform, "").url,
+/** Returns a request that shows whether the metadata service exists: without its header the service refuses it at once. */
+export const probeRequestOf = (platform: Platform): PlatformRequest => ({
+  url: requestOf(platform, "").url,
   headers: { accept: "application/json" }
 })
 
 /**
- * Whether it is Azure's service that answered {@link probeOf}: other clouds have services of their own at that address,
- * which answer 401, 403 or 404, and Docker Desktop answers 403 when nobody is there.
+ * Returns whether Azure's service responded to {@link probeRequestOf}. Other clouds have services at the same address, which
+ * respond with 401, 403 or 404, and Docker Desktop responds with 403 when there is no service.
  */
 export const isImds = (status: number): boolean =>
   status === 200 || status === 400 || status === 408 || status === 410 || status === 429 || status >= 500
@@ -247,13 +249,13 @@ export const isImds = (status: number): boolean =>
 // retries
 // -----------------------------------------------------------------------------
 
-/** What an attempt came to: the status of an answer, or none in time. */
+/** The outcome of an attempt: the status of the response, or no response in time. */
 export type Outcome = number | "timeout"
 
 /**
- * Milliseconds until the next attempt, after `attempt` failures in a row; undefined: what there is will have to do
- * (MSAL-DOTNET section 5.4). What the service itself asks for (`Retry-After`) is waited for if it is not long, and else it
- * is left to the caller's throttle gate.
+ * Returns the milliseconds until the next attempt after `attempt` failures in a row; undefined when no attempt follows. The
+ * rules are those of MSAL. A `Retry-After` of up to 10 seconds is respected here; the caller's throttle gate respects a longer
+ * one.
  */
 export const delayAfter = (
   source: Source,
@@ -266,60 +268,57 @@ export const delayAfter = (
 }
 
 const ruleOf = (source: Source, outcome: Outcome, attempt: number): number | undefined => {
-  if (source !== "imds") return attempt <= 3 && elsewhere.has(outcome) ? 1000 : undefined
+  if (source !== "imds") return attempt <= 3 && retriedOutcomes.has(outcome) ? 1000 : undefined
   if (outcome === 410) return attempt <= 7 ? 10_000 : undefined
-  const again = outcome === "timeout" || outcome === 404 || outcome === 408 || outcome === 429 || outcome >= 500
-  return again && attempt <= 3 ? 1000 * 2 ** (attempt - 1) : undefined
+  const isRetried = outcome === "timeout" || outcome === 404 || outcome === 408 || outcome === 429 || outcome >= 500
+  return isRetried && attempt <= 3 ? 1000 * 2 ** (attempt - 1) : undefined
 }
 
-const elsewhere: ReadonlySet<Outcome> = new Set([404, 408, 429, 500, 503, 504, "timeout"])
+const retriedOutcomes: ReadonlySet<Outcome> = new Set([404, 408, 429, 500, 503, 504, "timeout"])
 
 // -----------------------------------------------------------------------------
-// problems
+// errors
 // -----------------------------------------------------------------------------
-
-const problem = (code: CredentialCode, field: string, message: string, remedy: string): CredentialError =>
-  credentialError(code, field, message, remedy)
 
 const unknownSource = (source: unknown) =>
-  problem(
+  credentialError(
     "managed_identity_unsupported",
     "source",
-    `source ${quote(String(source))} is no source of managed identities`,
-    "Pass \"imds\", \"appService\" or \"azureArc\", or leave source out and the environment decides."
+    `source ${quote(String(source))} is not a source of managed identities`,
+    "Pass \"imds\", \"appService\" or \"azureArc\". Leave source out to detect it from the environment."
   )
 
 const unsupported = (field: string, platform: string) =>
-  problem(
+  credentialError(
     "managed_identity_unsupported",
     field,
-    `${field} is set, as by ${platform}, whose managed identities are not supported`,
-    "Use another credential there, or pass source if the variable is there by accident."
+    `${field} is set, as on ${platform}, where managed identities are not supported`,
+    "Use another credential there. If the variable is set by mistake, pass source."
   )
 
 const userAssignedAtArc = () =>
-  problem(
+  credentialError(
     "managed_identity_unsupported",
     "identity",
-    "identity names a user-assigned identity, and Azure Arc is asked for the system-assigned one only",
-    "Leave identity out, and give the server's own identity the permissions."
+    "identity names a user-assigned identity, but Azure Arc supports the system-assigned identity only",
+    "Leave identity out. Grant the permissions to the system-assigned identity of the server."
   )
 
 const incomplete = (name: string) =>
-  problem(
+  credentialError(
     "managed_identity_incomplete",
     name,
-    `${name} is not set, and source is "appService"`,
-    "Give the app a managed identity and restart it: the platform sets the variable. Elsewhere pass another source."
+    `${name} is not set, but source is "appService"`,
+    "Assign a managed identity to the app and restart it. Outside App Service, pass another source."
   )
 
 const malformed = (name: string, message: string) =>
-  problem("managed_identity_incomplete", name, message, `Leave ${name} as the platform sets it.`)
+  credentialError("managed_identity_incomplete", name, message, `Leave ${name} as the platform sets it.`)
 
 export const unreadableVariable = (name: string) =>
-  problem(
+  credentialError(
     "managed_identity_incomplete",
     name,
     `${name} cannot be read by the ConfigProvider`,
-    "Look at the ConfigProvider; the usual one reads the environment of the process."
+    "Check the ConfigProvider that the program installs. The default one reads the environment of the process."
   )

@@ -1,25 +1,25 @@
 /**
- * The scripted faults of a simulator, taken in the order in which they were given.
+ * The scripted faults of a simulator, used in the order in which they were added.
  */
 import type { Fault } from "../../Fault.ts"
 
 /**
- * The endpoints that faults can be scripted for.
+ * A group of endpoints with scripted faults of its own.
  *
  * @category models
  * @since 0.1.0
  */
 export type Endpoint = "token" | "discovery" | "graph"
 
-/** Faults that wait for a request. */
+/** Faults that are not used yet. */
 export interface FaultQueue {
   readonly add: (
     fault: Fault,
     endpoint: Endpoint,
-    only: { readonly tenant: string | undefined; readonly host: string | undefined },
+    filter: { readonly tenant: string | undefined; readonly host: string | undefined },
     times: number
   ) => void
-  /** The next fault of an endpoint for a tenant at a host: the oldest that is meant for them or for any. */
+  /** Takes the oldest fault that applies to the endpoint, the tenant and the host. */
   readonly take: (endpoint: Endpoint, tenant: string, host: string) => Fault | undefined
   readonly clear: () => void
 }

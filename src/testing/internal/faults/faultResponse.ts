@@ -1,5 +1,5 @@
 /**
- * What a scripted fault answers.
+ * The responses of scripted faults.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -14,18 +14,18 @@ import { json, readCorrelationId, type Target } from "../http/wire.ts"
 import type { World } from "../world/world.ts"
 import type { Endpoint } from "./faultQueue.ts"
 
-/** The defect with which a connection ends where nothing better is known. */
+/** The defect of a dropped connection where the transport provides no {@link DropConnection}. */
 export class ConnectionDropped extends Error {
   override readonly name = "ConnectionDropped"
 }
 
 /**
- * How a transport closes a connection without an answer.
+ * The function of a transport that closes a connection without a response.
  *
  * **Details**
  *
- * The in-memory client turns it into a `TransportError` and `effect-entra/node` destroys the socket. Where the routes
- * are served otherwise, the default is a defect, which most servers answer with 500.
+ * The in-memory client fails with a `TransportError`, and the server of `effect-entra/node` destroys the socket. Default: a
+ * defect, for which most servers respond with status 500.
  *
  * @category services
  * @since 0.1.0
@@ -33,10 +33,10 @@ export class ConnectionDropped extends Error {
 export const DropConnection = Context.Reference<
   (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<never>
 >("effect-entra/testing/EntraSimulator/DropConnection", {
-  defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection"))
+  defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection."))
 })
 
-/** The scripted answer to a request, or undefined to go on as usual. */
+/** Returns the scripted response to a request; undefined when the ordinary response follows. */
 export const nextFault = (
   world: World,
   endpoint: Endpoint,

@@ -1,4 +1,4 @@
-/** An `HttpClient` that ends in routes instead of the network. */
+/** An `HttpClient` that passes requests to routes instead of the network. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -11,7 +11,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Scope from "effect/Scope"
 import { ConnectionDropped, DropConnection } from "../faults/faultResponse.ts"
 
-/** `app` answers whatever https host is asked, and its own origin. */
+/** Creates an `HttpClient` that passes requests for `origin` and for every https host to `app`. */
 export const memoryClient = <E>(
   origin: string,
   app: Effect.Effect<
@@ -22,7 +22,7 @@ export const memoryClient = <E>(
 ): HttpClient.HttpClient =>
   HttpClient.make((request, url) => {
     if (url.protocol !== "https:" && url.origin !== origin) {
-      return transportError(request, "nothing listens there: the simulator serves https")
+      return transportError(request, "nothing listens at this origin: the simulator serves https only")
     }
     const received = HttpServerRequest.fromClientRequest(HttpClientRequest.setHeader(request, "host", url.host))
     return app.pipe(
@@ -34,7 +34,7 @@ export const memoryClient = <E>(
         HttpClientError.HttpClientError
       > =>
         Cause.squash(cause) === dropped
-          ? transportError(request, "the connection was closed without an answer")
+          ? transportError(request, "the connection was closed without a response")
           : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
       ),
       Effect.map((response): HttpClientResponse.HttpClientResponse =>
@@ -43,7 +43,7 @@ export const memoryClient = <E>(
     )
   })
 
-const dropped = new ConnectionDropped("The simulator dropped the connection")
+const dropped = new ConnectionDropped("The simulator dropped the connection.")
 
 const transportError = (
   request: HttpClientRequest.HttpClientRequest,

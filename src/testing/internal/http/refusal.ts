@@ -1,11 +1,11 @@
 /**
- * The refusals of the service: AADSTS codes, statuses and the body that carries them.
+ * The refusals of the service: AADSTS codes, statuses, and the response body.
  */
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { json, newGuid } from "./wire.ts"
 
 /**
- * A refusal in Entra's terms, before ids and times are put into it.
+ * A refusal of Entra without the ids and the time of its response.
  *
  * @category models
  * @since 0.1.0
@@ -101,8 +101,8 @@ export const wrongAudience = refusal(
 export const outOfTime = (why: string) =>
   refusal(401, "invalid_client", 700024, `The client assertion is not within its valid time range: ${why}.`)
 
-// The numbers of federation are the service's, whose texts quote what was presented; what it answers when the signature
-// of a platform's token is wrong, or when it knows no keys of the issuer, was not seen: 700027 is our mapping.
+// The codes of federated credentials are recorded from the service, whose texts quote the presented value. The responses to a
+// wrong signature and to an issuer without keys were not recorded: 700027 is our mapping.
 const unmatched = (code: number, what: string, value: string, more = "") =>
   refusal(
     401,
@@ -123,7 +123,7 @@ export const unmatchedCase = (subject: string) =>
   )
 
 export const replayed = refusal(401, "invalid_client", 50013, "The client assertion was used before.")
-/** That a malformed `claims` is a malformed request is our mapping: which number the service has for it was not seen. */
+/** The response of the service to a malformed `claims` was not recorded: 9002313 is our mapping. */
 export const malformedClaims = (why: string) =>
   refusal(400, "invalid_request", 9002313, `Invalid request. Request is malformed or invalid: 'claims' ${why}.`)
 export const invalidScope = (scope: string) =>
@@ -162,12 +162,12 @@ export const notAssigned = (clientId: string, resource: string) =>
 export const unknownInstance = refusal(400, "invalid_instance", 50049, "Unknown or invalid instance.")
 export const invalidTenant = (tenant: string): Refusal => ({ ...unknownTenant(tenant), error: "invalid_tenant" })
 
-/** The codes whose recorded answers carry an `error_uri`. */
+/** The codes whose recorded responses have an `error_uri`. */
 const withErrorUri: ReadonlySet<number> = new Set([7000215, 7000229, 500011])
 
 const timestampOf = (millis: number) => `${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}Z`
 
-/** The answer that carries a refusal. */
+/** Creates the response of a refusal. */
 export const toResponse = (
   refusal: Refusal,
   options: {

@@ -1,11 +1,11 @@
 /**
- * What arrives and how it is read, what leaves and how it is written.
+ * Reads requests (target, form, correlation id) and writes JSON responses.
  */
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { base64url } from "jose"
 
-/** The URL a request was sent to, as the client wrote it. */
+/** The URL of a request as the client wrote it. */
 export interface Target {
   readonly origin: string
   readonly path: string
@@ -15,8 +15,7 @@ export interface Target {
 }
 
 /**
- * Reads the target of a request. The host is the one the client named; a request line without a scheme has the
- * simulator's own.
+ * Reads the target of a request. The host comes from the request; without it, the target has the simulator's own origin.
  */
 export const readTarget = (request: HttpServerRequest.HttpServerRequest, ownOrigin: string): Target => {
   const [, absoluteOrigin] = /^(https?:\/\/[^/?#]+)/i.exec(request.originalUrl) ?? []
@@ -32,7 +31,7 @@ export const readTarget = (request: HttpServerRequest.HttpServerRequest, ownOrig
   }
 }
 
-/** A parsed form: its fields, and the first name that came twice. */
+/** A parsed form: its fields, and the first duplicated name. */
 export interface Form {
   readonly fields: Readonly<Record<string, string>>
   readonly duplicated: string | undefined
@@ -40,7 +39,7 @@ export interface Form {
 
 const emptyForm: Form = { fields: {}, duplicated: undefined }
 
-/** Reads a form body. One of another media type has no fields: the real service sees none either. */
+/** Reads a form body. A body of another media type has no fields, as at the real service. */
 export const readForm = (contentType: string | undefined, body: string): Form => {
   const mediaType = contentType?.split(";")[0]?.trim().toLowerCase()
   if (mediaType !== "application/x-www-form-urlencoded") return emptyForm
@@ -55,7 +54,7 @@ export const readForm = (contentType: string | undefined, body: string): Form =>
 
 const guid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
-/** The correlation id the client asked for, if it is a GUID; clients send it as a header, in the query or in the form. */
+/** Returns the correlation id of a request (header, query or form) if it is a GUID, else a new one. */
 export const readCorrelationId = (
   request: HttpServerRequest.HttpServerRequest,
   target: Target,
@@ -64,14 +63,14 @@ export const readCorrelationId = (
   [request.headers["client-request-id"], target.query.get("client-request-id"), fields["client-request-id"]]
     .find((id): id is string => typeof id === "string" && guid.test(id)) ?? newGuid()
 
-/** A random GUID, without waiting. */
+/** Returns a random GUID. */
 export const newGuid = (): string => globalThis.crypto.randomUUID()
 
-/** Random opaque text, without waiting. */
+/** Returns random bytes in base64url. */
 export const newOpaque = (bytes: number): string =>
   base64url.encode(globalThis.crypto.getRandomValues(new Uint8Array(bytes)))
 
-/** A GUID that is always the same for the same text. */
+/** Returns a GUID that depends on the text only. */
 export const stableGuid = (text: string): string => {
   let hex = ""
   for (let part = 0; part < 4; part++) {
@@ -82,7 +81,7 @@ export const stableGuid = (text: string): string => {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`
 }
 
-/** A JSON answer, never to be kept. */
+/** Creates a JSON response that must not be cached. */
 export const json = (
   status: number,
   body: unknown,

@@ -1,5 +1,5 @@
 /**
- * Verifies a client assertion as strictly as the rules allow: signature, certificate, header, audience, times, replay.
+ * Verifies a client assertion: header, certificate, signature, audience, times and replay.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -18,7 +18,7 @@ import type { TrustedSubject } from "../world/world.ts"
 import { certificateByName } from "./trustedSubject.ts"
 
 /**
- * How far, in seconds, a client's clock may be off before its assertion counts as expired or not yet valid.
+ * The accepted difference between the clocks of client and service, in seconds.
  *
  * @category constants
  * @since 0.1.0
@@ -26,20 +26,20 @@ import { certificateByName } from "./trustedSubject.ts"
 export const assertionSkewSeconds = 60
 
 /**
- * The longest time, in seconds, from an assertion's `nbf` to its `exp`.
+ * The longest time from the `nbf` to the `exp` of an assertion, in seconds.
  *
  * @category constants
  * @since 0.1.0
  */
 export const assertionMaxLifetimeSeconds = 24 * 60 * 60
 
-/** How many assertion ids are remembered at once. */
+/** The number of assertion ids that are remembered. */
 const replayLimit = 10_000
 
-/** What an assertion is held against. */
+/** The values that an assertion is verified against; `now` in milliseconds. */
 export interface AssertionContext {
   readonly clientId: string
-  /** AD FS knows the SHA-1 thumbprint and RS256 alone. */
+  /** AD FS supports only the SHA-1 thumbprint and RS256. */
   readonly rules: "entra" | "adfs"
   readonly certificates: ReadonlyArray<RegisteredCertificate>
   readonly trustedSubjects: ReadonlyArray<TrustedSubject>
@@ -52,7 +52,7 @@ const Header = Schema.Struct({
   alg: Schema.String,
   x5t: Schema.optionalKey(Schema.String),
   "x5t#S256": Schema.optionalKey(Schema.String),
-  // A list (RFC 7515 section 4.1.6), or the one text that MSAL.NET sends.
+  // An array (RFC 7515 section 4.1.6), or the single string that MSAL.NET sends.
   x5c: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
   kid: Schema.optionalKey(Schema.String),
   crit: Schema.optionalKey(Schema.Never)
@@ -69,7 +69,7 @@ const Claims = Schema.Struct({
 })
 const decodeClaims = Schema.decodeUnknownEffect(Schema.fromJsonString(Claims))
 
-/** Succeeds when the assertion proves that the app sent it. */
+/** Verifies an assertion of the app itself. */
 export const verifyAssertion = Effect.fnUntraced(function*(
   assertion: string,
   context: AssertionContext
@@ -97,7 +97,7 @@ export const verifyAssertion = Effect.fnUntraced(function*(
 
 const isApp = (value: string, { clientId }: AssertionContext) => value.toLowerCase() === clientId.toLowerCase()
 
-/** The header of a compact JWT, not verified. */
+/** Returns the header of a compact JWT without verifying it. */
 export const readHeader = (assertion: string) =>
   Effect.try({
     try: () => {
@@ -139,7 +139,7 @@ const findCertificate = Effect.fnUntraced(function*(
 
 const derOf = ({ pem }: RegisteredCertificate): string => pem.replace(/-----[^-]+-----|\s/g, "")
 
-/** Every thumbprint of the header must be the certificate's. */
+/** Returns whether all thumbprints of the header match the certificate. */
 export const isNamed = (certificate: RegisteredCertificate, header: typeof Header.Type): boolean =>
   (header["x5t#S256"] === undefined || certificate.sha256 === header["x5t#S256"]) &&
   (header.x5t === undefined || certificate.sha1 === header.x5t)
@@ -155,7 +155,7 @@ const algorithmsOf = (
   return bySha256 ? fitting : fitting.filter((algorithm) => algorithm === "RS256")
 }
 
-/** Whether a token may be used now, `now` in seconds. */
+/** Checks that a token is valid now; `now` in seconds. */
 export const checkPeriod = (
   { exp, nbf }: { readonly exp: number; readonly nbf?: number | undefined },
   now: number
@@ -178,7 +178,7 @@ const checkTimes = Effect.fnUntraced(function*(
   }
 })
 
-/** An assertion's `jti` is good for one use. */
+/** Checks that the `jti` of an assertion was not used before. */
 export const checkReplay = (
   { exp, jti }: { readonly exp: number; readonly jti: string },
   { clientId, now, replays }: Pick<AssertionContext, "clientId" | "now" | "replays">

@@ -1,6 +1,6 @@
 /**
- * Verifies the token of a platform that an app trusts: its signature, its times, and then issuer, subject and audience,
- * letter by letter. Unlike the app's own assertion it may be used again.
+ * Verifies a platform token against the federated credentials of an app: issuer, signature, times, subject and audience. The
+ * comparison is exact. Unlike the app's own assertion, a platform token may be used several times.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -11,7 +11,7 @@ import { checkPeriod } from "./clientAssertion.ts"
 
 const defaultAudiences = ["api://AzureADTokenExchange"]
 
-/** Asymmetric ones; the service promises RS256 alone and says that others may work. */
+/** The asymmetric algorithms; the service guarantees RS256 only, but others may work too. */
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 const Claims = Schema.Struct({
@@ -23,7 +23,7 @@ const Claims = Schema.Struct({
 })
 const decodeClaims = Schema.decodeUnknownEffect(Claims)
 
-/** Whether an assertion says that a platform issued it: an issuer is a URL, an app is none. */
+/** Returns whether the issuer of an assertion is a platform: the `iss` of a platform is a URL, that of an app is its id. */
 export const isOfPlatform = (assertion: string): boolean => {
   try {
     const { iss } = jose.decodeJwt(assertion)
@@ -33,7 +33,7 @@ export const isOfPlatform = (assertion: string): boolean => {
   }
 }
 
-/** Succeeds when one of the app's federated credentials trusts what the token says, and the token is genuine. */
+/** Verifies a platform token against the federated credentials of the app. */
 export const verifyPlatformToken = Effect.fnUntraced(function*(
   world: World,
   app: AppState,
@@ -64,22 +64,22 @@ const checkSignature = (
   token: string,
   claims: typeof Claims.Type
 ): Effect.Effect<void, Refusal.Refusal> => {
-  const wrong = Refusal.unverifiedAssertion("it was not signed with a key of its issuer")
+  const unverified = Refusal.unverifiedAssertion("it was not signed with a key of its issuer")
   const keys = world.issuers.get(claims.iss)
   if (keys !== undefined) {
     return Effect.asVoid(Effect.tryPromise({
       try: () => jose.compactVerify(token, jose.createLocalJWKSet(keys), { algorithms }),
-      catch: () => wrong
+      catch: () => unverified
     }))
   }
   if (!isOwnIssuer(world, claims.iss)) {
     return Effect.fail(Refusal.unverifiedAssertion("the simulator has no keys of its issuer: pass it in 'issuers'"))
   }
-  // A managed identity's token is the simulator's own. Its time is checked afterwards, as any other's.
+  // The simulator's own signer issues the tokens of managed identities. Their times are checked later, as those of any token.
   const audiences = typeof claims.aud === "string" ? [claims.aud] : claims.aud
   const now = new Date((claims.nbf ?? claims.exp - 1) * 1000)
   return Effect.asVoid(
-    Effect.mapError(world.signer.verify(token, { issuers: [claims.iss], audiences, now }), () => wrong)
+    Effect.mapError(world.signer.verify(token, { issuers: [claims.iss], audiences, now }), () => unverified)
   )
 }
 

@@ -1,6 +1,6 @@
 /**
- * Who asks a realm for a token: `client_secret_basic` and `client_secret_post` (RFC 6749 section 2.3.1), `private_key_jwt`
- * (RFC 7523).
+ * The client authentication of a realm: `client_secret_basic` and `client_secret_post` (RFC 6749 section 2.3.1), and
+ * `private_key_jwt` (RFC 7523).
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -10,7 +10,7 @@ import type { RegisteredCertificate } from "../world/certificates.ts"
 import type { AppState, Realm, RealmAuthMethod, World } from "../world/world.ts"
 import { checkPeriod, checkReplay, isNamed, readHeader } from "./clientAssertion.ts"
 
-/** A refusal as RFC 6749 section 5.2 words it. */
+/** A refusal in the format of RFC 6749 section 5.2. */
 export interface RealmRefusal {
   readonly status: 400 | 401
   readonly error: string
@@ -20,8 +20,8 @@ export interface RealmRefusal {
 const unauthenticated = (text: string): RealmRefusal => ({ status: 401, error: "invalid_client", text })
 const malformed = (text: string): RealmRefusal => ({ status: 400, error: "invalid_request", text })
 
-/** What a request brings along to prove who it is of. */
-interface Proof {
+/** The parts of a request that authenticate the client, and what the realm accepts. */
+interface ClientProof {
   readonly authorization: string | undefined
   readonly fields: Readonly<Record<string, string>>
   readonly audiences: ReadonlyArray<string>
@@ -30,19 +30,19 @@ interface Proof {
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-/** The one client that a request proves to be. */
+/** Returns the client that a request authenticates. */
 export const authenticateClient = Effect.fnUntraced(function*(
   world: World,
   realm: Realm,
-  proof: Proof
+  proof: ClientProof
 ): Effect.fn.Return<AppState, RealmRefusal> {
   const { client_assertion: assertion, client_secret: secret } = proof.fields
-  const given: ReadonlyArray<RealmAuthMethod> = [
+  const used: ReadonlyArray<RealmAuthMethod> = [
     ...(proof.authorization === undefined ? [] : ["client_secret_basic" as const]),
     ...(secret === undefined ? [] : ["client_secret_post" as const]),
     ...(assertion === undefined ? [] : ["private_key_jwt" as const])
   ]
-  const [method, another] = given
+  const [method, another] = used
   if (method === undefined) return yield* Effect.fail(unauthenticated("nothing in the request proves the client"))
   if (another !== undefined) return yield* Effect.fail(malformed("a client must not prove itself in two ways"))
   if (!proof.methods.includes(method)) return yield* Effect.fail(unauthenticated(`'${method}' is not taken here`))
@@ -71,11 +71,11 @@ const bySecret = (
     () => unauthenticated("the secret is none of the client's")
   )
 
-/** Both halves are form-encoded before they are joined. */
+/** Authenticates with HTTP Basic, whose id and secret are form-encoded (RFC 6749 section 2.3.1). */
 const byBasic = Effect.fnUntraced(function*(
   world: World,
   realm: Realm,
-  { fields }: Proof,
+  { fields }: ClientProof,
   authorization: string
 ): Effect.fn.Return<AppState, RealmRefusal> {
   const [clientId, secret] = yield* Effect.try({
@@ -112,7 +112,7 @@ const decodeClaims = Schema.decodeUnknownEffect(Schema.fromJsonString(Claims))
 const byAssertion = Effect.fnUntraced(function*(
   world: World,
   realm: Realm,
-  { audiences, fields }: Proof,
+  { audiences, fields }: ClientProof,
   assertion: string
 ): Effect.fn.Return<AppState, RealmRefusal> {
   if (fields["client_assertion_type"] !== assertionType) {
@@ -127,7 +127,7 @@ const byAssertion = Effect.fnUntraced(function*(
   const app = yield* findClient(world, realm, fields["client_id"] ?? subject ?? "")
   const keys = yield* Effect.filter(
     app.certificates.filter((certificate) => isNamed(certificate, header)),
-    (certificate) => isCalled(certificate, header.kid, realm)
+    (certificate) => hasKeyId(certificate, header.kid, realm)
   )
   const payload = yield* verifyWithAny(assertion, header.alg, keys)
   const claims = yield* Effect.mapError(
@@ -149,8 +149,8 @@ const byAssertion = Effect.fnUntraced(function*(
   return app
 })
 
-/** Whether a key goes by the name that an assertion gives it; without a name each of them may be meant. */
-const isCalled = (
+/** Returns whether the `kid` of an assertion names the certificate; without a `kid` every certificate is possible. */
+const hasKeyId = (
   certificate: RegisteredCertificate,
   kid: string | undefined,
   { keyIds }: Realm

@@ -1,5 +1,5 @@
 /**
- * Certificates that an app trusts by subject name and issuer: the chain comes with the assertion, in `x5c`.
+ * Verifies certificates that an app trusts by subject name and issuer. The `x5c` of the assertion contains the chain.
  */
 import type { X509Certificate } from "@peculiar/x509"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { readCertificate, type RegisteredCertificate } from "../world/certificat
 import type { TrustedSubject } from "../world/world.ts"
 import { x509 } from "../world/x509.ts"
 
-/** The leaf of a chain that leads to a trusted issuer and bears a trusted name; undefined when neither is there. */
+/** Returns the leaf of `x5c` if its name is trusted and its chain leads to the issuer; undefined without chain or trust. */
 export const certificateByName = Effect.fnUntraced(function*(
   x5c: string | ReadonlyArray<string>,
   trusted: ReadonlyArray<TrustedSubject>,
@@ -43,7 +43,7 @@ const namesOf = (certificate: X509Certificate): Effect.Effect<ReadonlyArray<stri
       .flatMap(({ type, value }) => type === "dns" ? [value] : [])
   ])
 
-/** Whether each certificate was issued by the next, until one was issued by `issuer`. */
+/** Returns whether the chain leads to `issuer`: each certificate was issued by the next one, and the last by `issuer`. */
 const leadsTo = Effect.fnUntraced(function*(
   leaf: X509Certificate,
   chain: ReadonlyArray<X509Certificate>,

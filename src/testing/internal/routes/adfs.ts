@@ -1,5 +1,5 @@
 /**
- * An AD FS at `/adfs`: no tenants, assertions with the SHA-1 thumbprint and RS256, and refusals of its own.
+ * An AD FS at `/adfs`. It has no tenants, accepts assertions with the SHA-1 thumbprint and RS256, and has its own refusals.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -14,7 +14,7 @@ type Handler = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<H
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-/** A refusal as AD FS words it: two members, always with status 400. */
+/** A refusal of AD FS: two members, always with status 400. */
 interface Refusal {
   readonly error: string
   readonly text: string
@@ -22,8 +22,8 @@ interface Refusal {
 
 const refusal = (error: string, text: string): Refusal => ({ error, text })
 
-// The numbers were seen in answers of AD FS, with these errors. Which of them it gives for what is our mapping, and so is
-// what follows the first sentence: AD FS keeps its reasons for its own log, a test wants them.
+// The codes and their `error` are recorded from AD FS. Our own are the cases that they are used for, and the text after the
+// first sentence: AD FS writes its reasons to its log only, but a test needs them.
 const missing = (name: string) => refusal("invalid_request", `The request must contain the parameter '${name}'.`)
 const duplicated = (name: string) => refusal("invalid_request", `The parameter '${name}' is duplicated.`)
 const unsupportedGrant = (grant: string) =>
@@ -41,7 +41,7 @@ export const token = (world: World): Handler => (request) =>
     ? handleToken(world, request, {
       target: readTarget(request, world.origin),
       tenant: "adfs",
-      issue: (received) => issue(world, received),
+      issue: (tokenRequest) => issue(world, tokenRequest),
       codeOf: ({ error }) => error,
       refuse: ({ error, text }, correlationId) =>
         json(400, { error, error_description: text }, { "client-request-id": correlationId })
@@ -74,15 +74,15 @@ export const keys = (world: World): Handler => () => {
 
 const absent = Effect.succeed(HttpServerResponse.empty({ status: 404 }))
 
-/** The name of the federation service, http by tradition. */
+/** Returns the issuer of access tokens: the name of the federation service, which is an http URL. */
 const issuerOf = (base: string) => `${base.replace(/^https:/, "http:")}/services/trust`
 
 const issue = Effect.fnUntraced(function*(
   world: World,
   request: TokenRequest
 ): Effect.fn.Return<unknown, Refusal> {
-  const { form: { duplicated: twice, fields }, target } = request
-  if (twice !== undefined) return yield* Effect.fail(duplicated(twice))
+  const { form: { duplicated: duplicate, fields }, target } = request
+  if (duplicate !== undefined) return yield* Effect.fail(duplicated(duplicate))
   const grant = yield* required(request, "grant_type")
   if (grant !== "client_credentials") return yield* Effect.fail(unsupportedGrant(grant))
   const clientId = yield* required(request, "client_id")
@@ -108,7 +108,7 @@ const issue = Effect.fnUntraced(function*(
       ver: "1.0",
       ...(roles.length === 0 ? {} : { roles: [...roles] })
     }),
-    // In lower case, as AD FS has it.
+    // AD FS sends the type in lower case.
     token_type: "bearer",
     expires_in: world.tokenLifetime
   }
@@ -150,9 +150,9 @@ const authenticate = (
   )
 }
 
-/** `scope` is the resource's identifier, a slash, and the name of a scope; `resource` is the identifier alone. */
-const findResource = (world: World, asked: string): Effect.Effect<ResourceState, Refusal> => {
-  const resource = world.findResource(asked, undefined) ??
-    world.findResource(asked.replace(/\/[^/]*$/, ""), undefined)
-  return resource === undefined ? Effect.fail(unknownResource(asked)) : Effect.succeed(resource)
+/** Finds a resource by `scope` (the identifier, a slash and the name of a scope) or by `resource` (the identifier). */
+const findResource = (world: World, name: string): Effect.Effect<ResourceState, Refusal> => {
+  const resource = world.findResource(name, undefined) ??
+    world.findResource(name.replace(/\/[^/]*$/, ""), undefined)
+  return resource === undefined ? Effect.fail(unknownResource(name)) : Effect.succeed(resource)
 }

@@ -1,5 +1,5 @@
 /**
- * The documents a client finds its way by: instance discovery, OpenID configuration, keys.
+ * The discovery documents: instance discovery, OpenID configuration, keys.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -24,32 +24,34 @@ const refuse = (
   })
 }
 
-/** The name endpoints use for a tenant: its id, or the reserved word itself. */
+/** Returns the name of a tenant in URLs: its id, or the reserved word itself. */
 const endpointTenant = (world: World, target: Target): string | undefined =>
   /^(common|organizations|consumers)$/i.test(target.tenant) ? target.tenant.toLowerCase() : world.tenantAt(target)?.id
 
-/** For the reserved words the service leaves the place open. */
+/** Returns the issuer of a tenant; for reserved words the service returns a template with `{tenantid}`. */
 const issuerOf = (world: World, target: Target): string => {
   const tenant = world.tenantAt(target)
   return tenant === undefined ? `${world.origin}/{tenantid}/v2.0` : world.issuerOf(tenant, target.origin)
 }
 
-/** `GET /common/discovery/instance`: which hosts belong together. */
+/** `GET /common/discovery/instance`: the hosts of one cloud. */
 export const instance = (world: World): Handler => (request) =>
   Effect.sync(() => {
     world.ledger.discoveryRequest()
     const target = readTarget(request, world.origin)
-    const asked = parseUrl(target.query.get("authorization_endpoint") ?? "")
+    const authorization = parseUrl(target.query.get("authorization_endpoint") ?? "")
     const hosts = [...new Set([...world.hosts, new URL(target.origin).host])]
-    if (target.query.get("api-version") !== "1.1" || asked === undefined || !hosts.includes(asked.host)) {
+    if (
+      target.query.get("api-version") !== "1.1" || authorization === undefined || !hosts.includes(authorization.host)
+    ) {
       return refuse(world, request, target, Refusal.unknownInstance)
     }
-    const own = world.hosts.includes(asked.host) ? world.hosts : [asked.host]
-    const tenant = asked.pathname.split("/").find((segment) => segment !== "") ?? "common"
+    const aliases = world.hosts.includes(authorization.host) ? world.hosts : [authorization.host]
+    const tenant = authorization.pathname.split("/").find((segment) => segment !== "") ?? "common"
     return json(200, {
-      tenant_discovery_endpoint: `${asked.origin}/${tenant}/v2.0/.well-known/openid-configuration`,
+      tenant_discovery_endpoint: `${authorization.origin}/${tenant}/v2.0/.well-known/openid-configuration`,
       "api-version": "1.1",
-      metadata: [{ preferred_network: own[0], preferred_cache: own[0], aliases: own }]
+      metadata: [{ preferred_network: aliases[0], preferred_cache: aliases[0], aliases }]
     })
   })
 

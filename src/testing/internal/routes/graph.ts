@@ -1,5 +1,5 @@
 /**
- * A small Microsoft Graph that believes nobody: every call's token is verified.
+ * A small Microsoft Graph that verifies the token of every request.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -79,7 +79,7 @@ const authorized = (
   )
 }
 
-/** The tenant a token says it is of, which decides what it is then verified against. */
+/** Returns the tenant of the unverified `tid` claim, which selects the expected issuers and audiences. */
 const claimedTenant = (world: World, token: string): Tenant | undefined => {
   try {
     const { tid } = decodeJwt(token)

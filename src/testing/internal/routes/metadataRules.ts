@@ -1,7 +1,7 @@
-/** What the three services of the platforms accept, and how each refuses the rest. */
+/** The rules of the platforms' token services: accepted requests, and the refusals of all others. */
 
 /**
- * Which service is played.
+ * The simulated service.
  *
  * @category models
  * @since 0.1.0
@@ -9,7 +9,7 @@
 export type Platform = "imds" | "appService" | "azureArc"
 
 /**
- * A managed identity; one without `resourceId` is the system-assigned one.
+ * A managed identity. An identity without `resourceId` is the system-assigned identity.
  *
  * @category models
  * @since 0.1.0
@@ -20,53 +20,56 @@ export interface Identity {
   readonly resourceId?: string | undefined
 }
 
-export interface Asked {
+/** The parts of a request that the rules need. */
+export interface RequestParts {
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly query: URLSearchParams
 }
 
-export interface Known {
+/** The state of a service that the rules need. */
+export interface ServiceState {
   readonly platform: Platform
   readonly identities: ReadonlyArray<Identity>
-  /** Absent: any. */
+  /** The known resources; undefined: any resource. */
   readonly resources: ReadonlyArray<string> | undefined
-  /** What `X-IDENTITY-HEADER` has to be. */
+  /** The expected value of `X-IDENTITY-HEADER`. */
   readonly header: string
-  /** Whether this is the content of a key file that was named, and not used yet. */
+  /** Returns whether the value is the content of an unused key file. */
   readonly isKey: (key: string) => boolean
 }
 
 export type Verdict =
   | { readonly _tag: "Granted"; readonly identity: Identity; readonly resource: string }
   | { readonly _tag: "Refused"; readonly status: number; readonly body: unknown }
-  /** Azure Arc: show that you can read a file. */
+  /** Azure Arc: the client must send the content of a key file. */
   | { readonly _tag: "Challenged" }
 
-export const judge = (asked: Asked, known: Known): Verdict => {
-  const refuse = refusals[known.platform]
-  const intruder = admission(asked, known)
-  if (intruder !== undefined) return intruder
-  const doubled = [...new Set(asked.query.keys())].find((name) => asked.query.getAll(name).length > 1)
-  if (doubled !== undefined) return refuse(400, `The parameter ${doubled} is there more than once`)
-  const version = asked.query.get("api-version") ?? ""
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(version) || version < oldest[known.platform]) {
+/** Decides about a request. */
+export const judge = (request: RequestParts, state: ServiceState): Verdict => {
+  const refuse = refusals[state.platform]
+  const rejection = checkHeaders(request, state)
+  if (rejection !== undefined) return rejection
+  const duplicate = [...new Set(request.query.keys())].find((name) => request.query.getAll(name).length > 1)
+  if (duplicate !== undefined) return refuse(400, `The parameter ${duplicate} is there more than once`)
+  const version = request.query.get("api-version") ?? ""
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(version) || version < oldest[state.platform]) {
     return refuse(400, `The api-version '${version}' is invalid`)
   }
-  const resource = asked.query.get("resource") ?? ""
+  const resource = request.query.get("resource") ?? ""
   if (resource === "") return refuse(400, "The parameter resource is missing")
-  const strange = [...asked.query.keys()].find((name) =>
-    name !== "api-version" && name !== "resource" && !(name in ids[known.platform])
+  const unknownParameter = [...request.query.keys()].find((name) =>
+    name !== "api-version" && name !== "resource" && !(name in ids[state.platform])
   )
-  if (strange !== undefined) return refuse(400, `The parameter ${strange} is not known`)
-  const named = [...asked.query].filter(([name]) => name in ids[known.platform])
+  if (unknownParameter !== undefined) return refuse(400, `The parameter ${unknownParameter} is not known`)
+  const named = [...request.query].filter(([name]) => name in ids[state.platform])
   if (named.length > 1) return refuse(400, "The identity is named more than once")
-  const identity = find(named[0], known)
+  const identity = findIdentity(named[0], state)
   if (typeof identity === "string") return refuse(400, identity)
-  if (known.platform === "azureArc" && !known.isKey(asked.headers["authorization"]?.replace(/^Basic /, "") ?? "")) {
+  if (state.platform === "azureArc" && !state.isKey(request.headers["authorization"]?.replace(/^Basic /, "") ?? "")) {
     return { _tag: "Challenged" }
   }
-  return known.resources?.includes(resource) === false
-    ? unknownResource(resource, known.platform)
+  return state.resources?.includes(resource) === false
+    ? unknownResource(resource, state.platform)
     : { _tag: "Granted", identity, resource }
 }
 
@@ -82,7 +85,7 @@ const oldest: Readonly<Record<Platform, string>> = {
 
 type Ids = Readonly<Record<string, "clientId" | "objectId" | "resourceId">>
 
-/** Azure Arc has one identity, and so no name for it. */
+/** The query parameters that name an identity. Azure Arc has a single identity and no such parameter. */
 const ids: Readonly<Record<Platform, Ids>> = {
   imds: { client_id: "clientId", object_id: "objectId", msi_res_id: "resourceId" },
   appService: {
@@ -94,12 +97,19 @@ const ids: Readonly<Record<Platform, Ids>> = {
   azureArc: {}
 }
 
-const find = (named: readonly [string, string] | undefined, { identities, platform }: Known): Identity | string => {
+const findIdentity = (
+  named: readonly [string, string] | undefined,
+  { identities, platform }: ServiceState
+): Identity | string => {
   const systemAssigned = identities.find(({ resourceId }) => resourceId === undefined)
   if (named === undefined) {
     if (systemAssigned !== undefined) return systemAssigned
     const [only, ...others] = identities
-    return platform === "appService" || only === undefined ? notFound[platform] : others.length === 0 ? only : several
+    return platform === "appService" || only === undefined
+      ? notFound[platform]
+      : others.length === 0
+      ? only
+      : severalIdentities
   }
   const [name, value] = named
   const member = ids[platform][name]
@@ -115,15 +125,15 @@ const notFound: Readonly<Record<Platform, string>> = {
   azureArc: "Identity not found"
 }
 
-const several =
+const severalIdentities =
   "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
 
 // -----------------------------------------------------------------------------
 // refusals
 // -----------------------------------------------------------------------------
 
-/** The headers that show that a request was meant for this service, and was not led to it by somebody else. */
-const admission = ({ headers }: Asked, { header, platform }: Known): Verdict | undefined => {
+/** Checks the headers that protect the service against forwarded requests. */
+const checkHeaders = ({ headers }: RequestParts, { header, platform }: ServiceState): Verdict | undefined => {
   switch (platform) {
     case "imds":
       if (headers["x-forwarded-for"] !== undefined) {

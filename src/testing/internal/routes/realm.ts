@@ -1,5 +1,5 @@
 /**
- * OpenID providers at `/realms/<name>`, for clients that know nothing of Entra: RFC 6749, RFC 7523, OpenID Discovery.
+ * OpenID providers at `/realms/<name>` without any part of Entra: RFC 6749, RFC 7523, OpenID Connect Discovery.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -11,7 +11,7 @@ import { handleToken, type TokenRequest } from "./tokenHandler.ts"
 
 type Handler = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 
-/** Where a realm's request was sent; faults are scripted for the realm's name. */
+/** Reads the target of a request to a realm; its `tenant` is the name of the realm. */
 export const realmTarget = (request: HttpServerRequest.HttpServerRequest, ownOrigin: string): Target => {
   const target = readTarget(request, ownOrigin)
   return { ...target, tenant: decodeName(target.path.split("/")[2] ?? "") }
@@ -25,7 +25,7 @@ const decodeName = (segment: string): string => {
   }
 }
 
-/** A handler for a realm that exists; otherwise 404. */
+/** Creates a handler that responds with 404 when the realm does not exist. */
 const within = (
   world: World,
   answer: (
@@ -76,13 +76,13 @@ export const token = (world: World): Handler =>
     handleToken(world, request, {
       target,
       tenant: `realms/${realm.name}`,
-      issue: (received) => issue(world, realm, received),
+      issue: (tokenRequest) => issue(world, realm, tokenRequest),
       codeOf: ({ error }) => error,
       refuse: ({ error, status, text }) =>
         json(
           status,
           { error, error_description: text },
-          // RFC 6749 section 5.2: whoever tried Basic is told so.
+          // RFC 6749 section 5.2 requires the header when the client used HTTP Basic.
           status === 401 && request.headers["authorization"] !== undefined
             ? { "www-authenticate": `Basic realm="${realm.name}"` }
             : {}

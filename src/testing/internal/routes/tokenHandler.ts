@@ -1,6 +1,5 @@
 /**
- * What every token endpoint of the simulator does around its own checks: reads the form, writes the request down, answers
- * with what was scripted, counts.
+ * The common part of the simulator's token endpoints: reads the form, records the request, runs scripted faults, and counts.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -9,20 +8,20 @@ import { nextFault } from "../faults/faultResponse.ts"
 import { type Form, json, newGuid, readCorrelationId, readForm, type Target } from "../http/wire.ts"
 import type { World } from "../world/world.ts"
 
-/** One token request, read. */
+/** A parsed token request. */
 export interface TokenRequest {
   readonly target: Target
   readonly form: Form
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
-/** Answers one token request: `issue` makes the answer, or says why there is none. */
+/** Responds to a token request. `issue` returns the body of the response, or fails with a refusal. */
 export const handleToken = Effect.fnUntraced(function*<R>(
   world: World,
   request: HttpServerRequest.HttpServerRequest,
   endpoint: {
     readonly target: Target
-    /** Under which name the request is counted. */
+    /** The name for the counters. */
     readonly tenant: string | undefined
     readonly issue: (request: TokenRequest) => Effect.Effect<unknown, R>
     readonly codeOf: (refusal: R) => number | string

@@ -1,5 +1,5 @@
 /**
- * `POST /:tenant/oauth2/v2.0/token`: checks one request in the order of the service, and issues a token.
+ * `POST /:tenant/oauth2/v2.0/token`: checks a token request in the order of the service, and issues a token.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -15,7 +15,7 @@ import { handleToken } from "./tokenHandler.ts"
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-/** Answers one token request. */
+/** Creates the handler of token requests. */
 export const token = (world: World) =>
 (
   request: HttpServerRequest.HttpServerRequest
@@ -137,7 +137,7 @@ const checkScope = (world: World, tenant: Tenant, scope: string): Effect.Effect<
     : Effect.succeed(resource)
 }
 
-/** The service gives a token to an app that may do nothing, unless the resource demands more. */
+/** Returns the roles of an app. An app without roles gets a token too, unless the resource requires a role. */
 const checkRoles = (
   tenant: Tenant,
   app: AppState,

@@ -1,5 +1,5 @@
 /**
- * A small world that is ready to use: two tenants, one daemon, Graph and an API of its own.
+ * The default world of a simulator: two tenants, one daemon, Microsoft Graph and one other API.
  */
 import * as Redacted from "effect/Redacted"
 import { signerRs256 } from "./signer.ts"
@@ -62,7 +62,7 @@ export const daemonSecret: Redacted.Redacted = Redacted.make("simulated~secret.o
 export const graphResource = "https://graph.microsoft.com"
 
 /**
- * The app id of Microsoft Graph, by which the simulated Graph finds the audience it accepts.
+ * The app id of Microsoft Graph. The simulated Graph accepts the audience of the resource with this app id.
  *
  * @category default world
  * @since 0.1.0
@@ -70,7 +70,7 @@ export const graphResource = "https://graph.microsoft.com"
 export const graphAppId = "00000003-0000-0000-c000-000000000000"
 
 /**
- * The identifier URI of the default world's own API.
+ * The identifier URI of the other API of the default world.
  *
  * @category default world
  * @since 0.1.0
@@ -78,7 +78,7 @@ export const graphAppId = "00000003-0000-0000-c000-000000000000"
 export const ordersResource = "api://orders"
 
 /**
- * The app id of the default world's own API, which its tokens carry as `aud`.
+ * The app id of the other API of the default world, and the `aud` of its tokens.
  *
  * @category default world
  * @since 0.1.0
@@ -88,7 +88,7 @@ export const ordersAppId = "e2b7a6d4-0c95-4b1f-a3e8-94d0617f5b2a"
 const firstNames = ["Ada", "Bo", "Chidi", "Dana", "Emre", "Farah", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lena"]
 const lastNames = ["Abe", "Berg", "Costa", "Diaz", "Eriksen", "Fischer", "Gupta", "Haddad", "Ivanova", "Jansen"]
 
-/** Twelve first and ten last names, out of step with each other. */
+/** Combines twelve first names with ten last names, shifted so that the combinations differ. */
 const nameOf = (index: number): string =>
   `${firstNames[index % firstNames.length]} ${
     lastNames[(index + Math.floor(index / firstNames.length)) % lastNames.length]
@@ -131,8 +131,12 @@ const resources: ReadonlyArray<Resource> = [
 ]
 
 /**
- * The default world: the tenants Contoso (120 users) and Fabrikam (3 users), and one daemon that is installed in both
- * and may read users and organizations in Graph and orders in `api://orders`.
+ * The options of the default world.
+ *
+ * **Details**
+ *
+ * The tenants are Contoso (120 users) and Fabrikam (3 users). One daemon is installed in both tenants. It may read users and
+ * organizations in Microsoft Graph, and orders in `api://orders`. Tokens live for 3599 seconds.
  *
  * @category default world
  * @since 0.1.0

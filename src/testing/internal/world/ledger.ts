@@ -1,15 +1,19 @@
 /**
- * What a simulator saw: counters and the last requests.
+ * The record of the requests to a simulator: counters, and the last token requests.
  */
 
 /**
- * What a simulator counted since it was built or reset.
+ * The counters of a simulator since its creation or its last `reset`.
  *
  * **Details**
  *
- * Tenants are counted by id, whatever name the path used; requests for unknown tenants under `"unknown"`, those to AD FS
- * and to a realm under `adfs` and `realms/<name>`. `refusals` counts what the simulator refused of its own accord: by AADSTS
- * code, for AD FS and realms by `error`; scripted answers are counted in `faults`.
+ * - `tokenRequests`: the token requests.
+ * - `tokenRequestsByTenant`: the token requests by tenant id, also when the path has the domain. Requests for unknown tenants
+ *   count as `unknown`, requests to AD FS as `adfs`, requests to a realm as `realms/<name>`.
+ * - `tokensIssued`: the issued tokens.
+ * - `refusals`: the refusals by AADSTS code, or by `error` for AD FS and realms, without scripted faults.
+ * - `faults`: the scripted faults.
+ * - `discoveryRequests`, `graphRequests`: the requests for discovery documents and to Microsoft Graph.
  *
  * @category models
  * @since 0.1.0
@@ -25,7 +29,12 @@ export interface Counters {
 }
 
 /**
- * A token request as it arrived, credentials included. `query` and `form` are what `url` and `body` hold, read.
+ * A token request as it arrived, including its credentials.
+ *
+ * **Details**
+ *
+ * `query` is the parsed query of `url`, and `form` the parsed `body`. `tenant` is the tenant in the path, or the name of the
+ * realm.
  *
  * @category models
  * @since 0.1.0
@@ -40,7 +49,7 @@ export interface RecordedRequest {
   readonly form: Readonly<Record<string, string>>
 }
 
-/** The book one simulator keeps. */
+/** The record of one simulator. */
 export interface Ledger {
   readonly tokenRequest: (tenantId: string | undefined, request: RecordedRequest) => void
   readonly tokenIssued: () => void
@@ -53,7 +62,7 @@ export interface Ledger {
   readonly reset: () => void
 }
 
-/** How many token requests are kept. */
+/** The number of token requests that are kept. */
 const requestLimit = 1000
 
 const increment = (record: Record<string, number>, key: string) => {

@@ -1,4 +1,4 @@
-/** What can be changed about the apps of a running simulator. */
+/** The functions that change the apps and platforms of a running simulator. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { readCertificate } from "./certificates.ts"
@@ -7,7 +7,7 @@ import type { AppState, FederatedCredential, PlatformIssuer, World } from "./wor
 export const registrations = (world: World) => {
   const app = (clientId: string): AppState => {
     const found = world.findApp(clientId)
-    if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}`)
+    if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}.`)
     return found
   }
   const withoutSecret = (clientId: string, secret: Redacted.Redacted) =>

@@ -1,5 +1,5 @@
 /**
- * Signers: what makes the simulator's access tokens, and what its Graph checks them with.
+ * Signers, which create the access tokens of a simulator and verify them for its Microsoft Graph.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import * as jose from "jose"
 import { stableGuid } from "../http/wire.ts"
 
 /**
- * A token that a signer does not accept.
+ * The error of a token that a signer does not accept.
  *
  * @category errors
  * @since 0.1.0
@@ -16,7 +16,7 @@ import { stableGuid } from "../http/wire.ts"
 export class InvalidToken extends Data.TaggedError("EntraSimulatorInvalidToken")<{ readonly message: string }> {}
 
 /**
- * What a token must be for.
+ * The accepted issuers and audiences of a token, and the time of the verification.
  *
  * @category models
  * @since 0.1.0
@@ -28,7 +28,14 @@ export interface Expectation {
 }
 
 /**
- * Makes tokens, and tells whether one is its own, unexpired, and meant for whom it should be.
+ * A signer of access tokens.
+ *
+ * **Details**
+ *
+ * - `sign`: creates a token with the claims.
+ * - `verify`: returns the claims of a valid token of this signer; fails if the signature, a time, the issuer or the audience is
+ *   not valid.
+ * - `jwks`: the published keys.
  *
  * @category models
  * @since 0.1.0
@@ -54,7 +61,7 @@ const generate = async () => {
 }
 
 /**
- * A signer with an RSA key of its own, made by WebCrypto when it is first needed.
+ * Creates a signer with a new RSA key, which WebCrypto generates on demand.
  *
  * @category constructors
  * @since 0.1.0
@@ -82,19 +89,20 @@ export const makeSignerRs256 = (): Signer => {
               currentDate: now,
               requiredClaims: ["exp", "nbf", "iss", "aud"]
             }).then(({ payload }) => payload),
-          catch: (error) => new InvalidToken({ message: error instanceof Error ? error.message : "not a token" })
+          catch: (error) =>
+            new InvalidToken({ message: error instanceof Error ? error.message : "The token is not valid." })
         })),
     jwks: Effect.map(key, ({ jwk }) => ({ keys: [jwk] }))
   }
 }
 
 /**
- * The default signer: RS256 with a key that one process makes once, when it is first needed.
+ * The default signer: RS256 with one key per process, which is generated on demand.
  *
  * **Gotchas**
  *
- * WebCrypto works outside Effect's clock, so a test that moves `TestClock` while a token is being signed should use
- * `signerFake`.
+ * WebCrypto does not use Effect's `Clock`. A test that adjusts `TestClock` while a token is signed should use
+ * {@link signerFake}.
  *
  * @category constructors
  * @since 0.1.0
@@ -119,23 +127,27 @@ const invalid = (message: string) => new InvalidToken({ message })
 const verifyFake: Signer["verify"] = Effect.fnUntraced(function*(token, { audiences, issuers, now }) {
   const [header, payload, tag, ...rest] = token.split(".")
   if (header !== fakeHeader || payload === undefined || rest.length > 0 || tag !== fakeTag(`${header}.${payload}`)) {
-    return yield* invalid("not a token of the fake signer")
+    return yield* invalid("The token is not from the fake signer.")
   }
   const claims = yield* Effect.try({
     try: () => new TextDecoder().decode(jose.base64url.decode(payload)),
-    catch: () => invalid("unreadable")
-  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("unreadable")))
+    catch: () => invalid("The claims of the token cannot be read.")
+  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("The claims of the token cannot be read.")))
   const seconds = Math.floor(now.getTime() / 1000)
-  if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("expired")
-  if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("not yet valid")
-  if (!issuers.some((issuer) => issuer === claims["iss"])) return yield* invalid("unexpected issuer")
-  if (!audiences.some((audience) => audience === claims["aud"])) return yield* invalid("unexpected audience")
+  if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("The token has expired.")
+  if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("The token is not valid yet.")
+  if (!issuers.some((issuer) => issuer === claims["iss"])) {
+    return yield* invalid("The issuer of the token is not accepted.")
+  }
+  if (!audiences.some((audience) => audience === claims["aud"])) {
+    return yield* invalid("The audience of the token is not accepted.")
+  }
   return claims
 })
 
 /**
- * Signs nothing: makes tokens that look like a JWT and carry a tag in place of a signature, without any crypto and
- * without waiting, so that `TestClock` drives all of a test.
+ * A signer without cryptography, for tests with `TestClock`. Its tokens have the format of a JWT, with a checksum in place of
+ * the signature. Signing and verifying are synchronous.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The world of a simulator: who exists in it, and the options people describe it with.
+ * The world of a simulator (tenants, apps, resources, realms), and the options that describe it.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -12,7 +12,7 @@ import type { Ledger } from "./ledger.ts"
 import type { Signer } from "./signer.ts"
 
 /**
- * A user that the simulated Graph lists.
+ * A user in the simulated Microsoft Graph.
  *
  * @category models
  * @since 0.1.0
@@ -24,12 +24,16 @@ export interface User {
 }
 
 /**
- * A tenant: a GUID, and perhaps a domain by which the path may name it too.
+ * A tenant.
  *
  * **Details**
  *
- * `hosts` are this tenant's own, as an external tenant has them: `contoso.ciamlogin.com`, or a domain of its own. No other
- * tenant is found there, and what is issued there names `https://<tenant id>.ciamlogin.com/<tenant id>/v2.0` as its issuer.
+ * - `id`: the tenant id, a GUID.
+ * - `domain`: a domain that paths may use instead of the id; default: no domain.
+ * - `hosts`: the hosts of an external tenant, such as `contoso.ciamlogin.com` or a custom domain. They serve only this tenant,
+ *   and the issuer of their tokens is `https://<tenant id>.ciamlogin.com/<tenant id>/v2.0`. Default: no hosts of its own.
+ * - `displayName`: the name of the tenant; default: the id.
+ * - `users`: the users of the tenant; default: no users.
  *
  * @category models
  * @since 0.1.0
@@ -43,11 +47,12 @@ export interface Tenant {
 }
 
 /**
- * The trust of an app in a platform: a token with just this `iss`, this `sub` and one of these `aud`, letter by letter.
+ * A federated credential of an app: the platform tokens that the app trusts.
  *
  * **Details**
  *
- * Without `audiences` the audience is `api://AzureADTokenExchange`.
+ * A token must have the `iss` of `issuer`, the `sub` of `subject` and an `aud` of `audiences`; the comparison is exact. The
+ * default of `audiences` is `api://AzureADTokenExchange`.
  *
  * @category models
  * @since 0.1.0
@@ -59,7 +64,7 @@ export interface FederatedCredential {
 }
 
 /**
- * A platform that issues tokens, and the keys it publishes. A `TestIssuer` is one.
+ * A platform that issues tokens: its issuer and its published keys. A `TestIssuer` has this shape.
  *
  * @category models
  * @since 0.1.0
@@ -70,10 +75,15 @@ export interface PlatformIssuer {
 }
 
 /**
- * The trust of an app in certificates by name: whichever of them `issuerCertificate` (PEM) issued, itself or through those
- * that the assertion's `x5c` holds. `subject` is the common name, a DNS name, or the whole distinguished name.
+ * A subject name and an issuer of certificates that an app trusts.
  *
- * **Example** (A renewed certificate without a new registration)
+ * **Details**
+ *
+ * - `subject`: the common name, a DNS name, or the whole distinguished name of the certificate.
+ * - `issuerCertificate`: the certificate (PEM) of the issuer. It issued the app's certificate directly, or through the
+ *   intermediates in the `x5c` of the assertion.
+ *
+ * **Example** (Trusting a renewed certificate without a new registration)
  *
  * ```ts
  * import { Effect, Layer } from "effect"
@@ -117,21 +127,24 @@ export interface TrustedSubject {
  *
  * **Details**
  *
- * `certificates` are PEM texts whose first block is the leaf. `tenants` are ids or domains of the tenants the app is
- * installed in, that is, has a service principal in; absent means all. `home` is the id or domain of the tenant it is
- * registered in: when the app is not installed there, it is refused with AADSTS7000229, elsewhere with 700016. `roles` are
- * the application permissions granted, by resource (an identifier URI or the resource's app id); those of a resource that
- * does not exist are never used. `consents` are ids or domains of the tenants whose administrators granted them; absent
- * means all. Without a role a token has no `roles`.
- *
- * A platform's token proves the app when it matches one of `federatedCredentials`, and the platform is one of the
- * simulator's `issuers`. A certificate that is not in `certificates` is accepted when the assertion carries its chain, one
- * of `trustedSubjects` names its subject, and the chain leads to that issuer. Requests with a wrong one of these are
- * refused as the service refuses them: AADSTS700211 to 700213, 700027, 700030.
+ * - `clientId`: the application (client) id.
+ * - `secrets`: the client secrets; default: no secrets.
+ * - `certificates`: the registered certificates, PEM texts whose first block is the leaf; default: no certificates.
+ * - `federatedCredentials`: the trusted platform tokens. The platform must be one of the simulator's `issuers`. Other tokens
+ *   are refused with AADSTS700211 to 700213. Default: no federated credentials.
+ * - `trustedSubjects`: the certificates that are trusted by subject name and issuer. The assertion must contain a chain to the
+ *   issuer in `x5c`. Other certificates are refused with AADSTS700027 or 700030. Default: no trusted subjects.
+ * - `tenants`: the ids or domains of the tenants with a service principal of the app; default: all tenants.
+ * - `home`: the id or domain of the tenant that registered the app. If the app has no service principal in a tenant, the
+ *   request is refused with AADSTS7000229 in this tenant and with AADSTS700016 in any other tenant. Default: no home tenant.
+ * - `disabled`: whether the app is disabled; default: false.
+ * - `roles`: the application permissions by resource (an identifier URI or an app id). Permissions of unknown resources are
+ *   ignored. Default: no permissions, and tokens have no `roles`.
+ * - `consents`: the ids or domains of the tenants whose administrators granted the permissions; default: all tenants.
  *
  * **Gotchas**
  *
- * Reading certificates takes two optional packages: `npm i -D @peculiar/x509 reflect-metadata`.
+ * Certificates need two optional packages: `npm i -D @peculiar/x509 reflect-metadata`.
  *
  * @category models
  * @since 0.1.0
@@ -150,14 +163,17 @@ export interface App {
 }
 
 /**
- * An API that tokens are issued for.
+ * An API with tokens.
  *
  * **Details**
  *
- * `audience` becomes the `aud` claim; absent means the app id, as for an API whose manifest asks for v2 tokens.
- * `tenants` are ids or domains of the tenants that have it; absent means all. `withoutRole` is what an app gets that has
- * no role of the resource in the tenant: `"token"`, a token without `roles`; `"unassigned"`, AADSTS501051, as from an API
- * that demands assignment; `"unconsented"`, AADSTS65001; absent means `"token"`.
+ * - `appId`: the app id of the API.
+ * - `identifierUris`: the identifier URIs of the API.
+ * - `audience`: the `aud` of its tokens; default: the app id, as for an API with v2 tokens.
+ * - `tenants`: the ids or domains of the tenants with the API; default: all tenants.
+ * - `withoutRole`: the response to an app without a role of this API in the tenant. `"token"` issues a token without `roles`,
+ *   `"unassigned"` refuses with AADSTS501051 as an API that requires assignment, `"unconsented"` refuses with AADSTS65001.
+ *   Default: `"token"`.
  *
  * @category models
  * @since 0.1.0
@@ -171,7 +187,7 @@ export interface Resource {
 }
 
 /**
- * How a client of a {@link Realm} may prove who it is, in the words of OpenID Connect.
+ * A method of client authentication at a {@link Realm}, as OpenID Connect names it.
  *
  * @category models
  * @since 0.1.0
@@ -179,14 +195,18 @@ export interface Resource {
 export type RealmAuthMethod = "client_secret_basic" | "client_secret_post" | "private_key_jwt"
 
 /**
- * An OpenID provider beside Entra: the issuer is `<origin>/realms/<name>`, with the origin that was asked.
+ * An OpenID provider other than Entra.
  *
  * **Details**
  *
- * `clients` are the client ids of those `apps` that it knows; absent means all. `authMethods` is what its document offers
- * and its token endpoint takes; absent means all three. `scopes` are those it grants; absent means any. `audience` is the
- * `aud` of its tokens; absent means the issuer. `keyIds` names certificates (PEM) of its clients by the `kid` of an
- * assertion; their thumbprints, and RFC 7638's of their keys, are known without it.
+ * The issuer is `<origin>/realms/<name>` with the origin of the request.
+ *
+ * - `clients`: the client ids of the `apps` in this realm; default: all apps.
+ * - `authMethods`: the supported methods of client authentication; default: all three methods.
+ * - `scopes`: the scopes that are granted; default: any scope.
+ * - `audience`: the `aud` of the tokens; default: the issuer.
+ * - `keyIds`: the certificates (PEM) of the clients by the `kid` of an assertion. The thumbprints of a certificate and the
+ *   thumbprint of its key (RFC 7638) are always accepted as `kid`.
  *
  * @category models
  * @since 0.1.0
@@ -201,17 +221,21 @@ export interface Realm {
 }
 
 /**
- * Options of a simulator; every absent one is taken from the default world.
+ * Options of a simulator. Absent options have the values of `defaultOptions`, unless a default is given here.
  *
  * **Details**
  *
- * `origin` is the host that tokens name as their issuer. `aliases` are further hosts that instance discovery knows.
- * `issuers` are platforms whose tokens federated credentials may name. With `adfs` it is an AD FS under `/adfs` too, which
- * knows the same apps and resources and no tenants. `realms` are OpenID providers under `/realms`.
- * `tokenLifetime` is cut to whole seconds. Without `refreshIn` no `refresh_in` is sent, as in the answer recorded from
- * the real service.
+ * - `origin`: the origin in the issuer of the tokens.
+ * - `aliases`: further hosts of instance discovery; default: no further hosts.
+ * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs.
+ * - `tokenLifetime`: the lifetime of tokens, rounded down to whole seconds.
+ * - `refreshIn`: the `refresh_in` of token responses; default: no `refresh_in`, as recorded from the real service.
+ * - `signer`: the signer of the tokens.
+ * - `issuers`: the platforms whose tokens are accepted for federated credentials; default: no platforms.
+ * - `adfs`: serves an AD FS under `/adfs` too, with the same apps and resources and without tenants; default: false.
+ * - `realms`: OpenID providers under `/realms`; default: no realms.
  *
- * **Example** (An AD FS, and two OpenID providers on one host)
+ * **Example** (Simulating AD FS and two OpenID providers on one host)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -256,11 +280,11 @@ export interface Options {
   readonly realms?: ReadonlyArray<Realm> | undefined
 }
 
-/** An app as the engine keeps it: what can change is mutable. */
+/** The state of an app; the members that can change are mutable. */
 export interface AppState {
   readonly clientId: string
   readonly rolesOf: (resource: ResourceState, tenant: Tenant) => ReadonlyArray<string>
-  /** What was granted, whoever consented: AD FS has no tenants. */
+  /** Returns the roles regardless of consent, because AD FS has no tenants. */
   readonly rolesEverywhere: (resource: ResourceState) => ReadonlyArray<string>
   readonly disabled: boolean
   readonly isInstalledIn: (tenant: Tenant) => boolean
@@ -271,7 +295,7 @@ export interface AppState {
   readonly trustedSubjects: ReadonlyArray<TrustedSubject>
 }
 
-/** A resource with its names folded. */
+/** A resource with its names in lower case. */
 export interface ResourceState {
   readonly appId: string
   readonly names: ReadonlySet<string>
@@ -280,16 +304,16 @@ export interface ResourceState {
   readonly isInstalledIn: (tenant: Tenant) => boolean
 }
 
-/** Everything one simulator knows. */
+/** The state of one simulator. Lifetimes are in seconds. */
 export interface World {
   readonly origin: string
   readonly hosts: ReadonlyArray<string>
   readonly clock: Clock.Clock
   readonly signer: Signer
   readonly findTenant: (name: string) => Tenant | undefined
-  /** The tenant that a request names, at the host it was sent to. */
+  /** Returns the tenant of a request, from its path and its host. */
   readonly tenantAt: (target: Pick<Target, "origin" | "tenant">) => Tenant | undefined
-  /** The issuer of what a tenant gives out at an origin. */
+  /** Returns the issuer of the tokens of a tenant at an origin. */
   readonly issuerOf: (tenant: Tenant, origin: string) => string
   readonly findApp: (clientId: string) => AppState | undefined
   readonly findResource: (name: string, tenant: Tenant | undefined) => ResourceState | undefined
@@ -299,25 +323,25 @@ export interface World {
   readonly issuers: Map<string, JSONWebKeySet>
   readonly ledger: Ledger
   readonly faults: FaultQueue
-  /** Assertion ids that were used, with the moment from which they may be forgotten. */
+  /** The used assertion ids, with the time in milliseconds at which each may be removed. */
   readonly replays: Map<string, number>
   tokenLifetime: number
   refreshIn: number | undefined
 }
 
-/** Whole seconds of a duration. */
+/** Returns a duration in seconds, rounded down. */
 export const toSeconds = (input: Duration.Input): number => Math.floor(Duration.toMillis(input) / 1000)
 
 const fold = (name: string) => name.toLowerCase()
 
-/** Whether a tenant is among those named; absent names mean every tenant. */
+/** Returns a predicate for the named tenants; undefined names match every tenant. */
 const among = (names: ReadonlyArray<string> | undefined) => {
   if (names === undefined) return () => true
   const set = new Set(names.map(fold))
   return (tenant: Tenant) => set.has(fold(tenant.id)) || (tenant.domain !== undefined && set.has(fold(tenant.domain)))
 }
 
-/** The issuer of an external tenant, whatever the host was. */
+/** Returns the issuer of an external tenant, which is the same for all its hosts. */
 export const externalIssuer = ({ id }: Tenant): string => `https://${id}.ciamlogin.com/${id}/v2.0`
 
 const makeResource = (resource: Resource): ResourceState => ({
@@ -356,7 +380,7 @@ const makeApp = (
 
 type Optional = "aliases" | "refreshIn" | "issuers" | "adfs" | "realms"
 
-/** Builds the world. */
+/** Creates the state of a simulator from complete options. */
 export const makeWorld = (
   options:
     & {

@@ -1,4 +1,4 @@
-/** The X.509 library, loaded when it is first needed; its container library wants `reflect-metadata` loaded before it. */
+/** Loads the X.509 library on demand. `reflect-metadata` must be loaded before it. */
 import type * as X509 from "@peculiar/x509"
 import * as Effect from "effect/Effect"
 
@@ -10,7 +10,7 @@ const load = async (): Promise<typeof X509> => {
     return await import("@peculiar/x509")
   } catch (cause) {
     throw new Error(
-      "EntraSimulator reads certificates with @peculiar/x509, and TestCertificate makes them with it: " +
+      "EntraSimulator and TestCertificate need @peculiar/x509 for certificates: " +
         "npm i -D @peculiar/x509 reflect-metadata",
       { cause }
     )
