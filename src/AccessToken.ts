@@ -14,8 +14,8 @@ import type { Durations } from "./EntraError.ts"
  *
  * - `secret`: the token itself.
  * - `tokenType`: the type that the service named, for example `Bearer`.
- * - `issuedAt`, `expiresOn`, `refreshOn`: milliseconds since the epoch by this machine's clock. `issuedAt` is the time of
- *   the response. `refreshOn` is undefined when the response has no `refresh_in`.
+ * - `issuedAt`, `expiresOn`, `refreshOn`: milliseconds since the epoch by this machine's clock. `issuedAt` is the time
+ *   of the response. `refreshOn` is undefined when the response has no `refresh_in`.
  * - `scopes`: the scopes of the response, or the requested scopes when the response has none.
  * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
  * - `authority`: the authority of the request as a URL.
@@ -88,7 +88,8 @@ export type CacheLevel = "None" | "L1" | "L2"
  * - `outage`: true when the token is near expiry and was served because its refresh failed, or took longer than
  *   `renewal.maxWait`.
  * - `tokenEndpoint`: the URL that issued the token; undefined when this acquisition sent no token request.
- * - `durations`: the times of the acquisition; undefined for a cache hit. Callers of a shared request get the same times.
+ * - `durations`: the times of the acquisition; undefined for a cache hit. Callers of a shared request get the same
+ *   times.
  *
  * @category models
  * @since 0.1.0
@@ -140,8 +141,8 @@ export interface AuthenticationResult {
  *
  * **Details**
  *
- * The second argument is the request that carries the header. The header of a bearer token (RFC 6750 section 2.1) does not
- * depend on it.
+ * The second argument is the request that carries the header. The header of a bearer token (RFC 6750 section 2.1) does
+ * not depend on it.
  *
  * **Example** (Calling an API)
  *

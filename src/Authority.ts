@@ -109,9 +109,9 @@ const cloud = (name: CloudName, network: string, aliases: ReadonlyArray<string> 
  * **Details**
  *
  * The hosts of the worldwide cloud and of the national clouds are those of "National clouds" on Microsoft Learn
- * (https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud). The aliases are those that instance
- * discovery returns (https://login.microsoftonline.com/common/discovery/instance); the hosts that it does not return
- * are those that MSAL knows.
+ * (https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud). The aliases are those that
+ * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the hosts that it does not
+ * return are those that MSAL knows.
  *
  * @category models
  * @since 0.1.0
@@ -142,14 +142,15 @@ const byHost: ReadonlyMap<string, Cloud> = new Map(
 // -----------------------------------------------------------------------------
 
 /**
- * Parses an authority: the name of a cloud, or an absolute `https` URL with a host and at most one path segment, the tenant.
+ * Parses an authority: the name of a cloud, or an absolute `https` URL with a host and at most one path segment, the
+ * tenant.
  *
  * **Details**
  *
  * - A trailing slash and a trailing `/v2.0` are accepted. The path `/adfs` means AD FS.
  * - Fails with `authority_insecure` for other schemes.
- * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, further path segments, white
- *   space, control characters, and spellings that a URL parser would change.
+ * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, further path segments,
+ *   white space, control characters, and spellings that a URL parser would change.
  * - Fails with `tenant_malformed` when the tenant is neither an id nor a domain name.
  * - `field` names the input in the error; default: `"authority"`.
  *
@@ -189,7 +190,9 @@ export const parse = (
   const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*)\/?$/i.exec(text) ?? []
   if (!isSimplestHost(host, url)) return malformed("is not in its simplest form: a URL parser changes it")
   const segments = path.split("/").slice(1)
-  if (segments.includes(".") || segments.includes("..")) return malformed("is not in its simplest form: a URL parser changes it")
+  if (segments.includes(".") || segments.includes("..")) {
+    return malformed("is not in its simplest form: a URL parser changes it")
+  }
   if (segments.at(-1)?.toLowerCase() === "v2.0") segments.pop()
   if (segments.length > 1) return malformed("has more than one path segment")
   const base = make(url.host, undefined)
@@ -205,16 +208,16 @@ export const parse = (
  *
  * **When to use**
  *
- * For providers other than Entra, and for an external tenant behind its own domain. A client parses its option `issuer` with
- * this function. `AuthorityResolver.layer` reads the addresses of an issuer from its discovery document.
+ * For providers other than Entra, and for an external tenant behind its own domain. A client parses its option `issuer`
+ * with this function. `AuthorityResolver.layer` reads the addresses of an issuer from its discovery document.
  *
  * **Details**
  *
- * - The path is kept as it is, with its case and its escapes: `/realms/one` and `/realms/One` are two issuers. The port is
- *   kept unless it is 443.
+ * - The path is kept as it is, with its case and its escapes: `/realms/one` and `/realms/One` are two issuers. The port
+ *   is kept unless it is 443.
  * - Fails with `authority_insecure` for other schemes.
- * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, empty or dot segments, white
- *   space, control characters, and spellings that a URL parser would change.
+ * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, empty or dot segments,
+ *   white space, control characters, and spellings that a URL parser would change.
  * - `field` names the input in the error; default: `"issuer"`.
  *
  * **Example** (Two issuers on one host)
@@ -268,8 +271,8 @@ export const parseIssuer = (
  * **Details**
  *
  * - Fails with `tenant_malformed` for other texts.
- * - The names for several tenants (`common`, `organizations`, `consumers`) are accepted here; {@link requireTenant} refuses
- *   them.
+ * - The names for several tenants (`common`, `organizations`, `consumers`) are accepted here; {@link requireTenant}
+ *   refuses them.
  * - `field` names the input in the error; default: `"tenantId"`.
  *
  * **Example** (Refusing a tenant that would change the path)
@@ -437,8 +440,8 @@ export const sameCloud = (self: Authority, that: Authority): boolean => self.env
  * **Details**
  *
  * - `clientId`: the application (client) id.
- * - `redirectUri`: the address to which the page sends the browser afterwards. It must be registered with the app. Without it
- *   the app needs no registered address.
+ * - `redirectUri`: the address to which the page sends the browser afterwards. It must be registered with the app.
+ *   Without it the app needs no registered address.
  * - `state`: a value that the redirect carries unchanged.
  *
  * For an authority without a tenant the page is that of `organizations`.

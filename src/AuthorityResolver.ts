@@ -1,9 +1,9 @@
 /**
- * The service that resolves an authority to its endpoints. Known clouds come from a table. Other hosts are validated once, by
- * instance discovery. The endpoints of an issuer come from its discovery document.
+ * The service that resolves an authority to its endpoints. Known clouds come from a table. Other hosts are validated
+ * once, by instance discovery. The endpoints of an issuer come from its discovery document.
  *
- * `layer`, `layerWith` and their options are unstable, because their types name the `HttpClient` of `effect/http`, which Effect
- * tags as unstable.
+ * `layer`, `layerWith` and their options are unstable, because their types name the `HttpClient` of `effect/http`,
+ * which Effect tags as unstable.
  *
  * @since 0.1.0
  */
@@ -55,8 +55,8 @@ export {
    *
    * **Details**
    *
-   * Each entry of `metadata` is a cloud. `aliases` are its hosts, and `preferred_network` is the host that requests go to.
-   * `preferred_cache` has no effect.
+   * Each entry of `metadata` is a cloud. `aliases` are its hosts, and `preferred_network` is the host that requests go
+   * to. `preferred_cache` has no effect.
    *
    * @category models
    * @since 0.1.0
@@ -73,8 +73,8 @@ export {
  *
  * **Details**
  *
- * `channel` is `"mtls"` when the client authenticates in the TLS handshake (RFC 8705), which has its own hosts, and otherwise
- * `"standard"`.
+ * `channel` is `"mtls"` when the client authenticates in the TLS handshake (RFC 8705), which has its own hosts, and
+ * otherwise `"standard"`.
  *
  * @category services
  * @since 0.1.0
@@ -91,20 +91,22 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
 // -----------------------------------------------------------------------------
 
 /**
- * Creates a resolver that uses the table of known clouds, instance discovery for other hosts, and the discovery documents of
- * issuers.
+ * Creates a resolver that uses the table of known clouds, instance discovery for other hosts, and the discovery
+ * documents of issuers.
  *
  * **Details**
  *
- * Instance discovery asks the host itself, with one request per host, whatever the number of callers. The answers for 1,000
- * hosts are kept.
+ * Instance discovery asks the host itself, with one request per host, whatever the number of callers. The answers for
+ * 1,000 hosts are kept.
  * - If discovery knows the host, it returns the host that requests go to. This answer is kept as long as the layer.
  * - If discovery does not know the host, the resolver fails with `instance_invalid`. This answer is kept for a day.
- * - If discovery gives no clear answer within 10 seconds, the host is used unchanged. Discovery runs again after 5 minutes.
+ * - If discovery gives no clear answer within 10 seconds, the host is used unchanged. Discovery runs again after 5
+ *   minutes.
  *
- * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 4).
- * - It must contain the same issuer, apart from a slash at the end. A document of a Microsoft host may name the same tenant
- *   by its id.
+ * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section
+ * 4).
+ * - It must contain the same issuer, apart from a slash at the end. A document of a Microsoft host may name the same
+ *   tenant by its id.
  * - It is requested once, with the retries of `RetryPolicy.Current` or `RetryPolicy.standard`, within 10 seconds.
  * - It is kept for a day and then refreshed in the background. If the refresh fails, the old document stays in use.
  * - Without a document the resolver fails with `issuer_unknown`, `issuer_mismatch` or `discovery_malformed`, or with an
@@ -134,12 +136,12 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log).
- * - `discoveryHost`: the host that instance discovery asks about unknown hosts, for example `login.microsoftonline.com`,
- *   which knows the hosts of Microsoft's clouds only; default: the unknown host itself.
- * - `validateAuthority`: false uses unknown hosts unchanged, without instance discovery. Use it for clouds without discovery,
- *   and for an external tenant behind its own domain; default: true.
- * - `instanceMetadata`: the response of instance discovery, as JSON text or as a value, for clouds without discovery. It
- *   replaces the table of known clouds. A host that it does not contain fails with `instance_invalid`. The cache key
+ * - `discoveryHost`: the host that instance discovery asks about unknown hosts, for example
+ *   `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only; default: the unknown host itself.
+ * - `validateAuthority`: false uses unknown hosts unchanged, without instance discovery. Use it for clouds without
+ *   discovery, and for an external tenant behind its own domain; default: true.
+ * - `instanceMetadata`: the response of instance discovery, as JSON text or as a value, for clouds without discovery.
+ *   It replaces the table of known clouds. A host that it does not contain fails with `instance_invalid`. The cache key
  *   uses the client's own host, whatever `preferred_cache` says.
  * - `region`: the short name of an Azure region, for example `westus2`; default: the global endpoint of the cloud.
  *
@@ -167,13 +169,14 @@ export interface Options {
  * - `discovery_contradictory`, when `instanceMetadata` is combined with another option than `transformClient`, or
  *   `discoveryHost` with `validateAuthority: false`.
  *
- * With a `region` token requests go to the endpoint of that region. During an outage of that endpoint they go to the global
- * endpoint of the cloud, and one warning is logged. An authority without regions (another host, an external tenant, AD FS, an
- * issuer) fails with `authority_unsupported` when it is resolved.
+ * With a `region` token requests go to the endpoint of that region. During an outage of that endpoint they go to the
+ * global endpoint of the cloud, and a warning is logged. An authority without regions (another host, an external
+ * tenant, AD FS, an issuer) fails with `authority_unsupported` when it is resolved.
  *
  * **Gotchas**
  *
- * Entra accepts few apps at its regional endpoints, mostly Microsoft's own. It refuses other apps with `region_refused`.
+ * Entra accepts few apps at its regional endpoints, mostly Microsoft's own. It refuses other apps with
+ * `region_refused`.
  *
  * **Example** (A cloud without instance discovery)
  *

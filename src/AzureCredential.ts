@@ -1,6 +1,6 @@
 /**
- * An adapter that makes a client usable as the `TokenCredential` of `@azure/core-auth`, for the Azure SDKs and the Microsoft
- * Graph SDK, and as the token provider of Azure OpenAI clients.
+ * An adapter that makes a client usable as the `TokenCredential` of `@azure/core-auth`, for the Azure SDKs and the
+ * Microsoft Graph SDK, and as the token provider of Azure OpenAI clients.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import type { AcquireTokenError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -40,12 +40,12 @@ export interface AbortSignalLike {
  *
  * **Details**
  *
- * - `abortSignal`: aborts the wait. The request continues for other callers and for the cache. When the signal is aborted
- *   before the call, a cached token is still returned, unless it is near expiry.
- * - `tenantId`: the tenant; default: the client's. An SDK may take it from an API's challenge, so restrict it with the client's
- *   `allowedTenants`.
- * - `claims`: the claims of an API's challenge, which means that the API refused the cached token. The token is replaced for
- *   all callers. The replacement is not replaced again for 30 seconds, whatever the claims.
+ * - `abortSignal`: aborts the wait. The request continues for other callers and for the cache. When the signal is
+ *   aborted before the call, a cached token is still returned, unless it is near expiry.
+ * - `tenantId`: the tenant; default: the client's. An SDK may take it from an API's challenge, so restrict it with the
+ *   client's `allowedTenants`.
+ * - `claims`: the claims of an API's challenge, which means that the API refused the cached token. The token is
+ *   replaced for all callers. The replacement is not replaced again for 30 seconds, whatever the claims.
  *
  * @category models
  * @since 0.1.0
@@ -63,8 +63,8 @@ export interface GetTokenOptions {
  *
  * - `token`: the token itself.
  * - `expiresOnTimestamp`: the time at which the token expires.
- * - `refreshAfterTimestamp`: the time from which the SDK should call again. It is at least 5 seconds in the future, because the
- *   client refreshes the token meanwhile.
+ * - `refreshAfterTimestamp`: the time from which the SDK should call again. It is at least 5 seconds in the future,
+ *   because the client refreshes the token meanwhile.
  * - `tokenType`: `"Bearer"`; undefined for other types.
  *
  * @category models
@@ -103,13 +103,14 @@ export interface AzureCredential {
  * **Details**
  *
  * Each call of `getToken` reads the cache, so an SDK may call it before every request. The rules of
- * `ConfidentialClient.acquireToken` apply: callers share requests, a token that is due is refreshed in the background, and a
- * token near expiry is refreshed before it is returned. `enableCae`, `requestOptions` and `tracingOptions` have no effect.
+ * `ConfidentialClient.acquireToken` apply: callers share requests, a token that is due is refreshed in the background,
+ * and a token near expiry is refreshed before it is returned. `enableCae`, `requestOptions` and `tracingOptions` have
+ * no effect.
  *
  * **Gotchas**
  *
- * Outside Effect keep a `ManagedRuntime`. After its disposal `getToken` still returns cached tokens, but requests no new
- * tokens.
+ * Outside Effect keep a `ManagedRuntime`. After its disposal `getToken` still returns cached tokens, but requests no
+ * new tokens.
  *
  * **Example** (A credential for the Azure SDKs)
  *
@@ -148,7 +149,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
   ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
     Effect.gen(function*() {
       const refused = client.peek(request) ?? (yield* client.acquireToken(request))
-      if (left === 0 || Refusals.isAtRest(refused.accessToken, claims, clock)) return refused
+      if (left === 0 || ReplacementCooldown.isAtRest(refused.accessToken, claims, clock)) return refused
       const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
       const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
       return another.metadata.tokenSource === "IdentityProvider" ? another : yield* replaced(request, claims, left - 1)

@@ -22,7 +22,7 @@ import * as Stream from "effect/Stream"
 import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { withoutRedirects } from "./internal/http/identityHttp.ts"
 import { type OriginTable, readOrigins } from "./internal/http/originTable.ts"
 import { veilError, veilResponse } from "./internal/http/redactedResponse.ts"
@@ -47,8 +47,8 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * The tenant of the tokens for requests of this fiber. It applies to origins whose entry in the table has no `tenantId`;
- * default: undefined, which means the tenant of the client.
+ * The tenant of the tokens for requests of this fiber. It applies to origins whose entry in the table has no
+ * `tenantId`; default: undefined, which means the tenant of the client.
  *
  * **Example** (One client for many tenants)
  *
@@ -77,8 +77,8 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
 // -----------------------------------------------------------------------------
 
 /**
- * Creates an `HttpClient` over the one of the context that adds tokens to requests (RFC 6750 section 2.1). The errors of
- * acquiring a token are part of its error type.
+ * Creates an `HttpClient` over the one of the context that adds tokens to requests (RFC 6750 section 2.1). The errors
+ * of acquiring a token are part of its error type.
  *
  * **Details**
  *
@@ -89,13 +89,15 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * - A request that has an `authorization` header is sent unchanged, and so is a request to another origin.
  *
  * If the API responds with 401, the token is replaced and the request is repeated:
- * - The new token is requested with the claims of an `insufficient_claims` challenge. Concurrent requests whose token was
- *   refused cause one token request.
+ * - The new token is requested with the claims of an `insufficient_claims` challenge. Concurrent requests whose token
+ *   was refused cause one token request.
  * - A request whose body is a stream is not repeated. Its token is replaced, and the caller gets the 401.
- * - A replacement that the API refuses too is not replaced for 30 seconds, unless the API asks for claims for the first time.
- *   A token whose replacement failed is not replaced for 30 seconds either. The caller then gets the API's response.
+ * - A replacement that the API refuses too is not replaced for 30 seconds, unless the API asks for claims for the first
+ *   time. A token whose replacement failed is not replaced for 30 seconds either. The caller then gets the API's
+ *   response.
  *
- * Responses and errors contain the request without the token. `HttpClientResponse.toWeb` returns `Option.none()` for them.
+ * Responses and errors contain the request without the token. `HttpClientResponse.toWeb` returns `Option.none()` for
+ * them.
  *
  * **Gotchas**
  *
@@ -137,7 +139,7 @@ export const make = (
   HttpClient.HttpClient.With<HttpClientError.HttpClientError | AcquireTokenError>,
   InvalidRequestError,
   ConfidentialClient | HttpClient.HttpClient
-> => bearing(origins, (error) => error)
+> => makeClient(origins, (error) => error)
 
 /**
  * Returns the reason why no token was acquired, from an `HttpClientError` of {@link layer}; undefined for other errors.
@@ -170,9 +172,9 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  *
  * **Details**
  *
- * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link tokenErrorOf}.
- * It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that `HttpClient.retryTransient` repeats the
- * request. Otherwise it is an `EncodeError`.
+ * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link
+ * tokenErrorOf}. It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that
+ * `HttpClient.retryTransient` repeats the request. Otherwise it is an `EncodeError`.
  *
  * **Example** (Listing users)
  *
@@ -206,7 +208,7 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 export const layer = (
   origins: OriginTable
 ): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, bearing(origins, httpError))
+  Layer.effect(HttpClient.HttpClient, makeClient(origins, httpError))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -215,7 +217,7 @@ export const layer = (
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
 
-const bearing = <E>(
+const makeClient = <E>(
   table: OriginTable,
   onTokenError: (error: AcquireTokenError, request: Request) => E
 ): Effect.Effect<
@@ -255,7 +257,7 @@ const bearing = <E>(
       Effect.flatMap(sendWith(request, token), (response) => {
         if (response.status === 401 && left > 0 && isFrom(response, request)) {
           const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
-          if (!Refusals.isAtRest(token.accessToken, claims, clock)) {
+          if (!ReplacementCooldown.isAtRest(token.accessToken, claims, clock)) {
             return replaced(response, request, tokenRequest, token, claims, left)
           }
         }
@@ -303,7 +305,7 @@ const bearing = <E>(
     return HttpClient.makeWith((request) => Effect.flatMap(request, send), transport.preprocess)
   })
 
-/** More than one, because another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
+/** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
 /** Returns the origin of a request as the transports compute it. */

@@ -1,6 +1,6 @@
 /**
- * The events of `ConfidentialClient.events`: plain data about token acquisitions. Cache hits have no events. An event never
- * contains a token or a secret.
+ * The events of `ConfidentialClient.events`: plain data about token acquisitions. Cache hits have no events. An event
+ * never contains a token or a secret.
  *
  * @since 0.1.0
  */
@@ -42,8 +42,8 @@ export interface Flight {
  * **Details**
  *
  * - `tokenSource`: whether the token came from the service or from the cache.
- * - `cacheLevel`: `"None"` for a token from the service, `"L1"` for a token that another client had just stored, `"L2"` for a
- *   token from a store outside this process.
+ * - `cacheLevel`: `"None"` for a token from the service, `"L1"` for a token that another client had just stored, `"L2"`
+ *   for a token from a store outside this process.
  * - `expiresOn`: the time at which the token expires.
  *
  * @category models
@@ -80,8 +80,8 @@ export interface TokenRefreshed extends Acquired {
  *
  * **Details**
  *
- * With the reason `ProactivelyRefreshed` callers do not notice the failure: they are still served the cached token, also
- * near expiry. A failure of `keepFresh` without a cached token has the reason that a caller's request would have.
+ * With the reason `ProactivelyRefreshed` callers do not notice the failure: they are still served the cached token,
+ * also near expiry. A failure of `keepFresh` without a cached token has the reason that a caller's request would have.
  *
  * @category models
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * The errors of this library: eleven tagged classes with one meaning each. Every error has a stable `code`, a `message`, and a
- * `remedy` that tells what to do. No error contains a secret, a token or an assertion.
+ * The errors of this library: eleven tagged classes with one meaning each. Every error has a stable `code`, a
+ * `message`, and a `remedy` that tells what to do. No error contains a secret, a token or an assertion.
  *
  * @since 0.1.0
  */
@@ -42,8 +42,8 @@ export interface Durations {
  * - `code`: a stable name for programs. Each error class lists its codes.
  * - `message`: what happened, in English.
  * - `remedy`: what to do, in English.
- * - `origin`: `"service"` when the error is the result of a request; `"local"` when this process decided without a request
- *   (invalid input, a closed throttle gate, a remembered refusal).
+ * - `origin`: `"service"` when the error is the result of a request; `"local"` when this process decided without a
+ *   request (invalid input, a closed throttle gate, a remembered refusal).
  * - `correlationId`: the correlation id of the request; undefined when there was no request.
  * - `retryAfter`: how long to wait before the next request; undefined when that is unknown.
  *
@@ -134,17 +134,19 @@ export type InvalidAuthorityCode =
  * **Details**
  *
  * Codes of the authority:
- * - `authority_malformed`: it is neither a cloud name nor a URL with at most a tenant; or the issuer is not a plain https URL.
+ * - `authority_malformed`: it is neither a cloud name nor a URL with at most a tenant; or the issuer is not a plain
+ *   https URL.
  * - `authority_insecure`: its scheme is not https.
  * - `authority_mismatch`: two settings contradict each other, or the request has an authority of another cloud.
- * - `authority_unsupported`: it does not support an option (a tenant, a region, TLS client authentication), or the resolver
- *   does not support it.
+ * - `authority_unsupported`: it does not support an option (a tenant, a region, TLS client authentication), or the
+ *   resolver does not support it.
  * - `instance_invalid`: its host is not known as a host of a cloud (AADSTS50049).
  *
  * Codes of the tenant:
  * - `tenant_missing`: neither the request nor the client has a tenant.
  * - `tenant_malformed`: it is neither an id nor a domain name.
- * - `tenant_not_tenanted`: it stands for several tenants: `common`, `organizations`, `consumers` (AADSTS50059, 50194, 9001023).
+ * - `tenant_not_tenanted`: it stands for several tenants: `common`, `organizations`, `consumers` (AADSTS50059, 50194,
+ *   9001023).
  * - `tenant_not_allowed`: it is not among the client's `allowedTenants`.
  * - `tenant_unknown`: the service does not know it (AADSTS90002, 900023).
  *
@@ -300,7 +302,8 @@ export type CredentialCode =
   | "managed_identity_malformed"
 
 /**
- * The error of a credential that cannot be read, parsed or used in this process. The attempt that failed sent no token request.
+ * The error of a credential that cannot be read, parsed or used in this process. The attempt that failed sent no token
+ * request.
  *
  * **Details**
  *
@@ -335,7 +338,8 @@ export type CredentialCode =
  * - `key_missing`: there is no key, or both a key and a signer.
  * - `key_unreadable`: the key is not redacted, is not PEM, or is damaged.
  * - `key_format`: the key is not unencrypted PKCS#8.
- * - `key_unsupported`: the key is neither RSA of 2,048 bits or more nor EC on P-256, or its encryption is not supported.
+ * - `key_unsupported`: the key is neither RSA of 2,048 bits or more nor EC on P-256, or its encryption is not
+ *   supported.
  * - `key_mismatch`: the key does not belong to the certificate.
  * - `key_id_malformed`: the `keyId` is not a string.
  * - `key_password_missing`: the key is encrypted, and there is no password.
@@ -437,14 +441,15 @@ export class InvalidClientError
 export type ThrottledCode = "throttled"
 
 /**
- * The error of a throttled request: the service refused it, or the throttle gate is still closed after an earlier response.
+ * The error of a throttled request: the service refused it, or the throttle gate is still closed after an earlier
+ * response.
  *
  * **Details**
  *
  * - `retryAfter`: always set; 60 seconds when the service did not name a time.
  * - `loopDetected`: true when the service detected a loop of identical requests (AADSTS50196).
- * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process. `"fleet"` stands for the gate of
- *   another process; this version does not use it.
+ * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process. `"fleet"` stands for the
+ *   gate of another process; this version does not use it.
  *
  * Codes:
  * - `throttled`: the service responded with 429, AADSTS50196 or AADSTS90055, or an earlier response closed the gate.
@@ -587,7 +592,8 @@ export type NetworkCode = "network"
  * - `endpoint`: the origin of the URL.
  * - `reason`: the code of the transport, for example `ECONNREFUSED`. The error of the transport is not kept, because it
  *   contains the request and so the secret.
- * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise true.
+ * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise
+ *   true.
  *
  * Codes:
  * - `network`: there was no response.

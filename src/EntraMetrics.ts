@@ -5,8 +5,8 @@
  *
  * A flight is one request that several callers may share.
  *
- * - The metrics are registered in the `Metric.MetricRegistry` of the context in which a client is built, with the attributes
- *   of `Metric.CurrentMetricAttributes` in that context.
+ * - The metrics are registered in the `Metric.MetricRegistry` of the context in which a client is built, with the
+ *   attributes of `Metric.CurrentMetricAttributes` in that context.
  * - Their own attributes are listed for each metric. A tenant is never an attribute.
  * - Clients with the same client id share one series. The counts of a closed client stay in its series.
  * - The usual series of a client exist from the start, with the value 0.
@@ -26,9 +26,9 @@ import * as Metric from "effect/Metric"
  *
  * **Details**
  *
- * Attributes: `client_id`, `source` (`Cache`, `IdentityProvider`) and `reason` (an `AccessToken.CacheRefreshReason`). A cache
- * hit counts as `Cache`, `NotApplicable`. A flight counts once, whatever the number of callers that share it. A background
- * refresh counts as `ProactivelyRefreshed`.
+ * Attributes: `client_id`, `source` (`Cache`, `IdentityProvider`) and `reason` (an `AccessToken.CacheRefreshReason`). A
+ * cache hit counts as `Cache`, `NotApplicable`. A flight counts once, whatever the number of callers that share it. A
+ * background refresh counts as `ProactivelyRefreshed`.
  *
  * **Example** (Reading the cache hits of a client)
  *
@@ -86,9 +86,10 @@ export const waits: Metric.Counter<number> = Metric.counter("entra_waits_total",
  *
  * **Details**
  *
- * Attributes: `client_id`, `error` (the tag of the error) and `reason` (an `AccessToken.CacheRefreshReason`). The reason is
- * `ProactivelyRefreshed` when callers are still served the cached token, also near expiry. Flights that a closed throttle
- * gate or a remembered refusal ended are included. A request with an invalid field starts no flight and is not counted.
+ * Attributes: `client_id`, `error` (the tag of the error) and `reason` (an `AccessToken.CacheRefreshReason`). The
+ * reason is `ProactivelyRefreshed` when callers are still served the cached token, also near expiry. Flights that a
+ * closed throttle gate or a remembered refusal ended are included. A request with an invalid field starts no flight and
+ * is not counted.
  *
  * @category metrics
  * @since 0.1.0
@@ -161,7 +162,8 @@ export const duration: Metric.Histogram<number> = Metric.histogram("entra_acquis
  *
  * **Details**
  *
- * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left out.
+ * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left
+ * out.
  *
  * @category metrics
  * @since 0.1.0
@@ -177,7 +179,8 @@ export const httpDuration: Metric.Histogram<number> = Metric.histogram("entra_ht
  *
  * **Details**
  *
- * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left out.
+ * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left
+ * out.
  *
  * @category metrics
  * @since 0.1.0
@@ -203,7 +206,8 @@ export const cacheEntries: Metric.Gauge<number> = Metric.gauge("entra_cache_entr
 })
 
 /**
- * The estimated size of the tokens in the caches of the open clients, in bytes (`entra_cache_bytes`). It has no attributes.
+ * The estimated size of the tokens in the caches of the open clients, in bytes (`entra_cache_bytes`). It has no
+ * attributes.
  *
  * @category metrics
  * @since 0.1.0
@@ -218,8 +222,8 @@ export const cacheBytes: Metric.Gauge<number> = Metric.gauge("entra_cache_bytes"
  *
  * **Details**
  *
- * Attribute: `client_id`. If several open clients share a client id, the earliest time counts. The series does not exist when
- * the time is unknown, for example for a secret.
+ * Attribute: `client_id`. If several open clients share a client id, the earliest time counts. The series does not
+ * exist when the time is unknown, for example for a secret.
  *
  * @category metrics
  * @since 0.1.0
@@ -235,8 +239,8 @@ export const credentialExpiry: Metric.Gauge<number> = Metric.gauge("entra_creden
  *
  * **Details**
  *
- * A key is a client, a tenant, its scopes, the further fields of the request and the material of the credential. The metric
- * has no attributes.
+ * A key is a client, a tenant, its scopes, the further fields of the request and the material of the credential. The
+ * metric has no attributes.
  *
  * @category metrics
  * @since 0.1.0
@@ -246,7 +250,8 @@ export const throttledKeys: Metric.Gauge<number> = Metric.gauge("entra_throttled
 })
 
 /**
- * The number of keys that the service refused a moment ago (`entra_refused_keys`). Requests for them are refused locally.
+ * The number of keys that the service refused a moment ago (`entra_refused_keys`). Requests for them are refused
+ * locally.
  *
  * **Details**
  *

@@ -1,6 +1,6 @@
 /**
- * The schedule by which a token request is repeated after an outage: no response, a timeout, or a status that says that the
- * service is out of order (408, 5xx).
+ * The schedule by which a token request is repeated after an outage: no response, a timeout, or a status that says that
+ * the service is out of order (408, 5xx).
  *
  * @since 0.1.0
  */
@@ -17,8 +17,8 @@ import type { NetworkError, ServiceUnavailableError } from "./EntraError.ts"
  * **Details**
  *
  * The schedule gets only `ServiceUnavailableError` and `NetworkError`, and only when the error is retryable. A
- * `Retry-After` of the response extends the delay. When the delay would end after the budget of the `TokenEndpoint` layer,
- * the last error is final.
+ * `Retry-After` of the response extends the delay. When the delay would end after the budget of the `TokenEndpoint`
+ * layer, the last error is final.
  *
  * @category models
  * @since 0.1.0
@@ -59,8 +59,8 @@ export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 mil
 export const none: RetryPolicy = Schedule.recurs(0)
 
 /**
- * The policy of one call. It overrides the policy of the `TokenEndpoint` layer; default: undefined, which leaves that policy
- * in place.
+ * The policy of one call. It overrides the policy of the `TokenEndpoint` layer; default: undefined, which leaves that
+ * policy in place.
  *
  * **Details**
  *

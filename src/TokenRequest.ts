@@ -51,20 +51,20 @@ export type ExtraParameters = Readonly<
  * - `tenantId`: the tenant, by its id or a domain name; default: the client's tenant.
  * - `authority`: an authority of the client's cloud. Only its tenant is used.
  * - `forceRefresh`: true requests a new token without reading the cache, and stores it; default: false.
- * - `claims`: the JSON text of a claims challenge, at most 65,536 characters. The cache is neither read nor written, unless
- *   `accessTokenSha256ToRefresh` is set too.
- * - `accessTokenSha256ToRefresh`: the hash of a token that an API refused; see `ConfidentialClient.accessTokenSha256`. If the
- *   cached token has this hash, it is replaced by a new token, which is requested with `claims`. Otherwise another caller has
- *   replaced it already, and the cached token is served.
- * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first, with
- *   the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime ago is
- *   served in any case, so that short-lived tokens do not cause a token request per call; check `expiresOn` of the
- *   result. Default: 0.
+ * - `claims`: the JSON text of a claims challenge, at most 65,536 characters. The cache is neither read nor written,
+ *   unless `accessTokenSha256ToRefresh` is set too.
+ * - `accessTokenSha256ToRefresh`: the hash of a token that an API refused; see `ConfidentialClient.accessTokenSha256`.
+ *   If the cached token has this hash, it is replaced by a new token, which is requested with `claims`. Otherwise
+ *   another caller has replaced it already, and the cached token is served.
+ * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first,
+ *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
+ *   ago is served in any case, so that short-lived tokens do not cause a token request per call; check `expiresOn` of
+ *   the result. Default: 0.
  * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
- * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6); default:
- *   the credential's. It is not part of the cache key.
- * - `extraQueryParameters`, `extraBodyParameters`: further parameters, percent-encoded. A redacted value appears in no log
- *   and no error, and is not part of the cache key as plain text. The body parameters that the library sends itself
+ * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
+ *   default: the credential's. It is not part of the cache key.
+ * - `extraQueryParameters`, `extraBodyParameters`: further parameters, percent-encoded. A redacted value appears in no
+ *   log and no error, and is not part of the cache key as plain text. The body parameters that the library sends itself
  *   (`client_id`, `scope` and others) are refused.
  * - `cachePartition`: a name that is part of the cache key and is not sent. Requests with a partition or with extra
  *   parameters get only tokens that were requested with the same partition and parameters.

@@ -14,7 +14,8 @@ import { quote, sentence } from "./internal/shared/text.ts"
  *
  * **Details**
  *
- * - `canonical`: the part of the cache key: sorted, without duplicates, and in lower case where the service ignores case.
+ * - `canonical`: the part of the cache key: sorted, without duplicates, and in lower case where the service ignores
+ *   case.
  * - `wire`: the value of the form field `scope`: as the caller wrote the scopes, without duplicates.
  *
  * @category models
@@ -53,11 +54,12 @@ export const fromResource = (uri: string): string => `${uri}${suffix}`
  * **Details**
  *
  * - `kind` is the kind of the authority; default: `"Entra"`.
- * - For `"Entra"` and `"Ciam"` the case is ignored. Every scope must end in `/.default`, and all must have the same resource.
- * - For `"Adfs"` and `"Oidc"` scopes are exact strings, and several are allowed. For `"Oidc"` the list may be empty; the
- *   provider then decides.
- * - Fails with `scope_missing`, `scope_malformed` (RFC 6749 section 3.3, at most 2,048 characters each), `scope_not_default`
- *   or `scope_several_resources`.
+ * - For `"Entra"` and `"Ciam"` the case is ignored. Every scope must end in `/.default`, and all must have the same
+ *   resource.
+ * - For `"Adfs"` and `"Oidc"` scopes are exact strings, and several are allowed. For `"Oidc"` the list may be empty;
+ *   the provider then decides.
+ * - Fails with `scope_missing`, `scope_malformed` (RFC 6749 section 3.3, at most 2,048 characters each),
+ *   `scope_not_default` or `scope_several_resources`.
  *
  * **Example** (Ignoring duplicates and case)
  *
@@ -118,7 +120,9 @@ const missing = () =>
 const malformed = (scope: string): InvalidScopeError =>
   problem(
     "scope_malformed",
-    `scopes contains ${quote(scope)}, which is too long or contains characters that RFC 6749 section 3.3 does not allow`,
+    `scopes contains ${
+      quote(scope)
+    }, which is too long or contains characters that RFC 6749 section 3.3 does not allow`,
     "Write each scope in printable ASCII without quotes and backslashes, with at most 2,048 characters. Separate scopes by spaces, or pass an array."
   )
 
