@@ -83,7 +83,7 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * **Details**
  *
  * - The constructor fails with an `InvalidRequestError` (`field_missing`, `field_malformed`) when the table is invalid.
- * - The origin of a request is computed by the URL standard after all other changes of the request, so case, port, user
+ * - The origin of a request is computed by the URL standard after all other changes of the request. Case, port, user
  *   information, other scripts or a trailing dot cannot send a token to another origin.
  * - Origins must use https; http is allowed for this machine only.
  * - A request that has an `authorization` header is sent unchanged, and so is a request to another origin.

@@ -413,8 +413,9 @@ export const assertion = <E = never, R = never>(
  *
  * - The credentials are tried in order. The first one that works is used until it fails; then the others are tried from
  *   the top.
- * - A credential is skipped when it cannot be created, loaded or used, when the service refuses it for a reason that
- *   another credential can fix, or when it takes longer than 4 seconds and is not the last one.
+ * - A credential is skipped when it cannot be created, loaded or used. It is also skipped when it takes longer than 4
+ *   seconds, unless it is the last one.
+ * - The next credential is tried when the service refuses a credential for a reason that another one can fix.
  * - A credential with another `channel` than the one in use is skipped.
  * - If all credentials fail, the constructor or the acquisition fails with a `CredentialError` `credentials_exhausted`.
  *   Its message contains all reasons in order.

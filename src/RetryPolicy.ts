@@ -1,6 +1,5 @@
 /**
- * The schedule by which a token request is repeated after an outage: no response, a timeout, or a status that says that
- * the service is out of order (408, 5xx).
+ * The schedule by which a token request is repeated after an outage: no response, a timeout, or the status 408 or 5xx.
  *
  * @since 0.1.0
  */

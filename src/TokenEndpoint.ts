@@ -109,7 +109,7 @@ export interface Options {
 }
 
 /**
- * The number of keys (client, tenant, scopes, claims, credential) that are not asked for now: `throttled` by the
+ * The number of keys (client, tenant, scopes, claims, credential) for which nothing is sent now: `throttled` by the
  * service's `Retry-After`, `refused` by a recent refusal.
  *
  * @category models

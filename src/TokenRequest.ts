@@ -58,7 +58,7 @@ export type ExtraParameters = Readonly<
  *   another caller has replaced it already, and the cached token is served.
  * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first,
  *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
- *   ago is served in any case, so that short-lived tokens do not cause a token request per call; check `expiresOn` of
+ *   ago is served in any case, so that short-lived tokens do not cause a token request per call. Check `expiresOn` of
  *   the result. Default: 0.
  * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
  * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
