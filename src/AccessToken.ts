@@ -1,5 +1,5 @@
 /**
- * A token as the service issued it, and the result that callers get.
+ * An access token as the service issued it, and the result of an acquisition.
  *
  * @since 0.1.0
  */
@@ -8,13 +8,19 @@ import * as Redacted from "effect/Redacted"
 import type { Durations } from "./EntraError.ts"
 
 /**
- * A token as it came from the service, with all times absolute.
+ * An access token as the service issued it (RFC 6749 section 5.1), with absolute times.
  *
  * **Details**
  *
- * `issuedAt`, `expiresOn` and `refreshOn` are milliseconds since the epoch by this machine's clock; `refreshOn` is
- * undefined when the service named no time. `scopes` are those of the answer, or the requested ones when it named none
- * (RFC 6749 section 5.1).
+ * - `secret`: the token itself.
+ * - `tokenType`: the type that the service named, for example `Bearer`.
+ * - `issuedAt`, `expiresOn`, `refreshOn`: milliseconds since the epoch by this machine's clock. `issuedAt` is the time
+ *   of the response. `refreshOn` is undefined when the response has no `refresh_in`.
+ * - `scopes`: the scopes of the response, or the requested scopes when the response has none.
+ * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
+ * - `authority`: the authority of the request as a URL.
+ * - `tokenEndpoint`: the URL that issued the token.
+ * - `correlationId`: the correlation id of the token request.
  *
  * @category models
  * @since 0.1.0
@@ -33,7 +39,18 @@ export interface AccessToken {
 }
 
 /**
- * Why the cache was not, or not only, used.
+ * The reason why a token was requested, or why it was not.
+ *
+ * **Details**
+ *
+ * The names are those of MSAL.NET, apart from `CacheDisabled`.
+ *
+ * - `NotApplicable`: a cache hit; no token was requested.
+ * - `NoCachedAccessToken`: the cache had no token for the request.
+ * - `Expired`: the cached token had expired, was near expiry, or was valid for less than `minimumValidity`.
+ * - `ForceRefreshOrClaims`: the request had `forceRefresh`, `claims` or `accessTokenSha256ToRefresh`.
+ * - `ProactivelyRefreshed`: the cached token was due for a refresh, which runs in the background.
+ * - `CacheDisabled`: the cache stores nothing (`TokenCache.layerNoop`).
  *
  * @category models
  * @since 0.1.0
@@ -47,7 +64,13 @@ export type CacheRefreshReason =
   | "CacheDisabled"
 
 /**
- * Which cache answered: none, the process's own memory, or an outer store.
+ * The cache that a token came from.
+ *
+ * **Details**
+ *
+ * - `"None"`: no cache; the service issued the token for this acquisition.
+ * - `"L1"`: the memory of this process.
+ * - `"L2"`: a store outside this process. No layer of this version has such a store.
  *
  * @category models
  * @since 0.1.0
@@ -55,12 +78,18 @@ export type CacheRefreshReason =
 export type CacheLevel = "None" | "L1" | "L2"
 
 /**
- * How this result came about.
+ * The origin of a result.
  *
  * **Details**
  *
- * `outage` is true when a token in its last minutes was served because the service could not renew it. `tokenEndpoint`
- * and `durations` are there when a request was made for this result; the callers of one flight share them.
+ * - `tokenSource`: whether the token came from the service or from the cache.
+ * - `cacheLevel`: which cache it came from.
+ * - `cacheRefreshReason`: why a token was requested.
+ * - `outage`: true when the token is near expiry and was served because its refresh failed, or took longer than
+ *   `renewal.maxWait`.
+ * - `tokenEndpoint`: the URL that issued the token; undefined when this acquisition sent no token request.
+ * - `durations`: the times of the acquisition; undefined for a cache hit. Callers of a shared request get the same
+ *   times.
  *
  * @category models
  * @since 0.1.0
@@ -75,16 +104,22 @@ export interface ResultMetadata {
 }
 
 /**
- * What `ConfidentialClient.acquireToken` succeeds with.
+ * The result of `ConfidentialClient.acquireToken`.
  *
  * **Details**
  *
- * `refreshOn` is when this client will renew the token in the background. `correlationId` is that of the request that
- * fetched the token: the one to give to support.
+ * - `accessToken`, `tokenType`: the token and its type; see {@link authorizationHeader}.
+ * - `expiresOn`: the time at which the token expires, rounded down to a second.
+ * - `refreshOn`: the time from which an acquisition refreshes the token in the background.
+ * - `scopes`: the scopes that the service granted.
+ * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
+ * - `authority`: the authority of the request as a URL.
+ * - `correlationId`: the correlation id of the request that fetched the token. Give this id to Microsoft's support.
+ * - `metadata`: the origin of this result.
  *
  * **Gotchas**
  *
- * All who ask for the same token share one result, so it is frozen; do not wipe its `Redacted`.
+ * All callers for the same token share one result, so it is frozen. Do not wipe its `Redacted`.
  *
  * @category models
  * @since 0.1.0
@@ -102,12 +137,12 @@ export interface AuthenticationResult {
 }
 
 /**
- * The value of the `Authorization` header for a request to the resource.
+ * Returns the value of the `Authorization` header for a request to the resource (RFC 9110 section 11.6.2).
  *
  * **Details**
  *
- * `request` is what the header will be for. Bearer tokens (RFC 6750 section 2.1) do not depend on it; types that sign the
- * request do.
+ * The second argument is the request that carries the header. The header of a bearer token (RFC 6750 section 2.1) does
+ * not depend on it.
  *
  * **Example** (Calling an API)
  *

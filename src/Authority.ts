@@ -1,5 +1,5 @@
 /**
- * Where tokens come from: the cloud, the tenant, and the addresses that follow from them. Pure: no network, no clock.
+ * The authority of a token request: its cloud, its tenant and its addresses. All functions are pure and use no network.
  *
  * @since 0.1.0
  */
@@ -12,7 +12,17 @@ import { quote, sentence } from "./internal/shared/text.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * The names of the known clouds.
+ * The name of a known cloud.
+ *
+ * **Details**
+ *
+ * - `public`: the worldwide cloud.
+ * - `china`: operated by 21Vianet.
+ * - `usGovernment`: the US Government clouds.
+ * - `germany`: closed in 2021.
+ * - `usLegacy`: an older host for the US.
+ * - `ppe`: Microsoft's pre-production environment.
+ * - `bleu`, `delos`, `govSg`: the sovereign clouds for France, Germany and Singapore.
  *
  * @category models
  * @since 0.1.0
@@ -29,7 +39,14 @@ export type CloudName =
   | "govSg"
 
 /**
- * A cloud of Entra ID: the host to talk to, the name under which tokens are cached, and all hosts that are the same place.
+ * A cloud of Microsoft Entra ID.
+ *
+ * **Details**
+ *
+ * - `name`: the name of the cloud.
+ * - `network`: the host that requests go to.
+ * - `cache`: the host name that is part of the cache key.
+ * - `aliases`: all host names of the cloud, `network` among them. They mean the same cloud and share tokens.
  *
  * @category models
  * @since 0.1.0
@@ -42,8 +59,14 @@ export interface Cloud {
 }
 
 /**
- * How an authority lays out its addresses: Entra ID, an external tenant (`*.ciamlogin.com`), AD FS, or any other issuer,
- * whose discovery document says so (`Oidc`).
+ * The kind of an authority, which decides its addresses.
+ *
+ * **Details**
+ *
+ * - `"Entra"`: Microsoft Entra ID.
+ * - `"Ciam"`: an external tenant (`*.ciamlogin.com`).
+ * - `"Adfs"`: Active Directory Federation Services.
+ * - `"Oidc"`: another OpenID provider. Its addresses are in its discovery document.
  *
  * @category models
  * @since 0.1.0
@@ -55,9 +78,12 @@ export type Kind = "Entra" | "Ciam" | "Adfs" | "Oidc"
  *
  * **Details**
  *
- * `host` is lower case with the port unless it is 443. `tenant` is undefined when none was named. `environment` is what
- * the cache files tokens under: one name for all aliases of a cloud, the whole issuer for an `Oidc` authority (one host may
- * have many), the host itself otherwise.
+ * - `kind`: the kind of the authority.
+ * - `host`: the host in lower case, with the port unless that is 443.
+ * - `tenant`: the tenant in lower case; undefined when the authority has no tenant.
+ * - `environment`: the part of the cache key. It is one name for all aliases of a cloud, the whole issuer for `"Oidc"`
+ *   (a host may have several issuers), and otherwise the host.
+ * - `cloud`: the name of the known cloud; undefined for other hosts.
  *
  * @category models
  * @since 0.1.0
@@ -78,7 +104,14 @@ const cloud = (name: CloudName, network: string, aliases: ReadonlyArray<string> 
 })
 
 /**
- * The known clouds by name: MSAL's table of aliases (MSAL-DOTNET section 3.2).
+ * The known clouds by name.
+ *
+ * **Details**
+ *
+ * The hosts of the worldwide cloud and of the national clouds are those of "National clouds" on Microsoft Learn
+ * (https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud). The aliases are those that
+ * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the hosts that it does not
+ * return are those that MSAL knows.
  *
  * @category models
  * @since 0.1.0
@@ -109,12 +142,17 @@ const byHost: ReadonlyMap<string, Cloud> = new Map(
 // -----------------------------------------------------------------------------
 
 /**
- * Parse an authority: a cloud's name, or an absolute `https` URL of a host and at most a tenant.
+ * Parses an authority: the name of a cloud, or an absolute `https` URL with a host and at most one path segment, the
+ * tenant.
  *
  * **Details**
  *
- * A trailing slash and a trailing `/v2.0` are accepted. Refused: other schemes, relative URLs, user information, query,
- * fragment, further path segments, white space and control characters.
+ * - A trailing slash and a trailing `/v2.0` are accepted. The path `/adfs` means AD FS.
+ * - Fails with `authority_insecure` for other schemes.
+ * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, further path segments,
+ *   white space, control characters, and spellings that a URL parser would change.
+ * - Fails with `tenant_malformed` when the tenant is neither an id nor a domain name.
+ * - `field` names the input in the error; default: `"authority"`.
  *
  * **Example** (Parsing an alias of the public cloud)
  *
@@ -141,20 +179,22 @@ export const parse = (
   const malformed = (problem: string) => Result.fail(malformedAuthority(field, text, problem))
   if (text === "") return malformed("is empty")
   if (hasControlOrSpace(text) || text.includes("\\")) {
-    return malformed("has white space, control characters or backslashes")
+    return malformed("contains white space, control characters or backslashes")
   }
-  if (text.includes("@")) return malformed("has user information before the host")
-  if (/[?#]/.test(text)) return malformed("has a query or a fragment")
+  if (text.includes("@")) return malformed("contains user information before the host")
+  if (/[?#]/.test(text)) return malformed("contains a query or a fragment")
   if (!URL.canParse(text)) return malformed("is not an absolute URL")
   const url = new URL(text)
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
-  // What the parser would change (dots, escapes, other scripts, missing slashes) is not what somebody meant to write.
+  // The URL parser changes dots, escapes, other scripts and missing slashes, so such a text may hide another host.
   const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*)\/?$/i.exec(text) ?? []
-  if (!isSimplestHost(host, url)) return malformed("is not in its simplest form")
+  if (!isSimplestHost(host, url)) return malformed("is not in its simplest form: a URL parser changes it")
   const segments = path.split("/").slice(1)
-  if (segments.includes(".") || segments.includes("..")) return malformed("is not in its simplest form")
+  if (segments.includes(".") || segments.includes("..")) {
+    return malformed("is not in its simplest form: a URL parser changes it")
+  }
   if (segments.at(-1)?.toLowerCase() === "v2.0") segments.pop()
-  if (segments.length > 1) return malformed("has more in its path than a tenant")
+  if (segments.length > 1) return malformed("has more than one path segment")
   const base = make(url.host, undefined)
   const segment = segments[0]
   if (segment === undefined) return Result.succeed(base)
@@ -163,18 +203,22 @@ export const parse = (
 }
 
 /**
- * Parse an issuer: the absolute `https` URL by which an OpenID provider calls itself, its whole path included.
+ * Parses an issuer: the absolute `https` URL that identifies an OpenID provider, with its whole path (OpenID Connect
+ * Discovery 1.0 section 3).
  *
  * **When to use**
  *
- * For providers other than Entra, and for an external tenant behind a domain of its own. It is the option `issuer` of a
- * client; `AuthorityResolver.layer` reads its addresses from the discovery document.
+ * For providers other than Entra, and for an external tenant behind its own domain. A client parses its option `issuer`
+ * with this function. `AuthorityResolver.layer` reads the addresses of an issuer from its discovery document.
  *
  * **Details**
  *
- * The path is kept as it is, case and escapes too: `/realms/one` and `/realms/One` are two issuers. A port is kept unless it
- * is 443. Refused: other schemes, relative URLs, user information, query, fragment, empty and dot segments, white space and
- * control characters.
+ * - The path is kept as it is, with its case and its escapes: `/realms/one` and `/realms/One` are two issuers. The port
+ *   is kept unless it is 443.
+ * - Fails with `authority_insecure` for other schemes.
+ * - Fails with `authority_malformed` for relative URLs, user information, a query, a fragment, empty or dot segments,
+ *   white space, control characters, and spellings that a URL parser would change.
+ * - `field` names the input in the error; default: `"issuer"`.
  *
  * **Example** (Two issuers on one host)
  *
@@ -197,20 +241,20 @@ export const parseIssuer = (
   field = "issuer"
 ): Result.Result<Authority, InvalidAuthorityError> => {
   const text = typeof input === "string" ? input : input.href
-  const malformed = (what: string) => Result.fail(malformedIssuer(field, text, what))
+  const malformed = (problem: string) => Result.fail(malformedIssuer(field, text, problem))
   if (text === "") return malformed("is empty")
   if (hasControlOrSpace(text) || text.includes("\\")) {
-    return malformed("has white space, control characters or backslashes")
+    return malformed("contains white space, control characters or backslashes")
   }
-  if (/[?#]/.test(text)) return malformed("has a query or a fragment")
+  if (/[?#]/.test(text)) return malformed("contains a query or a fragment")
   if (!URL.canParse(text)) return malformed("is not an absolute URL")
   const url = new URL(text)
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
-  if (url.username !== "" || url.password !== "") return malformed("has user information before the host")
+  if (url.username !== "" || url.password !== "") return malformed("contains user information before the host")
   const [, host, path = ""] = /^https:\/\/([^/]+)((?:\/[^/]+)*\/?)$/i.exec(text) ?? []
-  // What the parser would change in the path is another issuer than the one that was written.
+  // A path that the URL parser changes would identify another issuer.
   if (!isSimplestHost(host, url) || (path === "" ? "/" : path) !== url.pathname) {
-    return malformed("is not in its simplest form")
+    return malformed("is not in its simplest form: a URL parser changes it")
   }
   return Result.succeed({
     kind: "Oidc",
@@ -222,14 +266,16 @@ export const parseIssuer = (
 }
 
 /**
- * Parse a tenant: its id (a GUID) or one of its domain names, in lower case.
+ * Parses a tenant, which is its id (a GUID) or one of its domain names. Returns it in lower case.
  *
  * **Details**
  *
- * The names that stand for no single tenant (`common`, `organizations`, `consumers`) parse here; whether they may be used
- * is judged on the effective authority by {@link requireTenant}.
+ * - Fails with `tenant_malformed` for other texts.
+ * - The names for several tenants (`common`, `organizations`, `consumers`) are accepted here; {@link requireTenant}
+ *   refuses them.
+ * - `field` names the input in the error; default: `"tenantId"`.
  *
- * **Example** (Refusing what would change the address)
+ * **Example** (Refusing a tenant that would change the path)
  *
  * ```ts
  * import assert from "node:assert"
@@ -250,12 +296,12 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
         "tenant_malformed",
         field,
         `${field} ${quote(input)} ${input === "" ? "is empty" : "is not a tenant id or a domain name"}`,
-        "Pass the directory (tenant) id from the portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
+        "Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
       )
     )
 
 /**
- * The same authority for another tenant.
+ * Returns the authority with another tenant. The tenant is not checked; see {@link parseTenant}.
  *
  * **Example** (Choosing another tenant)
  *
@@ -274,10 +320,9 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
 export const withTenant = (self: Authority, tenant: string): Authority => ({ ...self, tenant })
 
 /**
- * Whether an authority has tenants to choose from: those of Entra, external ones among them, do; AD FS and other issuers do
- * not.
+ * Returns whether the kind of authority has tenants: `"Entra"` and `"Ciam"` do, `"Adfs"` and `"Oidc"` do not.
  *
- * **Example** (Telling who has tenants)
+ * **Example** (Distinguishing authorities with tenants)
  *
  * ```ts
  * import assert from "node:assert"
@@ -294,14 +339,15 @@ export const withTenant = (self: Authority, tenant: string): Authority => ({ ...
 export const isTenanted = (self: Authority): boolean => self.kind === "Entra" || self.kind === "Ciam"
 
 /**
- * The tenant of an effective authority, or the reason why this flow cannot use it.
+ * Returns the tenant of an authority, which the client credentials flow needs.
  *
  * **Details**
  *
- * Client credentials need one tenant: `common`, `organizations` and `consumers` stand for none. AD FS and other issuers have
- * no tenants; their place in keys is taken by the empty string.
+ * - Returns the empty string for AD FS and other issuers, which have no tenants.
+ * - Fails with `tenant_missing` when the authority has no tenant.
+ * - Fails with `tenant_not_tenanted` for `common`, `organizations` and `consumers`, which stand for several tenants.
  *
- * **Example** (Refusing what stands for no tenant)
+ * **Example** (Refusing a name for several tenants)
  *
  * ```ts
  * import assert from "node:assert"
@@ -323,8 +369,8 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
       problem(
         "tenant_missing",
         "tenantId",
-        "no tenant is named, neither by the request nor by the client's authority",
-        "Pass tenantId with the request, or name the tenant when the client is built: tenantId, an authority that ends in it, or AZURE_TENANT_ID."
+        "Neither the request nor the client has a tenant",
+        "Pass tenantId in the request. Or give the client a tenant, by tenantId, by an authority that ends in the tenant, or by AZURE_TENANT_ID."
       )
     )
   }
@@ -333,8 +379,8 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
       problem(
         "tenant_not_tenanted",
         "tenantId",
-        `${quote(self.tenant)} stands for many tenants, and an app token belongs to exactly one`,
-        "Name the tenant whose data the app works with: its id or domain name as tenantId of the request or of the client."
+        `The tenant ${quote(self.tenant)} stands for several tenants, but an app token is valid for one tenant only`,
+        "Pass the tenant whose data the app uses as tenantId of the request or of the client, by its id or a domain name."
       )
     )
   }
@@ -346,7 +392,7 @@ export const requireTenant = (self: Authority): Result.Result<string, InvalidAut
 // -----------------------------------------------------------------------------
 
 /**
- * The authority as a URL, without a trailing slash; an issuer as it is.
+ * Returns the authority as a URL without a trailing slash. An issuer is returned unchanged.
  *
  * **Example** (Writing an authority)
  *
@@ -369,7 +415,7 @@ export const format = (self: Authority): string => {
 }
 
 /**
- * Whether a host belongs to the same cloud (or is the same host) as an authority.
+ * Returns whether two authorities belong to the same cloud. Other hosts must be equal, and so must issuers.
  *
  * **Example** (Recognising an alias)
  *
@@ -389,11 +435,16 @@ export const format = (self: Authority): string => {
 export const sameCloud = (self: Authority, that: Authority): boolean => self.environment === that.environment
 
 /**
- * The page on which an administrator grants the app its permissions in a tenant.
+ * Returns the address of the page on which an administrator grants the app its permissions in a tenant (admin consent).
  *
  * **Details**
  *
- * The address needs no registered reply URL unless `redirectUri` is passed.
+ * - `clientId`: the application (client) id.
+ * - `redirectUri`: the address to which the page sends the browser afterwards. It must be registered with the app.
+ *   Without it the app needs no registered address.
+ * - `state`: a value that the redirect carries unchanged.
+ *
+ * For an authority without a tenant the page is that of `organizations`.
  *
  * **Example** (Asking an administrator for consent)
  *
@@ -424,9 +475,9 @@ export const adminConsentUrl = (self: Authority, options: {
 }
 
 /**
- * The host that requests go to: a cloud's preferred one, otherwise the authority's own.
+ * Returns the host that requests go to: the `network` host of a known cloud, otherwise the host of the authority.
  *
- * **Example** (Finding the host that requests go to)
+ * **Example** (Finding the host of an alias)
  *
  * ```ts
  * import assert from "node:assert"
@@ -459,18 +510,18 @@ const make = (host: string, tenant: string | undefined): Authority => {
   return {
     kind: ciam === null ? "Entra" : "Ciam",
     host,
-    // An external tenant's host names the tenant; its path may.
+    // The host of an external tenant contains the tenant, so the path is optional.
     tenant: tenant ?? (ciam === null ? undefined : `${ciam[1]}.onmicrosoft.com`),
     environment: cloud === undefined ? host : cloud.cache,
     cloud: cloud?.name
   }
 }
 
-/** What a URL's parser made of the host is what was written, but for case and the port that goes without saying. */
+/** Returns whether the URL parser left the host unchanged, apart from its case and the default port. */
 const isSimplestHost = (host: string | undefined, url: URL): boolean =>
   host?.toLowerCase().replace(/:443$/, "") === url.host && plainHost.test(url.host)
 
-/** A name or an address, with or without a port, that does not end in a dot. */
+/** Matches a host name or an IP address with an optional port. The host does not end in a dot. */
 const plainHost = /^(?:[a-z0-9.-]*[a-z0-9]|\[[0-9a-f:.]+\])(?::\d+)?$/
 
 const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
@@ -491,7 +542,7 @@ const malformedAuthority = (field: string, text: string, what: string): InvalidA
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or a cloud's name."
+    "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud."
   )
 
 const malformedIssuer = (field: string, text: string, what: string): InvalidAuthorityError =>
@@ -499,15 +550,15 @@ const malformedIssuer = (field: string, text: string, what: string): InvalidAuth
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass the issuer as the provider's discovery document names it: an absolute https URL such as https://idp.example/realms/one."
+    "Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one."
   )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>
   problem(
     "authority_insecure",
     field,
-    `${field} ${quote(withoutUserInfo(text))} uses ${quote(protocol)}, which would show the credential to the network`,
-    "Use https. For tests on one machine, effect-entra/node starts a simulator with its own certificate."
+    `${field} ${quote(withoutUserInfo(text))} uses ${quote(protocol)}, which sends the credential without encryption`,
+    "Use https. For tests on one machine, SimulatorServer of effect-entra/node starts a simulator with its own certificate."
   )
 
 const withoutUserInfo = (text: string): string => text.replace(/^.*@/s, "...@")

@@ -1,6 +1,9 @@
 /**
- * From an authority to the addresses of its endpoints. Known clouds are answered from a table; any other host is asked
- * whether it belongs to a cloud (instance discovery), once; an issuer's discovery document says where its endpoints are.
+ * The service that resolves an authority to its endpoints. Known clouds come from a table. Other hosts are validated
+ * once, by instance discovery. The endpoints of an issuer come from its discovery document.
+ *
+ * `layer`, `layerWith` and their options are unstable, because their types name the `HttpClient` of `effect/http`,
+ * which Effect tags as unstable.
  *
  * @since 0.1.0
  */
@@ -30,7 +33,15 @@ import * as SingleFlight from "./internal/shared/singleFlight.ts"
 
 export {
   /**
-   * Where a token request goes, how its assertion is to look, and how a secret is sent.
+   * The token endpoint of an authority and its requirements.
+   *
+   * **Details**
+   *
+   * - `token`: the URL of the token endpoint.
+   * - `audience`: the claim `aud` of assertions (RFC 7523 section 3).
+   * - `assertion`: the header of assertions that identifies the certificate, and the algorithm for RSA keys.
+   * - `secretMethod`: how a secret is sent (OpenID Connect Core 1.0 section 9); default: `client_secret_post`.
+   * - `fallback`: the endpoints that replace these ones during an outage; undefined when there are no others.
    *
    * @category models
    * @since 0.1.0
@@ -40,8 +51,12 @@ export {
 
 export {
   /**
-   * The answer of instance discovery, given instead of being asked for: which hosts are the same cloud, and which of them
-   * requests go to.
+   * The response of instance discovery as a value.
+   *
+   * **Details**
+   *
+   * Each entry of `metadata` is a cloud. `aliases` are its hosts, and `preferred_network` is the host that requests go
+   * to. `preferred_cache` has no effect.
    *
    * @category models
    * @since 0.1.0
@@ -54,11 +69,12 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * Resolves authorities.
+ * The service that resolves an authority to its endpoints.
  *
  * **Details**
  *
- * `channel` tells whether the client proves itself in the TLS handshake (`"mtls"`), which has hosts of its own.
+ * `channel` is `"mtls"` when the client authenticates in the TLS handshake (RFC 8705), which has its own hosts, and
+ * otherwise `"standard"`.
  *
  * @category services
  * @since 0.1.0
@@ -75,21 +91,28 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
 // -----------------------------------------------------------------------------
 
 /**
- * Known clouds from the table, other hosts by instance discovery at the host itself, issuers by their discovery document.
+ * Creates a resolver that uses the table of known clouds, instance discovery for other hosts, and the discovery
+ * documents of issuers.
  *
  * **Details**
  *
- * Discovery can refuse (`instance_invalid`) or name the host to use; when it cannot be had, the host is used as it is and
- * asked again after five minutes. It is asked once a host, whatever the number of callers; the answers for 1,000 hosts
- * are kept.
+ * Instance discovery asks the host itself, with one request per host, whatever the number of callers. The answers for
+ * 1,000 hosts are kept.
+ * - If discovery knows the host, it returns the host that requests go to. This answer is kept as long as the layer.
+ * - If discovery does not know the host, the resolver fails with `instance_invalid`. This answer is kept for a day.
+ * - If discovery gives no clear answer within 10 seconds, the host is used unchanged. Discovery runs again after 5
+ *   minutes.
  *
- * An issuer's document (`/.well-known/openid-configuration`) has to name that issuer, but for a slash at its end; at hosts
- * of Microsoft it may name the same tenant by its id. It is asked for once, with the retries of `RetryPolicy` within 10
- * seconds, and kept for a day; then it is renewed in the background, and used on if that fails. Without a document there is
- * no token: `issuer_unknown`, `issuer_mismatch` and `discovery_malformed` are what can be wrong with it. A failure stands for
- * three seconds, or for as long as its `Retry-After` says, at most an hour.
+ * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section
+ * 4).
+ * - It must contain the same issuer, apart from a slash at the end. A document of a Microsoft host may name the same
+ *   tenant by its id.
+ * - It is requested once, with the retries of `RetryPolicy.Current` or `RetryPolicy.standard`, within 10 seconds.
+ * - It is kept for a day and then refreshed in the background. If the refresh fails, the old document stays in use.
+ * - Without a document the resolver fails with `issuer_unknown`, `issuer_mismatch` or `discovery_malformed`, or with an
+ *   outage. The failure is kept for 3 seconds, or for as long as its `Retry-After` says, at most an hour.
  *
- * **Example** (The usual resolver over fetch)
+ * **Example** (The resolver over fetch)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -99,6 +122,7 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  * export const Resolver = AuthorityResolver.layer.pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -112,15 +136,16 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log).
- * - `discoveryHost`: is asked about unknown hosts instead of themselves, for example `login.microsoftonline.com`, which knows
- *   the hosts of Microsoft's clouds only.
- * - `validateAuthority`: false uses unknown hosts as they are, without asking anybody: for clouds without discovery, and for
- *   an external tenant behind a domain of its own. Default true.
- * - `instanceMetadata`: the answer of instance discovery, as its JSON text or parsed, for clouds where nobody can be asked. It
- *   stands for the table of known clouds too: a host that it does not name is an `InvalidAuthorityError`
- *   `instance_invalid`. Tokens are filed under the client's own host, whatever `preferred_cache` says.
- * - `region`: the short name of an Azure region (`westus2`).
+ * - `discoveryHost`: the host that instance discovery asks about unknown hosts, for example
+ *   `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only; default: the unknown host itself.
+ * - `validateAuthority`: false uses unknown hosts unchanged, without instance discovery. Use it for clouds without
+ *   discovery, and for an external tenant behind its own domain; default: true.
+ * - `instanceMetadata`: the response of instance discovery, as JSON text or as a value, for clouds without discovery.
+ *   It replaces the table of known clouds. A host that it does not contain fails with `instance_invalid`. The cache key
+ *   uses the client's own host, whatever `preferred_cache` says.
+ * - `region`: the short name of an Azure region, for example `westus2`; default: the global endpoint of the cloud.
  *
+ * @stability unstable
  * @category models
  * @since 0.1.0
  */
@@ -133,19 +158,27 @@ export interface Options {
 }
 
 /**
- * Like {@link layer}, with a say about the HTTP client, the host that is asked, whether it is asked, and the region.
+ * Creates a resolver like {@link layer}, with options.
  *
  * **Details**
  *
- * With a `region` token requests go to the endpoint of that region, and to the cloud's global one while that cannot be
- * reached or answers 5xx, which a warning says. A name that can be none fails when the layer is built; an authority that has
- * no regions (another host, an external tenant, AD FS, an issuer) fails when it is resolved. Entra admits few apps to its
- * regional endpoints, mostly Microsoft's own.
+ * The layer fails with an `InvalidAuthorityError`:
+ * - `host_malformed`, when `discoveryHost` is not a host name;
+ * - `metadata_malformed`, when `instanceMetadata` is not a response of instance discovery;
+ * - `region_malformed` or `region_detection`, when `region` is not the name of a region;
+ * - `discovery_contradictory`, when `instanceMetadata` is combined with another option than `transformClient`, or
+ *   `discoveryHost` with `validateAuthority: false`.
  *
- * A host or metadata that is malformed, and options that contradict each other (`instanceMetadata` with any other but
- * `transformClient`, `discoveryHost` without validation), fail when the layer is built.
+ * With a `region` token requests go to the endpoint of that region. During an outage of that endpoint they go to the
+ * global endpoint of the cloud, and a warning is logged. An authority without regions (another host, an external
+ * tenant, AD FS, an issuer) fails with `authority_unsupported` when it is resolved.
  *
- * **Example** (A cloud that cannot be asked)
+ * **Gotchas**
+ *
+ * Entra accepts few apps at its regional endpoints, mostly Microsoft's own. It refuses other apps with
+ * `region_refused`.
+ *
+ * **Example** (A cloud without instance discovery)
  *
  * ```ts
  * import assert from "node:assert"
@@ -173,6 +206,7 @@ export interface Options {
  * await Effect.runPromise(Effect.provide(program, Private))
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -189,8 +223,11 @@ export function layerWith(
 }
 
 /**
- * Only known clouds and the layout that all share: no discovery call, whatever the host. A client with an `issuer` needs
- * {@link layer}: where its endpoints are can only be asked.
+ * Creates a resolver that sends no request. It uses the table of known clouds, and every other host unchanged.
+ *
+ * **Gotchas**
+ *
+ * A client with an `issuer` needs {@link layer}, because the endpoints of an issuer are in its discovery document.
  *
  * **Example** (Resolving without network)
  *
@@ -218,14 +255,19 @@ export const layerKnownClouds: Layer.Layer<AuthorityResolver> = /*#__PURE__*/ La
 })
 
 /**
- * One token endpoint for everything, without any rule about hosts: for gateways and tests.
+ * Creates a resolver that returns one token endpoint for every authority.
+ *
+ * **When to use**
+ *
+ * For a gateway in front of the service, and for tests.
  *
  * **Details**
  *
- * `token` is an absolute URL, http too; what is none fails the layer with an `InvalidAuthorityError` `endpoint_malformed`.
- * `audience` is the `aud` of assertions; default: the endpoint.
+ * - `token`: the absolute URL of the token endpoint, `https` or `http`. Another text fails the layer with an
+ *   `InvalidAuthorityError` `endpoint_malformed`.
+ * - `audience`: the claim `aud` of assertions; default: `token`.
  *
- * **Example** (A gateway that stands for the service)
+ * **Example** (A gateway in front of the service)
  *
  * ```ts
  * import { AuthorityResolver } from "effect-entra"
@@ -251,16 +293,17 @@ export const layerStatic = (endpoints: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Hosts whose answer is kept, and for how many milliseconds. */
+/** The number of hosts whose verdict is kept. */
 const keptHosts = 1000
-const lasts = { Valid: Infinity, Invalid: 86_400_000, Unknown: 300_000 } as const
+/** Milliseconds for which a verdict is kept. */
+const verdictTtl = { Valid: Infinity, Invalid: 86_400_000, Unknown: 300_000 } as const
 
 interface Known {
   readonly verdict: Instance.Verdict
   readonly since: number
 }
 
-/** What can be wrong when the layer is built. */
+/** The options that can fail the layer. */
 type Fallible = Pick<Options, "discoveryHost" | "validateAuthority" | "instanceMetadata" | "region">
 
 interface Settings {
@@ -275,10 +318,10 @@ const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityE
   Result.gen(function*() {
     const { discoveryHost, instanceMetadata, region, transformClient } = options
     const validates = options.validateAuthority !== false
-    const beside = instanceMetadata !== undefined
+    const excluded = instanceMetadata !== undefined
       ? [validates ? undefined : "validateAuthority", discoveryHost && "discoveryHost", region && "region"]
       : [validates || discoveryHost === undefined ? undefined : "discoveryHost"]
-    const other = beside.find((field) => field !== undefined && field !== "")
+    const other = excluded.find((field) => field !== undefined && field !== "")
     if (other !== undefined) {
       yield* Result.fail(
         contradiction(instanceMetadata === undefined ? "validateAuthority" : "instanceMetadata", other)
@@ -307,7 +350,7 @@ const makeDiscovering = (
       closed: () => closedError("the authority resolver")
     })
 
-    const ask = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
+    const discover = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
       http.send(Instance.question(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
         Effect.timeout("10 seconds"),
         Effect.map((answer) => Instance.readVerdict(authority, answer)),
@@ -321,15 +364,15 @@ const makeDiscovering = (
         )
       )
 
-    /** Not what is from before the clock was put back. */
-    const stands = ({ since, verdict }: Known): boolean =>
-      isAhead(since + lasts[verdict._tag], clock.currentTimeMillisUnsafe(), lasts[verdict._tag])
+    /** Returns false also for a verdict from the future: then the clock was set back. */
+    const isCurrent = ({ since, verdict }: Known): boolean =>
+      isAhead(since + verdictTtl[verdict._tag], clock.currentTimeMillisUnsafe(), verdictTtl[verdict._tag])
 
     const verdictOn = (authority: Authority.Authority) => {
       const kept = known.get(authority.host)
-      return kept !== undefined && stands(kept)
+      return kept !== undefined && isCurrent(kept)
         ? Effect.succeed(kept.verdict)
-        : flights.join(authority.host, ask(authority))
+        : flights.join(authority.host, discover(authority))
     }
 
     return AuthorityResolver.of({
@@ -343,7 +386,7 @@ const makeDiscovering = (
           const host = instances.get(authority.host)
           return host === undefined ? Effect.fail(invalidInstance(authority, "local")) : at(host)
         }
-        // With a region a host that no table knows is refused anyway: nobody needs to be asked about it.
+        // With a region an unknown host is refused in any case, so discovery is not needed.
         if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined || !validates) {
           return at(Authority.networkHost(authority))
         }
@@ -364,8 +407,8 @@ const contradiction = (field: string, other: string): InvalidAuthorityError =>
     `${field}, ${other}`,
     `${field} and ${other} contradict each other`,
     other === "validateAuthority"
-      ? "Leave validateAuthority out: with instanceMetadata nobody is asked, and other hosts are refused."
-      : `Leave ${other} out: with ${field} there is no use for it.`
+      ? "Leave validateAuthority out. With instanceMetadata there is no discovery, and other hosts are refused."
+      : `Leave ${other} out. It cannot be combined with ${field}.`
   )
 
 const invalidInstance = (authority: Authority.Authority, origin: "local" | "service"): InvalidAuthorityError =>
@@ -375,6 +418,6 @@ const invalidInstance = (authority: Authority.Authority, origin: "local" | "serv
     `authority names the host ${authority.host}, which ${
       origin === "local" ? "instanceMetadata" : "instance discovery"
     } does not know`,
-    "Check the authority's host name; it should be one of a Microsoft cloud or of your own installation.",
+    "Check the host name of the authority. It must belong to a Microsoft cloud or to your own installation.",
     { origin }
   )

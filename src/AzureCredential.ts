@@ -1,6 +1,6 @@
 /**
- * A client as the `TokenCredential` of `@azure/core-auth`, which the Azure SDKs and Microsoft Graph's take, and as the
- * token provider that Azure OpenAI's take.
+ * An adapter that makes a client usable as the `TokenCredential` of `@azure/core-auth`, for the Azure SDKs and the
+ * Microsoft Graph SDK, and as the token provider of Azure OpenAI clients.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import type { AcquireTokenError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -24,7 +24,7 @@ import type { TokenRequest } from "./TokenRequest.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * What of `AbortSignal` is needed.
+ * The part of `AbortSignal` that this module uses.
  *
  * @category models
  * @since 0.1.0
@@ -36,14 +36,16 @@ export interface AbortSignalLike {
 }
 
 /**
- * What of core-auth's `GetTokenOptions` has an effect.
+ * The options of core-auth's `GetTokenOptions` that have an effect.
  *
  * **Details**
  *
- * `abortSignal` ends the wait at once; the request itself goes on for whoever else waits for it, and for the cache. What is
- * cached is given even when the signal is aborted already, except in a token's last minutes. `tenantId` may come from an
- * API's challenge: hold it to the client's `allowedTenants`. `claims` mean that the API has refused the cached token: it is
- * replaced, for everybody, and then not again for 30 seconds, whatever the claims.
+ * - `abortSignal`: aborts the wait. The request continues for other callers and for the cache. When the signal is
+ *   aborted before the call, a cached token is still returned, unless it is near expiry.
+ * - `tenantId`: the tenant; default: the client's. An SDK may take it from an API's challenge, so restrict it with the
+ *   client's `allowedTenants`.
+ * - `claims`: the claims of an API's challenge, which means that the API refused the cached token. The token is
+ *   replaced for all callers. The replacement is not replaced again for 30 seconds, whatever the claims.
  *
  * @category models
  * @since 0.1.0
@@ -55,12 +57,15 @@ export interface GetTokenOptions {
 }
 
 /**
- * A token as the Azure SDKs want it; times are in milliseconds since the epoch.
+ * An access token in the form of core-auth. Times are milliseconds since the epoch.
  *
  * **Details**
  *
- * `refreshAfterTimestamp` is when to ask again. It is never in the past: while this client renews a due token, or rests
- * after that failed, nobody needs to ask.
+ * - `token`: the token itself.
+ * - `expiresOnTimestamp`: the time at which the token expires.
+ * - `refreshAfterTimestamp`: the time from which the SDK should call again. It is at least 5 seconds in the future,
+ *   because the client refreshes the token meanwhile.
+ * - `tokenType`: `"Bearer"`; undefined for other types.
  *
  * @category models
  * @since 0.1.0
@@ -73,12 +78,12 @@ export interface AccessToken {
 }
 
 /**
- * A `TokenCredential` (`@azure/core-auth`) that is a client of ours.
+ * A `TokenCredential` (`@azure/core-auth`) over a `ConfidentialClient`.
  *
  * **Details**
  *
- * `getToken` rejects with the errors of `ConfidentialClient.acquireToken`, or with an `AbortError`.
- * `bearerTokenProvider(scope)` makes the function that Azure OpenAI clients call before each request.
+ * - `getToken`: returns a token. Rejects with the errors of `ConfidentialClient.acquireToken`, or with an `AbortError`.
+ * - `bearerTokenProvider`: returns the function that Azure OpenAI clients call before each request.
  *
  * @category models
  * @since 0.1.0
@@ -93,18 +98,19 @@ export interface AzureCredential {
 // -----------------------------------------------------------------------------
 
 /**
- * The client of the context as a `TokenCredential`.
+ * Creates a `TokenCredential` over the client of the context.
  *
  * **Details**
  *
- * Each call looks the token up, so it may be made before every request, as Graph's client does. Near its expiry a token is
- * renewed by one request, however many ask; a token whose last minutes have come is renewed before it is handed out.
- * `enableCae`, `requestOptions` and `tracingOptions` have no effect.
+ * Each call of `getToken` reads the cache, so an SDK may call it before every request. The rules of
+ * `ConfidentialClient.acquireToken` apply: callers share requests, a token that is due is refreshed in the background,
+ * and a token near expiry is refreshed before it is returned. `enableCae`, `requestOptions` and `tracingOptions` have
+ * no effect.
  *
  * **Gotchas**
  *
- * Outside Effect keep a `ManagedRuntime`. Once it is disposed of, cached tokens are still handed out, and nothing new is
- * fetched.
+ * Outside Effect keep a `ManagedRuntime`. After its disposal `getToken` still returns cached tokens, but requests no
+ * new tokens.
  *
  * **Example** (A credential for the Azure SDKs)
  *
@@ -129,24 +135,24 @@ export interface AzureCredential {
 export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = Effect.gen(function*() {
   const client = yield* ConfidentialClient
   const clock = yield* Clock.Clock
-  // Whoever made the credential has ended by the time that it is used.
+  // The fiber that made the credential has ended when the SDK uses it, so its span must not be the parent.
   const run = Effect.runCallbackWith(Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()))
 
   /**
-   * An SDK passes claims when an API has refused the token that it had, which is the cached one unless somebody has
-   * replaced it. A renewal without claims that was under way is replaced in its turn.
+   * Replaces the cached token, because an SDK passes claims when an API has refused that token. `left` is the number of
+   * further tries: another caller's refresh without claims may win the race, and its token is replaced in turn.
    */
-  const renewed = (
+  const replaced = (
     request: TokenRequest,
     claims: string,
     left: number
   ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
     Effect.gen(function*() {
       const refused = client.peek(request) ?? (yield* client.acquireToken(request))
-      if (left === 0 || Refusals.isAtRest(refused.accessToken, claims, clock)) return refused
+      if (left === 0 || ReplacementCooldown.isAtRest(refused.accessToken, claims, clock)) return refused
       const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
       const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
-      return another.metadata.tokenSource === "IdentityProvider" ? another : yield* renewed(request, claims, left - 1)
+      return another.metadata.tokenSource === "IdentityProvider" ? another : yield* replaced(request, claims, left - 1)
     })
 
   const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
@@ -155,7 +161,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
       const request = { scopes, tenantId: options.tenantId || undefined }
       const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
       if (abortSignal?.aborted === true) {
-        // Core-auth repeats a renewal in the background with the signal of the request that began it.
+        // Core-auth refreshes in the background with the signal of the request that started the refresh.
         const cached = options.claims ? undefined : client.peek(request)
         return cached === undefined ? reject(aborted()) : settle(cached)
       }
@@ -165,7 +171,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
         interrupt()
       }
       abortSignal?.addEventListener("abort", abort)
-      interrupt = run(options.claims ? renewed(request, options.claims, 2) : client.acquireToken(request), {
+      interrupt = run(options.claims ? replaced(request, options.claims, 2) : client.acquireToken(request), {
         onExit: (exit) => {
           abortSignal?.removeEventListener("abort", abort)
           if (Exit.isSuccess(exit)) settle(exit.value)
@@ -184,15 +190,15 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
 // internal
 // -----------------------------------------------------------------------------
 
-/** How long an SDK need not ask again for a token that is already being renewed (milliseconds). */
-const renewing = 5000
+/** Milliseconds until an SDK should call again for a token that the client is refreshing. */
+const refreshPause = 5000
 
 const accessTokenOf = (result: AuthenticationResult, now: number): AccessToken => ({
   token: Redacted.value(result.accessToken),
   expiresOnTimestamp: DateTime.toEpochMillis(result.expiresOn),
-  refreshAfterTimestamp: Math.max(DateTime.toEpochMillis(result.refreshOn), now + renewing),
+  refreshAfterTimestamp: Math.max(DateTime.toEpochMillis(result.refreshOn), now + refreshPause),
   ...(result.tokenType === "Bearer" ? { tokenType: "Bearer" } : {})
 })
 
-/** What `AbortSignal` itself would throw. */
+/** Returns the error that `AbortSignal` itself would throw. */
 const aborted = (): DOMException => new DOMException("The wait for a token was aborted.", "AbortError")

@@ -1,6 +1,9 @@
 /**
- * An `HttpClient` whose requests carry a token: to the origins of a table, and to no other.
+ * An `HttpClient` that adds access tokens to requests to the origins of a table, and to no other requests.
  *
+ * The module is unstable, because its types name the `HttpClient` of `effect/http`, which Effect tags as unstable.
+ *
+ * @stability unstable
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -19,7 +22,7 @@ import * as Stream from "effect/Stream"
 import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { withoutRedirects } from "./internal/http/identityHttp.ts"
 import { type OriginTable, readOrigins } from "./internal/http/originTable.ts"
 import { veilError, veilResponse } from "./internal/http/redactedResponse.ts"
@@ -29,8 +32,10 @@ import type { TokenRequest } from "./TokenRequest.ts"
 
 export {
   /**
-   * Which token goes where: an origin, such as `https://graph.microsoft.com`, and its scopes, or scopes and tenant.
+   * The tokens of each origin: a record from an origin, such as `https://graph.microsoft.com`, to its scopes, or to
+   * `{ scopes, tenantId }`.
    *
+   * @stability unstable
    * @category models
    * @since 0.1.0
    */
@@ -42,8 +47,8 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * The tenant whose tokens the requests of this fiber carry, for origins whose tenant the table leaves open; unless set, that
- * of the client.
+ * The tenant of the tokens for requests of this fiber. It applies to origins whose entry in the table has no
+ * `tenantId`; default: undefined, which means the tenant of the client.
  *
  * **Example** (One client for many tenants)
  *
@@ -58,6 +63,7 @@ export {
  *   )
  * ```
  *
+ * @stability unstable
  * @category references
  * @since 0.1.0
  */
@@ -71,27 +77,35 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
 // -----------------------------------------------------------------------------
 
 /**
- * The `HttpClient` of the context, wrapped, with the errors of acquiring tokens in its type.
+ * Creates an `HttpClient` over the one of the context that adds tokens to requests (RFC 6750 section 2.1). The errors
+ * of acquiring a token are part of its error type.
  *
  * **Details**
  *
- * Origins are compared as the URL standard serializes them, after everything else has changed the request, so neither case,
- * port, user information, other scripts nor a trailing dot lead a token astray. They are https; plain http is for this
- * machine alone. A request that has an `authorization` header is left as it is.
+ * - The constructor fails with an `InvalidRequestError` (`field_missing`, `field_malformed`) when the table is invalid.
+ * - The origin of a request is computed by the URL standard after all other changes of the request. Case, port, user
+ *   information, other scripts or a trailing dot cannot send a token to another origin.
+ * - Origins must use https; http is allowed for this machine only.
+ * - A request that has an `authorization` header is sent unchanged, and so is a request to another origin.
  *
- * When an API answers 401 its token is replaced once, by its hash, and with the claims that the API asks for
- * (`insufficient_claims`); the request is repeated if its body can be sent again: all but streams. Of many requests whose
- * token was refused one causes a token request. A replacement that is refused as well is not replaced for 30 seconds, nor
- * is a token whose replacement could not be had: then the API's answer is yours.
+ * If the API responds with 401, the token is replaced and the request is repeated:
+ * - The new token is requested with the claims of an `insufficient_claims` challenge. Concurrent requests whose token
+ *   was refused cause one token request.
+ * - A request whose body is a stream is not repeated. Its token is replaced, and the caller gets the 401.
+ * - A replacement that the API refuses too is not replaced for 30 seconds, unless the API asks for claims for the first
+ *   time. A token whose replacement failed is not replaced for 30 seconds either. The caller then gets the API's
+ *   response.
  *
- * Answers and errors show the request without the token; `HttpClientResponse.toWeb` has nothing for such an answer.
+ * Responses and errors contain the request without the token. `HttpClientResponse.toWeb` returns `Option.none()` for
+ * them.
  *
  * **Gotchas**
  *
- * The transport follows no redirect of a request that carries a token, not even `fetch`: the answer is the redirect, without
- * its body. `HttpClient.followRedirects` around this client follows it; each hop is judged anew. `HttpClient.withScope` has
- * its effect under this client, not around it. With `NODE_USE_ENV_PROXY` plain http to this machine goes through the proxy
- * too, unless `NO_PROXY` has `localhost,127.0.0.1`.
+ * - The transport does not follow redirects of a request that carries a token. The caller gets the redirect without its
+ *   body. `HttpClient.followRedirects` around this client follows it, and the table is checked for each hop.
+ * - `HttpClient.withScope` works on the client below this one, not around this one.
+ * - With `NODE_USE_ENV_PROXY`, http requests to this machine use the proxy too, unless `NO_PROXY` contains
+ *   `localhost,127.0.0.1`.
  *
  * **Example** (Handling token errors by their tags)
  *
@@ -104,9 +118,9 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * const program = Effect.gen(function*() {
  *   const graph = yield* BearerHttpClient.make({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" })
  *   const response = yield* graph.get("https://graph.microsoft.com/v1.0/users").pipe(
- *     Effect.catchTag("EntraThrottledError", (error) => Effect.fail(`again in ${Duration.format(error.retryAfter)}`))
+ *     Effect.catchTag("EntraThrottledError", (error) => Effect.fail(`retry in ${Duration.format(error.retryAfter)}`))
  *   )
- *   // The simulator's Graph believes nobody.
+ *   // The Graph of the simulator does not know this token.
  *   assert.strictEqual(response.status, 401)
  * })
  *
@@ -115,6 +129,7 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * )
  * ```
  *
+ * @stability unstable
  * @category constructors
  * @since 0.1.0
  */
@@ -124,12 +139,12 @@ export const make = (
   HttpClient.HttpClient.With<HttpClientError.HttpClientError | AcquireTokenError>,
   InvalidRequestError,
   ConfidentialClient | HttpClient.HttpClient
-> => bearing(origins, (error) => error)
+> => makeClient(origins, (error) => error)
 
 /**
- * Why there was no token, if that is what an `HttpClientError` of {@link layer} says; undefined for every other one.
+ * Returns the reason why no token was acquired, from an `HttpClientError` of {@link layer}; undefined for other errors.
  *
- * **Example** (Telling a missing token from a broken network)
+ * **Example** (Distinguishing a missing token from a network error)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -141,6 +156,7 @@ export const make = (
  * )
  * ```
  *
+ * @stability unstable
  * @category getters
  * @since 0.1.0
  */
@@ -152,41 +168,29 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 // -----------------------------------------------------------------------------
 
 /**
- * Replaces the `HttpClient` by one whose requests carry a token where the table says so; see {@link make} for the rules.
+ * Creates an `HttpClient` that adds tokens to requests, over the one of the context; see {@link make} for the rules.
  *
  * **Details**
  *
- * What keeps a token from being acquired is the `cause` of an `HttpClientError` ({@link tokenErrorOf}): a `TransportError`
- * when trying again at once may help, so that `HttpClient.retryTransient` does, else an `EncodeError`.
+ * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link
+ * tokenErrorOf}. It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that
+ * `HttpClient.retryTransient` repeats the request. Otherwise it is an `EncodeError`.
  *
  * **Example** (Listing users)
  *
  * ```ts
  * import assert from "node:assert"
  * import { Effect, Layer } from "effect"
- * import {
- *   AuthorityResolver,
- *   BearerHttpClient,
- *   ClientCredential,
- *   ConfidentialClient,
- *   TokenCache,
- *   TokenEndpoint
- * } from "effect-entra"
+ * import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
  * import { EntraSimulator } from "effect-entra/testing"
  * import { HttpClient } from "effect/http"
  *
  * const Graph = BearerHttpClient.layer({ "https://graph.microsoft.com": "https://graph.microsoft.com/.default" }).pipe(
- *   Layer.provide(ConfidentialClient.layer({
+ *   Layer.provide(ConfidentialClient.layerDefault({
  *     clientId: EntraSimulator.daemonClientId,
  *     tenantId: EntraSimulator.contosoTenantId
  *   })),
- *   Layer.provide([
- *     ClientCredential.layerSecret(EntraSimulator.daemonSecret),
- *     AuthorityResolver.layer,
- *     TokenEndpoint.layer,
- *     TokenCache.layerMemory()
- *   ]),
- *   Layer.provide(EntraSimulator.layerMemory())
+ *   Layer.provide([ClientCredential.layerSecret(EntraSimulator.daemonSecret), EntraSimulator.layerMemory()])
  * )
  *
  * const program = Effect.gen(function*() {
@@ -197,13 +201,14 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  * await Effect.runPromise(Effect.provide(program, Graph))
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
 export const layer = (
   origins: OriginTable
 ): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, bearing(origins, httpError))
+  Layer.effect(HttpClient.HttpClient, makeClient(origins, httpError))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -212,7 +217,7 @@ export const layer = (
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
 
-const bearing = <E>(
+const makeClient = <E>(
   table: OriginTable,
   onTokenError: (error: AcquireTokenError, request: Request) => E
 ): Effect.Effect<
@@ -226,34 +231,34 @@ const bearing = <E>(
     const transport = yield* HttpClient.HttpClient
     const clock = yield* Clock.Clock
 
-    const acquire = (asked: TokenRequest, request: Request) =>
-      Effect.mapError(tokens.acquireToken(asked), (error) => onTokenError(error, request))
+    const acquire = (tokenRequest: TokenRequest, request: Request) =>
+      Effect.mapError(tokens.acquireToken(tokenRequest), (error) => onTokenError(error, request))
 
-    const carrying = (request: Request, token: AuthenticationResult) => {
+    const sendWith = (request: Request, token: AuthenticationResult) => {
       const authorization = Redacted.value(authorizationHeader(token, request))
       return Effect.withFiber<Response, HttpClientError.HttpClientError>((fiber) => {
         const before = fiber.context
-        // Only here is what the transport was built with to be seen.
-        const sent = Effect.sync(() => {
+        // The settings that the transport was built with are visible only inside its effect.
+        const authorized = Effect.sync(() => {
           fiber.setContext(withoutRedirects(fiber.context))
           return HttpClientRequest.setHeader(request, "authorization", authorization)
         })
-        return Effect.ensuring(transport.postprocess(sent), Effect.sync(() => fiber.setContext(before)))
+        return Effect.ensuring(transport.postprocess(authorized), Effect.sync(() => fiber.setContext(before)))
       }).pipe(Effect.mapError((error) => veilError(error, request)))
     }
 
-    /** What the API answers to a token, or to the one that takes its place; `left` more may. */
-    const answered = (
+    /** Sends a request with a token, and again with the token's replacement, which `left` limits. */
+    const exchange = (
       request: Request,
-      asked: TokenRequest,
+      tokenRequest: TokenRequest,
       token: AuthenticationResult,
       left: number
     ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
-      Effect.flatMap(carrying(request, token), (response) => {
+      Effect.flatMap(sendWith(request, token), (response) => {
         if (response.status === 401 && left > 0 && isFrom(response, request)) {
           const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
-          if (!Refusals.isAtRest(token.accessToken, claims, clock)) {
-            return replaced(response, request, asked, token, claims, left)
+          if (!ReplacementCooldown.isAtRest(token.accessToken, claims, clock)) {
+            return replaced(response, request, tokenRequest, token, claims, left)
           }
         }
         return Effect.as(
@@ -265,54 +270,57 @@ const bearing = <E>(
     const replaced = (
       response: Response,
       request: Request,
-      asked: TokenRequest,
+      tokenRequest: TokenRequest,
       refused: AuthenticationResult,
       claims: string,
       left: number
     ) =>
       Effect.gen(function*() {
         const repeatable = isRepeatable(request.body)
-        // Nobody is to hold a connection while the identity provider is asked.
+        // A token request takes long, so the connection to the API is freed first.
         if (repeatable) yield* discard(response, "1 second")
         const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
-        const another = yield* acquire({ ...asked, accessTokenSha256ToRefresh, claims }, request).pipe(
+        const another = yield* acquire({ ...tokenRequest, accessTokenSha256ToRefresh, claims }, request).pipe(
           Effect.catch((error) => repeatable ? Effect.fail(error) : Effect.succeed(refused)),
           Effect.onInterrupt(() => repeatable ? Effect.void : discard(response, "1 second"))
         )
-        return repeatable ? yield* answered(request, asked, another, left - 1) : veilResponse(response, request)
+        return repeatable ? yield* exchange(request, tokenRequest, another, left - 1) : veilResponse(response, request)
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
-      const found = origins.get(originOf(request) ?? "")
-      if (found === undefined || request.headers["authorization"] !== undefined) {
+      const entry = origins.get(originOf(request) ?? "")
+      if (entry === undefined || request.headers["authorization"] !== undefined) {
         return transport.postprocess(Effect.succeed(request))
       }
       return Effect.withFiber((fiber) => {
-        const tenantId = found.tenantId ?? fiber.getRef(CurrentTenantId)
-        const asked = tenantId === undefined ? found : { ...found, tenantId }
-        return Effect.flatMap(acquire(asked, request), (token) => answered(request, asked, token, mostReplacements))
+        const tenantId = entry.tenantId ?? fiber.getRef(CurrentTenantId)
+        const tokenRequest = tenantId === undefined ? entry : { ...entry, tenantId }
+        return Effect.flatMap(
+          acquire(tokenRequest, request),
+          (token) => exchange(request, tokenRequest, token, mostReplacements)
+        )
       })
     }
 
     return HttpClient.makeWith((request) => Effect.flatMap(request, send), transport.preprocess)
   })
 
-/** One that others had replaced already may be refused in its turn; and a challenge may follow a plain refusal. */
+/** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Where a request goes, as the transports read it. */
+/** Returns the origin of a request as the transports compute it. */
 const originOf = (request: Request): string | undefined =>
   Option.getOrUndefined(Option.map(HttpClientRequest.toUrl(request), ({ origin }) => origin))
 
-/** Not of another host that a transport has followed a redirect to. */
+/** Returns false for the response of another origin, to which a transport has followed a redirect. */
 const isFrom = (response: Response, request: Request): boolean =>
   !URL.canParse(response.url) || new URL(response.url).origin === originOf(request)
 
-/** Whoever follows it does not read it, and only the transport's own answer can be ended unread. */
+/** The body of a redirect is discarded here, because a client that follows the redirect does not read it. */
 const isRedirect = ({ headers, status }: Response): boolean =>
   status >= 300 && status < 400 && headers["location"] !== undefined
 
-/** Streams may have a source that runs once; what only the transport knows may be such a stream. */
+/** The source of a stream may run only once, and a raw body may be such a stream. */
 const isRepeatable = (body: HttpBody.HttpBody): boolean => {
   if (body._tag !== "Raw") return body._tag !== "Stream"
   const raw: unknown = body.body
@@ -320,13 +328,13 @@ const isRepeatable = (body: HttpBody.HttpBody): boolean => {
     [ArrayBuffer, Blob, FormData, URLSearchParams].some((kind) => raw instanceof kind)
 }
 
-/** Reads what little a refusal says, so that its connection is free again. */
-const discard = (response: Response, patience: Duration.Input): Effect.Effect<void> =>
-  Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout(patience), Effect.ignore)
+/** Reads up to 16 chunks of a body, within `limit`, to free the connection. */
+const discard = (response: Response, limit: Duration.Input): Effect.Effect<void> =>
+  Stream.runDrain(Stream.take(response.stream, 16)).pipe(Effect.timeout(limit), Effect.ignore)
 
-/** Who is asked to wait is not helped by trying again at once. */
+/** An error with `retryAfter` is not a `TransportError`, because a retry at once does not help. */
 const httpError = (error: AcquireTokenError, request: Request): HttpClientError.HttpClientError => {
-  const details = { request, cause: error, description: `no token: ${error.message} (${error.remedy})` }
+  const details = { request, cause: error, description: `No token was acquired. ${error.message} ${error.remedy}` }
   return new HttpClientError.HttpClientError({
     reason: error.isRetryable && error.retryAfter === undefined
       ? new HttpClientError.TransportError(details)

@@ -1,6 +1,9 @@
 /**
- * How an app proves who it is, for one request to one token endpoint: with a secret, a certificate, or an assertion that
- * somebody else signs.
+ * The credential of an app, which authenticates the client in token requests (RFC 6749 section 2.3): a secret, a
+ * certificate, a private key, or an assertion that another system signs.
+ *
+ * `Authentication` is unstable, because its type names the `HttpClient` of `effect/http`, which Effect tags as
+ * unstable.
  *
  * @since 0.1.0
  */
@@ -30,8 +33,12 @@ export {
    *
    * **Details**
    *
-   * `authority` is the effective one, with the tenant of the request. `claims` is the empty string when there are none.
-   * `sendCertificateChain` is undefined when the request leaves it to the credential.
+   * - `clientId`, `tenantId`, `scope`: the client, the tenant and the scopes of the token request.
+   * - `authority`: the URL of the authority, with the tenant of the request.
+   * - `claims`: the claims of the request; the empty string when there are no claims.
+   * - `clientCapabilities`: the client's option.
+   * - `sendCertificateChain`: the field of the request; undefined when the credential decides.
+   * - `correlationId`: the correlation id of the token requests.
    *
    * @category models
    * @since 0.1.0
@@ -42,17 +49,20 @@ export {
    *
    * **Details**
    *
-   * `tokenEndpoint` is the URL of the request, `audience` the `aud` of an assertion. `secretMethod` says where a secret
-   * goes (OpenID Connect Core section 9); default: into the form.
+   * - `tokenEndpoint`: the URL of the request.
+   * - `audience`: the claim `aud` of an assertion.
+   * - `assertion`: the requirements of the authority for an assertion.
+   * - `secretMethod`: how a secret is sent (OpenID Connect Core 1.0 section 9); default: in the form.
    *
    * @category models
    * @since 0.1.0
    */
   type Attempt,
   /**
-   * The additions of a credential to a request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or an
-   * HTTP client that authenticates in the TLS handshake (RFC 8705).
+   * The additions of a credential to a request: form fields (RFC 6749 section 2.3.1, RFC 7523 section 2.2), headers, or
+   * an HTTP client that authenticates in the TLS handshake (RFC 8705).
    *
+   * @stability unstable
    * @category models
    * @since 0.1.0
    */
@@ -62,12 +72,11 @@ export {
    *
    * **Details**
    *
-   * - `revision`: names the material of the last attempt, or before the first attempt the material in use. It changes with
-   *   the material, so that a new secret is not held to the refusals of the old one, and is never derived from a secret. It
-   *   has a meaning within one process only, and is empty before any material was loaded.
-   * - `authenticate`: runs once per attempt, never on a cache hit.
-   * - `refused`: runs when the service refused the client; returns true when there is other material and one more try is
-   *   worth it.
+   * - `revision`: returns a name for the material of the last attempt, or before the first attempt for the material in
+   *   use. It changes with the material, so that the remembered refusals of an old secret do not concern a new secret.
+   *   It is never derived from a secret, is valid in this process only, and is empty before any material was loaded.
+   * - `authenticate`: returns the additions to one token request. It runs once per attempt, and not for cache hits.
+   * - `refused`: runs when the service refused the client. Returns true when there is other material for one more try.
    *
    * @category models
    * @since 0.1.0
@@ -77,7 +86,8 @@ export {
 
 export {
   /**
-   * How an assertion is signed: RSA-PSS, RSA with PKCS#1 v1.5, or ECDSA on P-256, each with SHA-256.
+   * The algorithm that signs an assertion (RFC 7518 section 3.1), always with SHA-256: RSA-PSS (`PS256`), RSA with
+   * PKCS#1 v1.5 (`RS256`), or ECDSA on P-256 (`ES256`).
    *
    * @category models
    * @since 0.1.0
@@ -90,7 +100,8 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * The source of a credential's material: a value, several values with the newest first, or an effect that loads either.
+ * The source of a credential's material: a value, an array of values with the newest first, or an effect that loads one
+ * of these.
  *
  * @category models
  * @since 0.1.0
@@ -101,7 +112,12 @@ export type Source<A, E = never, R = never> =
   | Effect.Effect<A | ReadonlyArray<A>, E, R>
 
 /**
- * Options of a source. `reloadEvery` is how often an effect runs again without need; default: never.
+ * Options of a source.
+ *
+ * **Details**
+ *
+ * `reloadEvery` is the time after which a source that is an effect runs again; default: never. It also runs again when
+ * the service has refused all of its material.
  *
  * @category models
  * @since 0.1.0
@@ -111,21 +127,24 @@ export interface SourceOptions {
 }
 
 /**
- * A certificate, and its key or what signs with it.
+ * A certificate with its private key, or with a function that signs.
  *
  * **Details**
  *
- * - `certificate`: PEM, the leaf first when there is a chain.
- * - `privateKey`: unencrypted PKCS#8 PEM, RSA with 2048 bits or more, or EC on P-256.
- * - `sign`: instead of a key, a function that signs bytes with one that is kept elsewhere (a vault, an HSM); ES256
- *   signatures are 64 bytes, as JOSE has them.
- * - `sendCertificateChain`: puts the chain into `x5c`, so that an app that trusts a subject name and issuer needs no new
- *   registration when the certificate is renewed; default false, and a request may say otherwise.
- * - `assertionClaims`: claims for the assertion, any JSON. `mergeWithDefaultClaims` (default true) adds them to the usual
- *   ones, before which they go (all but `jti`, which is each assertion's own); without it they replace them all, and you
- *   answer for `aud`, `iss`, `sub`, `exp` and `jti`.
- * - `algorithm`: default: what the authority wants of RSA keys (PS256, or RS256 for AD FS), ES256 of EC keys.
- * - `keyId`: the header's `kid`; default: none, the thumbprint names the certificate.
+ * - `certificate`: PEM. In a chain the certificate of the app comes first.
+ * - `privateKey`: unencrypted PKCS#8 in PEM (RFC 5958): RSA with 2,048 bits or more, or EC on P-256.
+ * - `sign`: instead of `privateKey`, a function that signs bytes with a key in a vault or an HSM. An ES256 signature
+ *   has 64 bytes (RFC 7518 section 3.4).
+ * - `sendCertificateChain`: true sends the chain in the header `x5c` (RFC 7515 section 4.1.6). An app that trusts a
+ *   subject name and issuer then accepts a new certificate without registration; default: false. A request can override
+ *   it.
+ * - `assertionClaims`: additional claims of the assertion, as JSON.
+ * - `mergeWithDefaultClaims`: true adds `assertionClaims` to the default claims and overrides claims of the same name;
+ *   `jti` is not allowed then. False replaces all default claims, so `assertionClaims` must contain `aud`, `iss`,
+ *   `sub`, `exp` and `jti`; default: true.
+ * - `algorithm`: default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and most issuers), for EC
+ *   keys ES256.
+ * - `keyId`: the header `kid`; default: no `kid`, because the thumbprint identifies the certificate.
  *
  * @category models
  * @since 0.1.0
@@ -151,7 +170,13 @@ export type CertificateOptions =
   )
 
 /**
- * A private key, the name by which the provider knows it (`kid`), and how it signs.
+ * A private key without a certificate.
+ *
+ * **Details**
+ *
+ * - `privateKey`: unencrypted PKCS#8 in PEM: RSA with 2,048 bits or more, or EC on P-256.
+ * - `keyId`: the header `kid`, by which the provider identifies the public key; default: no `kid`.
+ * - `algorithm`: default: for RSA keys the algorithm of the authority, for EC keys ES256.
  *
  * @category models
  * @since 0.1.0
@@ -163,7 +188,7 @@ export interface PrivateKeyOptions {
 }
 
 /**
- * A signed JWT in compact form.
+ * A signed JWT in compact form (RFC 7515 section 3.1).
  *
  * @category models
  * @since 0.1.0
@@ -175,14 +200,16 @@ export type Assertion = string | Redacted.Redacted<string>
 // -----------------------------------------------------------------------------
 
 /**
- * A client credential.
+ * The credential of an app.
  *
  * **Details**
  *
  * - `channel`: `"standard"` when it authenticates in the request, `"mtls"` when it authenticates in the TLS handshake.
- * - `binding`: the token type and the key that tokens are bound to, part of the cache key; undefined for bearer tokens.
+ * - `binding`: returns the token type and the key that tokens are bound to, which are part of the cache key; undefined
+ *   for bearer tokens.
  * - `begin`: starts the client authentication of one acquisition.
- * - `expiresOn`: when the material expires, where that is known; a client warns 30 days before.
+ * - `expiresOn`: returns the time at which the material expires; undefined when that is unknown. A client logs a
+ *   warning from 30 days before, at most once a day.
  *
  * @category services
  * @since 0.1.0
@@ -199,19 +226,23 @@ export class ClientCredential extends Context.Service<ClientCredential, {
 // -----------------------------------------------------------------------------
 
 /**
- * A client secret: a value, several during a rotation, or an effect that fetches them.
+ * Creates a credential from a client secret (RFC 6749 section 2.3.1): a value, several values during a rotation, or an
+ * effect that loads them.
  *
  * **When to use**
  *
- * For a first try. In production prefer a certificate: a secret is sent with every request, a key never is.
+ * For a first try. In production prefer a certificate: a secret is sent with every token request, a private key is
+ * never sent.
  *
  * **Details**
  *
- * Of a list the newest comes first; the next is tried when the service answers that one is wrong (AADSTS7000215) or expired
- * (7000222). An effect is run when the credential is first needed, when the service has refused all it knows, once an
- * acquisition, and every `reloadEvery` (default: never). What it fails with becomes a `CredentialError` `source_failed` that
- * says which tag or class it was. While it fails the secrets in hand stay in use. A secret goes into the form, or into a
- * header where the authority wants HTTP Basic authentication.
+ * - The newest secret of an array comes first. The next secret is tried when the service refuses a secret as wrong
+ *   (AADSTS7000215) or expired (AADSTS7000222). An array has at most 8 entries (`source_too_long`).
+ * - An effect runs when the credential is first used, after each `reloadEvery`, and when the service has refused all
+ *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
+ *   `source_failed`, which contains only the tag or class of the error.
+ * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`.
+ * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication.
  *
  * **Example** (Fetching the secret from a store)
  *
@@ -220,7 +251,7 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * import { Effect, Redacted } from "effect"
  * import { ClientCredential } from "effect-entra"
  *
- * const fromVault = Effect.succeed([Redacted.make("the new secret's value"), Redacted.make("the old one's")])
+ * const fromVault = Effect.succeed([Redacted.make("the new secret's value"), Redacted.make("the old secret's value")])
  * export const Credential = ClientCredential.layerSecret(fromVault, { reloadEvery: "1 hour" })
  *
  * const refused = await Effect.runPromise(Effect.flip(ClientCredential.secret(Redacted.make(""))))
@@ -237,20 +268,23 @@ export const secret = <E = never, R = never>(
   fromSource(source, "secret", () => Effect.succeed(secrets), options)
 
 /**
- * A certificate and its private key: a fresh assertion (RFC 7523) is signed for each attempt.
+ * Creates a credential from a certificate and its private key. It signs a new assertion for each attempt (RFC 7523
+ * section 2.2).
  *
  * **Details**
  *
- * The certificate may be one, several during a rotation (the newest first), or an effect that fetches them; see
- * {@link secret} for when it is run and what its failures become. Each is checked when it is loaded: it can be read, it is
- * valid now, its key is the key of it, of a kind that is supported and long enough. Of several, those that are not valid now
- * are passed over. The next is tried when the service does not know a key (AADSTS700027) or its times (700024). The
- * assertion lives for 600 seconds and is never used twice.
+ * - The source is a certificate, several certificates during a rotation with the newest first, or an effect that loads
+ *   them; the rules for effects are those of {@link secret}.
+ * - A certificate is checked when it is loaded: it must be readable and valid now, and its key must belong to it, be
+ *   supported and be long enough. Several certificates are loaded without those that are not valid now.
+ * - The next certificate is tried when the service does not know the key (AADSTS700027) or refuses the time of the
+ *   assertion (AADSTS700024).
+ * - An assertion is valid for 600 seconds and is used once.
  *
  * **Gotchas**
  *
- * An external signer is not called when the certificate is loaded. Its first signature is verified against the certificate,
- * and is `signer_mismatch` when it does not fit.
+ * An external signer is not called when the certificate is loaded. Its first signature is verified against the
+ * certificate, and fails with `signer_mismatch` when it does not fit.
  *
  * **Example** (Signing with a certificate)
  *
@@ -265,7 +299,7 @@ export const secret = <E = never, R = never>(
  *   const credential = yield* ClientCredential.certificate({ certificate, privateKey, sendCertificateChain: true })
  *   assert.strictEqual(credential.channel, "standard")
  *
- *   // The key stays in a vault, which signs.
+ *   // The key stays in a vault, and the vault signs.
  *   class VaultError extends Error {}
  *   const vault = (_digest: Uint8Array) => Effect.fail(new VaultError("no network"))
  *   yield* ClientCredential.certificate({ certificate, sign: (input, { algorithm }) => {
@@ -287,18 +321,19 @@ export const certificate = <E = never, R = never>(
   fromSource(source, "certificate", () => certificates, options)
 
 /**
- * A private key without a certificate (`private_key_jwt`, OpenID Connect Core section 9): the provider knows the public key
- * by its `kid`, or has only one.
+ * Creates a credential from a private key without a certificate (`private_key_jwt`, OpenID Connect Core 1.0 section 9).
+ * The provider identifies the public key by its `kid`, or knows only one key.
  *
  * **When to use**
  *
- * With providers other than Entra, which wants a certificate.
+ * With providers other than Entra. Entra requires a certificate.
  *
  * **Details**
  *
- * `privateKey` is unencrypted PKCS#8 PEM, RSA with 2048 bits or more, or EC on P-256. Sources are those of {@link secret}.
+ * The source is a key, several keys with the newest first, or an effect that loads them; the rules for effects are
+ * those of {@link secret}.
  *
- * **Example** (A key that the provider knows by its name)
+ * **Example** (A key with an id)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -323,15 +358,18 @@ export const privateKeyJwt = <E = never, R = never>(
   fromSource(source, "privateKey", () => keys, options)
 
 /**
- * An assertion made by someone else: a platform that federates, a vault that keeps the key.
+ * Creates a credential from an assertion that another system signs, such as a platform with workload identity
+ * federation.
  *
  * **Details**
  *
- * A function is called once an attempt and never on a cache hit. What it fails with becomes a `CredentialError`
- * `assertion_failed` that says which tag or class it was, not what was in it; a `CredentialError` stays as it is. An empty
- * or malformed JWT is refused before anything is sent. A string is one assertion for all attempts, as long as it lives.
+ * - A function is called once per attempt, and not for cache hits. If it fails, the attempt fails with a
+ *   `CredentialError` `assertion_failed`, which contains only the tag or class of the error. A `CredentialError` is
+ *   passed on unchanged.
+ * - An empty or malformed JWT fails with `assertion_malformed`; no token request is sent.
+ * - A string is used for all attempts. After its expiry the service refuses it.
  *
- * **Example** (Presenting a platform's token)
+ * **Example** (Sending the token of a platform)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -365,20 +403,24 @@ export const assertion = <E = never, R = never>(
   )
 
 /**
- * The first of several credentials that works.
+ * Creates a credential that uses the first of several credentials that works.
  *
  * **When to use**
  *
- * For a program that proves itself in other ways on a developer's machine than in the cloud.
+ * For a program that uses another credential on a developer's machine than in the cloud.
  *
  * **Details**
  *
- * They are tried in order: one that cannot be made, loaded or used is passed over, and so is one that the service refuses
- * for a reason that another can mend, or that takes longer than 4 seconds while there are others. The one that worked is used until it fails; then the list is tried from the top. When
- * all fail there is one `CredentialError` `credentials_exhausted` with every reason in order. One that proves itself over
- * another channel than the one in use is passed over.
+ * - The credentials are tried in order. The first one that works is used until it fails; then the others are tried from
+ *   the top.
+ * - A credential is skipped when it cannot be created, loaded or used. It is also skipped when it takes longer than 4
+ *   seconds, unless it is the last one.
+ * - The next credential is tried when the service refuses a credential for a reason that another one can fix.
+ * - A credential with another `channel` than the one in use is skipped.
+ * - If all credentials fail, the constructor or the acquisition fails with a `CredentialError` `credentials_exhausted`.
+ *   Its message contains all reasons in order.
  *
- * **Example** (A certificate, else a secret)
+ * **Example** (A certificate, or a secret)
  *
  * ```ts
  * import assert from "node:assert"
@@ -405,14 +447,15 @@ export const firstOf = <R = never>(
   Effect.flatMap(Effect.context<R>(), (context) => FirstOf.make(credentials.map(Effect.provideContext(context))))
 
 /**
- * The credential that the environment names: `AZURE_CLIENT_SECRET`.
+ * Creates the credential of the environment: the secret in `AZURE_CLIENT_SECRET`.
  *
  * **Details**
  *
- * Credentials in files (`AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_FEDERATED_TOKEN_FILE`) need a file system, which the core
- * does not have; with those alone this fails and names `effect-entra/node`, whose `NodeClientCredential.fromEnv` reads
- * them. With those beside a secret the secret is taken, and a warning says so. Several problems are reported in one
- * `InvalidRequestError` `configuration_invalid`.
+ * - The core reads no files. If only `AZURE_CLIENT_CERTIFICATE_PATH` or `AZURE_FEDERATED_TOKEN_FILE` is set, it fails
+ *   with `credential_file`; use `NodeClientCredential.fromEnv` of `effect-entra/node`.
+ * - If these variables are set beside the secret, the secret is used, and one warning is logged.
+ * - If no variable is set, it fails with `credential_missing`.
+ * - Several problems are reported in one `InvalidRequestError` `configuration_invalid`.
  *
  * **Example** (Reading the environment)
  *
@@ -441,11 +484,11 @@ export const fromEnv: Effect.Effect<ClientCredential["Service"], CredentialError
 // -----------------------------------------------------------------------------
 
 /**
- * {@link secret} as a layer.
+ * Provides {@link secret} as a layer.
  *
  * **Gotchas**
  *
- * Two credential layers are merged like any others: the last one wins.
+ * If two credential layers are merged, the last one is used. Use {@link layerFirstOf} for several credentials.
  *
  * **Example** (A client with a secret)
  *
@@ -465,7 +508,7 @@ export const layerSecret = <E = never, R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, secret(source, options))
 
 /**
- * {@link certificate} as a layer.
+ * Provides {@link certificate} as a layer.
  *
  * **Example** (A client with a certificate)
  *
@@ -488,7 +531,7 @@ export const layerCertificate = <E = never, R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, certificate(source, options))
 
 /**
- * {@link privateKeyJwt} as a layer.
+ * Provides {@link privateKeyJwt} as a layer.
  *
  * **Example** (A client of another provider)
  *
@@ -511,17 +554,17 @@ export const layerPrivateKeyJwt = <E = never, R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, privateKeyJwt(source, options))
 
 /**
- * {@link assertion} as a layer.
+ * Provides {@link assertion} as a layer.
  *
- * **Example** (Presenting a token that the platform issues)
+ * **Example** (Sending the token of the platform)
  *
  * ```ts
  * import { Effect } from "effect"
  * import { ClientCredential } from "effect-entra"
  *
- * declare const tokenOfThePlatform: Effect.Effect<string, Error>
+ * declare const platformToken: Effect.Effect<string, Error>
  *
- * export const federated = () => ClientCredential.layerAssertion(() => tokenOfThePlatform)
+ * export const federated = () => ClientCredential.layerAssertion(() => platformToken)
  * ```
  *
  * @category layers
@@ -532,19 +575,19 @@ export const layerAssertion = <E = never, R = never>(
 ): Layer.Layer<ClientCredential, never, R> => Layer.effect(ClientCredential, assertion(make))
 
 /**
- * {@link firstOf} as a layer.
+ * Provides {@link firstOf} as a layer.
  *
- * **Example** (The platform's token, else a secret)
+ * **Example** (The token of the platform, or a secret)
  *
  * ```ts
  * import { Effect, Redacted } from "effect"
  * import { ClientCredential } from "effect-entra"
  *
- * declare const tokenOfThePlatform: Effect.Effect<string, Error>
+ * declare const platformToken: Effect.Effect<string, Error>
  *
  * export const credential = () =>
  *   ClientCredential.layerFirstOf([
- *     ClientCredential.assertion(() => tokenOfThePlatform),
+ *     ClientCredential.assertion(() => platformToken),
  *     ClientCredential.secret(Redacted.make("the secret's value"))
  *   ])
  * ```
@@ -557,16 +600,17 @@ export const layerFirstOf = <R = never>(
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, firstOf(credentials))
 
 /**
- * {@link fromEnv} as a layer.
+ * Provides {@link fromEnv} as a layer.
  *
- * **Example** (The environment's credential for another client)
+ * **Example** (A client whose secret is in the environment)
  *
  * ```ts
  * import { Layer } from "effect"
  * import { ClientCredential, ConfidentialClient } from "effect-entra"
+ * import { FetchHttpClient } from "effect/http"
  *
- * export const Client = ConfidentialClient.layer({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
- *   Layer.provide(ClientCredential.layerFromEnv)
+ * export const Client = ConfidentialClient.layerDefault({ clientId: "11111111-1111-1111-1111-111111111111" }).pipe(
+ *   Layer.provide([ClientCredential.layerFromEnv, FetchHttpClient.layer])
  * )
  * ```
  *
@@ -594,7 +638,7 @@ const fromSource = <A, M, E, R>(
 const isLoaded = <A, E, R>(source: Source<A, E, R>): source is Effect.Effect<A | ReadonlyArray<A>, E, R> =>
   Effect.isEffect(source)
 
-/** A credential that goes into the form, whose material never changes: each instance has a revision of its own. */
+/** Creates a credential that is sent in the form and has no other material. Each instance has its own revision. */
 const inTheForm = (
   prove: (attempt: Attempt) => Effect.Effect<Fields, CredentialError>
 ): Effect.Effect<ClientCredential["Service"]> =>
@@ -615,14 +659,14 @@ const assertionFailed = (error: unknown): CredentialError =>
   CredentialSource.foreign(error, {
     code: "assertion_failed",
     field: "assertion",
-    what: "the function that makes the assertion",
-    remedy: "Look at that function: nothing was sent to the service."
+    what: "The function that returns the assertion",
+    remedy: "Check that function. The token request was not sent."
   })
 
 const assertionMalformed = () =>
   credentialError(
     "assertion_malformed",
     "assertion",
-    "the assertion is empty or is no signed JWT in compact form (RFC 7515 section 3.1)",
+    "The assertion is empty or is not a signed JWT in compact form (RFC 7515 section 3.1)",
     "Return the JWT itself: three parts in base64url, separated by dots, without a prefix or white space."
   )

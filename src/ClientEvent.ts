@@ -1,6 +1,6 @@
 /**
- * What `ConfidentialClient.events` says: plain data about flights, for a program that wants to react. Never a hit, never a
- * token or a secret.
+ * The events of `ConfidentialClient.events`: plain data about token acquisitions. Cache hits have no events. An event
+ * never contains a token or a secret.
  *
  * @since 0.1.0
  */
@@ -9,12 +9,18 @@ import type { CacheLevel, CacheRefreshReason } from "./AccessToken.ts"
 import type { AcquireTokenError, Durations } from "./EntraError.ts"
 
 /**
- * One flight: what was asked, why, and what it took.
+ * A flight: one request that several callers may share, from its start to its result.
  *
  * **Details**
  *
- * `time` is when it ended. `scopes` are those that were asked for, `tenantId` is the empty string at AD FS. `attempts`
- * counts the requests that were sent; callers who joined the flight share its event.
+ * - `time`: the end of the flight.
+ * - `clientId`: the client.
+ * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
+ * - `scopes`: the requested scopes.
+ * - `correlationId`: the correlation id of the token requests of the flight.
+ * - `cacheRefreshReason`: the reason for the flight.
+ * - `attempts`: the number of token requests that were sent.
+ * - `durations`: the times of the flight.
  *
  * @category models
  * @since 0.1.0
@@ -31,8 +37,14 @@ export interface Flight {
 }
 
 /**
- * A flight that brought a token. `cacheLevel` says whether it came from the service (`None`), from another client that
- * had just stored it (`L1`), or from an outer store.
+ * A flight that ended with a token.
+ *
+ * **Details**
+ *
+ * - `tokenSource`: whether the token came from the service or from the cache.
+ * - `cacheLevel`: `"None"` for a token from the service, `"L1"` for a token that another client had just stored, `"L2"`
+ *   for a token from a store outside this process.
+ * - `expiresOn`: the time at which the token expires.
  *
  * @category models
  * @since 0.1.0
@@ -44,7 +56,7 @@ export interface Acquired extends Flight {
 }
 
 /**
- * Somebody waited for a token and got it.
+ * The event of a token that a caller waited for, or that `keepFresh` acquired.
  *
  * @category models
  * @since 0.1.0
@@ -54,7 +66,7 @@ export interface TokenAcquired extends Acquired {
 }
 
 /**
- * A token was renewed in the background, while the one before it was still served.
+ * The event of a token that was refreshed in the background, while the previous token was still served.
  *
  * @category models
  * @since 0.1.0
@@ -64,8 +76,12 @@ export interface TokenRefreshed extends Acquired {
 }
 
 /**
- * No token came. With the reason `ProactivelyRefreshed` nobody has noticed yet: the token in hand stays in use, in its last
- * minutes too. What `keepFresh` asks for while it has no token in hand counts as what a caller waits for.
+ * The event of a flight that failed.
+ *
+ * **Details**
+ *
+ * With the reason `ProactivelyRefreshed` callers do not notice the failure: they are still served the cached token,
+ * also near expiry. A failure of `keepFresh` without a cached token has the reason that a caller's request would have.
  *
  * @category models
  * @since 0.1.0

@@ -1,5 +1,9 @@
 /**
- * The service people use: tokens for an app that acts as itself (OAuth 2.0 client credentials, RFC 6749 section 4.4).
+ * The client of Microsoft Entra ID and other OpenID providers, for an app that acts on its own behalf (OAuth 2.0 client
+ * credentials, RFC 6749 section 4.4).
+ *
+ * `layerDefault`, `layerFromEnv` and their options are unstable, because their types name the `HttpClient` of
+ * `effect/http`, which Effect tags as unstable.
  *
  * @since 0.1.0
  */
@@ -37,8 +41,8 @@ import type { ExtraParameters, OnThrottled, TokenRequest } from "./TokenRequest.
 
 export {
   /**
-   * The SHA-256 of a token in lower-case hexadecimal: what names a refused token in a request's
-   * `accessTokenSha256ToRefresh`.
+   * Returns the SHA-256 hash of a token in lower-case hexadecimal, for the field `accessTokenSha256ToRefresh` of a
+   * request.
    *
    * **Example** (Replacing a token that an API refused)
    *
@@ -49,7 +53,7 @@ export {
    * const program = Effect.gen(function*() {
    *   const request = { scopes: "api://orders/.default" }
    *   const { accessToken } = yield* ConfidentialClient.acquireToken(request)
-   *   // The API answered 401. However many say so, one request is made.
+   *   // The API responded with 401. Concurrent callers with the same hash share one token request.
    *   const accessTokenSha256ToRefresh = yield* ConfidentialClient.accessTokenSha256(accessToken)
    *   yield* ConfidentialClient.acquireToken({ ...request, accessTokenSha256ToRefresh })
    * })
@@ -65,7 +69,7 @@ export {
 
 export {
   /**
-   * What became of one request of a {@link prefetch}.
+   * The `Exit` of one request of a {@link prefetch}.
    *
    * @category models
    * @since 0.1.0
@@ -76,15 +80,15 @@ export {
    *
    * **Details**
    *
-   * - `concurrency`: how many requests are under way at a time, or `"unbounded"`; default 16.
-   * - `onProgress`: run after each request; when it dies, that is ignored.
+   * - `concurrency`: the number of requests that run at a time, or `"unbounded"`; default: 16.
+   * - `onProgress`: an effect that runs after each request. A defect of it is ignored.
    *
    * @category models
    * @since 0.1.0
    */
   type PrefetchOptions,
   /**
-   * How far a {@link prefetch} is: `done` of `total` requests have come to their end, `failed` of them without a token.
+   * The progress of a {@link prefetch}: `done` of `total` requests have ended, and `failed` of these failed.
    *
    * @category models
    * @since 0.1.0
@@ -97,15 +101,17 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * How a client renews its tokens.
+ * Options for the refresh of tokens.
  *
  * **Details**
  *
- * - `margin`: the time before its expiry in which a token is refreshed before it is served, at most a tenth of its lifetime;
- *   default 5 minutes.
- * - `maxWait`: how long a caller waits for that refresh; default 2 seconds.
- * - `serveStaleOnOutage`: whether a token in the margin is served when the service is out of order; default true.
- * - `backoff`: how long no refresh is tried after one has failed; default 30 seconds, doubling to 5 minutes.
+ * - `margin`: the time before its expiry in which a token is near expiry, at most a tenth of its lifetime; default: 5
+ *   minutes. A token near expiry is refreshed before it is served.
+ * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
+ * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. It is
+ *   not served after a refusal. False treats a token near expiry as expired.
+ * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
+ *   5 minutes (`cap`).
  *
  * @category models
  * @since 0.1.0
@@ -125,39 +131,35 @@ export interface RenewalOptions {
  * **Details**
  *
  * - `clientId`: the application (client) id.
- * - `authority`: a URL or a cloud's name; default: the public cloud, no tenant.
- * - `tenantId`: the tenant of requests that name none; default: that of `authority`.
- * - `issuer`: instead of the two, any OpenID provider, by the URL that it calls itself; its discovery document says where
- *   tokens are had, so it needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
- * - `allowedTenants`: the tenants that requests are held to, each by the name that callers use (id or domain, in any
- *   case), or a predicate that gets that name in lower case and lets in by `true` alone; default: every tenant.
- * - `clientCapabilities`: what the app can handle, sent as the claim `xms_cc`; `["cp1"]` says that it deals with claims
- *   challenges, as `BearerHttpClient` does, and gets it tokens that live longer. Default: none. Tokens are kept apart by them.
- * - `extraQueryParameters`: sent with every request, percent-encoded; a request's own ones of the same names are taken
- *   first.
- * - `renewal`: how tokens are renewed; see {@link RenewalOptions}.
- * - `onThrottled`: what a caller does while the service has asked to be left alone (by `Retry-After`): `"fail"` at once with
- *   a `ThrottledError`, or `"wait"` for as long as it takes, to be bounded with `Effect.timeout`; default `"fail"`. Fresh and
- *   due tokens are served without waiting. A refusal is no throttle, nor is an open circuit.
+ * - `authority`: a URL or the name of a cloud; default: the public cloud without a tenant. See `Authority.parse`.
+ * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
+ * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
+ *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
+ * - `allowedTenants`: the tenants of requests that are allowed; default: every tenant. An array contains ids or domain
+ *   names, as callers use them, in any case. A predicate gets this name in lower case and allows it only by returning
+ *   `true`.
+ * - `clientCapabilities`: the capabilities of the app, sent as the claim `xms_cc`; default: none. `["cp1"]` declares
+ *   that the app handles claims challenges, as `BearerHttpClient` does; Entra then issues tokens with a longer
+ *   lifetime. They are part of the cache key.
+ * - `extraQueryParameters`: query parameters of every token request, percent-encoded; default: none. A parameter of the
+ *   request overrides one of the same name.
+ * - `renewal`: the refresh of tokens; see {@link RenewalOptions}.
+ * - `onThrottled`: the behaviour of calls while the service is throttled; default: `"fail"`. See
+ *   `TokenRequest.OnThrottled`. Cached tokens are served without a wait. A refusal and an open circuit breaker always
+ *   fail.
  *
- * **Example** (A client of any OpenID provider)
+ * **Example** (A client of another OpenID provider)
  *
  * ```ts
  * import { Layer, Redacted } from "effect"
- * import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+ * import { ClientCredential, ConfidentialClient } from "effect-entra"
  * import { FetchHttpClient } from "effect/http"
  *
- * export const KeycloakLive = ConfidentialClient.layer({
+ * export const KeycloakLive = ConfidentialClient.layerDefault({
  *   clientId: "orders-daemon",
  *   issuer: "https://idp.example/realms/one"
  * }).pipe(
- *   Layer.provide([
- *     ClientCredential.layerSecret(Redacted.make("the secret's value")),
- *     AuthorityResolver.layer,
- *     TokenEndpoint.layer,
- *     TokenCache.layerMemory()
- *   ]),
- *   Layer.provide(FetchHttpClient.layer)
+ *   Layer.provide([ClientCredential.layerSecret(Redacted.make("the secret's value")), FetchHttpClient.layer])
  * )
  * ```
  *
@@ -177,7 +179,7 @@ export interface Options {
 }
 
 /**
- * What holds unless an option says otherwise.
+ * The default values of {@link Options} and of {@link prefetch}.
  *
  * @category models
  * @since 0.1.0
@@ -195,15 +197,21 @@ export const defaults = {
 } as const
 
 /**
- * What a client did so far, and what its cache holds.
+ * The counts of a client, its cache and its endpoint.
  *
  * **Details**
  *
- * `hits` are acquisitions that were answered from memory at once, `misses` those that had to wait; `hitRate` is hits over
- * both, 0 before the first; `refreshes` counts flights that renew a token, those in its last minutes that a caller may wait
- * for among them, and what `keepFresh` acquires; `flights` are under way now.
- * `throttled` keys are not asked for now because the service asked to be left alone, `refused` ones because it has just
- * refused them. The numbers of the cache and of the endpoint are those of all their clients.
+ * A flight is one request that several callers may share.
+ *
+ * - `hits`: acquisitions that were served from the cache, also near expiry.
+ * - `misses`: acquisitions that got the result of a flight.
+ * - `hitRate`: `hits` divided by the sum of both; 0 before the first hit.
+ * - `refreshes`: flights that refresh a token, in the background or near expiry, and all flights of `keepFresh`.
+ * - `flights`: flights that run now.
+ * - `throttled`, `refused`: keys that the service throttles now, and keys whose recent refusal is repeated locally.
+ * - `entries`, `bytes`, `evictions`: the numbers of the cache.
+ *
+ * The numbers of the cache and of the endpoint include all clients that share them.
  *
  * @category models
  * @since 0.1.0
@@ -217,7 +225,12 @@ export interface ClientStats extends TokenCache.CacheStats, TokenEndpoint.Endpoi
 }
 
 /**
- * Which tokens of a client to drop: all, a tenant's, or those of one request.
+ * The tokens to invalidate: all tokens of the client, those of a tenant, or those for the tenant and the scopes of a
+ * request.
+ *
+ * **Details**
+ *
+ * A tenant is compared by the name that requests use, its id or a domain name.
  *
  * @category models
  * @since 0.1.0
@@ -229,12 +242,17 @@ export type Invalidation = "all" | { readonly tenantId: string } | TokenRequest
 // -----------------------------------------------------------------------------
 
 /**
- * A client: one app, its credential, one cloud.
+ * A client: one app with its credential in one cloud.
  *
  * **Details**
  *
- * `acquireToken` is lazy: each run of the effect looks the token up. `peek` is synchronous, never starts a request, and
- * gives a fresh or due token or undefined. `keepFresh` renews without being asked; `prefetch` warms many.
+ * - `acquireToken`: returns a token; see {@link acquireToken}.
+ * - `peek`: returns the cached token without a request; see {@link peek}.
+ * - `invalidate`: removes tokens from the cache; see {@link invalidate}.
+ * - `keepFresh`: refreshes a token in the background; see {@link keepFresh}.
+ * - `prefetch`: acquires many tokens; see {@link prefetch}.
+ * - `stats`: the counts of the client; see {@link ClientStats}.
+ * - `events`: the events of the client; see {@link events}.
  *
  * @category services
  * @since 0.1.0
@@ -257,17 +275,20 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
 // -----------------------------------------------------------------------------
 
 /**
- * A token for a request: from the cache, from the request that is already under way for it, or from the service.
+ * Returns a token for a request: from the cache, from a shared request that is under way, or from the service.
  *
  * **Details**
  *
- * Each run looks the token up again, so an effect that is kept, repeated or retried never yields an expired one. A token
- * that is due for renewal is returned at once and renewed in the background.
+ * - Each run of the effect reads the cache, so an effect that is repeated or retried never returns an expired token.
+ * - A token is due for a refresh at the time that the service names (`refresh_in`), or after half of its lifetime. A
+ *   token that is due is returned at once and refreshed in the background.
+ * - A token near expiry is refreshed before it is returned; see {@link RenewalOptions}.
+ * - Concurrent callers for the same token share one request.
  *
  * **Gotchas**
  *
- * An effect that is kept goes by the request as it was when it first ran, so leave the request alone; and it holds on to the
- * token that it found until it runs again, even if the cache has dropped that.
+ * Do not change the request object: an effect may keep using the token of its first run. An effect also keeps a
+ * reference to that token until its next run, even if the token was removed from the cache.
  *
  * **Example** (Acquiring a token)
  *
@@ -295,9 +316,15 @@ export const acquireToken = (
 ): Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> => new AcquireTokenOfContext(request)
 
 /**
- * The token for a request if the cache has a usable one; never starts a request.
+ * Returns the cached token for a request, fresh or due for a refresh; undefined when there is no such token. It never
+ * sends a request.
  *
- * **Example** (Looking without asking)
+ * **Details**
+ *
+ * Returns undefined for an invalid request, and for a request with `forceRefresh`, `claims` or
+ * `accessTokenSha256ToRefresh`.
+ *
+ * **Example** (Reading the cache)
  *
  * ```ts
  * import assert from "node:assert"
@@ -319,10 +346,14 @@ export const peek = (
   ConfidentialClient.useSync((client) => client.peek(request))
 
 /**
- * Drop tokens of the client, and the refusals that are remembered for them. A request that is under way when this runs
- * does not store its token.
+ * Removes tokens of the client from the cache, and forgets the remembered refusals for them.
  *
- * **Example** (Dropping a tenant's tokens)
+ * **Details**
+ *
+ * A request that is under way does not store its token. The effect fails with a `ConfigurationError` when the selection
+ * is invalid.
+ *
+ * **Example** (Removing the tokens of a tenant)
  *
  * ```ts
  * import { Effect } from "effect"
@@ -340,32 +371,32 @@ export const invalidate = (selection: Invalidation): Effect.Effect<void, Configu
   ConfidentialClient.use((client) => client.invalidate(selection))
 
 /**
- * Keep a token fresh without anybody asking: it is acquired now if there is none, and renewed whenever it is due, until the
- * scope closes.
+ * Keeps a token fresh in the background: acquires it now if the cache has no token, and refreshes it whenever it is
+ * due, until the scope or the client closes.
  *
  * **When to use**
  *
- * For the few tokens that a program cannot do without, so that even the first caller of the day does not wait.
+ * For the few tokens that a program always needs, so that callers do not wait, even after a long pause.
  *
  * **Details**
  *
- * Returns as soon as the request is seen to be right; all else goes on in the background, on one timer. After a failure it
- * tries again by the client's `coolDown`, or when the service may be asked again. What this client invalidates is acquired
- * anew at once, what the cache has pushed out when it is next due. It joins the flights of callers and never adds to them.
- * The spans of its own flights have no parent.
+ * - The effect returns as soon as the request is checked, and fails with a `ConfigurationError` when it is invalid.
+ * - After a failure it tries again after the client's `renewal.backoff`, or after a longer `retryAfter` of the error.
+ * - Invalidated tokens are acquired again at once. Evicted tokens are acquired when they are next due.
+ * - It shares the requests of callers for the same token. The spans of its own requests have no parent.
  *
  * **Gotchas**
  *
- * `forceRefresh`, `claims` and `accessTokenSha256ToRefresh` are about one call, so they are refused here. Over a cache that
- * keeps nothing this does nothing.
+ * `forceRefresh`, `claims` and `accessTokenSha256ToRefresh` concern one call, so they fail with `field_malformed`. With
+ * a cache that stores nothing this does nothing.
  *
- * **Example** (A token that is always there)
+ * **Example** (A token that is always fresh)
  *
  * ```ts
  * import { Effect, Layer } from "effect"
  * import { ConfidentialClient } from "effect-entra"
  *
- * // Beside the rest of the program: it lives as long as the layer.
+ * // The token stays fresh as long as this layer is open.
  * const Warm = Layer.effectDiscard(ConfidentialClient.keepFresh({ scopes: "api://orders/.default" }))
  *
  * await Effect.runPromise(
@@ -382,19 +413,19 @@ export const keepFresh = (
   ConfidentialClient.use((client) => client.keepFresh(request))
 
 /**
- * Acquire the tokens for many requests, so that they are there when they are asked for.
+ * Acquires the tokens for many requests, so that later acquisitions are cache hits.
  *
  * **Details**
  *
- * Yields one `Exit` per request, in their order, and never fails as a whole: one broken tenant leaves the others warm.
- * Requests for the same token share a flight.
+ * Returns one `Exit` per request, in the order of the requests. A failed request does not affect the others. Requests
+ * for the same token share one request.
  *
  * **Gotchas**
  *
- * The results are those of that moment; ask the client again when a token is needed. The cache should hold them all: see
- * `TokenCache.layerMemory`.
+ * The results may expire; call `acquireToken` again when a token is needed. The cache must be large enough for all
+ * tokens; see `TokenCache.layerMemory`.
  *
- * **Example** (Warming all tenants at the start)
+ * **Example** (Acquiring the tokens of all tenants at the start)
  *
  * ```ts
  * import assert from "node:assert"
@@ -426,9 +457,9 @@ export const prefetch = <R = never>(
   ConfidentialClient.use((client) => client.prefetch(requests, options))
 
 /**
- * What the client did so far.
+ * Returns the counts of the client.
  *
- * **Example** (Watching the hit rate)
+ * **Example** (Reading the hit rate)
  *
  * ```ts
  * import assert from "node:assert"
@@ -449,19 +480,19 @@ export const stats: Effect.Effect<ClientStats, never, ConfidentialClient> = Conf
 )
 
 /**
- * What happens from now on: misses, failures and renewals, one event a flight; never a hit. It ends when the client is
- * closed.
+ * The events of the client from now on: acquisitions, refreshes and failures, one event per shared request. Cache hits
+ * have no events. The stream ends when the client closes.
  *
  * **Details**
  *
- * A subscriber who is slow holds nobody up: of more than 256 events that wait for it the oldest go.
+ * A slow subscriber does not delay callers. A subscriber that falls more than 256 events behind loses the oldest.
  *
  * **Gotchas**
  *
- * Nothing is kept for who comes later, and a fork starts later: fork with `startImmediately` before the first token is asked
- * for, or the first events are missed.
+ * Earlier events are not kept for a new subscriber. Fork the subscriber with `startImmediately` before the first
+ * acquisition, or the first events are lost.
  *
- * **Example** (Watching for failures)
+ * **Example** (Logging failures)
  *
  * ```ts
  * import { Effect, Stream } from "effect"
@@ -488,13 +519,14 @@ export const events: Stream.Stream<ClientEvent, never, ConfidentialClient> = Str
 // -----------------------------------------------------------------------------
 
 /**
- * A client as a value, so that one process can hold many apps over one cache.
+ * Creates a client as a value, so that one process can have several apps with one cache.
  *
  * **Details**
  *
- * The client lives in the scope: when that closes, callers who wait get a `ServiceUnavailableError` `client_closed`.
+ * The client closes with the scope. Callers that wait at that moment get a `ServiceUnavailableError` `client_closed`.
+ * The effect fails with a `ConfigurationError` when an option is invalid.
  *
- * **Example** (Two apps over one cache)
+ * **Example** (Two clients with one cache)
  *
  * ```ts
  * import assert from "node:assert"
@@ -568,12 +600,16 @@ export const make = (
 // -----------------------------------------------------------------------------
 
 /**
- * A client over the four services of the context.
+ * Creates a client from the four services of the context.
+ *
+ * **When to use**
+ *
+ * To choose each service. {@link layerDefault} is enough for most programs.
  *
  * **Gotchas**
  *
- * Build it once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a new
- * client with an empty cache on every call.
+ * Build the layer once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a
+ * new client with an empty cache on every call.
  *
  * **Example** (A client with a secret)
  *
@@ -613,15 +649,16 @@ export const layer = (options: Options): Layer.Layer<
   )
 
 /**
- * Options of {@link layerDefault}: those of a client, and those of the services that it brings.
+ * Options of {@link layerDefault}: the options of a client, and options of its services.
  *
  * **Details**
  *
- * - `region`: the short name of an Azure region; see `AuthorityResolver.layerWith`.
+ * - `region`: the short name of an Azure region; default: the global endpoint. See `AuthorityResolver.layerWith`.
  * - `transformClient`: wraps the HTTP client of all requests to the service (a proxy, a log, a header).
- * - `retry`: default `RetryPolicy.standard`.
+ * - `retry`: the schedule of further attempts; default: `RetryPolicy.standard`.
  * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
  *
+ * @stability unstable
  * @category models
  * @since 0.1.0
  */
@@ -633,17 +670,17 @@ export interface DefaultOptions extends Options {
 }
 
 /**
- * Creates a client that brings the authority resolver, the token endpoint and an in-memory cache; it needs a credential and
- * an `HttpClient`.
+ * Creates a client with its own authority resolver, token endpoint and in-memory cache. It needs a credential and an
+ * `HttpClient`.
  *
  * **When to use**
  *
- * For most programs. {@link layer} lets you choose each service.
+ * For most programs. Use {@link layer} to choose each service.
  *
  * **Gotchas**
  *
- * Build it once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a new
- * client with an empty cache on every call.
+ * Build the layer once, at the edge of the program or in a `ManagedRuntime`. `Effect.provide` inside a handler builds a
+ * new client with an empty cache on every call.
  *
  * **Example** (A client with a secret)
  *
@@ -660,6 +697,7 @@ export interface DefaultOptions extends Options {
  * )
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -675,9 +713,13 @@ export const layerDefault = (
   )
 
 /**
- * Options of {@link layerFromEnv}. An option overrides its variable; `credential` decides for the secret without a warning
- * when other credentials are set too.
+ * Options of {@link layerFromEnv}. An option overrides its variable.
  *
+ * **Details**
+ *
+ * `credential: "secret"` uses the secret without a warning when the environment has other credentials too.
+ *
+ * @stability unstable
  * @category models
  * @since 0.1.0
  */
@@ -686,19 +728,24 @@ export interface EnvOptions extends Partial<DefaultOptions> {
 }
 
 /**
- * Creates a complete client from the environment; it needs only an `HttpClient`.
+ * Creates a complete client from the environment. It needs only an `HttpClient`.
  *
  * **Details**
  *
- * It reads `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` (optional), `AZURE_AUTHORITY_HOST` (default: the public cloud),
- * `AZURE_REGIONAL_AUTHORITY_NAME` (default: the cloud's global endpoint) and `AZURE_CLIENT_SECRET`. Options override
- * variables: a tenant that `authority` names goes before `AZURE_TENANT_ID`, and `region: ""` means no region. A variable
- * that is set to nothing counts as not set. `AZURE_TENANT_ID=adfs` means that the host is AD FS. All problems are found
- * before any request is made; several problems are reported in one `InvalidRequestError` `configuration_invalid`.
+ * The layer reads these variables:
+ * - `AZURE_CLIENT_ID`: the application (client) id.
+ * - `AZURE_TENANT_ID`: the tenant; default: no tenant. `adfs` means that the host is AD FS.
+ * - `AZURE_AUTHORITY_HOST`: the authority; default: the public cloud.
+ * - `AZURE_REGIONAL_AUTHORITY_NAME`: the region; default: the global endpoint of the cloud.
+ * - `AZURE_CLIENT_SECRET`: the secret.
  *
- * `layerFromEnv` of `effect-entra/node` reads credentials in files. When `AZURE_CLIENT_CERTIFICATE_PATH` or
- * `AZURE_FEDERATED_TOKEN_FILE` is set beside the secret, the secret is used and one warning says so;
- * `credential: "secret"` decides without the warning.
+ * A variable that is empty counts as not set. Options override variables. A tenant in the option `authority` overrides
+ * `AZURE_TENANT_ID`, and `region: ""` means no region. All problems are found before any request. Several problems are
+ * reported in one `InvalidRequestError` `configuration_invalid`.
+ *
+ * The core reads no files. If `AZURE_CLIENT_CERTIFICATE_PATH` or `AZURE_FEDERATED_TOKEN_FILE` is set beside the secret,
+ * the secret is used, and one warning is logged. `credential: "secret"` avoids the warning. `layerFromEnv` of
+ * `effect-entra/node` reads files.
  *
  * **Example** (A client from the environment)
  *
@@ -710,6 +757,7 @@ export interface EnvOptions extends Partial<DefaultOptions> {
  * export const EntraLive = ConfidentialClient.layerFromEnv().pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -731,7 +779,7 @@ export const layerFromEnv = (
   )
 
 /**
- * The requests that a {@link layerTest} client was asked for, in order.
+ * The requests of a {@link layerTest} client, in their order.
  *
  * @category services
  * @since 0.1.0
@@ -741,8 +789,12 @@ export class TestCalls extends Context.Service<TestCalls, ReadonlyArray<TokenReq
 ) {}
 
 /**
- * A fake for the tests of code that needs a client: no crypto, no HTTP, no rules. It answers with the token, or with what
- * the function makes of the request, and records its calls in {@link TestCalls}.
+ * Creates a fake client for tests of code that needs a client.
+ *
+ * **Details**
+ *
+ * - `acquireToken` returns the given token, or the result of the given function for the request.
+ * - It sends no requests, has no cache and checks no requests. {@link TestCalls} contains the requests.
  *
  * **Example** (Testing code that calls an API)
  *
@@ -823,7 +875,7 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
     Prefetch.prefetch(this.acquireToken, requests, options)
 }
 
-/** An {@link AcquireToken} with the client of the context, which the fiber has; one effect may be run with several. */
+/** An {@link AcquireToken} with the client of the fiber's context. One effect may run with several clients. */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the members come with the prototype below
 interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, AcquireTokenError, ConfidentialClient> {}
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above

@@ -1,6 +1,6 @@
 /**
- * What can go wrong when a token is acquired: eleven tagged errors, one meaning each, every one with a stable `code`,
- * a `message`, and a `remedy` that says what to do. None of them ever holds a secret, a token or an assertion.
+ * The errors of this library: eleven tagged classes with one meaning each. Every error has a stable `code`, a
+ * `message`, and a `remedy` that tells what to do. No error contains a secret, a token or an assertion.
  *
  * @since 0.1.0
  */
@@ -15,13 +15,14 @@ const TypeId = "~effect-entra/EntraError"
 // -----------------------------------------------------------------------------
 
 /**
- * Where the time of an acquisition went.
+ * The times of an acquisition.
  *
  * **Details**
  *
- * `total` is the flight from start to end, `cache` the time in outer caches, `credential` the time spent proving who the
- * app is (signing, reading, calling a vault), `http` the time between sending a request and having its whole answer,
- * summed over the attempts.
+ * - `total`: from the start to the end of the acquisition.
+ * - `cache`: the time in the cache, which includes the wait for another client's request for the same token.
+ * - `credential`: the time of client authentication (signing, reading, calling a vault), summed over the attempts.
+ * - `http`: the time from sending a token request to the end of its response, summed over the attempts.
  *
  * @category models
  * @since 0.1.0
@@ -34,12 +35,17 @@ export interface Durations {
 }
 
 /**
- * What every error of this library says.
+ * The members of every error of this library.
  *
  * **Details**
  *
- * `code` is stable and meant for programs; `message` and `remedy` are for people. `origin` is `"local"` when this process
- * decided (bad input, a closed throttle gate, a remembered refusal) and `"service"` when a request was made for it.
+ * - `code`: a stable name for programs. Each error class lists its codes.
+ * - `message`: what happened, in English.
+ * - `remedy`: what to do, in English.
+ * - `origin`: `"service"` when the error is the result of a request; `"local"` when this process decided without a
+ *   request (invalid input, a closed throttle gate, a remembered refusal).
+ * - `correlationId`: the correlation id of the request; undefined when there was no request.
+ * - `retryAfter`: how long to wait before the next request; undefined when that is unknown.
  *
  * @category models
  * @since 0.1.0
@@ -54,11 +60,18 @@ export interface Problem<Code extends string = string> {
 }
 
 /**
- * What the service said, as far as it said it (RFC 6749 section 5.2 and Entra's own members).
+ * The members of an error of the service: its response (RFC 6749 section 5.2 and Entra's additional members) and the
+ * acquisition. A member that the response does not have is undefined.
  *
  * **Details**
  *
- * `errorCodes` are the AADSTS numbers, `status` the HTTP status, `attempts` how many requests were sent.
+ * - `error`: the OAuth error, for example `invalid_client`.
+ * - `suberror`: Entra's refinement of `error`.
+ * - `errorCodes`: the AADSTS numbers.
+ * - `traceId`, `timestamp`: the id and the time of the response in Microsoft's logs.
+ * - `status`: the HTTP status.
+ * - `attempts`: the number of token requests that were sent.
+ * - `durations`: the times of the acquisition.
  *
  * @category models
  * @since 0.1.0
@@ -75,7 +88,7 @@ export interface ServiceDetails {
 }
 
 /**
- * A problem with something the caller passed; `field` names it.
+ * The members of an error about an input: `field` is the name of the invalid field, option or variable.
  *
  * @category models
  * @since 0.1.0
@@ -116,16 +129,39 @@ export type InvalidAuthorityCode =
   | "discovery_malformed"
 
 /**
- * A tenant or an authority is wrong: malformed, not allowed for this flow, or unknown to the service.
+ * The error of a tenant or an authority that is malformed, is not allowed in this flow, or is unknown to the service.
  *
  * **Details**
  *
- * Codes: `authority_malformed`, `authority_insecure`, `authority_mismatch`, `authority_unsupported`, `tenant_missing`,
- * `tenant_malformed`, `tenant_not_tenanted` (common, organizations, consumers), `tenant_not_allowed`, `region_malformed`,
- * `region_detection` (a word that asks for the region to be detected, which is not supported), `metadata_malformed` and
- * `discovery_contradictory` (options of the `AuthorityResolver`), `tenant_unknown` (AADSTS90002), `instance_invalid`
- * (AADSTS50049). Of an issuer: `issuer_unknown` (it has no discovery document), `issuer_mismatch` (the document is
- * another's), `discovery_malformed` (it is none, or names no usable token endpoint).
+ * Codes of the authority:
+ * - `authority_malformed`: it is neither a cloud name nor a URL with at most a tenant; or the issuer is not a plain
+ *   https URL.
+ * - `authority_insecure`: its scheme is not https.
+ * - `authority_mismatch`: two settings contradict each other, or the request has an authority of another cloud.
+ * - `authority_unsupported`: it does not support an option (a tenant, a region, TLS client authentication), or the
+ *   resolver does not support it.
+ * - `instance_invalid`: its host is not known as a host of a cloud (AADSTS50049).
+ *
+ * Codes of the tenant:
+ * - `tenant_missing`: neither the request nor the client has a tenant.
+ * - `tenant_malformed`: it is neither an id nor a domain name.
+ * - `tenant_not_tenanted`: it stands for several tenants: `common`, `organizations`, `consumers` (AADSTS50059, 50194,
+ *   9001023).
+ * - `tenant_not_allowed`: it is not among the client's `allowedTenants`.
+ * - `tenant_unknown`: the service does not know it (AADSTS90002, 900023).
+ *
+ * Codes of the `AuthorityResolver` options:
+ * - `region_malformed`: the region is not a short name.
+ * - `region_detection`: the region asks for its detection, which is not supported.
+ * - `endpoint_malformed`: the token endpoint of `layerStatic` is not a plain http or https URL.
+ * - `host_malformed`: `discoveryHost` is not a host name.
+ * - `metadata_malformed`: `instanceMetadata` is not a response of instance discovery.
+ * - `discovery_contradictory`: two options contradict each other.
+ *
+ * Codes of an issuer:
+ * - `issuer_unknown`: it has no discovery document.
+ * - `issuer_mismatch`: its discovery document contains another issuer.
+ * - `discovery_malformed`: its discovery document is invalid or has no usable token endpoint.
  *
  * @category errors
  * @since 0.1.0
@@ -152,11 +188,15 @@ export type InvalidScopeCode =
   | "scope_several_resources"
 
 /**
- * The scopes of a request cannot be asked for in this flow.
+ * The error of scopes that cannot be requested in this flow.
  *
  * **Details**
  *
- * Codes: `scope_missing`, `scope_malformed`, `scope_not_default`, `scope_several_resources`.
+ * Codes:
+ * - `scope_missing`: there is no scope.
+ * - `scope_malformed`: a scope is too long or contains characters that RFC 6749 section 3.3 does not allow.
+ * - `scope_not_default`: a scope is not a resource followed by `/.default`.
+ * - `scope_several_resources`: the scopes have several resources.
  *
  * @category errors
  * @since 0.1.0
@@ -181,11 +221,15 @@ export type InvalidRequestCode =
   | "configuration_invalid"
 
 /**
- * Another field of a request or an option of a client is wrong.
+ * The error of any other invalid field of a request or option of a client.
  *
  * **Details**
  *
- * Codes: `field_missing`, `field_malformed`, `field_unsupported` (by a managed identity), `configuration_invalid` (the environment; all its problems together).
+ * Codes:
+ * - `field_missing`: a required value is not set.
+ * - `field_malformed`: a value has the wrong type or form.
+ * - `field_unsupported`: a managed identity does not support the field.
+ * - `configuration_invalid`: several problems of the environment together, or a variable that cannot be read.
  *
  * @category errors
  * @since 0.1.0
@@ -258,25 +302,79 @@ export type CredentialCode =
   | "managed_identity_malformed"
 
 /**
- * This app cannot prove who it is: its credential cannot be read, parsed, matched or used. Nothing was sent.
+ * The error of a credential that cannot be read, parsed or used in this process. The attempt that failed sent no token
+ * request.
  *
  * **Details**
  *
- * Codes. Which one: `credential_missing`, `credential_incomplete` (a certificate's password or chain without its path),
- * `credential_file` (it is in a file, and the core reads none). Files: `path_malformed` (no path, but a file's content, or
- * with a line break), `file_missing`, `file_unreadable` (also: a directory, a device, too large, too slow), `file_empty`.
- * Secrets: `secret_empty`, `secret_malformed`. Certificates: `certificate_missing`, `certificate_unreadable`,
- * `certificate_expired`, `certificate_not_yet_valid`. Their keys: `key_missing`, `key_unreadable`, `key_format`,
- * `key_unsupported`, `key_mismatch`, `key_password_missing`, `key_password_wrong`. PKCS#12: `pkcs12_unreadable`,
- * `pkcs12_unsupported` (how it is protected), `pkcs12_password_missing`, `pkcs12_password_wrong`, `pkcs12_library_missing`
- * (node-forge). GitHub Actions: `github_actions_missing` (no such job, or no permission), `github_actions_refused`,
- * `github_actions_unavailable`, `github_actions_malformed`. Use: `signing_failed`,
- * `algorithm_unsupported`, `claims_malformed`, `signer_failed`, `signer_mismatch`, `assertion_failed`,
- * `assertion_malformed`, `source_failed` (what loads it), `source_too_long` (more than 8), `credential_timeout`, `credential_defect`,
- * `credentials_exhausted` (each of several; the message lists why). Managed identities:
- * `identity_malformed`, `managed_identity_unsupported`, `managed_identity_incomplete` (a variable that the platform sets),
- * `managed_identity_unavailable` (nobody is there, or it is out of order), `managed_identity_challenge` (Azure Arc's proof),
- * and of an assertion `managed_identity_refused` and `managed_identity_malformed`.
+ * Codes of the credential:
+ * - `credential_missing`: there is no credential.
+ * - `credential_incomplete`: the password or the chain option of a certificate is set without its path.
+ * - `credential_file`: the environment names a file, which the core does not read; use `effect-entra/node`.
+ * - `credential_timeout`: the client authentication took too long.
+ * - `credential_defect`: the client authentication died or interrupted itself.
+ * - `credentials_exhausted`: all credentials of `firstOf` failed; the message lists the reasons.
+ * - `field_malformed`: an option of the credential has the wrong type or form.
+ * - `source_failed`: the effect that loads the material failed.
+ * - `source_too_long`: there are more than 8 pieces of material.
+ *
+ * Codes of files:
+ * - `path_malformed`: the path is not a path, for example the content of a file.
+ * - `file_missing`: the file does not exist.
+ * - `file_unreadable`: the file cannot be read, is a directory or a device, is too large, or reading took too long.
+ * - `file_empty`: the file is empty.
+ *
+ * Codes of secrets:
+ * - `secret_empty`: the secret is empty or not set.
+ * - `secret_malformed`: the secret is not redacted, or contains characters that a secret cannot have.
+ *
+ * Codes of certificates:
+ * - `certificate_missing`: there is no certificate.
+ * - `certificate_unreadable`: the certificate is not PEM or PKCS#12, or is damaged.
+ * - `certificate_expired`: the certificate has expired.
+ * - `certificate_not_yet_valid`: the certificate is not valid yet.
+ *
+ * Codes of private keys:
+ * - `key_missing`: there is no key, or both a key and a signer.
+ * - `key_unreadable`: the key is not redacted, is not PEM, or is damaged.
+ * - `key_format`: the key is not unencrypted PKCS#8.
+ * - `key_unsupported`: the key is neither RSA of 2,048 bits or more nor EC on P-256, or its encryption is not
+ *   supported.
+ * - `key_mismatch`: the key does not belong to the certificate.
+ * - `key_id_malformed`: the `keyId` is not a string.
+ * - `key_password_missing`: the key is encrypted, and there is no password.
+ * - `key_password_wrong`: the password does not decrypt the key.
+ *
+ * Codes of PKCS#12:
+ * - `pkcs12_unreadable`: the file is damaged.
+ * - `pkcs12_unsupported`: its protection is not supported.
+ * - `pkcs12_password_missing`: it is protected, and there is no password.
+ * - `pkcs12_password_wrong`: the password does not open it.
+ * - `pkcs12_library_missing`: the package `node-forge` is not installed.
+ *
+ * Codes of assertions:
+ * - `algorithm_unsupported`: the algorithm is unknown or does not fit the key.
+ * - `claims_malformed`: the additional claims are not a JSON object, or a time is not a number.
+ * - `signing_failed`: the key could not sign.
+ * - `signer_failed`: the external signer failed.
+ * - `signer_mismatch`: the signature of the external signer does not fit the certificate.
+ * - `assertion_failed`: the function that returns the assertion failed.
+ * - `assertion_malformed`: the assertion is not a signed JWT in compact form.
+ *
+ * Codes of GitHub Actions:
+ * - `github_actions_missing`: this is not a job of GitHub Actions, or it has no permission to request a token.
+ * - `github_actions_refused`: GitHub refused the request.
+ * - `github_actions_unavailable`: GitHub did not respond, or responded with 429 or 5xx.
+ * - `github_actions_malformed`: the response contains no token.
+ *
+ * Codes of managed identities:
+ * - `identity_malformed`: the option `identity` is not one valid id.
+ * - `managed_identity_unsupported`: the platform, or the kind of identity on it, is not supported.
+ * - `managed_identity_incomplete`: a variable that the platform sets is missing or malformed.
+ * - `managed_identity_unavailable`: the platform does not respond, or has an outage.
+ * - `managed_identity_challenge`: the challenge of Azure Arc is invalid.
+ * - `managed_identity_refused`: the platform refused the request for an assertion.
+ * - `managed_identity_malformed`: the response of the platform contains no token.
  *
  * @category errors
  * @since 0.1.0
@@ -306,13 +404,21 @@ export type InvalidClientCode =
   | "managed_identity_refused"
 
 /**
- * The service refused the app or its credential (`invalid_client`, `unauthorized_client`).
+ * The error of an app or a credential that the service refused (`invalid_client`, `unauthorized_client`).
  *
  * **Details**
  *
- * Codes: `client_refused`, `client_unknown` (AADSTS700016, 700038), `service_principal_missing` (7000229),
- * `client_disabled` (7000112), `secret_wrong` (7000215), `secret_expired` (7000222), `assertion_refused` (700027 and its
- * kin), `assertion_time` (700024), `managed_identity_refused` (by the platform that gives out its tokens).
+ * Codes:
+ * - `client_refused`: any other refusal of the app or its credential.
+ * - `client_unknown`: the tenant does not know the app (AADSTS700016, 700038, 700011).
+ * - `client_disabled`: the app is disabled in the tenant (AADSTS7000112).
+ * - `service_principal_missing`: the app is not installed in the tenant (AADSTS7000229).
+ * - `secret_wrong`: the secret is wrong (AADSTS7000215).
+ * - `secret_expired`: the secret has expired (AADSTS7000222).
+ * - `assertion_refused`: the certificate or the federated credential is not registered, or the assertion is invalid
+ *   (AADSTS700027, 70021 and others).
+ * - `assertion_time`: the assertion is outside its time range (AADSTS700024).
+ * - `managed_identity_refused`: the platform refused the managed identity.
  *
  * @category errors
  * @since 0.1.0
@@ -335,12 +441,18 @@ export class InvalidClientError
 export type ThrottledCode = "throttled"
 
 /**
- * Too many requests: the service said so (429, AADSTS50196), or a gate that an earlier answer closed is still closed.
+ * The error of a throttled request: the service refused it, or the throttle gate is still closed after an earlier
+ * response.
  *
  * **Details**
  *
- * `retryAfter` is always there. `source` tells who said it: `"server"` in this very call, `"local"` a gate of this
- * process, `"fleet"` a gate that another process closed. Code: `throttled`.
+ * - `retryAfter`: always set; 60 seconds when the service did not name a time.
+ * - `loopDetected`: true when the service detected a loop of identical requests (AADSTS50196).
+ * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process. `"fleet"` stands for the
+ *   gate of another process; this version does not use it.
+ *
+ * Codes:
+ * - `throttled`: the service responded with 429, AADSTS50196 or AADSTS90055, or an earlier response closed the gate.
  *
  * @category errors
  * @since 0.1.0
@@ -367,11 +479,15 @@ export class ThrottledError extends Data.TaggedError("EntraThrottledError")<
 export type ClaimsChallengeCode = "claims_required"
 
 /**
- * The service wants the request repeated with these `claims` (conditional access, continuous access evaluation).
+ * The error of a claims challenge: the service requires `claims` in the request (conditional access, continuous access
+ * evaluation).
  *
  * **Details**
  *
- * `claims` is the JSON text to pass as the request's `claims`. Code: `claims_required`.
+ * `claims` is the JSON text for the field `claims` of the next request.
+ *
+ * Codes:
+ * - `claims_required`: the response contains claims.
  *
  * @category errors
  * @since 0.1.0
@@ -399,13 +515,16 @@ export type TokenRequestCode =
   | "request_refused"
 
 /**
- * Any other refusal of the token request by the service: missing consent, unknown resource, blocked by policy.
+ * The error of any other refusal of the token request by the service.
  *
  * **Details**
  *
- * Codes: `consent_missing` (AADSTS65001, 501051, 650056, 650057), `resource_unknown` (500011, 50001),
- * `blocked_by_policy` (53003, 530032), `region_refused` (100007: regional endpoints serve only some callers),
- * `request_refused`.
+ * Codes:
+ * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057).
+ * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001).
+ * - `blocked_by_policy`: a conditional access policy blocks the app (AADSTS53003, 530032).
+ * - `region_refused`: the regional endpoint does not serve this app (AADSTS100007).
+ * - `request_refused`: any other refusal.
  *
  * @category errors
  * @since 0.1.0
@@ -433,11 +552,16 @@ export type ServiceUnavailableCode =
   | "client_closed"
 
 /**
- * The service, or the way to it, is out of order at the moment.
+ * The error of a service that cannot answer at the moment.
  *
  * **Details**
  *
- * Codes: `service_unavailable` (408, 5xx), `timeout`, `budget_exceeded`, `circuit_open`, `client_closed`.
+ * Codes:
+ * - `service_unavailable`: the service responded with 408, 5xx or a transient error.
+ * - `timeout`: an attempt took longer than `attemptTimeout`, or a discovery document took longer than 10 seconds.
+ * - `budget_exceeded`: all attempts together took longer than `budget`.
+ * - `circuit_open`: nothing was sent, because several acquisitions in a row got no answer.
+ * - `client_closed`: the layer was closed before the answer came.
  *
  * @category errors
  * @since 0.1.0
@@ -460,13 +584,19 @@ export class ServiceUnavailableError
 export type NetworkCode = "network"
 
 /**
- * No answer came back: DNS, TCP, TLS, or a connection that broke.
+ * The error of a request without a response: DNS, TCP, TLS, or a broken connection.
  *
  * **Details**
  *
- * `endpoint` is the origin of the URL, `reason` the transport's own code where it gave one (`ECONNREFUSED`), never its
- * error object: that one holds the request, and the request holds the secret. Code: `network`. A proxy that wants another
- * password, and a certificate that is not trusted, are the same the next time: those are not retried.
+ * - `method`: the HTTP method.
+ * - `endpoint`: the origin of the URL.
+ * - `reason`: the code of the transport, for example `ECONNREFUSED`. The error of the transport is not kept, because it
+ *   contains the request and so the secret.
+ * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise
+ *   true.
+ *
+ * Codes:
+ * - `network`: there was no response.
  *
  * @category errors
  * @since 0.1.0
@@ -500,11 +630,16 @@ export type InvalidResponseCode =
   | "redirect_refused"
 
 /**
- * An answer came that is none: not JSON, no token in it, too large, or a redirect.
+ * The error of a response that is not a token response: invalid JSON, no token, too large, or a redirect.
  *
  * **Details**
  *
- * Codes: `response_malformed`, `response_too_large`, `response_token_type`, `redirect_refused`, `response_unexpected`.
+ * Codes:
+ * - `response_malformed`: the response contains no readable token.
+ * - `response_too_large`: the response is larger than 1 MiB.
+ * - `response_token_type`: the token has another type than the requested one.
+ * - `response_unexpected`: the status is an error, and the response contains no OAuth error.
+ * - `redirect_refused`: the response is a redirect, which would send the credential to another address.
  *
  * @category errors
  * @since 0.1.0
@@ -519,7 +654,11 @@ export class InvalidResponseError
 }
 
 /**
- * What the caller's own program or environment must change. No request was sent (an unknown tenant apart).
+ * The errors that a change of the program or of its environment fixes. Most of them occur before any token request.
+ *
+ * **Details**
+ *
+ * An `InvalidAuthorityError` with the origin `"service"` is the result of a request, for example `tenant_unknown`.
  *
  * @category errors
  * @since 0.1.0
@@ -527,7 +666,7 @@ export class InvalidResponseError
 export type ConfigurationError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError | CredentialError
 
 /**
- * What the service, or the way to it, answered.
+ * The errors of the service and of the network.
  *
  * @category errors
  * @since 0.1.0
@@ -542,7 +681,7 @@ export type ServiceError =
   | InvalidResponseError
 
 /**
- * Everything `ConfidentialClient.acquireToken` can fail with.
+ * All errors of `ConfidentialClient.acquireToken`.
  *
  * @category errors
  * @since 0.1.0
@@ -554,9 +693,9 @@ export type AcquireTokenError = ConfigurationError | ServiceError
 // -----------------------------------------------------------------------------
 
 /**
- * Whether a value is one of this library's errors.
+ * Returns whether a value is an error of this library.
  *
- * **Example** (Telling our errors from others)
+ * **Example** (Distinguishing errors of this library)
  *
  * ```ts
  * import assert from "node:assert"
@@ -572,9 +711,9 @@ export const isEntraError = (u: unknown): u is AcquireTokenError =>
   Predicate.hasProperty(u, TypeId) && u[TypeId] === TypeId
 
 /**
- * Whether asking again, later and unchanged, may succeed.
+ * Returns whether the same request may succeed later. Returns false for values that are not errors of this library.
  *
- * **Example** (Deciding whether to try again)
+ * **Example** (Deciding about a retry)
  *
  * ```ts
  * import assert from "node:assert"
@@ -582,8 +721,8 @@ export const isEntraError = (u: unknown): u is AcquireTokenError =>
  *
  * const error = new EntraError.InvalidScopeError({
  *   code: "scope_missing",
- *   message: "scopes is empty",
- *   remedy: "Name one resource.",
+ *   message: "scopes is empty.",
+ *   remedy: "Pass the scope of one resource.",
  *   origin: "local",
  *   field: "scopes"
  * })

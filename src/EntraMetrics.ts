@@ -1,15 +1,17 @@
 /**
- * The metrics of this library: names, meanings, boundaries. `docs/operating.md` says when to alarm.
+ * The metrics of this library: their names, meanings and boundaries. `docs/operating.md` lists useful alarms.
  *
  * **Details**
  *
- * They live in the `Metric.MetricRegistry` that is in the context when a client is built, with the attributes that
- * `Metric.CurrentMetricAttributes` holds there. Their own attributes are the client id and what is said of each below,
- * never a tenant. Clients that share a client id share its series, and what a closed client counted stays in them. The usual
- * series of a client's flights are there from the start, at 0.
+ * A flight is one request that several callers may share.
  *
- * `Metric.value` reads a series by all of its attributes, so for one that has some name them:
- * `Metric.value(Metric.withAttributes(EntraMetrics.waits, { client_id: clientId }))`.
+ * - The metrics are registered in the `Metric.MetricRegistry` of the context in which a client is built, with the
+ *   attributes of `Metric.CurrentMetricAttributes` in that context.
+ * - Their own attributes are listed for each metric. A tenant is never an attribute.
+ * - Clients with the same client id share one series. The counts of a closed client stay in its series.
+ * - The usual series of a client exist from the start, with the value 0.
+ * - `Metric.value` reads a series by all of its attributes, so pass them:
+ *   `Metric.value(Metric.withAttributes(EntraMetrics.waits, { client_id: clientId }))`.
  *
  * @since 0.1.0
  */
@@ -20,30 +22,25 @@ import * as Metric from "effect/Metric"
 // -----------------------------------------------------------------------------
 
 /**
- * Tokens acquired; attributes `client_id`, `source` (`Cache`, `IdentityProvider`), `reason` (a `CacheRefreshReason`).
+ * The number of acquired tokens (`entra_acquisitions_total`).
  *
  * **Details**
  *
- * A call that was answered from memory at once counts as `Cache`, `NotApplicable`. The others are counted once a flight,
- * however many callers shared it; background renewals are `ProactivelyRefreshed`.
+ * Attributes: `client_id`, `source` (`Cache`, `IdentityProvider`) and `reason` (an `AccessToken.CacheRefreshReason`). A
+ * cache hit counts as `Cache`, `NotApplicable`. A flight counts once, whatever the number of callers that share it. A
+ * background refresh counts as `ProactivelyRefreshed`.
  *
- * **Example** (Reading the hits of a client)
+ * **Example** (Reading the cache hits of a client)
  *
  * ```ts
  * import assert from "node:assert"
  * import { Effect, Layer, Metric } from "effect"
- * import { AuthorityResolver, ClientCredential, ConfidentialClient, EntraMetrics, TokenCache, TokenEndpoint } from "effect-entra"
+ * import { ClientCredential, ConfidentialClient, EntraMetrics } from "effect-entra"
  * import { EntraSimulator } from "effect-entra/testing"
  *
  * const clientId = EntraSimulator.daemonClientId
- * const Client = ConfidentialClient.layer({ clientId, tenantId: EntraSimulator.contosoTenantId }).pipe(
- *   Layer.provide([
- *     ClientCredential.layerSecret(EntraSimulator.daemonSecret),
- *     AuthorityResolver.layer,
- *     TokenEndpoint.layer,
- *     TokenCache.layerMemory()
- *   ]),
- *   Layer.provide(EntraSimulator.layerMemory())
+ * const Client = ConfidentialClient.layerDefault({ clientId, tenantId: EntraSimulator.contosoTenantId }).pipe(
+ *   Layer.provide([ClientCredential.layerSecret(EntraSimulator.daemonSecret), EntraSimulator.layerMemory()])
  * )
  *
  * const program = Effect.gen(function*() {
@@ -65,57 +62,70 @@ import * as Metric from "effect/Metric"
  * @since 0.1.0
  */
 export const acquisitions: Metric.Counter<number> = Metric.counter("entra_acquisitions_total", {
-  description: "Tokens acquired: calls answered from memory, and flights",
+  description: "Acquired tokens: cache hits and flights",
   incremental: true
 })
 
 /**
- * Calls that memory could not answer at once, those that joined another's flight included; attribute `client_id`.
+ * The number of calls that waited for a flight (`entra_waits_total`), because the cache had no token to serve at once.
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`. Calls that joined the flight of another caller are included.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const waits: Metric.Counter<number> = Metric.counter("entra_waits_total", {
-  description: "Calls that memory could not answer at once",
+  description: "Calls that waited for a flight",
   incremental: true
 })
 
 /**
- * Flights that ended without a token; attributes `client_id`, `error` (the error's tag) and `reason`.
+ * The number of flights that failed (`entra_failures_total`).
  *
  * **Details**
  *
- * The reason is `ProactivelyRefreshed` wherever callers are still served the token in hand, in its last minutes too. Flights
- * that a closed throttle gate or a remembered refusal ended are among them. A request that is wrong by itself (its scopes,
- * its tenant) starts no flight and is not.
+ * Attributes: `client_id`, `error` (the tag of the error) and `reason` (an `AccessToken.CacheRefreshReason`). The
+ * reason is `ProactivelyRefreshed` when callers are still served the cached token, also near expiry. Flights that a
+ * closed throttle gate or a remembered refusal ended are included. A request with an invalid field starts no flight and
+ * is not counted.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const failures: Metric.Counter<number> = Metric.counter("entra_failures_total", {
-  description: "Flights that ended without a token",
+  description: "Flights that failed",
   incremental: true
 })
 
 /**
- * Requests sent to a token endpoint, repeated ones included; attribute `client_id`.
+ * The number of token requests that were sent (`entra_http_attempts_total`), with repeated requests.
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const httpAttempts: Metric.Counter<number> = Metric.counter("entra_http_attempts_total", {
-  description: "Requests sent to a token endpoint",
+  description: "Token requests that were sent",
   incremental: true
 })
 
 /**
- * Live tokens that had to leave memory for others; no attributes, because clients share a cache.
+ * The number of valid tokens that were evicted from the cache (`entra_cache_evictions_total`), because it was full.
+ *
+ * **Details**
+ *
+ * It has no attributes, because clients may share a cache.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const evictions: Metric.Counter<number> = Metric.counter("entra_cache_evictions_total", {
-  description: "Live tokens that left memory for others",
+  description: "Valid tokens that were evicted from a full cache",
   incremental: true
 })
 
@@ -124,7 +134,7 @@ export const evictions: Metric.Counter<number> = Metric.counter("entra_cache_evi
 // -----------------------------------------------------------------------------
 
 /**
- * The boundaries of the histograms, in seconds: from a token endpoint nearby to the budget of an acquisition.
+ * The boundaries of the histograms, in seconds. The last one is the default budget of a flight.
  *
  * @category metrics
  * @since 0.1.0
@@ -132,39 +142,51 @@ export const evictions: Metric.Counter<number> = Metric.counter("entra_cache_evi
 export const boundaries: ReadonlyArray<number> = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /**
- * How long flights took from start to end, in seconds; attribute `client_id`. Flights that were refused before anything
- * was sent are left out.
+ * The duration of flights from start to end, in seconds (`entra_acquisition_duration_seconds`).
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`. Flights that failed without a token request are left out.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const duration: Metric.Histogram<number> = Metric.histogram("entra_acquisition_duration_seconds", {
-  description: "Flights, from start to end",
+  description: "Duration of flights from start to end",
   attributes: { unit: "seconds" },
   boundaries
 })
 
 /**
- * How long flights that sent something waited for the token endpoint, all attempts together, in seconds; attribute
- * `client_id`.
+ * The time that flights waited for the token endpoint, in seconds (`entra_http_duration_seconds`).
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left
+ * out.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const httpDuration: Metric.Histogram<number> = Metric.histogram("entra_http_duration_seconds", {
-  description: "Time spent on the token endpoint, per flight",
+  description: "Time that a flight waited for the token endpoint",
   attributes: { unit: "seconds" },
   boundaries
 })
 
 /**
- * How long flights that sent something spent proving who the app is, in seconds; attribute `client_id`.
+ * The time that flights spent on client authentication, in seconds (`entra_credential_duration_seconds`).
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`. The value of a flight is the sum of its attempts. Flights without a token request are left
+ * out.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const credentialDuration: Metric.Histogram<number> = Metric.histogram("entra_credential_duration_seconds", {
-  description: "Time spent on the credential, per flight",
+  description: "Time that a flight spent on client authentication",
   attributes: { unit: "seconds" },
   boundaries
 })
@@ -174,54 +196,70 @@ export const credentialDuration: Metric.Histogram<number> = Metric.histogram("en
 // -----------------------------------------------------------------------------
 
 /**
- * Tokens in the caches of this process's open clients; no attributes.
+ * The number of tokens in the caches of the open clients (`entra_cache_entries`). It has no attributes.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const cacheEntries: Metric.Gauge<number> = Metric.gauge("entra_cache_entries", {
-  description: "Tokens in memory"
+  description: "Tokens in the cache"
 })
 
 /**
- * Their estimated bytes; no attributes.
+ * The estimated size of the tokens in the caches of the open clients, in bytes (`entra_cache_bytes`). It has no
+ * attributes.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const cacheBytes: Metric.Gauge<number> = Metric.gauge("entra_cache_bytes", {
-  description: "Bytes of the tokens in memory, estimated",
+  description: "Estimated size of the tokens in the cache",
   attributes: { unit: "bytes" }
 })
 
 /**
- * When the credential expires, in seconds since the epoch; attribute `client_id`. Of several open clients the earliest.
- * There is no such series where nothing is known of it, as with a secret.
+ * The time at which the credential expires, in seconds since the epoch (`entra_credential_expiry_timestamp_seconds`).
+ *
+ * **Details**
+ *
+ * Attribute: `client_id`. If several open clients share a client id, the earliest time counts. The series does not
+ * exist when the time is unknown, for example for a secret.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const credentialExpiry: Metric.Gauge<number> = Metric.gauge("entra_credential_expiry_timestamp_seconds", {
-  description: "When the credential expires, in seconds since the epoch",
+  description: "Time at which the credential expires, in seconds since the epoch",
   attributes: { unit: "seconds" }
 })
 
 /**
- * Keys (client, tenant, scopes) that the service asked to be left alone for now; no attributes.
+ * The number of keys that are throttled now, because the service responded with 429 or `Retry-After`
+ * (`entra_throttled_keys`).
+ *
+ * **Details**
+ *
+ * A key is a client, a tenant, its scopes, the further fields of the request and the material of the credential. The
+ * metric has no attributes.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const throttledKeys: Metric.Gauge<number> = Metric.gauge("entra_throttled_keys", {
-  description: "Keys that the service asked to be left alone for now"
+  description: "Keys that the service throttles now"
 })
 
 /**
- * Keys that the service has just refused, so that it is not asked again for now; no attributes.
+ * The number of keys that the service refused a moment ago (`entra_refused_keys`). Requests for them are refused
+ * locally.
+ *
+ * **Details**
+ *
+ * The keys are those of {@link throttledKeys}. The metric has no attributes.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const refusedKeys: Metric.Gauge<number> = Metric.gauge("entra_refused_keys", {
-  description: "Keys that the service has just refused"
+  description: "Keys whose recent refusal is repeated locally"
 })

@@ -1,5 +1,5 @@
 /**
- * How often and when a token request is sent again after the service failed to answer it.
+ * The schedule by which a token request is repeated after an outage: no response, a timeout, or the status 408 or 5xx.
  *
  * @since 0.1.0
  */
@@ -11,12 +11,13 @@ import * as Schedule from "effect/Schedule"
 import type { NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 
 /**
- * A schedule that decides about the next attempt; its input is the error of the last.
+ * A schedule that decides about the next attempt. Its input is the error of the last attempt.
  *
  * **Details**
  *
- * Only `ServiceUnavailableError` and `NetworkError` reach it. Whatever delay it names, a `Retry-After` that fits into the
- * budget is waited for, and nothing is sent that the budget leaves no time for.
+ * The schedule gets only `ServiceUnavailableError` and `NetworkError`, and only when the error is retryable. A
+ * `Retry-After` of the response extends the delay. When the delay would end after the budget of the `TokenEndpoint`
+ * layer, the last error is final.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +25,7 @@ import type { NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 export type RetryPolicy = Schedule.Schedule<unknown, ServiceUnavailableError | NetworkError>
 
 /**
- * Three more attempts, at random moments within 250, 500 and 1,000 ms after a failure (full jitter), never beyond 4 s.
+ * Three more attempts. The delays are random (full jitter): up to 250, 500 and 1,000 ms.
  *
  * @category schedules
  * @since 0.1.0
@@ -36,7 +37,7 @@ export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 mil
   )
 
 /**
- * One attempt and no more.
+ * No further attempt.
  *
  * **Example** (Failing at once)
  *
@@ -57,8 +58,12 @@ export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 mil
 export const none: RetryPolicy = Schedule.recurs(0)
 
 /**
- * The policy of a call: what the caller who starts a flight provides holds for that flight. By default undefined, which
- * means the policy of the `TokenEndpoint` layer.
+ * The policy of one call. It overrides the policy of the `TokenEndpoint` layer; default: undefined, which leaves that
+ * policy in place.
+ *
+ * **Details**
+ *
+ * If several callers share a request, the first caller's policy applies.
  *
  * @category references
  * @since 0.1.0

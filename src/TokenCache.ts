@@ -1,5 +1,5 @@
 /**
- * Where tokens are kept.
+ * The service that stores tokens.
  *
  * @since 0.1.0
  */
@@ -22,14 +22,15 @@ import { boundOf } from "./internal/shared/validate.ts"
 
 export {
   /**
-   * Where a token is filed: by client and kind of token (`space`), tenant, and canonical scopes.
+   * The key of a token: `space` (the client, its cloud and the kind of token), `tenant` and canonical `scopes`. `text`
+   * is the whole key as one string.
    *
    * @category models
    * @since 0.1.0
    */
   type CacheKey,
   /**
-   * Which tokens to drop.
+   * The tokens to remove: all tokens of an `owner` (a client in a cloud), those of a `tenant`, or those for `scopes`.
    *
    * @category models
    * @since 0.1.0
@@ -42,7 +43,13 @@ export {
 // -----------------------------------------------------------------------------
 
 /**
- * What a cache holds: tokens, their estimated bytes, and how many live tokens had to leave for others.
+ * The numbers of a cache.
+ *
+ * **Details**
+ *
+ * - `entries`: the number of tokens.
+ * - `bytes`: their estimated size in bytes.
+ * - `evictions`: the number of valid tokens that were evicted since the start, because the cache was full.
  *
  * @category models
  * @since 0.1.0
@@ -62,13 +69,16 @@ export interface CacheStats {
  *
  * **Details**
  *
- * - `peek`: what this process's memory holds, at once, expired or not; undefined when there is nothing.
- * - `lead`: have a token fetched and keep it; of all who share the cache one fetches at a time, and the others get what it
- *   stored, or its error when the service is out of order, unless they insist on a `fresh` one; `seen` is the entry that was found wanting. Not kept is what was
- *   invalidated meanwhile, and what was asked for before a `fresh` one that has come back.
- * - `invalidate`: drop tokens; `invalidations` counts how often this was done for an owner, by whichever client: who asks
- *   after one wants nothing from before it.
- * - `disabled`: true when nothing is ever kept.
+ * - `peek`: returns the token in the memory of this process, also an expired token; undefined when there is no token.
+ * - `lead`: runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one
+ *   fetch unless `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a
+ *   token that the caller does not want again, and `accepts` returns whether a stored token is good enough. A result is
+ *   not stored when its key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first.
+ * - `invalidate`: removes tokens.
+ * - `invalidations`: returns how often tokens of an owner were invalidated, by any client. A client uses it so that a
+ *   caller never gets the result of a fetch from before an invalidation.
+ * - `stats`: the numbers of the cache.
+ * - `disabled`: true when the cache stores nothing.
  *
  * @category services
  * @since 0.1.0
@@ -95,7 +105,7 @@ export class TokenCache extends Context.Service<TokenCache, {
 // -----------------------------------------------------------------------------
 
 /**
- * The bounds of {@link layerMemory} unless options say otherwise: 50,000 tokens or 128 MiB, whichever comes first.
+ * The default bounds of {@link layerMemory}: 50,000 tokens and 128 MiB. The bound that is reached first applies.
  *
  * @category models
  * @since 0.1.0
@@ -103,7 +113,12 @@ export class TokenCache extends Context.Service<TokenCache, {
 export const defaults = { maxEntries: 50_000, maxBytes: 134_217_728 } as const
 
 /**
- * The bounds of {@link layerMemory}: tokens, and their bytes as stored.
+ * The bounds of {@link layerMemory}.
+ *
+ * **Details**
+ *
+ * - `maxEntries`: the number of tokens; default: 50,000.
+ * - `maxBytes`: their estimated size in bytes; default: 134,217,728 (128 MiB).
  *
  * @category models
  * @since 0.1.0
@@ -114,12 +129,13 @@ export interface MemoryOptions {
 }
 
 /**
- * Tokens in the memory of this process.
+ * Creates a cache in the memory of this process.
  *
  * **Details**
  *
- * Two nested native maps, so a hit costs the same with one token and with fifty thousand. At a bound expired tokens leave
- * first, then those that were not used again (S3-FIFO).
+ * A cache hit takes the same time for any number of tokens. When a bound is reached, expired tokens are removed first,
+ * then tokens that were not used again (S3-FIFO). With options the layer fails with an `InvalidRequestError`
+ * `field_malformed` when a bound is not a number of 0 or more.
  *
  * **Example** (A larger cache)
  *
@@ -146,9 +162,10 @@ export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache
 }
 
 /**
- * No cache: every acquisition is a request, apart from those that join one that is under way.
+ * Creates a cache that stores nothing. Every acquisition sends a token request, or joins a request for the same token
+ * that is under way.
  *
- * **Example** (A client that keeps nothing)
+ * **Example** (A client without a cache)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -191,7 +208,7 @@ const always = (): boolean => true
 interface Lead {
   readonly key: CacheKey
   readonly name: string
-  /** A service that is out of order for one is so for all who wait; of anything else each gets his own. */
+  /** Fails with an outage, which all waiting callers share. After any other error each of them fetches again. */
   readonly done: Deferred.Deferred<void, AcquireTokenError>
   invalidated: boolean
 }
@@ -201,7 +218,7 @@ const makeMemory = (
   bounds: { readonly maxEntries: number; readonly maxBytes: number }
 ): TokenCache["Service"] => {
   const memory = Memory.make(bounds)
-  // Everyone who is fetching, for `invalidate`; and of those the one per key whom the others wait for.
+  // All running fetches, for `invalidate`; and for each key the one that other callers wait for.
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
   const invalidations = counter()
@@ -229,7 +246,7 @@ const makeMemory = (
     )
   }
 
-  /** Whatever was asked for before this request must not replace its token. */
+  /** A fetch that started before this one must not replace its token. */
   const outdate = (lead: Lead): void => {
     for (const older of leads) {
       if (older === lead) return
@@ -271,7 +288,7 @@ const makeMemory = (
         const doomed = [...leads].filter(({ key }) => selects(selector, key))
         for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)
-        // Who is woken asks anew at once, and that is no request from before.
+        // Waiting callers then start a fetch of their own, which the invalidation does not concern.
         for (const lead of doomed) release(lead, Exit.void)
       }),
     invalidations: invalidations.of,

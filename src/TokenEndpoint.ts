@@ -1,7 +1,9 @@
 /**
- * The token endpoint as a service: one POST, repeated by a schedule when the service fails to answer, behind a throttle
- * gate and a circuit breaker; a regional endpoint that gives no answer, or is out of order, is replaced by the global one.
- * The only module that talks to the token URL.
+ * The service that sends token requests (RFC 6749 section 4.4.2). It repeats a request by a schedule after an outage,
+ * and has a throttle gate, a circuit breaker, and a fallback from a regional to the global endpoint.
+ *
+ * `layer`, `layerWith` and their options are unstable, because their types name the `HttpClient` of `effect/http`,
+ * which Effect tags as unstable.
  *
  * @since 0.1.0
  */
@@ -51,8 +53,8 @@ import * as RetryPolicy from "./RetryPolicy.ts"
  *
  * - `acquisition`: the client, the tenant, the scope and the correlation id; `authority` is its parsed authority.
  * - `tokenType`: the type that the token must have.
- * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` passes remembered
- *   refusals.
+ * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` passes
+ *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
@@ -74,21 +76,22 @@ export interface EndpointRequest {
 }
 
 /**
- * Options of the endpoint.
+ * Options of {@link layerWith}.
  *
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: default {@link RetryPolicy.standard}.
- * - `attemptTimeout`: for one attempt; default 10 seconds.
- * - `budget`: for all attempts together, and for the credential's part in them; default 30 seconds. A regional endpoint
- *   gets half of it, so that the global one has time left: it is asked when the regional one cannot be reached or has
- *   answered 5xx to its last attempt, and by itself while a `Retry-After` of the regional one holds.
- * - `refusalTtl`: how long a refusal that asking again will not change is repeated locally; default 5 seconds, doubling to
- *   60.
- * - `breaker`: `failures` failed acquisitions in a row (default 5) close the way to an origin for `openDuration` (default
- *   30 seconds).
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
+ * - `attemptTimeout`: the longest time of one client authentication and of one token request; default: 10 seconds.
+ * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
+ *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
+ *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
+ * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
+ *   refusal up to 60 seconds (`cap`).
+ * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
+ *   is sent to that origin for `openDuration` (default: 30 seconds).
  *
+ * @stability unstable
  * @category models
  * @since 0.1.0
  */
@@ -106,8 +109,8 @@ export interface Options {
 }
 
 /**
- * The number of keys (client, tenant, scopes, claims, credential) that are not asked for now: `throttled` by the service's
- * `Retry-After`, `refused` by a recent refusal.
+ * The number of keys (client, tenant, scopes, claims, credential) for which nothing is sent now: `throttled` by the
+ * service's `Retry-After`, `refused` by a recent refusal.
  *
  * @category models
  * @since 0.1.0
@@ -118,7 +121,7 @@ export interface EndpointStats {
 }
 
 /**
- * What holds unless an option says otherwise.
+ * The default values of {@link Options}.
  *
  * @category models
  * @since 0.1.0
@@ -135,12 +138,14 @@ export const defaults = {
 // -----------------------------------------------------------------------------
 
 /**
- * The HTTP transport of token requests.
+ * The service that sends token requests.
  *
  * **Details**
  *
- * `request` asks the throttle gate, resolves the endpoints, authenticates and sends; its result opens or closes the gate. A
- * throttled call signs nothing. `forget` drops remembered refusals. `stats` counts the keys that are closed now.
+ * - `request`: asks the throttle gate, resolves the endpoints, authenticates and sends. The result opens or closes the
+ *   gate. A throttled call resolves nothing and signs nothing.
+ * - `forget`: forgets remembered refusals. A throttle stays.
+ * - `stats`: counts the keys that are throttled or refused now.
  *
  * @category services
  * @since 0.1.0
@@ -156,9 +161,9 @@ export class TokenEndpoint extends Context.Service<TokenEndpoint, {
 // -----------------------------------------------------------------------------
 
 /**
- * The endpoint with its defaults, over the `HttpClient` of the context.
+ * Creates the endpoint with default options, over the `HttpClient` of the context.
  *
- * **Example** (The usual endpoint over fetch)
+ * **Example** (The endpoint over fetch)
  *
  * ```ts
  * import { Layer } from "effect"
@@ -168,6 +173,7 @@ export class TokenEndpoint extends Context.Service<TokenEndpoint, {
  * export const Endpoint = TokenEndpoint.layer.pipe(Layer.provide(FetchHttpClient.layer))
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -176,13 +182,14 @@ export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = 
 )
 
 /**
- * The endpoint with options.
+ * Creates the endpoint with options, over the `HttpClient` of the context.
  *
  * **Details**
  *
- * What is no such duration or number fails the layer with an `InvalidRequestError` `field_malformed` that names the option.
+ * The layer fails with an `InvalidRequestError` `field_malformed` when an option is invalid, such as a negative
+ * duration.
  *
- * **Example** (A shorter patience)
+ * **Example** (Shorter timeouts)
  *
  * ```ts
  * import { RetryPolicy, TokenEndpoint } from "effect-entra"
@@ -190,6 +197,7 @@ export const layer: Layer.Layer<TokenEndpoint, never, IdentityHttp.Transport> = 
  * export const Impatient = TokenEndpoint.layerWith({ retry: RetryPolicy.none, attemptTimeout: "2 seconds" })
  * ```
  *
+ * @stability unstable
  * @category layers
  * @since 0.1.0
  */
@@ -222,7 +230,7 @@ const make = (
     const breaker = yield* CircuitBreaker.make({ failures, openDuration })
     const regions = RegionalFallback.make(clock)
 
-    /** A credential is foreign code: it may hang, die or interrupt itself, and none of that is the service's fault. */
+    /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
     const authenticated = (
       { acquisition, authentication, timing }: EndpointRequest,
       endpoints: Endpoints,
@@ -308,7 +316,7 @@ const make = (
       )
     }
 
-    /** One authentication and one request, before the deadline, by which `limit` milliseconds are used up. */
+    /** Authenticates and sends once. At the deadline the budget of `limit` milliseconds is used up. */
     const attempt = (
       request: EndpointRequest,
       endpoints: Endpoints,
@@ -331,7 +339,7 @@ const make = (
         return verdict === undefined ? attempt(request, endpoints, limit, Infinity) : Effect.fail(verdict)
       })
 
-    /** Most acquisitions need one attempt: the schedule and its budget are for those that need more. */
+    /** Builds the schedule only after the first attempt has failed, because most acquisitions need one attempt. */
     const attempts = (
       request: EndpointRequest,
       endpoints: Endpoints,
@@ -345,7 +353,7 @@ const make = (
         if (left <= 0 || !first.isRetryable) return Effect.fail(first)
         return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
           duration: left,
-          // Where nothing was sent, the credential has used the time up, and not the service.
+          // If nothing was sent, the credential used the time, and not the service.
           orElse: (): Effect.Effect<never, AcquireTokenError> =>
             Effect.fail(
               timing.attempts === before
@@ -369,7 +377,7 @@ const make = (
           ),
           Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
         )
-        // The schedule starts with the attempt that has failed already.
+        // The schedule starts with the failure of the first attempt.
         let known: Outage | undefined = first
         const next = Effect.suspend(() => {
           const failed = known
@@ -387,7 +395,7 @@ const make = (
         )
       })
 
-    /** A regional endpoint gets half of the time that is left, so that the global one has as much. */
+    /** A regional endpoint gets half of the time that is left, so that the global endpoint has the other half. */
     const reach = (
       request: EndpointRequest,
       endpoints: Endpoints,

@@ -1,5 +1,5 @@
 /**
- * What a caller asks for.
+ * The request for a token, which callers pass to `ConfidentialClient.acquireToken`.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,12 @@ import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * What a caller does who finds the service throttled: hear of it, or wait for its turn.
+ * The behaviour of a call while the service is throttled.
+ *
+ * **Details**
+ *
+ * - `"fail"`: the call fails at once with a `ThrottledError`.
+ * - `"wait"`: the call waits until the service may be asked again. Bound the wait with `Effect.timeout`.
  *
  * @category models
  * @since 0.1.0
@@ -15,12 +20,13 @@ import type * as Redacted from "effect/Redacted"
 export type OnThrottled = "fail" | "wait"
 
 /**
- * Parameters that the service, or a gateway before it, understands beyond the standard ones.
+ * Parameters of a token request beyond the standard ones, by name, for the service or for a gateway in front of it.
  *
  * **Details**
  *
- * A plain value is part of the cache key: tokens for other values are other tokens. With `inCacheKey: false` it is sent,
- * and the token is kept and found as if it had not been.
+ * - A string or a redacted string is sent and is part of the cache key, so other values have other tokens.
+ * - `{ value, inCacheKey: false }` is sent and is not part of the cache key.
+ * - Undefined is not sent.
  *
  * @category models
  * @since 0.1.0
@@ -40,28 +46,30 @@ export type ExtraParameters = Readonly<
  *
  * **Details**
  *
- * - `scopes`: a string (split at spaces) or an array; one resource followed by `/.default`. A client with an `issuer` takes
- *   any scopes, exactly as they are written, or none.
- * - `tenantId`: the tenant, by id or domain name; default: the client's.
- * - `authority`: an authority whose tenant is taken; its host must belong to the client's cloud.
- * - `forceRefresh`: do not read the cache; the new token is stored. Default false.
- * - `claims`: the JSON of a claims challenge; the cache is neither read nor written.
- * - `accessTokenSha256ToRefresh`: the hash (`ConfidentialClient.accessTokenSha256`) of a token that an API refused. If that is the
- *   cached one it is replaced, with the token for `claims` if there are any; otherwise the cache answers, because somebody
- *   else has replaced it already.
- * - `minimumValidity`: a cached token that is valid for less than this is replaced first; default: none. One that was issued
- *   less than a tenth of its lifetime ago is the best there is and is served as it is, so that a service which issues
- *   shorter ones is not asked on every call; `expiresOn` of the result tells the truth. The result's reason is `Expired`,
- *   and when no other token can be had the call fails: `outageTolerance` does not serve what is shorter than this.
- * - `onThrottled`: what a caller does while the service has asked to be left alone: `"fail"` at once with a
- *   `ThrottledError`, or `"wait"` until it may be asked again, however long that is; default: the client's.
- * - `sendCertificateChain`: whether the assertion carries the certificate's chain (`x5c`); default: as the credential says.
- *   The cache does not tell such tokens apart.
- * - `extraQueryParameters`, `extraBodyParameters`: sent besides the standard ones, percent-encoded; each says whether it is
- *   part of the cache key. A redacted value is in no log and no error, and in keys another name stands for it.
- * - `cachePartition`: a name that tokens are kept apart by; nothing of it is sent. Requests with a partition, or with extra
- *   parameters, find only tokens that were asked for with the same ones.
- * - `correlationId`: sent to the service and found in logs and errors; default: a new GUID.
+ * - `scopes`: a string, which is split at spaces, or an array: one resource followed by `/.default`. A client with an
+ *   `issuer` accepts any scopes, exactly as they are written, and also an empty list.
+ * - `tenantId`: the tenant, by its id or a domain name; default: the client's tenant.
+ * - `authority`: an authority of the client's cloud. Only its tenant is used.
+ * - `forceRefresh`: true requests a new token without reading the cache, and stores it; default: false.
+ * - `claims`: the JSON text of a claims challenge, at most 65,536 characters. The cache is neither read nor written,
+ *   unless `accessTokenSha256ToRefresh` is set too.
+ * - `accessTokenSha256ToRefresh`: the hash of a token that an API refused; see `ConfidentialClient.accessTokenSha256`.
+ *   If the cached token has this hash, it is replaced by a new token, which is requested with `claims`. Otherwise
+ *   another caller has replaced it already, and the cached token is served.
+ * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first,
+ *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
+ *   ago is served in any case, so that short-lived tokens do not cause a token request per call. Check `expiresOn` of
+ *   the result. Default: 0.
+ * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
+ * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
+ *   default: the credential's. It is not part of the cache key.
+ * - `extraQueryParameters`, `extraBodyParameters`: further parameters, percent-encoded. A redacted value appears in no
+ *   log and no error, and is not part of the cache key as plain text. The body parameters that the library sends itself
+ *   (`client_id`, `scope` and others) are refused.
+ * - `cachePartition`: a name that is part of the cache key and is not sent. Requests with a partition or with extra
+ *   parameters get only tokens that were requested with the same partition and parameters.
+ * - `correlationId`: an id for the service, the logs and the errors: letters, digits, `_`, `.` and `-`, at most 64
+ *   characters; default: a new GUID.
  *
  * @category models
  * @since 0.1.0

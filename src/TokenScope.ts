@@ -1,5 +1,6 @@
 /**
- * What a token is for. In this flow Entra accepts one resource a request, asked for as `<resource>/.default`.
+ * The scopes of a token request. In the client credentials flow Entra accepts one resource per request, in the form
+ * `<resource>/.default`.
  *
  * @since 0.1.0
  */
@@ -9,12 +10,13 @@ import { type InvalidScopeCode, InvalidScopeError } from "./EntraError.ts"
 import { quote, sentence } from "./internal/shared/text.ts"
 
 /**
- * The scopes of one request, checked.
+ * The checked scopes of one request.
  *
  * **Details**
  *
- * `canonical` is the cache's name for the set: sorted, without repeats, and folded to lower case where the service does
- * not tell cases apart. `wire` is what is sent: as the caller wrote it, without repeats.
+ * - `canonical`: the part of the cache key: sorted, without duplicates, and in lower case where the service ignores
+ *   case.
+ * - `wire`: the value of the form field `scope`: as the caller wrote the scopes, without duplicates.
  *
  * @category models
  * @since 0.1.0
@@ -25,14 +27,14 @@ export interface ScopeSet {
 }
 
 /**
- * The scope that asks for all permissions an app was granted on a resource: `<uri>/.default`.
+ * Returns the scope that requests all permissions that the app was granted on a resource: `<uri>/.default`.
  *
  * **Gotchas**
  *
  * A resource whose identifier ends in a slash keeps it: `https://vault.azure.net/` becomes
  * `https://vault.azure.net//.default`, because the token's audience is the identifier as written.
  *
- * **Example** (Asking for Microsoft Graph)
+ * **Example** (The scope of Microsoft Graph)
  *
  * ```ts
  * import assert from "node:assert"
@@ -47,15 +49,19 @@ export interface ScopeSet {
 export const fromResource = (uri: string): string => `${uri}${suffix}`
 
 /**
- * Check and canonicalise the scopes of a request: a string (split at spaces) or an array.
+ * Checks and canonicalises the scopes of a request: a string, which is split at spaces, or an array.
  *
  * **Details**
  *
- * For Entra kinds cases are folded, every scope ends in `/.default`, and all name the same resource. The scopes of AD FS and
- * of other issuers are exact strings, several at a time; to another issuer (`Oidc`) none at all may be sent, which leaves
- * them to the provider. Characters are those of RFC 6749 section 3.3.
+ * - `kind` is the kind of the authority; default: `"Entra"`.
+ * - For `"Entra"` and `"Ciam"` the case is ignored. Every scope must end in `/.default`, and all must have the same
+ *   resource.
+ * - For `"Adfs"` and `"Oidc"` scopes are exact strings, and several are allowed. For `"Oidc"` the list may be empty;
+ *   the provider then decides.
+ * - Fails with `scope_missing`, `scope_malformed` (RFC 6749 section 3.3, at most 2,048 characters each),
+ *   `scope_not_default` or `scope_several_resources`.
  *
- * **Example** (Order and case make no difference)
+ * **Example** (Ignoring duplicates and case)
  *
  * ```ts
  * import assert from "node:assert"
@@ -95,7 +101,7 @@ export const parse = (
 
 const suffix = "/.default"
 
-/** Far longer than any resource's identifier; without a bound a caller could fill the memory of who remembers it. */
+/** Characters of a scope. Without a bound a caller could fill the cache with long keys. */
 const longest = 2048
 
 /** `scope-token` of RFC 6749 section 3.3. */
@@ -108,26 +114,28 @@ const missing = () =>
   problem(
     "scope_missing",
     "scopes is empty",
-    "Name the resource to call, for example https://graph.microsoft.com/.default (TokenScope.fromResource makes it)."
+    "Pass the scope of the API, for example https://graph.microsoft.com/.default. TokenScope.fromResource returns it."
   )
 
 const malformed = (scope: string): InvalidScopeError =>
   problem(
     "scope_malformed",
-    `scopes has ${quote(scope)}, which is too long or has characters that no scope may have (RFC 6749 section 3.3)`,
-    "Write scopes in printable ASCII without quotes and backslashes, 2,048 characters at most, separated by spaces or as an array."
+    `scopes contains ${
+      quote(scope)
+    }, which is too long or contains characters that RFC 6749 section 3.3 does not allow`,
+    "Write each scope in printable ASCII without quotes and backslashes, with at most 2,048 characters. Separate scopes by spaces, or pass an array."
   )
 
 const notDefault = (scope: string): InvalidScopeError =>
   problem(
     "scope_not_default",
-    `scopes has ${quote(scope)}, which does not end in ${suffix} after a resource`,
-    `An app asks for all that an administrator granted it: pass the resource's identifier followed by ${suffix}.`
+    `scopes contains ${quote(scope)}, which is not a resource followed by ${suffix}`,
+    `Pass the identifier of the resource followed by ${suffix}. An app requests all permissions that it was granted.`
   )
 
 const severalResources = (scopes: ReadonlyArray<string>): InvalidScopeError =>
   problem(
     "scope_several_resources",
-    `scopes names several resources: ${scopes.slice(0, 5).map(quote).join(", ")}`,
-    "A token is for one resource: make one request for each."
+    `scopes contains several resources: ${scopes.slice(0, 5).map(quote).join(", ")}`,
+    "Make one request for each resource. A token is valid for one resource."
   )

@@ -63,7 +63,7 @@ const authority = (name: string, value: string, remedy = "Pass an absolute https
 const issuer = (
   name: string,
   value: string,
-  remedy = "as the provider's discovery document names it",
+  remedy = "Pass the issuer of the provider's discovery document",
   code = "malformed"
 ) =>
   ({
@@ -367,18 +367,18 @@ const requests: ReadonlyArray<RequestFault> = [
     mistyped("a word", untyped(`{"scopes":"${graph}","${name}":"yes"}`), name, `Pass true or false as ${name}`)
   ),
   // Scopes.
-  scope("empty", "", "missing", "Name the resource to call"),
-  scope("none", [], "missing", "Name the resource to call"),
-  scope("blanks", ["  "], "missing", "Name the resource to call"),
-  scope("a quote", `api://a"b/.default`, "malformed", "Write scopes in printable ASCII"),
-  scope("too long", `api://${"a".repeat(2048)}/.default`, "malformed", "Write scopes in printable ASCII"),
+  scope("empty", "", "missing", "Pass the scope of the API"),
+  scope("none", [], "missing", "Pass the scope of the API"),
+  scope("blanks", ["  "], "missing", "Pass the scope of the API"),
+  scope("a quote", `api://a"b/.default`, "malformed", "Write each scope in printable ASCII"),
+  scope("too long", `api://${"a".repeat(2048)}/.default`, "malformed", "Write each scope in printable ASCII"),
   scope("a user's", "User.Read", "not_default", "followed by /.default"),
   scope("no resource", "/.default", "not_default", "followed by /.default"),
-  scope("two resources", [graph, "api://orders/.default"], "several_resources", "make one request for each"),
-  { ...scope("none, at AD FS", [], "missing", "Name the resource to call"), of: adfs },
+  scope("two resources", [graph, "api://orders/.default"], "several_resources", "Make one request for each"),
+  { ...scope("none, at AD FS", [], "missing", "Pass the scope of the API"), of: adfs },
   // Where from.
   where("tenantId: no name", { tenantId: "a_b" }, "tenant_malformed", "tenantId", tenantRemedy),
-  where("authority: no URL", { authority: "moon" }, "authority_malformed", "authority", "or a cloud's name"),
+  where("authority: no URL", { authority: "moon" }, "authority_malformed", "authority", "or the name of a cloud"),
   where("authority: another cloud", { authority: "china" }, "authority_mismatch", "authority", "Build a client for"),
   where(
     "authority: AD FS instead of Entra, on one host",
@@ -395,11 +395,11 @@ const requests: ReadonlyArray<RequestFault> = [
     "tenantId",
     "Pass the tenant once"
   ),
-  where("no tenant at all", {}, "tenant_missing", "tenantId", "Pass tenantId with the request", {
+  where("no tenant at all", {}, "tenant_missing", "tenantId", "Pass tenantId in the request", {
     tenantId: undefined
   }),
   ...["common", "organizations", "consumers"].map((tenantId) =>
-    where(`tenantId: ${tenantId}`, { tenantId }, "tenant_not_tenanted", "tenantId", "Name the tenant whose data")
+    where(`tenantId: ${tenantId}`, { tenantId }, "tenant_not_tenanted", "tenantId", "Pass the tenant whose data")
   ),
   where("tenantId: not on the list", { tenantId: "b.com" }, "tenant_not_allowed", "tenantId", "Refuse this caller", {
     allowedTenants: ["a.com"]
@@ -472,7 +472,7 @@ describe("requests", () => {
     field("for one call", { forceRefresh: true }, "Leave forceRefresh out here"),
     field("for one call", { claims: `{"access_token":{}}` }, "Leave claims out here"),
     field("for one call", { accessTokenSha256ToRefresh: "a".repeat(64) }, "Leave accessTokenSha256ToRefresh out here"),
-    scope("none", [], "missing", "Name the resource to call")
+    scope("none", [], "missing", "Pass the scope of the API")
   ])(
     "keepFresh, $name: $code",
     ({ request, ...fault }) =>
@@ -494,7 +494,7 @@ describe("requests", () => {
       tag: "Scope",
       code: "scope_missing",
       field: "scopes",
-      remedy: "Name the resource to call"
+      remedy: "Pass the scope of the API"
     },
     {
       name: "a word",
@@ -627,7 +627,7 @@ const routes: ReadonlyArray<ResolverFault> = [
     tag: "Authority",
     code: "instance_invalid",
     field: "authority",
-    remedy: "Check the authority's host name"
+    remedy: "Check the host name of the authority"
   },
   ...[
     { authority: "https://login.sea.example" },

@@ -114,12 +114,46 @@ throw new Error(\`ran with \${n}\`)
 })
 
 describe("the docstrings", () => {
+  it("have no tags but these", () => {
+    const known = /^ *\* @(?:category \S|since \d|stability unstable$)/
+    assert.deepStrictEqual(
+      publicSources.flatMap(([path, text]) =>
+        text.split("\n").flatMap((line, index) =>
+          /^ *\* @/.test(line) && !known.test(line) ? [`${path}:${index + 1}: ${line.trim()}`] : []
+        )
+      ),
+      []
+    )
+  })
+
   it("give every export a category and a version", () => {
     const resolve = (from: string, specifier: string) => posix.join(posix.dirname(from), specifier)
     assert.deepStrictEqual(
       publicSources.flatMap(([path]) => path.endsWith("/index.ts") ? [] : undocumented(path, allSources, resolve)),
       []
     )
+  })
+})
+
+describe("the docstrings of the errors", () => {
+  const path = "src/EntraError.ts"
+  const source = readText(path) ?? ""
+  const docs = new Map(declarationsOf(path, source).map(({ doc, name }) => [name, doc]))
+  const unions = [...source.matchAll(/^export type (\w+)Code =([^/]*)/gm)].map(([, name = "", union = ""]) => ({
+    name: `${name}Error`,
+    codes: [...union.matchAll(/"(\w+)"/g)].map(([, code = ""]) => code)
+  }))
+
+  it("are found, with their unions of codes", () => {
+    const classes = [...source.matchAll(/^export class (\w+)/gm)].map(([, name]) => name)
+    assert.deepStrictEqual(unions.map(({ name }) => name), classes)
+    assert.isTrue(unions.every(({ codes }) => codes.length > 0))
+  })
+
+  it.each(unions)("of $name list each code once", ({ codes, name }) => {
+    const doc = docs.get(name) ?? ""
+    const listed = [...doc.slice(doc.indexOf("Codes")).matchAll(/^ \* - `(\w+)`: \S/gm)].map(([, code]) => code)
+    assert.deepStrictEqual(listed.toSorted(), codes.toSorted())
   })
 })
 

@@ -50,7 +50,7 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "proves itself with a secret",
     /(?:a token for 3f6a2c1e\S+ from (?:IdentityProvider|Cache)\n){2}a token for fabrikam\S+ from IdentityProvider\n/,
     "EntraInvalidAuthorityError (tenant_not_tenanted)",
-    "wrong scope: scopes has \"User.Read\"",
+    "wrong scope: scopes contains \"User.Read\"",
     "1 of 3 tokens came from the cache"
   ],
   testing: ["both tests passed"]

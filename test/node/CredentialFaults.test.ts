@@ -524,7 +524,7 @@ describe("what a program's own effects do", () => {
     assertion("with a prefix", "Bearer eyJ.e30.c2ln"),
     assertion("without a signature", Redacted.make(`eyJ.${hidden}.`)),
     assertion("that a function leaves empty", () => Effect.succeed(Redacted.make(""))),
-    assertion("whose function fails", () => Effect.fail(new Error(hidden)), "assertion_failed", lookAtFunction),
+    assertion("whose function fails", () => Effect.fail(new Error(hidden)), "assertion_failed", "Check that function"),
     assertion("whose function dies", () => Effect.die(new Error(hidden)), "credential_defect", defect)
   ])
 
