@@ -15,7 +15,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import type { AcquireTokenError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -143,7 +143,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
   ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
     Effect.gen(function*() {
       const refused = client.peek(request) ?? (yield* client.acquireToken(request))
-      if (left === 0 || Refusals.isAtRest(refused.accessToken, claims, clock)) return refused
+      if (left === 0 || ReplacementCooldown.isAtRest(refused.accessToken, claims, clock)) return refused
       const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
       const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
       return another.metadata.tokenSource === "IdentityProvider" ? another : yield* renewed(request, claims, left - 1)

@@ -19,11 +19,11 @@ import * as Stream from "effect/Stream"
 import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts"
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
-import * as Refusals from "./internal/client/replacementCooldown.ts"
+import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { withoutRedirects } from "./internal/http/identityHttp.ts"
-import { type OriginTable, readOrigins } from "./internal/http/originTable.ts"
-import { veilError, veilResponse } from "./internal/http/redactedResponse.ts"
-import { claimsOf } from "./internal/http/wwwAuthenticate.ts"
+import { type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
+import { redactedError, redactedResponse } from "./internal/http/redactedResponse.ts"
+import { claimsChallengeOf } from "./internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -221,7 +221,7 @@ const bearing = <E>(
   ConfidentialClient | HttpClient.HttpClient
 > =>
   Effect.gen(function*() {
-    const origins = yield* Effect.fromResult(readOrigins(table))
+    const origins = yield* Effect.fromResult(readOriginTable(table))
     const tokens = yield* ConfidentialClient
     const transport = yield* HttpClient.HttpClient
     const clock = yield* Clock.Clock
@@ -239,7 +239,7 @@ const bearing = <E>(
           return HttpClientRequest.setHeader(request, "authorization", authorization)
         })
         return Effect.ensuring(transport.postprocess(sent), Effect.sync(() => fiber.setContext(before)))
-      }).pipe(Effect.mapError((error) => veilError(error, request)))
+      }).pipe(Effect.mapError((error) => redactedError(error, request)))
     }
 
     /** What the API answers to a token, or to the one that takes its place; `left` more may. */
@@ -251,14 +251,14 @@ const bearing = <E>(
     ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
       Effect.flatMap(carrying(request, token), (response) => {
         if (response.status === 401 && left > 0 && isFrom(response, request)) {
-          const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
-          if (!Refusals.isAtRest(token.accessToken, claims, clock)) {
+          const claims = claimsChallengeOf(response.headers["www-authenticate"]) ?? ""
+          if (!ReplacementCooldown.isAtRest(token.accessToken, claims, clock)) {
             return replaced(response, request, asked, token, claims, left)
           }
         }
         return Effect.as(
           isRedirect(response) ? discard(response, "10 millis") : Effect.void,
-          veilResponse(response, request)
+          redactedResponse(response, request)
         )
       })
 
@@ -279,7 +279,7 @@ const bearing = <E>(
           Effect.catch((error) => repeatable ? Effect.fail(error) : Effect.succeed(refused)),
           Effect.onInterrupt(() => repeatable ? Effect.void : discard(response, "1 second"))
         )
-        return repeatable ? yield* answered(request, asked, another, left - 1) : veilResponse(response, request)
+        return repeatable ? yield* answered(request, asked, another, left - 1) : redactedResponse(response, request)
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {

@@ -14,7 +14,7 @@ import { type CredentialError } from "../../EntraError.ts"
 import { isAhead } from "../shared/cooldown.ts"
 import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import type { Attempt, Authentication, Credential } from "./credential.ts"
 import * as RotationState from "./rotationState.ts"
 
@@ -106,7 +106,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     const kept = (error: CredentialError): Effect.Effect<void> => {
       if (isWarned || inUse === undefined) return Effect.void
       isWarned = true
-      return say(
+      return logSafely(
         Effect.logWarning(
           `the credential could not be reloaded (${error.code}); what is in hand stays in use: ${error.message} ${error.remedy}`
         )
@@ -243,7 +243,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
             Effect.suspend(() => {
               const sent = tried.sent ?? inUse?.number
               if (sent !== undefined) tried.refused.add(sent)
-              if (!RotationState.mends(error)) return Effect.succeed(false)
+              if (!RotationState.isCredentialFault(error)) return Effect.succeed(false)
               tried.sent = undefined
               return turn(tried) ? Effect.succeed(true) : reload(tried)
             })

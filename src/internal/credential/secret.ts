@@ -7,11 +7,11 @@ import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Attempt, Authentication } from "./credential.ts"
-import type { Kind } from "./credentialSource.ts"
+import type { MaterialKind } from "./credentialSource.ts"
 
 export type Secret = Redacted.Redacted<string>
 
-export const secrets: Kind<Secret, Secret> = {
+export const secrets: MaterialKind<Secret, Secret> = {
   read: (given) =>
     // A vault's client yields plain strings, and JavaScript passes them on.
     !given.every(Redacted.isRedacted)

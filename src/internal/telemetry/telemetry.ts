@@ -19,10 +19,10 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import * as EntraMetrics from "../../EntraMetrics.ts"
 import type { Acquisition } from "../credential/credential.ts"
 import { isAhead } from "../shared/cooldown.ts"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import * as Series from "./exportedMetrics.ts"
 import * as FlightLog from "./flightLog.ts"
-import { day, evictionNotice, expiryNotice, nothingSaid, type Said } from "./warnings.ts"
+import { day, evictionWarning, expiryWarning, type LastWarning, noWarning } from "./warnings.ts"
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
@@ -82,13 +82,13 @@ export const make = (options: {
     /** What a flight only happens to notice is not about that flight, nor about who asked for it. */
     const built = yield* References.CurrentLogAnnotations
     const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
-      say(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
+      logSafely(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
     let quietUntil = 0
     const warnOfExpiry = Effect.suspend(() => {
       const at = expiresOn()
       if (at === undefined || isAhead(quietUntil, now(), day)) return Effect.void
-      const notice = expiryNotice(at, now())
+      const notice = expiryWarning(at, now())
       if (notice === undefined) return Effect.void
       quietUntil = now() + day
       return aside(Effect.logWarning(notice), {
@@ -99,9 +99,9 @@ export const make = (options: {
     yield* warnOfExpiry
 
     const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
-      const notice = evictionNotice(evictionsSaid.get(cache) ?? nothingSaid, evictions, now())
+      const notice = evictionWarning(evictionsSaid.get(cache) ?? noWarning, evictions, now())
       if (notice === undefined) return Effect.void
-      evictionsSaid.set(cache, notice.said)
+      evictionsSaid.set(cache, notice.last)
       return aside(
         Effect.logWarning("live tokens were evicted to make room for others: the cache is too small"),
         { evicted: notice.evicted, entries, bytes }
@@ -112,7 +112,7 @@ export const make = (options: {
     const used = (revision: string): Effect.Effect<void> => {
       const isNew = known !== undefined && known !== revision
       known = revision
-      return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
+      return isNew ? logSafely(Effect.logInfo("credential reloaded")) : Effect.void
     }
 
     /** At once, unless somebody is so slow that older events have to make room. */
@@ -203,7 +203,7 @@ export const make = (options: {
 const endOfTime = 8.64e15
 
 /** Of a cache that several clients share it is said once; what is known of a cache goes with it. */
-const evictionsSaid = new WeakMap<Series.Cache, Said>()
+const evictionsSaid = new WeakMap<Series.Cache, LastWarning>()
 
 /** What is counted as it happens: flights, never hits. A series computes its key once, so each is made once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
