@@ -103,7 +103,7 @@ export const make = (
             documents.set(issuer, { ...old, since, lasts: lifetimeAfter(error, refreshRetryInterval) })
             return logSafely(
               Effect.logWarning(
-                `the discovery document of ${issuer} could not be refreshed (${error.code}); the old document stays in use`
+                `the discovery document of ${issuer} could not be refreshed (${error.code}); the old one stays in use`
               )
             )
           })
@@ -114,11 +114,11 @@ export const make = (
     return (authority) =>
       Effect.suspend(() => {
         const issuer = authority.environment
-        const known = documents.get(issuer)
-        if (known !== undefined) {
-          return isCurrent(known)
-            ? Effect.succeed(known.endpoints)
-            : Effect.as(flights.launch(issuer, fetch(authority)), known.endpoints)
+        const cached = documents.get(issuer)
+        if (cached !== undefined) {
+          return isCurrent(cached)
+            ? Effect.succeed(cached.endpoints)
+            : Effect.as(flights.launch(issuer, fetch(authority)), cached.endpoints)
         }
         const failed = failures.get(issuer)
         return failed !== undefined && isCurrent(failed)

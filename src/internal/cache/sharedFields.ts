@@ -1,4 +1,4 @@
-/** What a client's tokens for one set of scopes have in common: kept once for all tenants, and gone with the last token. */
+/** The fields that a client's tokens for one set of scopes share. They are stored once for all tenants. */
 import type { AccessToken } from "../../AccessToken.ts"
 import type { CachePlace } from "./cacheKey.ts"
 
@@ -7,13 +7,14 @@ export interface SharedFields {
   readonly scopes: string
   readonly tokenType: string
   readonly grantedScopes: ReadonlyArray<string>
-  /** The authority, without the tenant when that is its end. */
+  /** The authority, without the tenant if it ends with the tenant. */
   readonly authority: string
   readonly isTenanted: boolean
-  /** The cached tokens of this fields. */
+  /** The number of cached tokens with these fields. */
   members: number
 }
 
+/** Returns the shared fields of a new token. */
 export const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
   const isTenanted = key.tenant !== "" && token.authority.endsWith(key.tenant)
   return {
@@ -27,18 +28,21 @@ export const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedField
   }
 }
 
-/** What was cut out of a longer string keeps all of that in memory, unless it is made anew. */
+/** Returns a copy of a string. A substring would keep the longer string in memory. */
 export const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
 
+/** Returns the authority of a token. */
 export const authorityOf = (fields: SharedFields, tenant: string): string =>
   fields.isTenanted ? fields.authority + tenant : fields.authority
 
 export interface SharedFieldsTable {
-  /** The fields that a new member is of: the one that is known, if it is the same in everything. */
+  /** Adds a token, and returns its fields: the stored object if it is equal, otherwise the given object. */
   readonly join: (fields: SharedFields) => SharedFields
+  /** Removes a token. The fields are removed with their last token. */
   readonly leave: (fields: SharedFields) => void
 }
 
+/** Creates an empty table. */
 export const make = (): SharedFieldsTable => {
   const spaces = new Map<string, Map<string, SharedFields>>()
   return {

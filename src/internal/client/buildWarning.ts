@@ -7,8 +7,9 @@ export const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effec
   recordBuild(clientId, now)
     ? logSafely(
       Effect.logWarning(
-        "this client was built more than ten times within a minute, each time with an empty cache. A frequent cause is "
-          + "Effect.provide in a handler. Provide the layer once at the edge of the program, or use a ManagedRuntime."
+        "this client was built more than ten times within a minute, each time with an empty cache. "
+          + "A frequent cause is Effect.provide in a handler. Provide the layer once at the edge of the program, or use a "
+          + "ManagedRuntime."
       ),
       { clientId }
     )

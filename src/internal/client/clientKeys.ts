@@ -1,14 +1,15 @@
-/** Where a client's tokens are filed. What is the same for all of its ordinary requests is built once. */
+/** The cache keys of a client's tokens. The parts that all ordinary requests share are built once. */
 import { type CacheKey, keyOf, ownerOf, spaceOf } from "../cache/cacheKey.ts"
 import type { ClientSettings, RequestPlan } from "../request/requestPlan.ts"
 
 export interface Keys {
   readonly owner: string
-  /** Of requests without parameters or a partition of their own. */
+  /** Returns the space of requests without their own parameters or partition. */
   readonly space: () => string
   readonly keyOf: (plan: RequestPlan) => CacheKey
 }
 
+/** Creates the keys of one client. */
 export const make = (settings: ClientSettings, binding: () => Parameters<typeof spaceOf>[1]): Keys => {
   const owner = ownerOf(settings.clientId, settings.authority.environment)
   const own = settings.extras.own.partition

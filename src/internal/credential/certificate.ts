@@ -142,8 +142,8 @@ const checkKeyPair = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): E
   })
 
 /**
- * Returns a `Sign` that calls an external signer. Only its first signature is verified, because each verification takes
- * time.
+ * Returns a `Sign` that calls an external signer. Its first signature is verified with the certificate. The service verifies
+ * the others.
  */
 const externalSign = (jose: Jose, publicKey: KeyOf, sign: Signer): Sign => {
   let isVerified = false

@@ -91,9 +91,9 @@ export const certificates: Effect.Effect<MaterialKind<CertificateOptions, Certif
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     return {
-      read: (given) =>
+      read: (input) =>
         Effect.flatMap(
-          Effect.forEach(given, certificateMaterialOf),
+          Effect.forEach(input, certificateMaterialOf),
           (all) => Effect.fromResult(currentlyValid(all, clock.currentTimeMillisUnsafe()))
         ),
       same: (one, other) => one.content === other.content,
@@ -143,9 +143,9 @@ const certificateMaterialOf = (options: CertificateOptions): Effect.Effect<Certi
   })
 
 const additionalOf = (
-  { assertionClaims: given, mergeWithDefaultClaims }: CertificateOptions
+  { assertionClaims: input, mergeWithDefaultClaims }: CertificateOptions
 ): Result.Result<AdditionalClaims | undefined, CredentialError> =>
-  given === undefined ? Result.succeed(undefined) : parseAdditionalClaims(given).pipe(
+  input === undefined ? Result.succeed(undefined) : parseAdditionalClaims(input).pipe(
     Result.map((claims) => ({ claims, merge: mergeWithDefaultClaims ?? true })),
     // Without `merge` the configured claims are sent as they are, and may have their own `jti`.
     Result.filterOrFail(

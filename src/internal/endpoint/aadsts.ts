@@ -53,7 +53,7 @@ const tenantUnknown = authority(
 )
 const instanceInvalid = authority(
   "instance_invalid",
-  "Check the authority's host. It is not a host of a Microsoft cloud."
+  "Check the authority's host, which is not a host of a Microsoft cloud."
 )
 const transient: MeaningOf<"unavailable"> = {
   kind: "unavailable",
@@ -73,7 +73,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "secret_wrong",
-      "Pass the secret's value and not its id. The portal shows the value only once, when the secret is created.",
+      "Pass the secret's value and not its id; the portal shows the value only once, when the secret is created.",
       "aadsts7000215"
     ),
     [7000215]
@@ -86,13 +86,13 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
     ),
     [7000222]
   ],
-  [client("client_refused", "Send a secret or an assertion. The app is registered as a confidential client."), [
+  [client("client_refused", "Send a secret or an assertion, because the app is registered as a confidential client."), [
     7000218
   ]],
   [
     client(
       "client_disabled",
-      "Ask an administrator to enable the app. It is disabled in this tenant.",
+      "Ask an administrator to enable the app, which is disabled in this tenant.",
       "aadsts7000112"
     ),
     [7000112]
@@ -100,7 +100,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "client_unknown",
-      "Check the client id. Check that an administrator of this tenant has installed the app there (admin consent).",
+      "Check the client id, and check that an administrator has installed the app in this tenant (admin consent).",
       "aadsts700016"
     ),
     [700016, 700038, 700011]
@@ -108,7 +108,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "service_principal_missing",
-      "Create the app's service principal in this tenant. The app is registered, but not installed there.",
+      "Create the app's service principal in this tenant, where the app is registered but not installed.",
       "aadsts7000229"
     ),
     [7000229]
@@ -116,7 +116,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_time",
-      "Check this machine's clock, or replace the platform's token. The assertion was outside its period of validity.",
+      "Check this machine's clock, or replace the platform's token, because the assertion was not valid at that time.",
       "aadsts700024"
     ),
     [700024]
@@ -132,7 +132,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_refused",
-      "Compare the assertion's iss, sub and aud with the federated credentials of the app. They must be equal.",
+      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them.",
       "a-federated-credential"
     ),
     [70021, 700211, 700212, 700213, 7002137, 7002138]
@@ -151,7 +151,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     refused(
       "consent_missing",
-      "Ask an administrator to assign the app one of the API's roles. The API requires one.",
+      "Ask an administrator to assign the app one of the API's roles, which the API requires.",
       "aadsts501051"
     ),
     [501051]
@@ -159,7 +159,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     refused(
       "resource_unknown",
-      "Check the resource in the scope. Check that it is installed in this tenant and in this cloud.",
+      "Check the resource in the scope, and check that it is installed in this tenant and in this cloud.",
       "aadsts500011"
     ),
     [500011, 50001]
@@ -167,7 +167,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     refused(
       "blocked_by_policy",
-      "Ask an administrator. A conditional access policy for workload identities blocks this app.",
+      "Ask an administrator about the conditional access policy for workload identities that blocks this app.",
       "aadsts53003"
     ),
     [53003, 530032]
@@ -175,7 +175,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     refused(
       "region_refused",
-      "Leave the region out (AZURE_REGIONAL_AUTHORITY_NAME, option region). Regional endpoints do not serve every caller.",
+      "Leave the region out (AZURE_REGIONAL_AUTHORITY_NAME, option region), because regional endpoints serve only some callers.",
       "aadsts100007"
     ),
     [100007]

@@ -196,8 +196,8 @@ const parseAuthority = (
 // -----------------------------------------------------------------------------
 
 /**
- * Returns a problem if both variables name a tenant. An id and a domain name may be the same tenant, but that is
- * unknown here.
+ * Returns a problem if both variables name different tenants. An id and a domain name count as different, although they may be
+ * the same tenant.
  */
 const tenantConflicts = (
   inputs: ReturnType<typeof inputsOf>,
@@ -218,7 +218,10 @@ const tenantConflicts = (
     : []
 }
 
-/** Returns a problem if the client id looks like a secret, because the client id is written to logs. */
+/**
+ * Returns a problem if the client id and the secret look swapped. Such a secret would be sent and logged as the client
+ * id.
+ */
 const swappedProblem = (
   options: EnvironmentOptions,
   { field, value = "" }: Input<string>,

@@ -34,8 +34,8 @@ export const remedyOf = (reason: string): string =>
 const remedies: ReadonlyArray<readonly [RegExp, string]> = [
   [
     /^PROXY_RESPONSE_407$/,
-    "The proxy refused the user name and password, or their absence. Set them percent-encoded in the proxy's URL "
-    + "(HTTPS_PROXY), or in the proxy option of the transport."
+    "The proxy requires a user name and password, or refused those that it got. Set them percent-encoded in the proxy's "
+    + "URL (HTTPS_PROXY), or in the proxy option of the transport."
   ],
   [
     /^PROXY_RESPONSE_\d{3}$/,

@@ -1,4 +1,7 @@
-/** What can be seen of one client: its events, its metrics, and the lines about its flights. Hits pass it by. */
+/**
+ * The telemetry of one client: its events, its metrics, and the log lines of its flights. Cache hits are not recorded
+ * here.
+ */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -49,7 +52,7 @@ export interface Ending {
   readonly span: Tracer.Span
 }
 
-/** So many events wait for a slow subscriber; then the oldest go. */
+/** The number of events that wait for a slow subscriber. Further events replace the oldest. */
 export const keptEvents = 256
 
 export const make = (options: {
@@ -68,7 +71,7 @@ export const make = (options: {
       (pubsub) => PubSub.end(pubsub, Exit.void)
     )
     const metrics = metricsOf(context, clientId)
-    // A credential is somebody else's code, which may also name a time that is none.
+    // A credential is foreign code, which may throw or return an invalid time.
     const expiresOn = () => {
       try {
         const at = options.expiresOn?.()?.epochMilliseconds
@@ -79,7 +82,7 @@ export const make = (options: {
     }
     let watched: Series.Watched = { update: () => {} }
 
-    /** What a flight only happens to notice is not about that flight, nor about who asked for it. */
+    /** Logs a line that does not concern the flight or its caller, with the annotations from the build of the client. */
     const built = yield* References.CurrentLogAnnotations
     const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
       logSafely(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
@@ -115,7 +118,7 @@ export const make = (options: {
       return isNew ? logSafely(Effect.logInfo("credential reloaded")) : Effect.void
     }
 
-    /** At once, unless somebody is so slow that older events have to make room. */
+    /** Publishes an event. It is asynchronous only if a slow subscriber must lose older events. */
     const publish = (event: ClientEvent): Effect.Effect<unknown> =>
       PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
 
@@ -199,13 +202,13 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Milliseconds since the epoch: there is no later date. */
+/** The latest date in milliseconds since the epoch. */
 const endOfTime = 8.64e15
 
-/** Of a cache that several clients share it is said once; what is known of a cache goes with it. */
+/** The last warning about each cache. Clients that share a cache share its warnings. */
 const evictionsSaid = new WeakMap<Series.Cache, LastWarning>()
 
-/** What is counted as it happens: flights, never hits. A series computes its key once, so each is made once. */
+/** The metrics of flights. A series computes its key when it is created, so each series is created once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
 

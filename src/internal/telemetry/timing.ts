@@ -26,7 +26,7 @@ export const timed = <A, E, R>(
     })
   })
 
-/** Returns the times as durations. The cache took all that is neither credential nor HTTP nor the flight's own arithmetic. */
+/** Returns the times as durations. `cache` is the part of `total` in which the cache worked or waited. */
 export const durationsOf = ({ credential, http }: Timing, total: number, cache: number): Durations => ({
   total: Duration.millis(total),
   cache: Duration.millis(cache),

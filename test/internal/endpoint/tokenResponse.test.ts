@@ -338,7 +338,7 @@ describe("refusals", () => {
       asked
     ))
     assert.deepInclude({ ...error }, { code: "secret_wrong", errorCodes: [7000215], correlationId: "c-1" })
-    assert.strictEqual(error.message, "invalid_client: without a description")
+    assert.strictEqual(error.message, "invalid_client: no description.")
   })
 
   it.each([
@@ -457,7 +457,7 @@ describe("bodies that were cut", () => {
 })
 
 describe("recorded answers", () => {
-  const fixtures = new URL("../testing/fixtures/", import.meta.url)
+  const fixtures = new URL("../../testing/fixtures/", import.meta.url)
   const bodyOf = Schema.decodeUnknownSync(
     Schema.fromJsonString(Schema.Struct({ response: Schema.Struct({ body: Schema.Unknown }) }))
   )

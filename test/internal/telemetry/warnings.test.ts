@@ -11,8 +11,8 @@ describe("expiryNotice", () => {
     [2 * day - 1, "the credential expires in 1 day, on 2026-11-24"],
     [day - 1, "the credential expires in less than a day, on 2026-11-23"],
     [1, "the credential expires in less than a day, on 2026-11-22"],
-    [0, "the credential has expired, on 2026-11-22"],
-    [-40 * day, "the credential has expired, on 2026-10-13"]
+    [0, "the credential expired on 2026-11-22"],
+    [-40 * day, "the credential expired on 2026-10-13"]
   ]
   it.each(table)("%d ms before: %s", (left, notice) => {
     assert.strictEqual(expiryWarning(now + left, now), notice)
