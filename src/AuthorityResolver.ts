@@ -23,8 +23,8 @@ import {
   parseRegion,
   staticEndpoints
 } from "./internal/authority/endpointLayout.ts"
-import * as Instance from "./internal/authority/instanceDiscovery.ts"
-import * as OpenIdDocuments from "./internal/authority/openIdConfigurationCache.ts"
+import * as InstanceDiscovery from "./internal/authority/instanceDiscovery.ts"
+import * as OpenIdConfigurationCache from "./internal/authority/openIdConfigurationCache.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { isAhead } from "./internal/shared/cooldown.ts"
 import { closedError, invalidAuthority } from "./internal/shared/errors.ts"
@@ -153,7 +153,7 @@ export interface Options {
   readonly transformClient?: ((client: IdentityHttp.Transport) => IdentityHttp.Transport) | undefined
   readonly discoveryHost?: string | undefined
   readonly validateAuthority?: boolean | undefined
-  readonly instanceMetadata?: string | Instance.InstanceMetadata | undefined
+  readonly instanceMetadata?: string | InstanceDiscovery.InstanceMetadata | undefined
   readonly region?: string | undefined
 }
 
@@ -299,7 +299,7 @@ const keptHosts = 1000
 const verdictTtl = { Valid: Infinity, Invalid: 86_400_000, Unknown: 300_000 } as const
 
 interface Known {
-  readonly verdict: Instance.Verdict
+  readonly verdict: InstanceDiscovery.Verdict
   readonly since: number
 }
 
@@ -310,7 +310,7 @@ interface Settings {
   readonly transformClient: Options["transformClient"]
   readonly discoveryHost: string | undefined
   readonly validates: boolean
-  readonly instances: Instance.Instances | undefined
+  readonly instances: InstanceDiscovery.Instances | undefined
   readonly region: string | undefined
 }
 
@@ -329,9 +329,11 @@ const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityE
     }
     return {
       transformClient,
-      discoveryHost: discoveryHost === undefined ? undefined : yield* Instance.parseDiscoveryHost(discoveryHost),
+      discoveryHost: discoveryHost === undefined
+        ? undefined
+        : yield* InstanceDiscovery.parseDiscoveryHost(discoveryHost),
       validates,
-      instances: instanceMetadata === undefined ? undefined : yield* Instance.parseMetadata(instanceMetadata),
+      instances: instanceMetadata === undefined ? undefined : yield* InstanceDiscovery.parseMetadata(instanceMetadata),
       region: region === undefined ? undefined : yield* parseRegion(region)
     }
   })
@@ -342,19 +344,19 @@ const makeDiscovering = (
   Effect.gen(function*() {
     const { instances, region, validates } = settings
     const http = yield* IdentityHttp.make(settings)
-    const documentOf = yield* OpenIdDocuments.make(http)
+    const documentOf = yield* OpenIdConfigurationCache.make(http)
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     const known = new Map<string, Known>()
-    const flights = yield* SingleFlight.make<Instance.Verdict, ServiceUnavailableError>({
+    const flights = yield* SingleFlight.make<InstanceDiscovery.Verdict, ServiceUnavailableError>({
       closed: () => closedError("the authority resolver")
     })
 
-    const discover = (authority: Authority.Authority): Effect.Effect<Instance.Verdict> =>
-      http.send(Instance.question(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
+    const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>
+      http.send(InstanceDiscovery.discoveryRequest(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
         Effect.timeout("10 seconds"),
-        Effect.map((answer) => Instance.readVerdict(authority, answer)),
-        Effect.catch(() => Effect.succeed(Instance.unknown)),
+        Effect.map((answer) => InstanceDiscovery.readVerdict(authority, answer)),
+        Effect.catch(() => Effect.succeed(InstanceDiscovery.unknownVerdict)),
         Effect.tap((verdict) =>
           Effect.sync(() => {
             const now = clock.currentTimeMillisUnsafe()

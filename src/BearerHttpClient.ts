@@ -24,9 +24,9 @@ import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
 import { withoutRedirects } from "./internal/http/identityHttp.ts"
-import { type OriginTable, readOrigins } from "./internal/http/originTable.ts"
-import { veilError, veilResponse } from "./internal/http/redactedResponse.ts"
-import { claimsOf } from "./internal/http/wwwAuthenticate.ts"
+import { type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
+import { redactedError, redactedResponse } from "./internal/http/redactedResponse.ts"
+import { claimsChallengeOf } from "./internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
@@ -226,7 +226,7 @@ const makeClient = <E>(
   ConfidentialClient | HttpClient.HttpClient
 > =>
   Effect.gen(function*() {
-    const origins = yield* Effect.fromResult(readOrigins(table))
+    const origins = yield* Effect.fromResult(readOriginTable(table))
     const tokens = yield* ConfidentialClient
     const transport = yield* HttpClient.HttpClient
     const clock = yield* Clock.Clock
@@ -244,7 +244,7 @@ const makeClient = <E>(
           return HttpClientRequest.setHeader(request, "authorization", authorization)
         })
         return Effect.ensuring(transport.postprocess(authorized), Effect.sync(() => fiber.setContext(before)))
-      }).pipe(Effect.mapError((error) => veilError(error, request)))
+      }).pipe(Effect.mapError((error) => redactedError(error, request)))
     }
 
     /** Sends a request with a token, and again with the token's replacement, which `left` limits. */
@@ -256,14 +256,14 @@ const makeClient = <E>(
     ): Effect.Effect<Response, HttpClientError.HttpClientError | E> =>
       Effect.flatMap(sendWith(request, token), (response) => {
         if (response.status === 401 && left > 0 && isFrom(response, request)) {
-          const claims = claimsOf(response.headers["www-authenticate"]) ?? ""
+          const claims = claimsChallengeOf(response.headers["www-authenticate"]) ?? ""
           if (!ReplacementCooldown.isAtRest(token.accessToken, claims, clock)) {
             return replaced(response, request, tokenRequest, token, claims, left)
           }
         }
         return Effect.as(
           isRedirect(response) ? discard(response, "10 millis") : Effect.void,
-          veilResponse(response, request)
+          redactedResponse(response, request)
         )
       })
 
@@ -284,7 +284,9 @@ const makeClient = <E>(
           Effect.catch((error) => repeatable ? Effect.fail(error) : Effect.succeed(refused)),
           Effect.onInterrupt(() => repeatable ? Effect.void : discard(response, "1 second"))
         )
-        return repeatable ? yield* exchange(request, tokenRequest, another, left - 1) : veilResponse(response, request)
+        return repeatable
+          ? yield* exchange(request, tokenRequest, another, left - 1)
+          : redactedResponse(response, request)
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {

@@ -627,13 +627,13 @@ export const layerFromEnv: Layer.Layer<ClientCredential, CredentialError | Inval
 const fromSource = <A, M, E, R>(
   source: Source<A, E, R>,
   field: string,
-  kind: () => Effect.Effect<CredentialSource.Kind<A, M>>,
+  kind: () => Effect.Effect<CredentialSource.MaterialKind<A, M>>,
   options: SourceOptions | undefined
 ): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
   Effect.flatMap(Effect.suspend(kind), (kind) =>
     isLoaded(source)
-      ? CredentialSource.loaded(source, field, kind, options)
-      : CredentialSource.fixed(source, kind, options))
+      ? CredentialSource.fromEffect(source, field, kind, options)
+      : CredentialSource.fromValue(source, kind, options))
 
 const isLoaded = <A, E, R>(source: Source<A, E, R>): source is Effect.Effect<A | ReadonlyArray<A>, E, R> =>
   Effect.isEffect(source)
@@ -656,7 +656,7 @@ const inTheForm = (
   })
 
 const assertionFailed = (error: unknown): CredentialError =>
-  CredentialSource.foreign(error, {
+  CredentialSource.foreignError(error, {
     code: "assertion_failed",
     field: "assertion",
     what: "The function that returns the assertion",

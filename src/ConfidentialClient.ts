@@ -29,7 +29,7 @@ import { fakeClient } from "./internal/client/testClient.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Transport } from "./internal/http/identityHttp.ts"
-import { settingsOf } from "./internal/request/clientOptions.ts"
+import { clientSettingsOf } from "./internal/request/clientOptions.ts"
 import { notA } from "./internal/shared/errors.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import { durationOf } from "./internal/shared/validate.ts"
@@ -562,7 +562,7 @@ export const make = (
   Scope.Scope | AuthorityResolver.AuthorityResolver | TokenEndpoint.TokenEndpoint | TokenCache.TokenCache
 > =>
   Effect.gen(function*() {
-    const settings = yield* Effect.fromResult(settingsOf(options))
+    const settings = yield* Effect.fromResult(clientSettingsOf(options))
     const { margin, ...renewal } = yield* Effect.fromResult(renewalOf(options.renewal ?? {}))
     const cache = yield* TokenCache.TokenCache
     const endpoint = yield* TokenEndpoint.TokenEndpoint
@@ -766,10 +766,10 @@ export const layerFromEnv = (
 ): Layer.Layer<ConfidentialClient, ConfigurationError, Transport> =>
   Layer.unwrap(
     Effect.map(
-      Environment.read(options, {
+      Environment.readClient(options, {
         choose: chooseSecret,
         load: ({ secret }) => ClientCredential.secret(secret),
-        decide: `layerFromEnv({ credential: "secret" })`
+        selectionHint: `layerFromEnv({ credential: "secret" })`
       }),
       ({ credential, ...settings }) =>
         layerDefault({ ...options, ...settings }).pipe(

@@ -406,8 +406,8 @@ const make = (
       const key = () => originOf(endpoints)
       if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
       const origin = key()
-      if (regions.isResting(origin)) return reach(request, fallback, deadline)
-      const answered = regions.answered(origin)
+      if (regions.isUnavailable(origin)) return reach(request, fallback, deadline)
+      const answered = regions.recovered(origin)
       return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left / 2))).pipe(
         Effect.tap(answered),
         // A refusal is an answer, so the other endpoint is not asked.
@@ -416,7 +416,7 @@ const make = (
           isOutage,
           (error) =>
             Effect.andThen(
-              regions.replace(origin, originOf(fallback), error),
+              regions.fallBack(origin, originOf(fallback), error),
               Effect.suspend(() => reach(request, fallback, deadline))
             )
         )

@@ -66,23 +66,23 @@ describe("the table", () => {
       table: { "https://gräph.microsoft.com": graph },
       says: "https://xn--grph-moa.microsoft.com"
     },
-    { name: "no URL", table: { "graph.microsoft.com": graph }, says: "no https origin" },
-    { name: "another scheme", table: { "ftp://graph.microsoft.com": graph }, says: "no https origin" },
-    { name: "an opaque origin", table: { "data:,": graph }, says: "no https origin" },
+    { name: "no URL", table: { "graph.microsoft.com": graph }, says: "not an https origin" },
+    { name: "another scheme", table: { "ftp://graph.microsoft.com": graph }, says: "not an https origin" },
+    { name: "an opaque origin", table: { "data:,": graph }, says: "not an https origin" },
     { name: "a wildcard", table: { "https://*.vault.azure.net": graph }, says: "wildcard" },
     { name: "no scopes", table: { [graphOrigin]: "" }, says: "no scopes" },
     { name: "an empty list of scopes", table: { [graphOrigin]: [] }, says: "no scopes" },
     { name: "a request without scopes", table: { [graphOrigin]: { scopes: "" } }, says: "no scopes" },
-    { name: "plain http", table: { "http://graph.microsoft.com": graph }, says: "in the clear" },
+    { name: "plain http", table: { "http://graph.microsoft.com": graph }, says: "unencrypted" },
     {
       name: "a host that only looks like this machine",
       table: { "http://localhost.example.com": graph },
-      says: "in the clear"
+      says: "unencrypted"
     },
     {
       name: "an address that only looks like this machine",
       table: { "http://127.0.0.1.example.com": graph },
-      says: "clear"
+      says: "unencrypted"
     }
   ]
   it.effect.each(wrong)("refuses $name", ({ says, table }) =>

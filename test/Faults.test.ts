@@ -92,7 +92,7 @@ const place = (
   remedy: string
 ): OptionFault => ({ name, options, tag: "Authority", code, field, remedy })
 
-const appId = "application (client) id from the app registration"
+const appId = "application (client) id from the overview of the app registration"
 const tenantRemedy = "directory (tenant) id"
 const anyDuration = "a duration of 0 or more"
 const parameters = "an object whose values are strings"
@@ -219,21 +219,21 @@ const options: ReadonlyArray<OptionFault> = [
     { authority: "public", tenantId: "adfs" },
     "authority_unsupported",
     "tenantId",
-    "Name the AD FS server as the authority"
+    "Pass the AD FS server as the authority"
   ),
   place(
     "allowedTenants: no tenant among them",
     { allowedTenants: ["a.com", "a_b"] },
     "tenant_malformed",
     "allowedTenants",
-    "Name each tenant"
+    "Pass the directory (tenant) id or a domain name of each tenant"
   ),
   place(
     "allowedTenants: many that are none",
     { allowedTenants: Array.from({ length: 11 }, (_, index) => `a_${index}`) },
     "tenant_malformed",
     "allowedTenants",
-    "Name each tenant"
+    "Pass the directory (tenant) id or a domain name of each tenant"
   ),
   // What goes with every request.
   malformed(
@@ -349,7 +349,7 @@ const where = (
 ): RequestFault => ({ name, request: { scopes: graph, ...more }, of, tag: "Authority", code, field, remedy })
 
 const duration = "a finite duration of 0 or more"
-const challenge = "Pass the claims of the challenge as they are"
+const challenge = "Pass the claims of the challenge unchanged"
 const adfs = { authority: "https://sts.contoso.com/adfs", tenantId: undefined }
 const oidc = { issuer: "https://idp.example/one", tenantId: undefined }
 
@@ -393,7 +393,7 @@ const requests: ReadonlyArray<RequestFault> = [
     { authority: "https://login.microsoftonline.com/a.com", tenantId: "b.com" },
     "authority_mismatch",
     "tenantId",
-    "Pass the tenant once"
+    "Pass the tenant only once"
   ),
   where("no tenant at all", {}, "tenant_missing", "tenantId", "Pass tenantId in the request", {
     tenantId: undefined
@@ -438,13 +438,13 @@ const requests: ReadonlyArray<RequestFault> = [
   field("another word", { onThrottled: untyped(`"maybe"`) }, `"fail" or "wait"`),
   field("a line break", { correlationId: "a\r\nb" }, "Pass a GUID"),
   field("too long", { correlationId: "a".repeat(65) }, "Pass a GUID"),
-  field("empty", { cachePartition: "" }, "Pass a name for the partition"),
-  field("a number", { cachePartition: untyped("7") }, "Pass a name for the partition"),
+  field("empty", { cachePartition: "" }, "Pass the name of a partition"),
+  field("a number", { cachePartition: untyped("7") }, "Pass the name of a partition"),
   field("a list", { extraQueryParameters: untyped("[]") }, parameters),
   field("a number in it", { extraBodyParameters: untyped(`{"a":7}`) }, parameters),
   field("no name", { extraBodyParameters: { "": hidden } }, parameters),
   ...["client_id", "client_secret", "client_assertion", "client_assertion_type", "grant_type", "scope", "Claims"].map(
-    (name) => field(`names ${name}`, { extraBodyParameters: { [name]: hidden } }, "Leave it out")
+    (name) => field(`names ${name}`, { extraBodyParameters: { [name]: hidden } }, "Remove the parameter")
   )
 ]
 
@@ -545,7 +545,7 @@ const metadata = (name: string, instanceMetadata: NonNullable<AuthorityResolver.
     tag: "Authority",
     code: "metadata_malformed",
     field: "instanceMetadata",
-    remedy: "Pass what instance discovery of that cloud answers"
+    remedy: "Pass the response of that cloud's instance discovery"
   }) as const
 
 const region = (name: string, value: string, code = "region_malformed") =>
@@ -555,7 +555,7 @@ const region = (name: string, value: string, code = "region_malformed") =>
     tag: "Authority",
     code,
     field: "region",
-    remedy: "Name the region in its short form"
+    remedy: "Pass the short name of the region"
   }) as const
 
 const known = { metadata: [{ preferred_network: "login.sky.example", aliases: ["login.sky.example"] }] }
@@ -597,7 +597,7 @@ const resolvers: ReadonlyArray<ResolverFault> = [
       tag: "Authority" as const,
       code: "host_malformed",
       field: "discoveryHost",
-      remedy: "Pass a host name alone"
+      remedy: "Pass only a host name"
     })),
   metadata("no JSON", "{"),
   metadata("another shape", "{}"),
@@ -784,8 +784,8 @@ const environments: ReadonlyArray<Fault & { readonly environment: Readonly<Recor
     tag: "Request",
     code: "field_malformed",
     field: "AZURE_TENANT_ID",
-    remedy: "Look whether each variable has its own value",
-    says: "is not shown because the secret"
+    remedy: "Check that each variable has its own value",
+    says: "is not shown because it contains the secret"
   },
   {
     name: "a short secret where the tenant belongs",
@@ -793,8 +793,8 @@ const environments: ReadonlyArray<Fault & { readonly environment: Readonly<Recor
     tag: "Request",
     code: "field_malformed",
     field: "AZURE_TENANT_ID",
-    remedy: "Look whether each variable has its own value",
-    says: "is not shown because the secret"
+    remedy: "Check that each variable has its own value",
+    says: "is not shown because it contains the secret"
   },
   {
     name: "the secret where the tenant belongs, and no client",

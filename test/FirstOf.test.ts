@@ -89,7 +89,7 @@ describe("firstOf", () => {
       assert.strictEqual(error.code, "credentials_exhausted")
       assert.match(
         error.message,
-        /none of 4 credentials works: \[0\] secret_empty: .*; \[1\] assertion_failed: .*NoPlatform.*; \[2\] the service refused it \(secret_wrong\): .*; \[3\] assertion_malformed/
+        /^None of the 4 credentials works: \[0\] secret_empty: .*\. \[1\] assertion_failed: .*NoPlatform.*\. \[2\] The service refused it \(secret_wrong\): .*\. \[3\] assertion_malformed/
       )
       assert.notInclude(error.message, "s3cret-nonsense")
       assert.notInclude(error.message, "never-registered")
@@ -141,7 +141,7 @@ describe("firstOf", () => {
       const credential = yield* ClientCredential.firstOf([Effect.die("s3cret"), dead, mtls])
       const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, "credentials_exhausted")
-      assert.match(error.message, /\[0\] it died; \[1\] it died; \[2\] .*mtls/)
+      assert.match(error.message, /\[0\] It failed with a defect\. \[1\] It failed with a defect\. \[2\] .*mtls/)
       assert.notInclude(error.message, "s3cret")
     }))
 

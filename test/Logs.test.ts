@@ -165,7 +165,7 @@ describe("Warning", () => {
         }),
         [30_000, 60_000].map((nextTryInMillis) => ({
           text:
-            "token renewal failed (EntraServiceUnavailableError service_unavailable); the token in hand stays in use",
+            "token refresh failed (EntraServiceUnavailableError service_unavailable); the current token stays in use",
           annotations: { ...about, errorCodes: "90033", nextTryInMillis }
         }))
       )
@@ -190,7 +190,7 @@ describe("Warning", () => {
       assert.deepStrictEqual(more, [])
       assert.strictEqual(
         outage?.text,
-        "token renewal failed (EntraServiceUnavailableError service_unavailable); the token in hand stays in use"
+        "token refresh failed (EntraServiceUnavailableError service_unavailable); the current token stays in use"
       )
       assert.match(refusal?.text ?? "", /^token request failed \(EntraTokenRequestError consent_missing\): /)
       assert.deepInclude(refusal?.annotations, { ...about, scope: orders, errorCodes: "65001" })
@@ -207,7 +207,7 @@ describe("Warning", () => {
         }))
       )
       const texts = from(log, "Warn").map(({ text }) => text.split(/[:;]/)[0])
-      assert.strictEqual(texts[0], "token renewal failed (EntraTokenRequestError consent_missing)")
+      assert.strictEqual(texts[0], "token refresh failed (EntraTokenRequestError consent_missing)")
       assert.strictEqual(texts.at(-1), "token request failed (EntraTokenRequestError consent_missing)")
     }))
 
@@ -249,7 +249,7 @@ describe("Warning", () => {
         from(log, "Warn").map(({ annotations, text }) => [text.split(":")[0], annotations["retryAfterInMillis"]]),
         [
           ["throttled (EntraThrottledError throttled)", 60_000],
-          ["token renewal failed (EntraThrottledError throttled); the token in hand stays in use", undefined],
+          ["token refresh failed (EntraThrottledError throttled); the current token stays in use", undefined],
           ["throttled (EntraServiceUnavailableError service_unavailable)", 600_000]
         ]
       )
@@ -415,7 +415,7 @@ describe("Warning", () => {
       const [line] = from(log.entries, "Warn")
       assert.match(
         line?.text ?? "",
-        /^https:\/\/westeurope\.\S+ gives no token \(service_unavailable\): https:\/\/\S+ is used until it does$/
+        /^https:\/\/westeurope\.\S+ issues no token \(service_unavailable\); https:\/\/\S+ is used until it does$/
       )
     }))
 })
@@ -451,7 +451,7 @@ describe("Error", () => {
       assert.deepInclude(second?.annotations, { ...about, errorCodes: "7000215" })
       // The renewal's own line says that nobody has to hurry.
       assert.deepStrictEqual(from(log, "Warn").map(({ text }) => text), [
-        "token renewal failed (EntraInvalidClientError secret_wrong); the token in hand stays in use"
+        "token refresh failed (EntraInvalidClientError secret_wrong); the current token stays in use"
       ])
     }))
 })

@@ -216,8 +216,8 @@ describe("the document", () => {
       assert.strictEqual(transport.seen.filter(isDiscovery).length, 3)
       const lines = log.entries.filter(({ text }: Line) => text.startsWith("the discovery document"))
       assert.deepStrictEqual(lines.map(({ level, text }) => `${level} ${text}`), [
-        `Warn the discovery document of ${issuer} cannot be renewed (issuer_unknown): the old one is used`,
-        `Warn the discovery document of ${issuer} cannot be renewed (issuer_unknown): the old one is used`
+        `Warn the discovery document of ${issuer} could not be refreshed (issuer_unknown); the old one stays in use`,
+        `Warn the discovery document of ${issuer} could not be refreshed (issuer_unknown); the old one stays in use`
       ])
       assert.deepInclude(lines[0]?.annotations, { clientId, tenantId: "", scope: "b" })
     }).pipe(Effect.provide(clientOf(transport)), Effect.provide(log.layer))
@@ -426,7 +426,7 @@ describe("what can be wrong with the document", () => {
       name: "more than a mebibyte",
       reply: { body: { ...good, more: "x".repeat(1_048_577) } },
       code: "discovery_malformed",
-      says: /longer/
+      says: /too long/
     },
     ...[
       "http://idp.example/token",
@@ -439,7 +439,7 @@ describe("what can be wrong with the document", () => {
       name: `the token endpoint ${JSON.stringify(token_endpoint)}`,
       reply: { body: { ...good, token_endpoint } },
       code: "discovery_malformed",
-      says: /names the token_endpoint/
+      says: /has the token_endpoint/
     })),
     ...[
       "https://idp.example/realms/one",
@@ -619,7 +619,7 @@ describe("what does not go with an issuer", () => {
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
         assert.strictEqual("field" in error ? error.field : undefined, field)
-        assert.match(error.message, /beside issuer/)
+        assert.match(error.message, /together with issuer/)
         assert.deepStrictEqual(transport.seen, [])
       }).pipe(Effect.scoped)
     )

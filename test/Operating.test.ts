@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 import { expressionsIn } from "../examples/support/dashboard.ts"
 import { chooseCredential } from "../src/internal/environment/environmentCredential.ts"
 import { keptEvents } from "../src/internal/telemetry/telemetry.ts"
-import { day, expiryNotice } from "../src/internal/telemetry/warnings.ts"
+import { day, expiryWarning } from "../src/internal/telemetry/warnings.ts"
 import { sources } from "./docs/repository.ts"
 
 const page = readFileSync("docs/operating.md", "utf8")
@@ -68,8 +68,8 @@ const lines = rows("Log lines").map(([level, text]) => ({ level, text: coded(tex
 
 /** Lines whose text is made elsewhere. */
 const made = [
-  expiryNotice(29 * day, 0),
-  expiryNotice(0, 0),
+  expiryWarning(29 * day, 0),
+  expiryWarning(0, 0),
   ...chooseCredential(
     {
       AZURE_CLIENT_SECRET: undefined,

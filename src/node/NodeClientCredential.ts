@@ -371,7 +371,7 @@ export const fromEnv = (
   Environment.readCredential(options.credential, {
     choose: chooseCredential,
     load: CredentialFiles.fromMaterial,
-    decide: `the option { credential: "secret" | "certificate" | "federation" }`
+    selectionHint: `the option { credential: "secret" | "certificate" | "federation" }`
   })
 
 // -----------------------------------------------------------------------------

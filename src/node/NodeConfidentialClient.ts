@@ -74,10 +74,10 @@ export const layerFromEnv = (
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
   Layer.unwrap(
     Effect.map(
-      Environment.read(options, {
+      Environment.readClient(options, {
         choose: chooseCredential,
         load: fromMaterial,
-        decide: `layerFromEnv({ credential: "secret" | "certificate" | "federation" })`
+        selectionHint: `layerFromEnv({ credential: "secret" | "certificate" | "federation" })`
       }),
       ({ credential, ...settings }) =>
         ConfidentialClient.layerDefault({ ...options, ...settings }).pipe(

@@ -128,7 +128,7 @@ describe("how often to look again", () => {
       make,
       code: "field_malformed",
       field: "reloadEvery",
-      remedy: "how often to look for a newer credential"
+      remedy: "the interval of reloads"
     }))
   )
 })
@@ -157,7 +157,7 @@ describe("what is not set, or not redacted", () => {
       "a secret",
       "credential",
       "credential_missing",
-      "a variable that is not set",
+      "an unset variable",
       () => ClientCredential.secret(unset)
     ),
     row(
@@ -171,7 +171,7 @@ describe("what is not set, or not redacted", () => {
       "a certificate",
       "credential",
       "credential_missing",
-      "a variable that is not set",
+      "an unset variable",
       () => ClientCredential.certificate([unset])
     ),
     row(
@@ -316,7 +316,7 @@ describe("certificates and keys", () => {
         privateKey: rsa.key.pkcs8,
         ...Object.fromEntries([["assertionClaims", assertionClaims]])
       }),
-      ["claims_malformed", field, "Pass an object of JSON"]
+      ["claims_malformed", field, "Pass a JSON object"]
     )
   const own = () => ({ certificate: rsa.leaf, privateKey: rsa.key.pkcs8 })
   const cyclic: { self?: unknown } = {}
@@ -340,12 +340,12 @@ describe("certificates and keys", () => {
     key("EC on P-384", () => pkcs8(otherCurve()), ["key_unsupported", keyRemedy]),
     key("the key of another certificate", () => otherRsa.key.pkcs8, [
       "key_mismatch",
-      "Pass the key that the certificate"
+      "Pass the private key of this certificate"
     ]),
     pair("a key of another kind", () => ({ certificate: rsa.leaf, privateKey: ec.key.pkcs8 }), [
       "key_mismatch",
       "certificate",
-      "both RSA, or both EC"
+      "Both are RSA, or both are EC"
     ]),
     {
       name: "neither key nor sign",
@@ -381,7 +381,7 @@ describe("certificates and keys", () => {
       make: () => dated(-2, -1),
       code: "certificate_expired",
       field: "certificate",
-      remedy: "make a new one and register it"
+      remedy: "Create a new certificate and register it"
     },
     {
       name: "a certificate that is not valid yet",
@@ -483,17 +483,17 @@ describe("what a program's own effects do", () => {
     field: code === "credential_defect" ? "credential" : "assertion",
     remedy
   })
-  const look = "Look at that effect"
-  const lookAtFunction = "Look at that function"
+  const checkEffect = "Check that effect"
+  const checkFunction = "Check that function"
   const defect = "Look at"
 
   whenUsed([
-    source("that fails with a tag", Effect.fail({ _tag: "VaultError", hidden }), "source_failed", look),
-    source("that fails with a tag that is none", Effect.fail({ _tag: 7, hidden }), "source_failed", look),
-    source("that fails with an error", Effect.fail(new TypeError(hidden)), "source_failed", look),
-    source("that fails with an object", Effect.fail({ hidden }), "source_failed", look),
-    source("that fails with text", Effect.fail(hidden), "source_failed", look),
-    source("that fails with null", Effect.fail(null), "source_failed", look),
+    source("that fails with a tag", Effect.fail({ _tag: "VaultError", hidden }), "source_failed", checkEffect),
+    source("that fails with a tag that is none", Effect.fail({ _tag: 7, hidden }), "source_failed", checkEffect),
+    source("that fails with an error", Effect.fail(new TypeError(hidden)), "source_failed", checkEffect),
+    source("that fails with an object", Effect.fail({ hidden }), "source_failed", checkEffect),
+    source("that fails with text", Effect.fail(hidden), "source_failed", checkEffect),
+    source("that fails with null", Effect.fail(null), "source_failed", checkEffect),
     source("that dies", Effect.die(new Error(hidden)), "credential_defect", defect),
     {
       name: "a source of secrets that has an empty one",
@@ -513,13 +513,25 @@ describe("what a program's own effects do", () => {
       make,
       code: "credential_missing",
       field: "credential",
-      remedy: "at least one is needed"
+      remedy: "It must return at least one"
     })),
-    signer("that fails", "RSA", () => Effect.fail({ _tag: "HsmError", hidden }), "signer_failed", lookAtFunction),
+    signer("that fails", "RSA", () => Effect.fail({ _tag: "HsmError", hidden }), "signer_failed", checkFunction),
     signer("that dies", "RSA", () => Effect.die(new Error(hidden)), "credential_defect", defect),
-    signer("that gives no bytes", "RSA", () => Effect.succeed(untyped("c2ln")), "signer_mismatch", "Let it sign with"),
-    signer("that gives DER", "EC", (input) => signed(ec, "der", input), "signer_mismatch", "Let it sign with"),
-    signer("with another key", "EC", () => Effect.succeed(new Uint8Array(64)), "signer_mismatch", "Let it sign with"),
+    signer(
+      "that gives no bytes",
+      "RSA",
+      () => Effect.succeed(untyped("c2ln")),
+      "signer_mismatch",
+      "Sign with the private key"
+    ),
+    signer("that gives DER", "EC", (input) => signed(ec, "der", input), "signer_mismatch", "Sign with the private key"),
+    signer(
+      "with another key",
+      "EC",
+      () => Effect.succeed(new Uint8Array(64)),
+      "signer_mismatch",
+      "Sign with the private key"
+    ),
     assertion("that is empty", ""),
     assertion("with a prefix", "Bearer eyJ.e30.c2ln"),
     assertion("without a signature", Redacted.make(`eyJ.${hidden}.`)),
@@ -534,7 +546,7 @@ describe("what a program's own effects do", () => {
       make: () => ClientCredential.firstOf([]),
       code: "credentials_exhausted",
       field: "credential",
-      remedy: "Mend the one"
+      remedy: "Fix the credential"
     },
     {
       name: "none of several that can be made",
@@ -545,7 +557,7 @@ describe("what a program's own effects do", () => {
         ]),
       code: "credentials_exhausted",
       field: "credential",
-      remedy: "Mend the one"
+      remedy: "Fix the credential"
     }
   ])
 

@@ -1,4 +1,4 @@
-/** Instance discovery: the question whether a host belongs to a cloud, and what the answer means. */
+/** Instance discovery: the request that asks whether a host belongs to a cloud, and the meaning of its response. */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Authority from "../../Authority.ts"
@@ -7,15 +7,16 @@ import { type IdentityRequest, type IdentityResponse, standardHeaders } from "..
 import { invalidAuthority } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
-/** `host` is where requests go. */
+/** The result of instance discovery. `host` is the host that requests are sent to. */
 export type Verdict =
   | { readonly _tag: "Valid"; readonly host: string }
   | { readonly _tag: "Invalid" }
   | { readonly _tag: "Unknown" }
 
-export const unknown: Verdict = { _tag: "Unknown" }
+export const unknownVerdict: Verdict = { _tag: "Unknown" }
 
-export const question = (
+/** Returns the request that asks `discoveryHost` about the authority's host. */
+export const discoveryRequest = (
   authority: Authority.Authority,
   discoveryHost: string,
   correlationId: string
@@ -30,36 +31,36 @@ export const question = (
   }
 }
 
-/** The host that is asked. */
+/** Returns the host that instance discovery asks. */
 export const parseDiscoveryHost = (input: unknown): Result.Result<string, InvalidAuthorityError> =>
   typeof input === "string" && isHost(input.toLowerCase())
     ? Result.succeed(input.toLowerCase())
     : Result.fail(invalidAuthority(
       "host_malformed",
       "discoveryHost",
-      "discoveryHost is no host",
-      "Pass a host name alone, such as login.microsoftonline.com, with its port if it is not 443."
+      "discoveryHost is not a host name",
+      "Pass only a host name, such as login.microsoftonline.com, with its port if that is not 443."
     ))
 
-/** Anything but a clear word leaves the host as it is. */
-export const readVerdict = (authority: Authority.Authority, answer: IdentityResponse): Verdict => {
-  const { status } = answer
-  if (status === 408 || status === 429 || status >= 500) return unknown
-  const body = decode(answer.body)
-  if (Result.isFailure(body)) return unknown
+/** Returns the verdict of a response. A response that neither confirms nor rejects the host means `Unknown`. */
+export const readVerdict = (authority: Authority.Authority, response: IdentityResponse): Verdict => {
+  const { status } = response
+  if (status === 408 || status === 429 || status >= 500) return unknownVerdict
+  const body = decode(response.body)
+  if (Result.isFailure(body)) return unknownVerdict
   if (body.success.error === "invalid_instance") return { _tag: "Invalid" }
   const entry = body.success.metadata?.find(({ aliases }) => aliases.includes(authority.host))
-  // The configured host is trusted with the credential, so its word on where its cloud prefers requests is taken.
+  // The configured host receives the credential anyway, so its preferred network for its own cloud is trusted.
   return entry !== undefined && entry.aliases.includes(entry.preferred_network) && isHost(entry.preferred_network)
     ? { _tag: "Valid", host: entry.preferred_network }
-    : unknown
+    : unknownVerdict
 }
 
 // -----------------------------------------------------------------------------
-// metadata of the user's own
+// metadata from options
 // -----------------------------------------------------------------------------
 
-/** What discovery would answer, as far as it is used. */
+/** The members of an instance discovery response that are used. */
 export interface InstanceMetadata {
   readonly metadata: ReadonlyArray<{
     readonly preferred_network: string
@@ -68,9 +69,10 @@ export interface InstanceMetadata {
   }>
 }
 
-/** The host that requests go to, by each host that means it. */
+/** The host that requests are sent to, by host name or alias. */
 export type Instances = ReadonlyMap<string, string>
 
+/** Returns the instances of metadata that the user supplies, as text or parsed. */
 export const parseMetadata = (
   input: string | InstanceMetadata,
   field = "instanceMetadata"
@@ -83,16 +85,16 @@ export const parseMetadata = (
   for (const { aliases, preferred_network: network } of decoded.success.metadata) {
     for (const host of [network, ...aliases]) {
       if (!isHost(host.toLowerCase())) {
-        return Result.fail(metadataProblem(field, `has ${quote(host)}, which is no host`))
+        return Result.fail(metadataProblem(field, `has ${quote(host)}, which is not a host name`))
       }
       const known = instances.get(host.toLowerCase())
       if (known !== undefined && known !== network.toLowerCase()) {
-        return Result.fail(metadataProblem(field, `has the host ${quote(host)} twice, for different networks`))
+        return Result.fail(metadataProblem(field, `has the host ${quote(host)} twice, with different networks`))
       }
       instances.set(host.toLowerCase(), network.toLowerCase())
     }
   }
-  return instances.size === 0 ? Result.fail(metadataProblem(field, "names no host")) : Result.succeed(instances)
+  return instances.size === 0 ? Result.fail(metadataProblem(field, "has no host")) : Result.succeed(instances)
 }
 
 const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
@@ -100,7 +102,7 @@ const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
     "metadata_malformed",
     field,
     `${field} ${what}`,
-    "Pass what instance discovery of that cloud answers, as text or parsed, or leave it out."
+    "Pass the response of that cloud's instance discovery as text or parsed JSON, or leave it out."
   )
 
 // -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /**
- * The document in which an issuer says where its endpoints are (OpenID Connect Discovery 1.0 section 4): the question, and
- * what an answer means.
+ * The discovery document of an issuer, which has its endpoints (OpenID Connect Discovery 1.0 section 4): its request, and
+ * the meaning of the response.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -13,42 +13,43 @@ import { invalidAuthority, serviceUnavailable } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
-export const question = (authority: Authority.Authority, correlationId: string): IdentityRequest => ({
+/** Returns the request for the discovery document of an issuer. */
+export const configurationRequest = (authority: Authority.Authority, correlationId: string): IdentityRequest => ({
   method: "GET",
-  url: documentOf(authority),
+  url: documentUrlOf(authority),
   headers: { ...standardHeaders, "client-request-id": correlationId },
   correlationId
 })
 
-/** Section 4.1: a slash at the end of the issuer goes first. */
-const documentOf = (authority: Authority.Authority): string =>
-  `${bare(authority.environment)}/.well-known/openid-configuration`
+/** Section 4.1: a trailing slash of the issuer is removed first. */
+const documentUrlOf = (authority: Authority.Authority): string =>
+  `${withoutTrailingSlash(authority.environment)}/.well-known/openid-configuration`
 
-const bare = (issuer: string): string => issuer.replace(/\/$/, "")
+const withoutTrailingSlash = (issuer: string): string => issuer.replace(/\/$/, "")
 
-/** `now` in milliseconds. */
-export const readDocument = (
+/** Returns the endpoints in a response. `now` is in milliseconds. */
+export const readConfiguration = (
   authority: Authority.Authority,
-  answer: IdentityResponse,
-  asked: { readonly correlationId: string; readonly now: number }
+  response: IdentityResponse,
+  request: { readonly correlationId: string; readonly now: number }
 ): Result.Result<Endpoints, InvalidAuthorityError | ServiceUnavailableError> => {
-  const { status } = answer
-  if (status === 408 || status === 429 || status >= 500) return Result.fail(unavailable(authority, answer, asked))
-  if (status === 400 || status === 404) return Result.fail(unknown(authority, status, asked.correlationId))
-  const malformed = (what: string) => Result.fail(malformedDocument(authority, status, asked.correlationId, what))
-  if (status < 200 || status >= 300) return malformed(`is no document (status ${status})`)
-  if (answer.cut) return malformed("is longer than any such document")
-  const decoded = decode(answer.body)
+  const { status } = response
+  if (status === 408 || status === 429 || status >= 500) return Result.fail(unavailable(authority, response, request))
+  if (status === 400 || status === 404) return Result.fail(notFound(authority, status, request.correlationId))
+  const malformed = (what: string) => Result.fail(malformedDocument(authority, status, request.correlationId, what))
+  if (status < 200 || status >= 300) return malformed(`is not a discovery document (status ${status})`)
+  if (response.cut) return malformed("is too long for a discovery document")
+  const decoded = decode(response.body)
   if (Result.isFailure(decoded)) return malformed("is not JSON with an issuer and a token_endpoint")
   const document = decoded.success
-  if (!isOf(authority, document.issuer)) {
-    return Result.fail(mismatch(authority, document.issuer, status, asked.correlationId))
+  if (!isIssuerOf(authority, document.issuer)) {
+    return Result.fail(mismatch(authority, document.issuer, status, request.correlationId))
   }
   const { token_endpoint: token } = document
   if (parseEndpoint(token)?.protocol !== "https:") {
-    return malformed(`names the token_endpoint ${quote(token)}, which is not an https URL in plain form`)
+    return malformed(`has the token_endpoint ${quote(token)}, which is not a plain https URL`)
   }
-  return Result.succeed(endpointsIn(document))
+  return Result.succeed(endpointsOf(document))
 }
 
 const Document = Schema.Struct({
@@ -61,10 +62,10 @@ const Document = Schema.Struct({
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(Document))
 
 /**
- * RS256 is what every provider must know (section 3), PS256 what is taken where that is missing; a secret goes by Basic
- * unless the document says otherwise, which is its default too.
+ * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. A document without methods
+ * means `client_secret_basic`, and the post method is preferred if the document lists it.
  */
-const endpointsIn = (document: typeof Document.Type): Endpoints => {
+const endpointsOf = (document: typeof Document.Type): Endpoints => {
   const methods = document.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
   const algorithms = document.token_endpoint_auth_signing_alg_values_supported ?? []
   return {
@@ -84,37 +85,41 @@ const endpointsIn = (document: typeof Document.Type): Endpoints => {
 // issuers
 // -----------------------------------------------------------------------------
 
-/** Exactly the one that was configured, or, at hosts of Microsoft, the same place: documents there name the tenant by its id. */
-const isOf = (authority: Authority.Authority, issuer: string): boolean => {
-  if (bare(issuer) === bare(authority.environment)) return true
+/**
+ * Returns whether a document's issuer is the configured issuer. At Microsoft's hosts another host of the same cloud counts
+ * too, and so does the tenant's id in place of its name, because documents there contain the id.
+ */
+const isIssuerOf = (authority: Authority.Authority, issuer: string): boolean => {
+  if (withoutTrailingSlash(issuer) === withoutTrailingSlash(authority.environment)) return true
   const parsed = Authority.parseIssuer(issuer)
   if (Result.isFailure(parsed)) return false
   const { host } = parsed.success
-  return (isMicrosoft(host) && placeOf(host) === placeOf(authority.host) && isSameTenant(authority, parsed.success)) ||
+  return (isMicrosoft(host) && environmentOf(host) === environmentOf(authority.host) &&
+    isSameTenant(authority, parsed.success)) ||
     isExternalTenant(authority, parsed.success)
 }
 
-/** Two ids are two tenants; a name may be that of any id. */
+/** Returns whether both may be the same tenant. Two different ids are two tenants, but a name may belong to any id. */
 const isSameTenant = (authority: Authority.Authority, issuer: Authority.Authority): boolean => {
   const [one, other] = [tenantIn(authority), tenantIn(issuer)]
-  return one === other || !guid.test(one) || !guid.test(other)
+  return one === other || !guidPattern.test(one) || !guidPattern.test(other)
 }
 
 const tenantIn = ({ environment }: Authority.Authority): string =>
   new URL(environment).pathname.split("/", 2)[1]?.toLowerCase() ?? ""
 
-/** One name for all hosts of a cloud. */
-const placeOf = (host: string): string => placed(host)?.environment ?? host
+/** Returns the same name for all hosts of a cloud. */
+const environmentOf = (host: string): string => authorityAt(host)?.environment ?? host
 
 const isMicrosoft = (host: string): boolean =>
-  placed(host)?.cloud !== undefined || /\.(?:ciamlogin|b2clogin)\.com$/.test(host)
+  authorityAt(host)?.cloud !== undefined || /\.(?:ciamlogin|b2clogin)\.com$/.test(host)
 
-const placed = (host: string): Authority.Authority | undefined =>
+const authorityAt = (host: string): Authority.Authority | undefined =>
   Result.getOrUndefined(Authority.parse(`https://${host}`))
 
 /**
- * An external tenant calls itself `https://{tenant}.ciamlogin.com/{tenant}/v2.0`, by its id, whatever name or domain of its
- * own it is reached by. What the configured path names has to be that one, unless Microsoft's own host says so.
+ * Returns whether an issuer is the configured external tenant. Its issuer is `https://{tenant}.ciamlogin.com/{tenant}/v2.0`
+ * with the tenant's id, even at a custom domain. The configured path must contain that id, unless the host is Microsoft's.
  */
 const isExternalTenant = (authority: Authority.Authority, issuer: Authority.Authority): boolean => {
   const [, tenant, path] =
@@ -123,16 +128,16 @@ const isExternalTenant = (authority: Authority.Authority, issuer: Authority.Auth
   if (tenant === undefined || (path !== undefined && path.toLowerCase() !== tenant)) return false
   const configured = tenantIn(authority)
   return configured === tenant ||
-    (authority.host.endsWith(".ciamlogin.com") && guid.test(tenant) && !guid.test(configured))
+    (authority.host.endsWith(".ciamlogin.com") && guidPattern.test(tenant) && !guidPattern.test(configured))
 }
 
-const guid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const guidPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 // -----------------------------------------------------------------------------
 // problems
 // -----------------------------------------------------------------------------
 
-const problem = (
+const issuerError = (
   code: InvalidAuthorityCode,
   status: number,
   correlationId: string,
@@ -141,13 +146,13 @@ const problem = (
 ): InvalidAuthorityError =>
   invalidAuthority(code, "issuer", message, remedy, { origin: "service", status, correlationId })
 
-const unknown = (authority: Authority.Authority, status: number, correlationId: string): InvalidAuthorityError =>
-  problem(
+const notFound = (authority: Authority.Authority, status: number, correlationId: string): InvalidAuthorityError =>
+  issuerError(
     "issuer_unknown",
     status,
     correlationId,
-    `${documentOf(authority)} does not exist (status ${status})`,
-    "Check the issuer, its path and the case of its letters too: open that address in a browser."
+    `${documentUrlOf(authority)} does not exist (status ${status})`,
+    "Check the issuer, including its path and the case of its letters: open that URL in a browser."
   )
 
 const malformedDocument = (
@@ -156,12 +161,12 @@ const malformedDocument = (
   correlationId: string,
   what: string
 ): InvalidAuthorityError =>
-  problem(
+  issuerError(
     "discovery_malformed",
     status,
     correlationId,
-    `the answer of ${documentOf(authority)} ${what}`,
-    "Check the issuer, and whether a proxy or a sign-in page on the way answers in the provider's stead."
+    `The response of ${documentUrlOf(authority)} ${what}`,
+    "Check the issuer, and check for a proxy or a sign-in page that responds in the provider's place."
   )
 
 const mismatch = (
@@ -170,28 +175,28 @@ const mismatch = (
   status: number,
   correlationId: string
 ): InvalidAuthorityError =>
-  problem(
+  issuerError(
     "issuer_mismatch",
     status,
     correlationId,
-    `${documentOf(authority)} is the document of another issuer, ${quote(issuer)}`,
-    "Configure the issuer exactly as its document names it, if that is the provider that you mean."
+    `${documentUrlOf(authority)} is the document of another issuer, ${quote(issuer)}`,
+    "If that is the intended provider, configure the issuer exactly as its document spells it."
   )
 
 const unavailable = (
   authority: Authority.Authority,
-  answer: IdentityResponse,
-  asked: { readonly correlationId: string; readonly now: number }
+  response: IdentityResponse,
+  request: { readonly correlationId: string; readonly now: number }
 ): ServiceUnavailableError => {
-  const retryAfter = parseRetryAfter(answer.headers["retry-after"], asked.now)
+  const retryAfter = parseRetryAfter(response.headers["retry-after"], request.now)
   return serviceUnavailable(
     "service_unavailable",
-    `${documentOf(authority)} is not available (status ${answer.status})`,
-    "Try again later: the request itself is valid, and tokens that are still valid are served meanwhile.",
+    `${documentUrlOf(authority)} is not available (status ${response.status})`,
+    "Try again later. The request itself is valid, and valid cached tokens are served meanwhile.",
     {
       origin: "service",
-      status: answer.status,
-      correlationId: asked.correlationId,
+      status: response.status,
+      correlationId: request.correlationId,
       retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter)
     }
   )

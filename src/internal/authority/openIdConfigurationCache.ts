@@ -1,6 +1,6 @@
 /**
- * The discovery documents of issuers: each asked for once, whatever the number of callers, kept for a day and renewed
- * behind their backs. What cannot be renewed stays in use.
+ * A cache of discovery documents. Concurrent callers share one request per issuer (in code a flight). A document is kept
+ * for a day and then refreshed in the background, and if its refresh fails, it stays in use.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -14,76 +14,82 @@ import type { IdentityHttp } from "../http/identityHttp.ts"
 import { isAhead } from "../shared/cooldown.ts"
 import { closedError, copyOfOutage, invalidAuthority, isOutage, serviceUnavailable } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import type { Endpoints } from "./endpointLayout.ts"
-import { question, readDocument } from "./openIdConfiguration.ts"
+import { configurationRequest, readConfiguration } from "./openIdConfiguration.ts"
 
-type Problem = InvalidAuthorityError | ServiceUnavailableError | NetworkError
+type DiscoveryError = InvalidAuthorityError | ServiceUnavailableError | NetworkError
 
-/** For how many milliseconds something stands, and since when. */
-interface Standing {
+/** The time from which an entry is valid, and its lifetime in milliseconds. */
+interface Lifetime {
   readonly since: number
   readonly lasts: number
 }
 
-/** Documents that are kept; the oldest goes first. */
-const most = 1000
+/** The number of documents that are kept. The oldest document is removed first. */
+const maxDocuments = 1000
 
-/** Milliseconds: for which one is good, after which a renewal that failed is tried again, and for which a failure stands. */
-const day = 86_400_000
-const renewAgain = 300_000
-const failureStands = 3000
+/** Times in milliseconds. A failed refresh is retried after `refreshRetryInterval`. */
+const documentLifetime = 86_400_000
+const refreshRetryInterval = 300_000
+const failureLifetime = 3000
 
-const longestRest = 3_600_000
+const longestLifetime = 3_600_000
 
-const limit = 10_000
+const requestTimeout = 10_000
 
-/** What the provider asks for goes before what we would do. */
-const restAfter = (error: Problem, usual: number): number =>
+/** Returns the longer of `usual` and the provider's `Retry-After`, which is limited to an hour. */
+const lifetimeAfter = (error: DiscoveryError, usual: number): number =>
   "retryAfter" in error && error.retryAfter !== undefined
-    ? Math.max(usual, Math.min(Duration.toMillis(error.retryAfter), longestRest))
+    ? Math.max(usual, Math.min(Duration.toMillis(error.retryAfter), longestLifetime))
     : usual
 
+/** Creates a cache: a function that returns the endpoints of an issuer. */
 export const make = (
   http: IdentityHttp
-): Effect.Effect<(authority: Authority.Authority) => Effect.Effect<Endpoints, Problem>, never, Scope.Scope> =>
+): Effect.Effect<(authority: Authority.Authority) => Effect.Effect<Endpoints, DiscoveryError>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const newId = yield* randomId
-    const flights = yield* SingleFlight.make<Endpoints, Problem>({
+    const flights = yield* SingleFlight.make<Endpoints, DiscoveryError>({
       closed: () => closedError("the authority resolver")
     })
-    const documents = new Map<string, Standing & { readonly endpoints: Endpoints }>()
-    const failures = new Map<string, Standing & { readonly error: Problem }>()
+    const documents = new Map<string, Lifetime & { readonly endpoints: Endpoints }>()
+    const failures = new Map<string, Lifetime & { readonly error: DiscoveryError }>()
 
-    /** Not what is from before the clock was put back. */
-    const stands = ({ lasts, since }: Standing): boolean =>
+    /** Returns whether an entry is still valid. An entry from before the clock was set back is not. */
+    const isCurrent = ({ lasts, since }: Lifetime): boolean =>
       isAhead(since + lasts, clock.currentTimeMillisUnsafe(), lasts)
 
-    const ask = (authority: Authority.Authority): Effect.Effect<Endpoints, Problem> =>
+    const request = (authority: Authority.Authority): Effect.Effect<Endpoints, DiscoveryError> =>
       Effect.withFiber((fiber) => {
         const correlationId = newId()
-        return http.send(question(authority, correlationId)).pipe(
-          Effect.flatMap((answer) =>
-            Effect.fromResult(readDocument(authority, answer, { correlationId, now: clock.currentTimeMillisUnsafe() }))
+        return http.send(configurationRequest(authority, correlationId)).pipe(
+          Effect.flatMap((response) =>
+            Effect.fromResult(
+              readConfiguration(authority, response, { correlationId, now: clock.currentTimeMillisUnsafe() })
+            )
           ),
-          // Only what is worth a retry stays in the error channel while the schedule runs.
+          // The schedule retries every failure, so only transient failures stay in the error channel meanwhile.
           Effect.map(Result.succeed),
-          Effect.catch((error) => isPassing(error) ? Effect.fail(error) : Effect.succeed(Result.fail(error))),
+          Effect.catch((error) => isTransient(error) ? Effect.fail(error) : Effect.succeed(Result.fail(error))),
           Effect.retry(fiber.getRef(RetryPolicy.Current) ?? RetryPolicy.standard),
           Effect.flatMap(Effect.fromResult),
-          Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.fail(tooSlow(authority, correlationId)) })
+          Effect.timeoutOrElse({
+            duration: requestTimeout,
+            orElse: () => Effect.fail(tooSlow(authority, correlationId))
+          })
         )
       })
 
-    const fetch = (authority: Authority.Authority): Effect.Effect<Endpoints, Problem> => {
+    const fetch = (authority: Authority.Authority): Effect.Effect<Endpoints, DiscoveryError> => {
       const issuer = authority.environment
-      return ask(authority).pipe(
+      return request(authority).pipe(
         Effect.tap((endpoints) =>
           Effect.sync(() => {
             failures.delete(issuer)
-            keep(documents, issuer, { endpoints, since: clock.currentTimeMillisUnsafe(), lasts: day })
+            store(documents, issuer, { endpoints, since: clock.currentTimeMillisUnsafe(), lasts: documentLifetime })
           })
         ),
         Effect.tapError((error) =>
@@ -91,13 +97,13 @@ export const make = (
             const since = clock.currentTimeMillisUnsafe()
             const old = documents.get(issuer)
             if (old === undefined) {
-              keep(failures, issuer, { error, since, lasts: restAfter(error, failureStands) })
+              store(failures, issuer, { error, since, lasts: lifetimeAfter(error, failureLifetime) })
               return Effect.void
             }
-            documents.set(issuer, { ...old, since, lasts: restAfter(error, renewAgain) })
-            return say(
+            documents.set(issuer, { ...old, since, lasts: lifetimeAfter(error, refreshRetryInterval) })
+            return logSafely(
               Effect.logWarning(
-                `the discovery document of ${issuer} cannot be renewed (${error.code}): the old one is used`
+                `the discovery document of ${issuer} could not be refreshed (${error.code}); the old one stays in use`
               )
             )
           })
@@ -108,21 +114,21 @@ export const make = (
     return (authority) =>
       Effect.suspend(() => {
         const issuer = authority.environment
-        const known = documents.get(issuer)
-        if (known !== undefined) {
-          return stands(known)
-            ? Effect.succeed(known.endpoints)
-            : Effect.as(flights.launch(issuer, fetch(authority)), known.endpoints)
+        const cached = documents.get(issuer)
+        if (cached !== undefined) {
+          return isCurrent(cached)
+            ? Effect.succeed(cached.endpoints)
+            : Effect.as(flights.launch(issuer, fetch(authority)), cached.endpoints)
         }
         const failed = failures.get(issuer)
-        return failed !== undefined && stands(failed)
-          ? Effect.fail(standing(failed.error, failed.since + failed.lasts - clock.currentTimeMillisUnsafe()))
+        return failed !== undefined && isCurrent(failed)
+          ? Effect.fail(cachedFailure(failed.error, failed.since + failed.lasts - clock.currentTimeMillisUnsafe()))
           : flights.join(issuer, fetch(authority))
       })
   })
 
-/** Returns the failure again, as decided here, with the rest of the time that the provider asked for. */
-const standing = (error: Problem, left: number): Problem => {
+/** Returns a copy of a cached failure with local origin and the rest of the provider's `Retry-After`. */
+const cachedFailure = (error: DiscoveryError, left: number): DiscoveryError => {
   const changes = {
     origin: "local" as const,
     retryAfter: error.retryAfter === undefined ? undefined : Duration.millis(left)
@@ -132,13 +138,13 @@ const standing = (error: Problem, left: number): Problem => {
     : copyOfOutage(error, changes)
 }
 
-/** An outage that names no time after which it may be over. */
-const isPassing = (error: Problem): error is ServiceUnavailableError | NetworkError =>
+/** Returns whether a failure is worth an immediate retry: an outage without `Retry-After`. */
+const isTransient = (error: DiscoveryError): error is ServiceUnavailableError | NetworkError =>
   isOutage(error) && error.isRetryable && error.retryAfter === undefined
 
-const keep = <A>(map: Map<string, A>, key: string, value: A): void => {
+const store = <A>(map: Map<string, A>, key: string, value: A): void => {
   for (const oldest of map.keys()) {
-    if (map.has(key) || map.size < most) break
+    if (map.has(key) || map.size < maxDocuments) break
     map.delete(oldest)
   }
   map.set(key, value)
@@ -147,7 +153,7 @@ const keep = <A>(map: Map<string, A>, key: string, value: A): void => {
 const tooSlow = (authority: Authority.Authority, correlationId: string): ServiceUnavailableError =>
   serviceUnavailable(
     "timeout",
-    `the discovery document of ${authority.environment} did not come within ${limit} ms`,
-    "Try again later; check the way to the provider if this goes on.",
+    `The discovery document of ${authority.environment} did not arrive within ${requestTimeout} ms`,
+    "Try again later. If this persists, check the network connection to the provider.",
     { origin: "service", correlationId }
   )

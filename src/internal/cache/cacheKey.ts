@@ -1,6 +1,6 @@
 /**
- * Where a token is filed. A `space` holds all that is the same for a client's ordinary requests; within it a tenant and a
- * canonical set of scopes are two plain look-ups, so a hit builds no string.
+ * The place of a token in the cache. A `space` is the same for all ordinary requests of a client. Within it the tenant and
+ * the canonical scopes are two map look-ups, so a cache hit builds no string.
  */
 export interface CachePlace {
   readonly space: string
@@ -8,31 +8,31 @@ export interface CachePlace {
   readonly scopes: string
 }
 
-/** A place with its text, which the maps of flights, leases and gates go by. */
+/** A place with its text, the key in the maps of flights, leases and gates. */
 export interface CacheKey extends CachePlace {
   readonly text: string
 }
 
-/** Which tokens to drop: all of an owner, of one of its tenants, or those for one set of scopes. */
+/** A selection of tokens: all tokens of an owner, of one of its tenants, or of one tenant and set of scopes. */
 export interface Selector {
   readonly owner: string
   readonly tenant?: string | undefined
   readonly scopes?: string | undefined
 }
 
-/** Length-prefixed, so that `a`,`bc` is not `ab`,`c`, whatever the parts hold. */
+/** Encodes parts with their lengths, so that different parts never have the same text: `a`,`bc` differs from `ab`,`c`. */
 export const encode = (parts: ReadonlyArray<string>): string => {
   let text = ""
   for (const part of parts) text += `${part.length}:${part}`
   return text
 }
 
-/** The client that tokens belong to: who asks, in which cloud. */
+/** Returns the owner of tokens: a client id in a cloud. */
 export const ownerOf = (clientId: string, environment: string): string => encode([clientId, environment])
 
 /**
- * An owner's tokens of one kind; it starts with the owner, and no other owner's space does. `partition` is an encoding of
- * what else they are kept apart by.
+ * Returns the space of an owner's tokens of one type and binding. Only spaces of this owner start with the owner's text.
+ * `partition` encodes all other differences between tokens.
  */
 export const spaceOf = (
   owner: string,
@@ -40,6 +40,7 @@ export const spaceOf = (
   partition = ""
 ): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""]) + partition
 
+/** Returns whether a selector selects a place. */
 export const selects = (selector: Selector, key: CachePlace): boolean =>
   key.space.startsWith(selector.owner) && (selector.tenant === undefined || selector.tenant === key.tenant) &&
   (selector.scopes === undefined || selector.scopes === key.scopes)
@@ -47,6 +48,7 @@ export const selects = (selector: Selector, key: CachePlace): boolean =>
 /** Returns the place as one string. */
 export const textOf = ({ scopes, space, tenant }: CachePlace): string => encode([space, tenant, scopes])
 
+/** Returns the key of a place. */
 export const keyOf = (space: string, tenant: string, scopes: string): CacheKey => ({
   space,
   tenant,

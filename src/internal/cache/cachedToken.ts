@@ -1,6 +1,7 @@
 /**
- * A cached token: one flat object. The token sits in a private field, out of sight of inspection and JSON. Results, and
- * the effects that yield them, are made at the first hit and kept; so is, when it is first needed, what few tokens need.
+ * A cached token, as one flat object. The token is in a private field, which inspection and JSON do not show. Results and
+ * the effects that return them are created at the first cache hit and kept. Fields that few tokens need are created when
+ * they are first needed.
  */
 import * as DateTime from "effect/DateTime"
 import * as Exit from "effect/Exit"
@@ -18,7 +19,7 @@ const freshMetadata = fromMemory("NotApplicable", false)
 const staleMetadata = fromMemory("ProactivelyRefreshed", false)
 const outageMetadata = fromMemory("NotApplicable", true)
 
-/** Which queue of the cache an entry stands in. */
+/** The queue of the cache that an entry is in. */
 export type Place = "none" | "small" | "main"
 
 interface RefreshState {
@@ -32,28 +33,28 @@ interface RefreshState {
 }
 
 export class CachedToken implements CachePlace, Times {
-  // What a hit reads comes first, so that it lies together. Times are whole seconds, rounded down: small integers, which
-  // V8 keeps in the object itself.
-  /** Replaced by its equal when the entry is stored. */
+  // The fields that a hit reads come first, so that they are adjacent in memory. Times are whole seconds, rounded down,
+  // because V8 stores small integers in the object itself.
+  /** Replaced by an equal object of the store when the entry is stored. */
   shared: SharedFields
   readonly #refresh: number
   #fresh: Hit | undefined = undefined
-  /** For the eviction policy: how often it was used since the policy last looked, at most 3. */
+  /** For the eviction policy: the number of uses since its last check, at most 3. */
   uses = 0
   place: Place = "none"
 
   readonly #usable: number
   readonly #expiry: number
   readonly #issued: number
-  /** Replaced by its equal when the entry is stored. */
+  /** Replaced by an equal object of the store when the entry is stored. */
   tenant: string
   readonly correlationId: string
   readonly #secret: string
 
-  /** Its neighbours in the queue. */
+  /** The neighbours in the queue. */
   older: CachedToken | undefined = undefined
   younger: CachedToken | undefined = undefined
-  /** Its neighbours among those that expire at about the same time. */
+  /** The neighbours among the entries that expire at about the same time. */
   before: CachedToken | undefined = undefined
   after: CachedToken | undefined = undefined
 
@@ -78,12 +79,12 @@ export class CachedToken implements CachePlace, Times {
     return this.shared.scopes
   }
 
-  /** False as soon as it has been evicted, replaced or invalidated. */
+  /** Whether the entry is cached. It is false after the entry was evicted, replaced or invalidated. */
   get isCached(): boolean {
     return this.place !== "none"
   }
 
-  /** Bytes, estimated: the token, the names, and what the objects take once it has been hit. */
+  /** The estimated size in bytes: the token, the names, and all objects after a cache hit. */
   get size(): number {
     return this.#secret.length + this.space.length + this.scopes.length + this.tenant.length +
       this.correlationId.length + 640
@@ -105,7 +106,7 @@ export class CachedToken implements CachePlace, Times {
     return this.#expiry * 1000
   }
 
-  /** Tell the eviction policy of a use. */
+  /** Counts a use for the eviction policy. */
   touch(): void {
     if (this.uses < 3) this.uses++
   }
@@ -122,12 +123,12 @@ export class CachedToken implements CachePlace, Times {
     return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
   }
 
-  /** The same object each time, for those who keep account of tokens by it. */
+  /** The token. It is always the same object, because it is the key of `WeakMap`s. */
   get accessToken(): Redacted.Redacted<string> {
     return this.#knownToken ?? (this.#opened.accessToken = this.#newToken())
   }
 
-  /** `lasting`: what is handed out later carries the very same `Redacted`. */
+  /** Returns a result. With `lasting`, later results have the same `Redacted` object. */
   result(metadata: ResultMetadata, lasting = false): AuthenticationResult {
     return Object.freeze({
       accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
@@ -167,7 +168,7 @@ export class CachedToken implements CachePlace, Times {
     }
   }
 
-  /** Whether a renewal is under way. */
+  /** Whether a refresh is running. */
   get isRefreshing(): boolean {
     return this.#refreshState?.isRefreshing ?? false
   }
@@ -175,7 +176,7 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.isRefreshing = isRefreshing
   }
 
-  /** How often its renewal failed in a row. */
+  /** The number of failed refreshes in a row. */
   get failures(): number {
     return this.#refreshState?.failures ?? 0
   }
@@ -183,7 +184,7 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.failures = failures
   }
 
-  /** When to try again after a failure. */
+  /** The time of the next refresh after a failure. */
   get retryOn(): number {
     return this.#refreshState?.retryOn ?? 0
   }
@@ -191,7 +192,7 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.retryOn = retryOn
   }
 
-  /** For its last minutes: until when it is served without trying to renew it first. */
+  /** Near expiry: the time until which the token is served without another refresh first. */
   get stretchedUntil(): number {
     return this.#refreshState?.stretchedUntil ?? 0
   }

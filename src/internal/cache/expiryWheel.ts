@@ -1,25 +1,26 @@
 /**
- * Which entries have expired: they hang on spokes, one for each quarter of a minute of expiry, so that finding those whose
- * time has come visits next to no others.
+ * An index of entries by expiry. Each spoke has the entries of 15 seconds, so that a search for expired entries visits
+ * hardly any others.
  */
 import type { CachedToken } from "./cachedToken.ts"
 
 export interface ExpiryWheel {
   readonly add: (entry: CachedToken) => void
   readonly remove: (entry: CachedToken) => void
-  /** Entries that have expired by `now`, found in at most `steps` steps; what is left is found by the next call. */
+  /** Returns entries that have expired by `now`, after at most `steps` steps. The next call returns further entries. */
   readonly expired: (now: number, steps: number) => ReadonlyArray<CachedToken>
 }
 
 /** Milliseconds. */
 const spokeWidth = 15_000
 
-/** A gap that is longer, in spokes, is jumped over rather than walked through. */
+/** In spokes. A search skips a longer gap without visiting its spokes. */
 const longGap = 4096
 
+/** Creates an empty wheel. */
 export const make = (): ExpiryWheel => {
   const spokes = new Map<number, CachedToken>()
-  /** No spoke before this one has an entry. */
+  /** The spokes before this spoke have no entries. */
   let first = 0
   const spokeOf = (time: number): number => Math.floor(time / spokeWidth)
 

@@ -1,6 +1,6 @@
-/** When a token is used, renewed, stretched and dropped. All times are milliseconds since the epoch. */
+/** The times at which a token is served, refreshed and no longer served. All times are milliseconds since the epoch. */
 
-/** `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
+/** The times of a token: `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
 export interface Times {
   readonly issuedAt: number
   readonly refreshOn: number
@@ -9,6 +9,8 @@ export interface Times {
 }
 
 /**
+ * The freshness of a token:
+ *
  * - `fresh`: the token is served;
  * - `staleWhileRevalidate`: the token is served and refreshed in the background;
  * - `staleIfError`: the token is refreshed first, and served if that is slow or impossible;
@@ -16,6 +18,7 @@ export interface Times {
  */
 export type Freshness = "fresh" | "staleWhileRevalidate" | "staleIfError" | "expired"
 
+/** Returns the freshness of a token now. */
 export const freshness = (times: Times, now: number): Freshness =>
   now < times.refreshOn
     ? "fresh"
@@ -26,8 +29,9 @@ export const freshness = (times: Times, now: number): Freshness =>
     : "expired"
 
 /**
- * The margin is at most a tenth of the lifetime, so that five-minute tokens are cached too. Without a usable word from
- * the service a token is renewed at half its lifetime. Jitter (0 to 1) only makes that earlier, by up to a tenth.
+ * Returns the times of a token. The margin is at most a tenth of the lifetime, so that tokens of five minutes are cached
+ * too. Without a valid `refresh_in` from the service, a token is refreshed at half its lifetime. Jitter (0 to 1) makes the
+ * refresh earlier by up to a tenth.
  */
 export const timesOf = (
   token: { readonly issuedAt: number; readonly expiresOn: number; readonly refreshOn: number | undefined },
@@ -48,17 +52,20 @@ export const timesOf = (
   }
 }
 
-/** A tenth of a lifetime: for so long a new token is the best there is. */
+/** Returns the time until which a new token would not be valid for noticeably longer: a tenth of the lifetime. */
 const settledAt = ({ expiresOn, issuedAt }: Times): number => issuedAt + Math.max(0, expiresOn - issuedAt) / 10
 
 /**
- * Whether a token is valid for less than a caller needs, and asking again may help. Where the service issues shorter ones
- * than that, every call would else be a request.
+ * Returns whether a token is valid for less than a caller needs, and a new token may help. A token is never too short in
+ * the first tenth of its lifetime. Otherwise every call would send a request when the service issues shorter tokens.
  */
 export const isTooShort = (times: Times, now: number, minimumValidity: number): boolean =>
   minimumValidity > 0 && times.expiresOn - now < minimumValidity && now >= settledAt(times)
 
-/** When to renew it so that nobody who needs `minimumValidity` ever waits: the margin is as before its expiry. */
+/**
+ * Returns the time of a refresh after which callers that need `minimumValidity` do not wait. The margin is that before
+ * expiry.
+ */
 export const refreshFrom = (times: Times, minimumValidity: number): number =>
   minimumValidity > 0
     ? Math.min(times.refreshOn, Math.max(times.usableUntil - minimumValidity, settledAt(times)))

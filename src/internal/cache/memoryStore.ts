@@ -11,12 +11,13 @@ export interface MemoryStore {
   readonly usage: { entries: number; bytes: number; evictions: number }
 }
 
-/** Most tenants use one scope, and a map for one entry costs more than the entry. */
+/** The tokens of a tenant. Most tenants use one set of scopes, and a map of one entry is larger than the entry. */
 type Partition = CachedToken | Map<string, CachedToken>
 
-/** How far a store looks for what has expired, so that its pause is bounded. */
+/** The number of steps in which a store searches for expired entries, so that its pause is limited. */
 const sweep = 256
 
+/** Creates an empty store. */
 export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: number }): MemoryStore => {
   const spaces = new Map<string, Map<string, Partition>>()
   const shared = makeSharedFields()
@@ -24,7 +25,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
   const wheel = ExpiryWheel.make()
   const usage = { entries: 0, bytes: 0, evictions: 0 }
 
-  // Most caches serve one client, so the space is nearly always the one asked for last.
+  // Most caches serve one client, so the space is nearly always that of the last look-up.
   let lastSpace: string | undefined
   let lastTenants: ReadonlyMap<string, Partition> | undefined
 

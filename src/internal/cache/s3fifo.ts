@@ -1,30 +1,31 @@
 /**
- * Which entry to give up: S3-FIFO (Yang et al., SOSP 2023), over queues of entries. A newcomer stands in a small queue, a
- * tenth of all; there it leaves unless it is used again, and then it moves to the main queue, whose entries leave when
- * they have not been used since they last came to its end. What left the small queue is remembered for a while by a
- * number, and stands in the main queue if it comes back. So keys that are used once, however many, push out only each
- * other. `bench/eviction.ts` shows the choice.
+ * The eviction policy S3-FIFO (Yang et al., SOSP 2023). A new entry is in a small queue, which has a tenth of all entries.
+ * At the end of that queue an entry is evicted if it was not used again, and otherwise it moves to the main queue. At the
+ * end of the main queue an entry is evicted if it was not used since it was last there. Entries evicted from the small queue
+ * are remembered by their hash for a while, and enter the main queue when they come back. So keys that are used only once
+ * evict only each other. `bench/eviction.ts` compares the policies.
  */
 import * as Hash from "effect/Hash"
 import type { CachedToken, Place } from "./cachedToken.ts"
 import { textOf } from "./cacheKey.ts"
 
 export interface S3Fifo {
-  /** `heirTo`: the entry with the same key that this one stands in for, already removed. */
+  /** Adds an entry. `heirTo` is the entry with the same key that it replaces, which has been removed already. */
   readonly add: (entry: CachedToken, heirTo?: { readonly place: Place; readonly uses: number }) => void
   readonly remove: (entry: CachedToken) => void
-  /** The entry to evict, still in its queue; undefined when there is none. */
+  /** Returns the entry to evict, which is still in its queue, or undefined if there are no entries. */
   readonly victim: () => CachedToken | undefined
-  /** Remember that an entry was evicted. */
+  /** Remembers that an entry was evicted. */
   readonly bury: (entry: CachedToken) => void
 }
 
-/** The share of the small queue. */
+/** The share of entries that the small queue has. */
 const smallShare = 0.1
 
-/** How many entries one search may spare, so that its pause is bounded. */
+/** The number of entries that one search may keep, so that its pause is limited. */
 const spared = 256
 
+/** Creates the empty queues. */
 export const make = (): S3Fifo => {
   const small = queueOf("small")
   const main = queueOf("main")
@@ -65,10 +66,10 @@ export const make = (): S3Fifo => {
   }
 }
 
-/** Two keys with one number only make one of them look better known than it is. */
+/** Returns the hash of an entry's key. A collision is harmless: it may put one entry into the main queue too early. */
 const nameOf = (entry: CachedToken): number => Hash.string(textOf(entry))
 
-/** A queue whose links are in its entries. */
+/** Creates a queue whose links are in its entries. */
 const queueOf = (place: "small" | "main") => {
   let oldest: CachedToken | undefined
   let youngest: CachedToken | undefined

@@ -1,4 +1,7 @@
-/** One flight, a request that several callers may wait for, from key to result: the only module that sequences the services. */
+/**
+ * The acquisition of a token by one flight, a request that several callers may wait for. Only this module calls all
+ * services.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -86,13 +89,13 @@ export const make = (
         authentication,
         timing
       }
-      /** Repeats the request while there is material that the service has not refused. */
+      /** Repeats the request while there is other material that the service has not refused. */
       const persistent = (left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
         Effect.catchTag(
           endpoint.request(request),
           "EntraInvalidClientError",
           (error) =>
-            // When the service asks to wait, new material waits too.
+            // A Retry-After applies to other material too.
             error.retryAfter !== undefined || left === 0 ? Effect.fail(error) : Effect.flatMap(
               Effect.andThen(telemetry.used(authentication.revision()), hasOther(authentication, error)),
               (again) => again ? persistent(left - 1) : Effect.fail(error)
@@ -159,7 +162,7 @@ export const make = (
           : Effect.map(fetching, (token) => ({ token, level: "None" as const }))
         let told: Durations | undefined
         const result = Effect.matchEffect(led, {
-          // A replacement is known by its `Redacted`, so a later hit has to carry the same one.
+          // The cooldown identifies a replacement by its `Redacted`, so later cache hits must have the same object.
           onSuccess: ({ level, token }) =>
             Effect.succeed(token.result(
               {
@@ -216,10 +219,10 @@ export const make = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** The most requests of an acquisition. A list of credentials is no longer, so that each has its turn. */
+/** The maximum number of requests of an acquisition. A list of credentials is not longer, so that each of them is tried. */
 const mostRequests = 8
 
-/** Returns whether there is other material; a credential that hangs or dies over the question has none. */
+/** Returns whether there is other material. The result is false if the credential hangs or dies. */
 const hasOther = (authentication: ClientAuthentication, error: InvalidClientError): Effect.Effect<boolean> =>
   Effect.suspend(() => authentication.refused(error)).pipe(
     Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.succeed(false) }),

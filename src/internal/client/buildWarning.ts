@@ -1,47 +1,49 @@
-/** What is said of a client that is built again and again. */
+/** The warning about a client that is built too often. */
 import * as Effect from "effect/Effect"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 
+/** Records a build of a client, and logs a warning if the client was built more than ten times within a minute. */
 export const warnIfBuiltTooOften = (clientId: string, now: number): Effect.Effect<void> =>
-  noteBuild(clientId, now)
-    ? say(
+  recordBuild(clientId, now)
+    ? logSafely(
       Effect.logWarning(
         "this client was built more than ten times within a minute, each time with an empty cache. "
-          + "Effect.provide inside a handler does that: provide the layer once at the edge of the program, or use a ManagedRuntime."
+          + "A frequent cause is Effect.provide in a handler. Provide the layer once at the edge of the program, or use a "
+          + "ManagedRuntime."
       ),
       { clientId }
     )
     : Effect.void
 
 /**
- * Noticing that a program builds its client again and again, each time with an empty cache. The bounded counter in here,
- * and that of `aliases.ts`, are the only state of this library that outlives a layer.
+ * The builds of one client within a minute. These bounded counts and the counter of aliases in `extraParameters.ts` outlive
+ * a layer.
  */
-interface Count {
+interface BuildCount {
   since: number
   builds: number
   warned: boolean
 }
 
 const minute = 60_000
-const tolerated = 10
-const remembered = 100
+const maxBuilds = 10
+const maxClients = 100
 
-const counts = new Map<string, Count>()
+const counts = new Map<string, BuildCount>()
 
-/** Count a build at `now`; true when this is the moment for the one warning of this minute. */
-export const noteBuild = (clientId: string, now: number): boolean => {
-  const known = counts.get(clientId)
-  const count = known !== undefined && now >= known.since && now - known.since < minute
-    ? known
+/** Records a build at `now`, and returns whether a warning is due. There is one warning per client and minute. */
+export const recordBuild = (clientId: string, now: number): boolean => {
+  const previous = counts.get(clientId)
+  const count = previous !== undefined && now >= previous.since && now - previous.since < minute
+    ? previous
     : { since: now, builds: 0, warned: false }
-  if (count !== known) {
+  if (count !== previous) {
     counts.delete(clientId)
     counts.set(clientId, count)
-    if (counts.size > remembered) counts.delete(counts.keys().next().value ?? "")
+    if (counts.size > maxClients) counts.delete(counts.keys().next().value ?? "")
   }
   count.builds++
-  if (count.builds <= tolerated || count.warned) return false
+  if (count.builds <= maxBuilds || count.warned) return false
   count.warned = true
   return true
 }

@@ -1,7 +1,7 @@
 /**
- * The hit path: from a request as it was spelled to the stored result, by two look-ups and a clock read. Nothing is parsed
- * or built; what is not found here, or not fresh, is for the plan. An effect that is kept and run again remembers its entry,
- * and the look-ups are for when that has been evicted, replaced or invalidated.
+ * The hit path: from the spelling of a request to the stored result, with two look-ups and one read of the clock. It parses
+ * and builds nothing. A request without a fresh result here is planned and run. An effect that runs again remembers its
+ * entry, so it needs look-ups only after that entry was evicted, replaced or invalidated.
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
@@ -13,28 +13,29 @@ import type { CachedToken, Hit } from "../cache/cachedToken.ts"
 import { callProblem } from "../request/requestPlan.ts"
 import { isAhead } from "../shared/cooldown.ts"
 
-/** A request that may be run again, and where the last run, with this very client, found its token. */
+/** A request that may run again, and the entry that its last run with this client found. */
 export interface TokenCall {
   readonly request: TokenRequest
   entry: CachedToken | undefined
 }
 
 export interface HitPath {
-  /** The stored result, if there is one that nothing has to be done for. */
+  /** Returns the stored result, or undefined if the request must be planned. */
   readonly serve: (call: TokenCall) => Hit | undefined
-  /** A hit is counted wherever it is found. */
+  /** Counts a cache hit, on this path or elsewhere, and returns it. */
   readonly hit: (exit: Hit) => Hit
   readonly isResting: (entry: CachedToken, now: number) => boolean
   readonly hits: () => number
 }
 
+/** Creates the hit path of one client. */
 export const make = (options: {
   readonly clock: Clock.Clock
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   readonly space: () => string
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
-  /** Milliseconds: no rest after a failed renewal is longer. */
+  /** The longest backoff after a failed refresh, in milliseconds. */
   readonly longestRest: number
 }): HitPath => {
   const { allows, clock, homeTenant, longestRest, peek, space } = options
@@ -47,7 +48,7 @@ export const make = (options: {
 
   const isResting = (entry: CachedToken, now: number): boolean => isAhead(entry.retryOn, now, longestRest)
 
-  /** The caller's own strings, no rules but the guard; what is spelled otherwise is found by its plan. */
+  /** Looks up the caller's own strings, and checks only the allowed tenants. Another spelling is found by the plan. */
   const lookUp = (request: TokenRequest): CachedToken | undefined => {
     if (
       typeof request !== "object" || request === null ||
@@ -69,13 +70,13 @@ export const make = (options: {
       : undefined
     if (tenant === undefined || scope === undefined) return undefined
     const entry = peek(space(), tenant, scope)
-    // The guard is asked about the name that it knows: the one the token is filed under.
+    // The predicate gets the tenant's name in the cache, which is canonical.
     return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
 
   const find = (call: TokenCall): CachedToken | undefined => {
     const entry = lookUp(call.request)
-    // A guard may change its mind, so with one every run looks anew.
+    // The result of the predicate may change, so with a predicate every run looks up its entry.
     if (entry !== undefined && entry.isCached && allows === undefined) call.entry = entry
     return entry
   }
@@ -93,7 +94,7 @@ export const make = (options: {
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
       if (now < entry.refreshOn) return hit(entry.freshHit)
-      // While a renewal is under way, or resting after a failure, a due token is as good as a fresh one.
+      // During a refresh, and during the backoff after a failed refresh, a due token is served like a fresh token.
       return now < entry.usableUntil && (entry.isRefreshing || isResting(entry, now)) ? hit(entry.staleHit) : undefined
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Those who have a token kept fresh without anybody asking. Each sleeps until there is something to do, on one timer, and
- * is woken when its token is invalidated or the client closes.
+ * Fibers that keep tokens fresh without callers. Each fiber sleeps on one timer until its token is due. It wakes early when
+ * its token is invalidated or the client closes.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -19,23 +19,26 @@ import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
 import { refreshFrom } from "../cache/freshness.ts"
 import { coolDown } from "../shared/cooldown.ts"
 
+/** A token to keep fresh. */
 export interface Task {
   readonly key: () => CacheKey
   readonly minimumValidity: number
   readonly find: () => CachedToken | undefined
-  /** Renew this entry, or acquire a token where there is none. */
+  /** Refreshes this entry, or acquires a token without an entry. */
   readonly refresh: (entry: CachedToken | undefined) => Effect.Effect<AuthenticationResult, AcquireTokenError>
 }
 
 export interface Keepers {
-  /** Until its scope or the client closes. */
+  /** Keeps a token fresh until the scope or the client closes. */
   readonly keep: (task: Task) => Effect.Effect<void, never, Scope.Scope>
+  /** Wakes the fibers of the selected tokens. */
   readonly wake: (selector: Selector) => void
 }
 
-/** Milliseconds between a success and the next request, however short the tokens are. */
-const leastPause = 1000
+/** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
+const minPause = 1000
 
+/** Creates the registry of the tokens that one client keeps fresh. */
 export const make = (options: {
   readonly clock: Clock.Clock
   readonly backoff: { readonly base: number; readonly cap: number }
@@ -54,40 +57,42 @@ export const make = (options: {
       })
     )
 
-    /** How long there is nothing to do; nothing to do with the token in hand: 0 or less. */
-    const rest = (entry: CachedToken, minimumValidity: number, now: number): number =>
+    /** Returns the time until a refresh is due. It is 0 or less if a refresh is due now. */
+    const pauseUntilDue = (entry: CachedToken, minimumValidity: number, now: number): number =>
       Math.max(refreshFrom(entry, minimumValidity), options.isResting(entry, now) ? entry.retryOn : 0) - now
 
-    const afterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
+    const pauseAfterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-      const asked = error?.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
-      // Nothing was sent, so nothing has failed: it only has to wait until the gate opens.
+      const retryAfter = error?.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
+      // A closed gate sent no request, so there is no backoff, only the time until the gate opens.
       return error?._tag === "EntraThrottledError" && error.source !== "server"
-        ? Math.max(asked, leastPause)
-        : Math.max(asked, coolDown(failures, options.backoff))
+        ? Math.max(retryAfter, minPause)
+        : Math.max(retryAfter, coolDown(failures, options.backoff))
     }
 
     const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch) {
       let failures = 0
       while (keepers.has(latch)) {
         const entry = task.find()
-        let pause = entry === undefined ? 0 : rest(entry, task.minimumValidity, clock.currentTimeMillisUnsafe())
+        let pause = entry === undefined
+          ? 0
+          : pauseUntilDue(entry, task.minimumValidity, clock.currentTimeMillisUnsafe())
         if (pause <= 0) {
           const exit = yield* Effect.exit(task.refresh(entry))
           failures = Exit.isSuccess(exit) ? 0 : failures + 1
           const now = clock.currentTimeMillisUnsafe()
-          const kept = task.find()
+          const current = task.find()
           pause = Exit.isFailure(exit)
-            ? afterFailure(failures, exit.cause)
-            // What the cache does not hold has its time all the same.
+            ? pauseAfterFailure(failures, exit.cause)
+            // A token that the cache does not hold has a time of refresh too.
             : Math.max(
-              leastPause,
-              kept === undefined
+              minPause,
+              current === undefined
                 ? exit.value.refreshOn.epochMilliseconds - now
-                : rest(kept, task.minimumValidity, now)
+                : pauseUntilDue(current, task.minimumValidity, now)
             )
         }
-        // Woken while it was busy, it looks again at once.
+        // If the latch was opened during the refresh, there is no pause.
         yield* Effect.timeoutOrElse(latch.await, { duration: pause, orElse: () => Effect.void })
         latch.closeUnsafe()
       }
@@ -102,7 +107,7 @@ export const make = (options: {
           return run(task, latch).pipe(
             Effect.ensuring(Effect.sync(() => keepers.delete(latch))),
             Effect.provideService(Clock.Clock, clock),
-            // It goes on long after whoever started it, whose trace it would fill.
+            // The fiber outlives its caller, so its spans must not belong to the caller's trace.
             Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context)),
             Effect.forkScoped({ startImmediately: true }),
             Effect.asVoid

@@ -1,6 +1,7 @@
 /**
- * The run of a request: a fresh token is served, a stale one is served and refreshed, one near expiry is refreshed first,
- * and a missing one is fetched, by one flight (a request that several callers wait for) per key.
+ * The lifecycle of a request. A fresh token is served. A stale token is served and refreshed in the background. A token near
+ * expiry is refreshed first, and a missing token is fetched. Each key has at most one flight, a request that several callers
+ * wait for.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -52,14 +53,14 @@ export interface Lifecycle {
   }
 }
 
-/** How a client renews its tokens; times are in milliseconds. */
+/** The options of refreshes. Times are in milliseconds. */
 export interface Renewal {
   readonly maxWait: number
   readonly serveStaleOnOutage: boolean
   readonly backoff: { readonly base: number; readonly cap: number }
 }
 
-/** A plan that is being run. However often it has to wait, it counts once. */
+/** A running plan. It is counted once, even if it waits and runs again. */
 interface Run extends RequestPlan {
   readonly isCounted?: boolean
 }
@@ -82,7 +83,7 @@ export const make = (options: {
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("the client")
     })
-    // Callers that wait for a gate to open share one timer per key, and so come back together.
+    // Callers that wait for a gate share one timer per key, so that they share the next request too.
     const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const { partition: own } = settings.extras.own
@@ -119,7 +120,10 @@ export const make = (options: {
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
-    /** Callers share a flight when they send the same, the correlation id apart. None joins a flight from before an invalidation. */
+    /**
+     * Returns the key of a flight. Callers share a flight if their requests differ only in the correlation id. The number of
+     * invalidations is part of the key, so that no caller joins a flight from before an invalidation.
+     */
     const flightOf = (plan: RequestPlan, key: CacheKey): string =>
       key.text + encode([plan.sent, plan.forced ? "forced" : "", plan.refused, String(cache.invalidations(owner))])
 
@@ -132,7 +136,7 @@ export const make = (options: {
       return (plan.success.onThrottled ?? options.onThrottled) === "wait" ? patiently(plan.success, answer) : answer
     }
 
-    /** Waits as long as the service asks to, and runs the plan again. */
+    /** Waits for the service's Retry-After, and runs the plan again. */
     const patiently = (plan: Run, answer: Acquired): Acquired =>
       Effect.catch(answer, (error) => {
         const left = retryWait(error)
@@ -187,7 +191,10 @@ export const make = (options: {
         return plan.minimumValidity === 0 ? joined : Effect.flatMap(joined, (result) => longEnough(plan, key, result))
       })
 
-    /** Callers with other needs share a flight, and it may have ended with the token of another client: then it runs again. */
+    /**
+     * Fetches again if the result of a shared flight is too short for this caller, for example a token of another
+     * client.
+     */
     const longEnough = (plan: Run, key: CacheKey, result: AuthenticationResult): Acquired => {
       const token = cached(key)
       return result.metadata.tokenSource === "Cache" && token !== undefined &&
@@ -216,7 +223,7 @@ export const make = (options: {
           : flights.launch(flightOf(plan, key), refresh(token, plan, key, "ProactivelyRefreshed"))
       )
 
-    /** A flight for the cache and not for one caller; without a token in hand it is an acquisition. */
+    /** Refreshes a token for the cache, on behalf of no single caller. Without a token it acquires a token. */
     const refresh = (
       token: CachedToken | undefined,
       plan: RequestPlan,
@@ -249,7 +256,7 @@ export const make = (options: {
         )
       })
 
-    /** Near expiry a token is refreshed first, and served when that is slow or impossible. */
+    /** Refreshes a token near expiry, and serves it if the refresh is slow or fails. */
     const refreshFirst = (token: CachedToken, plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
@@ -301,7 +308,7 @@ export const make = (options: {
       },
       keepFresh: (request) =>
         Effect.flatMap(Effect.fromResult(keepablePlanOf(request, settings)), (plan) => {
-          // A cache that keeps nothing has nothing to keep fresh.
+          // A disabled cache has no tokens to keep fresh.
           if (cache.disabled) return Effect.void
           const find = () => cached(keyOf(plan))
           return keepers.keep({
@@ -321,7 +328,7 @@ export const make = (options: {
         }),
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
-          // Refusals are forgotten first: callers that the cache wakes may be refused anew.
+          // Refusals are forgotten first, because callers that the cache wakes may be refused again.
           options.forget(selector).pipe(
             Effect.andThen(cache.invalidate(selector)),
             Effect.andThen(Effect.sync(() => keepers.wake(selector)))
@@ -333,11 +340,11 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Returns whether callers are served the token in hand after its refresh has failed. Near expiry a refusal reaches them. */
+/** Returns whether callers are served the current token after its refresh failed. Near expiry callers receive a refusal. */
 const staysInUse = (times: Times, error: AcquireTokenError, now: number, serveStaleOnOutage: boolean): boolean =>
   now < times.usableUntil || (serveStaleOnOutage && now < times.expiresOn && !isRefused(error))
 
-/** Callers depend on the flight. */
+/** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false
 
 const about = (plan: RequestPlan, settings: ClientSettings) => ({

@@ -1,4 +1,4 @@
-/** Many tokens at once, so that they are there when they are asked for. */
+/** Acquires many tokens at once, so that later requests are cache hits. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Concurrency } from "effect/Types"
@@ -21,6 +21,7 @@ export type Prefetched = Exit.Exit<AuthenticationResult, AcquireTokenError>
 
 export const defaultConcurrency = 16
 
+/** Acquires a token for each request, and returns the result of each. */
 export const prefetch = <R = never>(
   acquire: (request: TokenRequest) => Effect.Effect<AuthenticationResult, AcquireTokenError>,
   requests: Iterable<TokenRequest>,
@@ -38,10 +39,10 @@ export const prefetch = <R = never>(
           if (Exit.isFailure(exit)) failed++
           if (onProgress === undefined) return Effect.void
           const progress = { done, failed, total: all.length }
-          // Whoever watches is somebody else's code, and the tokens are not to suffer from it.
+          // `onProgress` is foreign code, so its defects must not fail the acquisition.
           return Effect.catchDefect(Effect.suspend(() => onProgress(progress)), () => Effect.void)
         }),
-      // Less than one at a time would be none, ever.
+      // A concurrency below 1 would never start.
       { concurrency: concurrency === "unbounded" || concurrency >= 1 ? concurrency : 1 }
     )
   })

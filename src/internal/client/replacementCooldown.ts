@@ -1,7 +1,7 @@
 /**
- * Tokens that an API is not to have replaced for a while: those that were acquired in place of a refused one, and those
- * whose replacement could not be had. An API that refuses everything would else cause a token request for each of its own.
- * What is known of a token goes with it.
+ * The cooldown of tokens after a replacement. A token is not replaced again for a while if it replaced a refused token, or if
+ * its own replacement failed. Otherwise an API that refuses every token would cause one token request per API request. The
+ * state is in a `WeakMap`, so it is collected with the token.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,38 +11,38 @@ import { isAhead } from "../shared/cooldown.ts"
 
 type Token = Redacted.Redacted<string>
 
-interface Refusal {
+interface Replacement {
   readonly until: number
-  /** Whether the API had said which claims it wants. */
+  /** Whether the API sent a claims challenge. */
   readonly challenged: boolean
 }
 
-const refusals = new WeakMap<Token, Refusal>()
+const replacements = new WeakMap<Token, Replacement>()
 
 /** Milliseconds. */
-const rest = 30_000
+const cooldown = 30_000
 
-/** A challenge says more than a refusal, so it is heard once even then. */
+/** Returns whether a token is in its cooldown. During the cooldown one claims challenge is still allowed. */
 export const isAtRest = (token: Token, claims: string, clock: Clock.Clock): boolean => {
-  const refusal = refusals.get(token)
-  return refusal !== undefined && isAhead(refusal.until, clock.currentTimeMillisUnsafe(), rest) &&
-    (claims === "" || refusal.challenged)
+  const replacement = replacements.get(token)
+  return replacement !== undefined && isAhead(replacement.until, clock.currentTimeMillisUnsafe(), cooldown) &&
+    (claims === "" || replacement.challenged)
 }
 
-/** Keeps the account of a flight that replaces a token; what comes from a cache is nobody's replacement. */
+/** Records the outcome of an acquisition that replaces a token. A token from a cache is not a replacement. */
 export const noted = <E>(
   flight: Effect.Effect<AuthenticationResult, E>,
   refused: Token,
   claims: string,
   clock: Clock.Clock
 ): Effect.Effect<AuthenticationResult, E> => {
-  const note = (token: Token) => {
-    refusals.set(token, { until: clock.currentTimeMillisUnsafe() + rest, challenged: claims !== "" })
+  const record = (token: Token) => {
+    replacements.set(token, { until: clock.currentTimeMillisUnsafe() + cooldown, challenged: claims !== "" })
   }
   return flight.pipe(
     Effect.tap(({ accessToken, metadata }) =>
-      Effect.sync(() => metadata.tokenSource === "IdentityProvider" && note(accessToken))
+      Effect.sync(() => metadata.tokenSource === "IdentityProvider" && record(accessToken))
     ),
-    Effect.tapError(() => Effect.sync(() => note(refused)))
+    Effect.tapError(() => Effect.sync(() => record(refused)))
   )
 }

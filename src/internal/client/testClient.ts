@@ -1,4 +1,4 @@
-/** A client that only looks like one: no crypto, no HTTP, no rules, no memory. */
+/** A fake client for tests, without crypto, HTTP, validation or a cache. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -8,7 +8,7 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import { prefetch, type PrefetchOptions } from "./prefetch.ts"
 
-/** What it is asked for is added to `calls`. */
+/** Creates a fake client that adds each request to `calls`. */
 export const fakeClient = (
   token: string | ((request: TokenRequest) => Effect.Effect<string, AcquireTokenError>),
   calls: Array<TokenRequest>
@@ -46,6 +46,7 @@ export const fakeClient = (
 
 const expiresOn = DateTime.makeUnsafe(Date.UTC(2100, 0, 1))
 
+/** Returns a result with `token` that does not expire before the year 2100. */
 export const fakeResult = (request: TokenRequest, token: string): AuthenticationResult => ({
   accessToken: Redacted.make(token, { label: "access_token" }),
   tokenType: "Bearer",

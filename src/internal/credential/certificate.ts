@@ -1,4 +1,4 @@
-/** A certificate and its key, read from PEM with WebCrypto and jose: thumbprints, chain, and a function that signs. */
+/** A certificate and its key from PEM, read with WebCrypto and jose: thumbprints, chain, and signing. */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
@@ -8,17 +8,17 @@ import type { CredentialError } from "../../EntraError.ts"
 import { isText } from "../shared/validate.ts"
 import { validity } from "./certificateValidity.ts"
 import type { Algorithm, Thumbprints } from "./clientAssertion.ts"
-import { foreign } from "./credentialSource.ts"
+import { foreignError } from "./credentialSource.ts"
 import {
+  credentialFieldError,
   type Jose,
   keyKind,
   type KeyOf,
   loadJose,
   loadKey,
   memoized,
-  problem,
-  type Sign,
-  signed
+  redactedAssertion,
+  type Sign
 } from "./privateKey.ts"
 
 export interface Certificate {
@@ -27,18 +27,19 @@ export interface Certificate {
   readonly thumbprints: Thumbprints
   /** The certificates in base64 DER, leaf first: the value of `x5c`. */
   readonly chain: ReadonlyArray<string>
-  /** Milliseconds since the epoch; undefined when it cannot be told. */
+  /** Milliseconds since the epoch, or undefined if the certificate's validity cannot be read. */
   readonly validFrom: number | undefined
   readonly expiresOn: number | undefined
   readonly sign: Sign
 }
 
-/** Signs bytes with a key that stays where it is. */
+/** A function that signs bytes with a key outside of this process, such as in a vault. */
 export type Signer = (
   input: Uint8Array,
   options: { readonly algorithm: Algorithm }
 ) => Effect.Effect<Uint8Array, unknown>
 
+/** Loads a certificate with its private key, or with a function that signs. */
 export const loadCertificate = (options: {
   readonly certificate: string
   readonly privateKey?: Redacted.Redacted<string> | undefined
@@ -66,25 +67,25 @@ export const loadCertificate = (options: {
     }
   })
 
-/** Why a certificate is of no use now; undefined: it is. */
-export const untimely = (
+/** Returns the reason why a certificate is not valid now, or undefined if it is valid. */
+export const validityProblem = (
   { expiresOn, validFrom }: Pick<Certificate, "expiresOn" | "validFrom">,
   now: number
 ): CredentialError | undefined => {
   if (validFrom !== undefined && now < validFrom) {
-    return problem(
+    return credentialFieldError(
       "certificate_not_yet_valid",
       "certificate",
-      `is valid from ${new Date(validFrom).toISOString()} only`,
-      "Wait until then, use another certificate, or set this machine's clock if it is wrong."
+      `is not valid before ${new Date(validFrom).toISOString()}`,
+      "Wait until then, use another certificate, or correct this machine's clock."
     )
   }
   return expiresOn !== undefined && now >= expiresOn
-    ? problem(
+    ? credentialFieldError(
       "certificate_expired",
       "certificate",
       `expired at ${new Date(expiresOn).toISOString()}`,
-      "Renew it: make a new one and register it with the app. See docs/registering.md#a-certificate of effect-entra."
+      "Create a new certificate and register it with the app. See docs/registering.md#a-certificate of effect-entra."
     )
     : undefined
 }
@@ -104,30 +105,30 @@ const signing = (
   Effect.gen(function*() {
     if (privateKey !== undefined && sign === undefined) {
       const { key, rsa, sign } = yield* loadKey(jose, privateKey)
-      yield* matches(jose, key, publicKey, rsa)
+      yield* checkKeyPair(jose, key, publicKey, rsa)
       return { rsa, sign }
     }
-    if (sign === undefined || privateKey !== undefined) return yield* oneOfBoth(privateKey === undefined)
-    yield* isReadable(publicKey)
-    return { rsa: yield* keyKind(publicKey, "certificate"), sign: outside(jose, publicKey, sign) }
+    if (sign === undefined || privateKey !== undefined) return yield* privateKeyOrSign(privateKey === undefined)
+    yield* checkReadable(publicKey)
+    return { rsa: yield* keyKind(publicKey, "certificate"), sign: externalSign(jose, publicKey, sign) }
   })
 
-/** All that a certificate could be for, to tell one for another kind of key from one that cannot be read. */
-const otherKinds = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
+/** The algorithms of all kinds of keys. They tell a certificate for another kind of key from an unreadable certificate. */
+const keyAlgorithms = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
 
-const isReadable = (publicKey: KeyOf): Effect.Effect<unknown, CredentialError> =>
+const checkReadable = (publicKey: KeyOf): Effect.Effect<unknown, CredentialError> =>
   Effect.mapError(
-    Effect.firstSuccessOf(otherKinds.map((kind) => Effect.tryPromise(() => publicKey(kind)))),
+    Effect.firstSuccessOf(keyAlgorithms.map((kind) => Effect.tryPromise(() => publicKey(kind)))),
     unreadableCertificate
   )
 
-/** What the key signs, the certificate must verify; a wrong pair is found here and not by the service. */
-const matches = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
+/** Checks that the certificate verifies a signature of the key, so that a wrong pair fails before any request. */
+const checkKeyPair = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect.Effect<void, CredentialError> =>
   Effect.gen(function*() {
     const algorithm = rsa ? "PS256" : "ES256"
     const trusted = yield* Effect.catch(
       Effect.tryPromise(() => publicKey(algorithm)),
-      () => Effect.andThen(isReadable(publicKey), Effect.fail(otherKind()))
+      () => Effect.andThen(checkReadable(publicKey), Effect.fail(keyKindMismatch()))
     )
     yield* Effect.mapError(
       Effect.tryPromise(async () => {
@@ -140,9 +141,12 @@ const matches = (jose: Jose, key: KeyOf, publicKey: KeyOf, rsa: boolean): Effect
     )
   })
 
-/** A signer that somebody else keeps. Its first signature is held against the certificate; the others are the service's. */
-const outside = (jose: Jose, publicKey: KeyOf, sign: Signer): Sign => {
-  let isKnown = false
+/**
+ * Returns a `Sign` that calls an external signer. Its first signature is verified with the certificate. The service verifies
+ * the others.
+ */
+const externalSign = (jose: Jose, publicKey: KeyOf, sign: Signer): Sign => {
+  let isVerified = false
   return (header, claims) =>
     Effect.gen(function*() {
       const { alg } = header
@@ -150,29 +154,31 @@ const outside = (jose: Jose, publicKey: KeyOf, sign: Signer): Sign => {
       const signature = yield* Effect.mapError(
         Effect.suspend(() => sign(new TextEncoder().encode(input), { algorithm: alg })),
         (error) =>
-          foreign(error, {
+          foreignError(error, {
             code: "signer_failed",
             field: "sign",
-            what: "the function that signs",
-            remedy: "Look at that function, and at the vault behind it: nothing was sent to the service."
+            what: "The function sign",
+            remedy: "Check that function, and the vault behind it. No request was sent."
           })
       )
-      // JavaScript passes what it likes.
-      if (!(signature instanceof Uint8Array)) return yield* signerMismatch("returned no bytes")
+      // A JavaScript function may return any value.
+      if (!(signature instanceof Uint8Array)) return yield* signerMismatch("did not return a Uint8Array")
       if (alg === "ES256" && signature.length !== 64) {
-        return yield* signerMismatch(`returned ${signature.length} bytes, and ES256 has 64 (r and s, no DER)`)
+        return yield* signerMismatch(
+          `returned ${signature.length} bytes, but an ES256 signature has 64 bytes (r and s, not DER)`
+        )
       }
       const jwt = `${input}.${Base64Url.encode(signature)}`
-      if (!isKnown) {
+      if (!isVerified) {
         yield* Effect.mapError(
           Effect.tryPromise(async () => {
             await jose.compactVerify(jwt, await publicKey(alg))
           }),
-          () => signerMismatch(`made a signature that is none by this certificate's key with ${alg}`)
+          () => signerMismatch(`returned a signature that is not valid for this certificate's key with ${alg}`)
         )
-        isKnown = true
+        isVerified = true
       }
-      return signed(jwt)
+      return redactedAssertion(jwt)
     })
 }
 
@@ -196,36 +202,36 @@ const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect
 // -----------------------------------------------------------------------------
 
 const unreadableCertificate = () =>
-  problem(
+  credentialFieldError(
     "certificate_unreadable",
     "certificate",
-    "holds no certificate in PEM that can be read",
-    "Pass the text that starts with -----BEGIN CERTIFICATE-----, the app's own certificate first."
+    "does not contain a readable certificate in PEM",
+    "Pass the PEM text that starts with -----BEGIN CERTIFICATE-----, with the app's own certificate first."
   )
 
 const keyMismatch = () =>
-  problem(
+  credentialFieldError(
     "key_mismatch",
     "privateKey",
     "is not the key of the first certificate",
-    "Pass the key that the certificate was made for, and the app's own certificate before those of its issuers."
+    "Pass the private key of this certificate. Put the app's own certificate before those of its issuers."
   )
 
-const otherKind = () =>
-  problem(
+const keyKindMismatch = () =>
+  credentialFieldError(
     "key_mismatch",
     "certificate",
     "is for another kind of key than privateKey",
-    "Pass the certificate that was made for this key; both RSA, or both EC on P-256."
+    "Pass the certificate of this key. Both are RSA, or both are EC on P-256."
   )
 
-const oneOfBoth = (none: boolean) =>
-  problem(
+const privateKeyOrSign = (none: boolean) =>
+  credentialFieldError(
     "key_missing",
     "privateKey",
-    none ? "is missing, and so is sign" : "and sign are both there",
-    "Pass the certificate's private key, or a function that signs with it."
+    none ? "and sign are both missing" : "and sign are both set",
+    "Pass either the certificate's private key, or a function that signs with it."
   )
 
 const signerMismatch = (what: string) =>
-  problem("signer_mismatch", "sign", what, "Let it sign with the key that this certificate was made for.")
+  credentialFieldError("signer_mismatch", "sign", what, "Sign with the private key of this certificate.")

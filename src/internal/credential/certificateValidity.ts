@@ -1,9 +1,9 @@
-/** When a certificate is valid, read from its DER (RFC 5280 section 4.1) without a library: five steps over the outermost. */
+/** The validity of a certificate, read from its DER without a library (RFC 5280 section 4.1). */
 
-/** Milliseconds since the epoch; undefined for what is no certificate. */
+/** Returns the end of the validity in milliseconds since the epoch, or undefined if `der` is not a certificate. */
 export const notAfter = (der: Uint8Array): number | undefined => validity(der)?.notAfter
 
-/** Both ends in milliseconds since the epoch; undefined for what is no certificate. */
+/** Returns both ends of the validity in milliseconds since the epoch, or undefined if `der` is not a certificate. */
 export const validity = (
   der: Uint8Array
 ): { readonly notBefore: number | undefined; readonly notAfter: number | undefined } | undefined => {
@@ -11,7 +11,7 @@ export const validity = (
   const body = certificate === undefined ? undefined : elementAt(der, certificate.start)
   if (certificate?.tag !== sequence || body?.tag !== sequence) return undefined
   let next = elementAt(der, body.start)
-  // The version is optional; behind it stand serial number, algorithm and issuer.
+  // The version is optional. The serial number, the algorithm and the issuer follow it.
   for (let skipped = next?.tag === version ? 4 : 3; skipped > 0 && next !== undefined; skipped--) {
     next = elementAt(der, next.end)
   }
@@ -40,14 +40,14 @@ const elementAt = (der: Uint8Array, offset: number): Element | undefined => {
   const first = der[offset + 1]
   if (tag === undefined || first === undefined) return undefined
   const bytes = first < 0x80 ? 0 : first - 0x80
-  // No certificate has a length of more than three bytes.
+  // No element of a certificate needs more than three bytes for its length.
   if (first === 0x80 || bytes > 3) return undefined
   const start = offset + 2 + bytes
   const length = bytes === 0 ? first : der.subarray(offset + 2, start).reduce((sum, byte) => sum * 256 + byte, 0)
   return start + length > der.length ? undefined : { tag, start, end: start + length }
 }
 
-/** `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` from then on. */
+/** Parses a time: `YYMMDDHHMMSSZ` until 2049, and `YYYYMMDDHHMMSSZ` after that. */
 const timeOf = (tag: number, bytes: Uint8Array): number | undefined => {
   const text = new TextDecoder().decode(bytes)
   const digits = tag === utcTime && /^\d{12}Z$/.test(text)

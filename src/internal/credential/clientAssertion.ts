@@ -1,8 +1,8 @@
-/** A client assertion (RFC 7523 section 3) as Entra wants it: what is signed, not how. */
+/** The header and the claims of a client assertion (RFC 7523 section 3), as Entra requires them. */
 import * as Result from "effect/Result"
 import type { ThumbprintName } from "../authority/endpointLayout.ts"
 
-/** The digests of the certificate in base64url, by the header that carries them. */
+/** The digests of the certificate in base64url, by the name of their header. */
 export type Thumbprints = Readonly<Record<ThumbprintName, string>>
 
 export const algorithms = ["PS256", "RS256", "ES256"] as const
@@ -16,7 +16,7 @@ export interface AssertionHeader {
   readonly [thumbprint: string]: unknown
 }
 
-/** What goes into JSON. */
+/** A JSON value. */
 export type Json =
   | null
   | boolean
@@ -37,20 +37,20 @@ export type DefaultClaims = {
   readonly exp: number
 }
 
-/** A key of the one kind signs with none of the other's algorithms. */
-export const fits = (algorithm: Algorithm, rsa: boolean): boolean => (algorithm === "ES256") !== rsa
+/** Returns whether a key of this kind can sign with an algorithm. */
+export const isAlgorithmOfKey = (algorithm: Algorithm, rsa: boolean): boolean => (algorithm === "ES256") !== rsa
 
-/** What the user wants, else what the authority wants; undefined where it wants nothing in particular. */
+/** Returns the configured algorithm, or otherwise the authority's algorithm for this kind of key. */
 export const algorithmFor = (
   rsa: boolean,
   wanted: Algorithm | undefined,
   authority: { readonly rsa: "PS256" | "RS256" }
 ): Algorithm => wanted ?? (rsa ? authority.rsa : "ES256")
 
-/** Seconds an assertion is valid. */
+/** The lifetime of an assertion in seconds. */
 export const assertionLifetime = 600
 
-/** Without a certificate the key has no thumbprint, and at most a name. */
+/** Returns the header of an assertion. A key without a certificate has no thumbprint, and optionally a key id. */
 export const assertionHeader = (options: {
   readonly algorithm: Algorithm
   readonly thumbprint?: ThumbprintName | undefined
@@ -67,7 +67,7 @@ export const assertionHeader = (options: {
   ...(options.chain === undefined ? {} : { x5c: [...options.chain] })
 })
 
-/** `now` in milliseconds; the claims are NumericDates: whole seconds, as numbers. */
+/** Returns the claims of an assertion. `now` is in milliseconds, and times in claims are whole seconds. */
 export const assertionClaims = (options: {
   readonly audience: string
   readonly clientId: string
@@ -86,27 +86,30 @@ export const assertionClaims = (options: {
   }
 }
 
-/** Claims of the user's; merged, they go before the defaults of the same name. */
-export interface Additional {
+/**
+ * The configured claims. With `merge` they override the default claims of the same name, otherwise they replace all of
+ * them.
+ */
+export interface AdditionalClaims {
   readonly claims: Claims
   readonly merge: boolean
 }
 
-/** Each claim once. */
-export const withAdditional = (defaults: Claims, additional: Additional | undefined): Claims =>
+/** Returns the claims to sign, each of them once. */
+export const withAdditionalClaims = (defaults: Claims, additional: AdditionalClaims | undefined): Claims =>
   additional === undefined ? defaults : additional.merge ? { ...defaults, ...additional.claims } : additional.claims
 
-/** A copy, so that what becomes of the original later does not matter. The failure names what is wrong. */
-export const additionalClaims = (
+/** Copies and validates configured claims, so that later changes of the original have no effect. */
+export const parseAdditionalClaims = (
   claims: unknown
 ): Result.Result<Claims, { readonly field: string; readonly what: string }> => {
   const copy = jsonOf(claims, "assertionClaims", [])
-  if (Result.isFailure(copy)) return Result.fail({ field: copy.failure, what: "is nothing that JSON can hold" })
-  if (!isObject(copy.success)) return Result.fail({ field: "assertionClaims", what: "is no object" })
+  if (Result.isFailure(copy)) return Result.fail({ field: copy.failure, what: "is not a JSON value" })
+  if (!isObject(copy.success)) return Result.fail({ field: "assertionClaims", what: "is not an object" })
   for (const name of ["exp", "nbf", "iat"]) {
     const time = copy.success[name]
     if (time !== undefined && typeof time !== "number") {
-      return Result.fail({ field: `assertionClaims.${name}`, what: "is no number of seconds (RFC 7519 section 2)" })
+      return Result.fail({ field: `assertionClaims.${name}`, what: "is not a number of seconds (RFC 7519 section 2)" })
     }
   }
   return Result.succeed(copy.success)
@@ -114,7 +117,7 @@ export const additionalClaims = (
 
 const isObject = (json: Json): json is Claims => typeof json === "object" && json !== null && !Array.isArray(json)
 
-/** What fails is named by its path. */
+/** Copies a JSON value, or fails with the path of the first value that JSON cannot represent. */
 const jsonOf = (value: unknown, path: string, within: ReadonlyArray<unknown>): Result.Result<Json, string> => {
   if (value === null || typeof value === "string" || typeof value === "boolean") return Result.succeed(value)
   if (typeof value === "number") return Number.isFinite(value) ? Result.succeed(value) : Result.fail(path)
@@ -129,7 +132,7 @@ const jsonOf = (value: unknown, path: string, within: ReadonlyArray<unknown>): R
     }
     return Result.succeed(copy)
   }
-  // A date, a map or a `Redacted` says something else in JSON than it is.
+  // A date, a map or a `Redacted` loses its value in JSON.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return Result.fail(path)
   const copy: Array<readonly [string, Json]> = []
@@ -141,5 +144,5 @@ const jsonOf = (value: unknown, path: string, within: ReadonlyArray<unknown>): R
   return Result.succeed(Object.fromEntries(copy))
 }
 
-/** Three non-empty base64url parts, as RFC 7515 section 3.1 has it; whether it is true is for the service to say. */
+/** Returns whether a text has the form of a compact JWT: three non-empty base64url parts (RFC 7515 section 3.1). */
 export const isCompactJwt = (text: string): boolean => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)

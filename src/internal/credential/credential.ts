@@ -1,4 +1,4 @@
-/** A client credential as the other services see it, and what it is told about a token request. */
+/** The interface of a client credential, and the data about a token request that it gets. */
 import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
 import type { CredentialError, InvalidClientError } from "../../EntraError.ts"
@@ -6,7 +6,7 @@ import type { Endpoints } from "../authority/endpointLayout.ts"
 import type { Fields } from "../http/fields.ts"
 import type { Transport } from "../http/identityHttp.ts"
 
-/** One acquisition: who asks, for which token, under which correlation id. It is assembled once, when a flight starts. */
+/** One acquisition: its client, its token and its correlation id. It is assembled once, when a flight starts. */
 export interface Acquisition {
   readonly clientId: string
   readonly tenantId: string
@@ -26,7 +26,7 @@ export interface Attempt extends Acquisition {
   readonly secretMethod?: Endpoints["secretMethod"]
 }
 
-/** The additions of a credential to a request. */
+/** The parameters, headers and transport that a credential adds to a request. */
 export interface Authentication {
   readonly form: Fields
   readonly headers?: Fields | undefined

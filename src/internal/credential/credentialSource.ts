@@ -1,4 +1,4 @@
-/** Where the material of a credential comes from: a value, several of them, or an effect of either. */
+/** The source of a credential's material: a value, several values, or an effect that returns them. */
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,39 +6,39 @@ import * as Predicate from "effect/Predicate"
 import { type CredentialCode, type CredentialError, isEntraError } from "../../EntraError.ts"
 import { credentialError } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
-import { duration, millisOf } from "../shared/validate.ts"
+import { durationWords, millisOf } from "../shared/validate.ts"
 import type { Credential } from "./credential.ts"
 import * as Rotation from "./rotation.ts"
 
-export type Materials<A> = A | ReadonlyArray<A>
+export type OneOrMore<A> = A | ReadonlyArray<A>
 
-export interface Options {
+export interface ReloadOptions {
   readonly reloadEvery?: Duration.Input | undefined
 }
 
-/** How what was given becomes what is used. */
-export interface Kind<A, M> extends Pick<Rotation.Source<M>, "same" | "prove" | "expiresOn"> {
-  readonly read: (given: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<M>, CredentialError>
+/** A kind of credential: how its input is read, compared and used. */
+export interface MaterialKind<A, M> extends Pick<Rotation.Source<M>, "same" | "prove" | "expiresOn"> {
+  readonly read: (input: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<M>, CredentialError>
 }
 
-/** Read now, so that what is wrong is known at once. */
-export const fixed = <A, M>(
-  given: Materials<A>,
-  kind: Kind<A, M>,
-  options: Options = {}
+/** Creates a credential from a value, which is read at once so that its problems appear at once. */
+export const fromValue = <A, M>(
+  input: OneOrMore<A>,
+  kind: MaterialKind<A, M>,
+  options: ReloadOptions = {}
 ): Effect.Effect<Credential, CredentialError> =>
   Effect.gen(function*() {
     const reloadEvery = yield* reloadEveryOf(options)
-    const initial = yield* read(given, kind)
-    return yield* Rotation.make({ ...kind, initial, load: Effect.suspend(() => read(given, kind)), reloadEvery })
+    const initial = yield* read(input, kind)
+    return yield* Rotation.make({ ...kind, initial, load: Effect.suspend(() => read(input, kind)), reloadEvery })
   })
 
-/** Read when it is needed. */
-export const loaded = <A, M, E, R>(
-  source: Effect.Effect<Materials<A>, E, R>,
+/** Creates a credential from an effect, which runs when material is first needed. */
+export const fromEffect = <A, M, E, R>(
+  source: Effect.Effect<OneOrMore<A>, E, R>,
   field: string,
-  kind: Kind<A, M>,
-  options: Options = {}
+  kind: MaterialKind<A, M>,
+  options: ReloadOptions = {}
 ): Effect.Effect<Credential, CredentialError, R> =>
   Effect.gen(function*() {
     const reloadEvery = yield* reloadEveryOf(options)
@@ -49,48 +49,51 @@ export const loaded = <A, M, E, R>(
       load: source.pipe(
         Effect.provideContext(context),
         Effect.mapError((error) =>
-          foreign(error, {
+          foreignError(error, {
             code: "source_failed",
             field,
-            what: `the effect that loads the ${field}`,
+            what: `The effect that loads the ${field}`,
             remedy:
-              "Look at that effect: nothing was sent to the service. What it said is not shown, since it may hold a "
-              + "secret: give its errors a tag, or log them there."
+              "Check that effect. No request was sent. Its message is not shown, because it may contain a secret. Give its "
+              + "errors a tag, or log them there."
           })
         ),
-        Effect.flatMap((given) => read(given, kind))
+        Effect.flatMap((input) => read(input, kind))
       )
     })
   })
 
-const read = <A, M>(given: Materials<A>, kind: Kind<A, M>): Effect.Effect<ReadonlyArray<M>, CredentialError> => {
-  const list = Arr.ensure(given)
-  if (list.length > most) return Effect.fail(tooMany(list.length))
+const read = <A, M>(
+  input: OneOrMore<A>,
+  kind: MaterialKind<A, M>
+): Effect.Effect<ReadonlyArray<M>, CredentialError> => {
+  const list = Arr.ensure(input)
+  if (list.length > maxMaterials) return Effect.fail(tooMany(list.length))
   return list.some(Predicate.isNullish) ? Effect.fail(missing()) : kind.read(list)
 }
 
-/** An acquisition tries no more, so a longer list would have some that are never tried. */
-const most = 8
+/** An acquisition sends at most this many requests, so a longer list would have entries that are never tried. */
+const maxMaterials = 8
 
 const missing = () =>
   credentialError(
     "credential_missing",
     "credential",
-    "there is nothing where a credential should be (undefined or null)",
-    "Look at where it comes from: a variable that is not set, or a store that does not have it."
+    "The credential is undefined or null",
+    "Check the source of its value, such as an unset variable or a store that does not have it."
   )
 
 const tooMany = (number: number): CredentialError =>
   credentialError(
     "source_too_long",
     "credential",
-    `the list of credentials has ${number} entries, more than ${most}`,
-    "Leave out what is no longer valid: a rotation needs two."
+    `The list of credentials has ${number} entries, and the limit is ${maxMaterials}`,
+    "Remove credentials that are no longer valid. A rotation needs only two."
   )
 
-/** Milliseconds; never, unless it is said how often. */
+/** Returns the reload interval in milliseconds. The default is `Infinity`, which means no reload by time. */
 export const reloadEveryOf = (
-  { reloadEvery = Duration.infinity }: Options
+  { reloadEvery = Duration.infinity }: ReloadOptions
 ): Effect.Effect<number, CredentialError> => {
   const millis = millisOf(reloadEvery)
   return millis === undefined ? Effect.fail(notReloadable()) : Effect.succeed(millis)
@@ -100,12 +103,15 @@ const notReloadable = () =>
   credentialError(
     "field_malformed",
     "reloadEvery",
-    `reloadEvery is not ${duration}`,
-    `Pass how often to look for a newer credential, such as "1 minute", or leave it out.`
+    `reloadEvery is not ${durationWords}`,
+    `Pass the interval of reloads, such as "1 minute", or leave it out.`
   )
 
-/** What somebody else's code failed with: which tag or class it was, never what was in it. */
-export const foreign = (
+/**
+ * Returns the credential error for a failure of foreign code. It shows the tag or the class of the failure, and no
+ * content.
+ */
+export const foreignError = (
   error: unknown,
   as: { readonly code: CredentialCode; readonly field: string; readonly what: string; readonly remedy: string }
 ): CredentialError =>
@@ -113,7 +119,7 @@ export const foreign = (
     ? error
     : credentialError(as.code, as.field, `${as.what} failed with ${quote(nameOf(error))}`, as.remedy)
 
-/** What kind of error it was; its text may hold what must not be seen. */
+/** Returns the tag or the class of an error. Its message may contain a secret. */
 const nameOf = (error: unknown): string =>
   typeof error === "object" && error !== null
     ? "_tag" in error && typeof error._tag === "string" ? error._tag : error instanceof Error ? error.name : "an object"

@@ -1,4 +1,4 @@
-/** Several credentials, tried in their order; the one that worked is used until it fails. */
+/** A credential that tries several credentials in order. The credential that works stays in use until it fails. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -7,9 +7,9 @@ import * as Semaphore from "effect/Semaphore"
 import { type CredentialError, type InvalidClientError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError } from "../shared/errors.ts"
 import type { Acquisition, Attempt, Authentication, ClientAuthentication, Credential } from "./credential.ts"
-import { mends } from "./rotationState.ts"
+import { isCredentialFault } from "./rotationState.ts"
 
-/** Why each was passed over, by its place in the list. */
+/** The reason why a member was skipped, by its index in the list. */
 type Reasons = ReadonlyMap<number, string>
 
 /** The members that one acquisition has tried. */
@@ -21,48 +21,52 @@ interface Tried {
   sent: number | undefined
 }
 
-/** Members are made when their turn comes, and kept once they are. */
+/** Creates a credential of several members. A member is created at its first use, and kept. */
 export const make = (
   members: ReadonlyArray<Effect.Effect<Credential, CredentialError | InvalidRequestError>>
 ): Effect.Effect<Credential, CredentialError> =>
   Effect.gen(function*() {
-    const made = new Map<number, Credential>()
+    const created = new Map<number, Credential>()
     let inUse = 0
-    const making = members.map(() => Semaphore.makeUnsafe(1))
+    const semaphores = members.map(() => Semaphore.makeUnsafe(1))
 
-    /** Made once, however many want it at the same time. */
+    /** Returns a member, and creates it if it does not exist yet. */
     const member = (index: number): Effect.Effect<Credential, string> =>
       Effect.suspend(() => {
-        const known = made.get(index)
+        const known = created.get(index)
         const member = members[index]
         if (known !== undefined) return Effect.succeed(known)
-        if (member === undefined) return Effect.fail("there is no such credential")
+        if (member === undefined) return Effect.fail("The list has no such credential.")
         return member.pipe(
-          Effect.tap((credential) => Effect.sync(() => made.set(index, credential))),
+          Effect.tap((credential) => Effect.sync(() => created.set(index, credential))),
           Effect.mapError(reasonOf)
         )
       })
 
+    /** Returns a member. Concurrent callers create it only once. */
     const memberOnce = (index: number): Effect.Effect<Credential, string> =>
-      made.has(index) ? member(index) : making[index]?.withPermit(member(index)) ?? member(index)
+      created.has(index) ? member(index) : semaphores[index]?.withPermit(member(index)) ?? member(index)
 
-    /** The one in use, then the others from the top. */
+    /** Returns the order of trials: the member in use, then the others in list order. */
     const order = (): ReadonlyArray<number> => [inUse, ...[...members.keys()].filter((index) => index !== inUse)]
 
-    /** The first that does it, and why those before did not. */
+    /**
+     * Returns the result of the first member for which `use` succeeds. If all fail, the error has the reason of each
+     * member.
+     */
     const first = <A>(
-      passed: Reasons,
+      skipped: Reasons,
       use: (credential: Credential, index: number) => Effect.Effect<A, string>
     ): Effect.Effect<{ readonly index: number; readonly value: A }, CredentialError> =>
       Effect.gen(function*() {
-        const reasons = new Map(passed)
-        const left = order().filter((index) => !passed.has(index))
+        const reasons = new Map(skipped)
+        const left = order().filter((index) => !skipped.has(index))
         for (const index of left) {
-          const used = Effect.catchCause(
+          const attempted = Effect.catchCause(
             Effect.flatMap(memberOnce(index), (credential) => use(credential, index)),
-            (cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), () => "it died"))
+            (cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), () => "It failed with a defect."))
           )
-          const tried = yield* Effect.result(index === left.at(-1) ? used : bounded(used))
+          const tried = yield* Effect.result(index === left.at(-1) ? attempted : withTimeLimit(attempted))
           if (Result.isSuccess(tried)) return { index, value: tried.success }
           reasons.set(index, tried.failure)
         }
@@ -71,7 +75,7 @@ export const make = (
       })
 
     inUse = (yield* first(new Map(), Effect.succeed)).index
-    const current = () => made.get(inUse)
+    const current = () => created.get(inUse)
 
     const channelOf = () => current()?.channel ?? "standard"
 
@@ -91,7 +95,7 @@ export const make = (
             credential.channel === channel
               ? Effect.mapError(begun(index, credential).authenticate(attempt), reasonOf)
               : Effect.fail(
-                `it authenticates over the channel ${credential.channel}, and this request goes over ${channel}`
+                `It authenticates over the channel ${credential.channel}, but this request uses ${channel}.`
               )
           return Effect.map(first(tried.refused, prove), ({ index, value }) => {
             inUse = index
@@ -100,28 +104,31 @@ export const make = (
           })
         })
 
-      /** The member that takes the turn of one that was refused. A member that is not made yet may turn out to fit. */
+      /** Returns the member to try after a refused member. A member that does not exist yet may have the right channel. */
       const successor = (): number | undefined => {
         const channel = channelOf()
         return [...members.keys()].find((index) =>
-          !tried.refused.has(index) && (made.get(index)?.channel ?? channel) === channel
+          !tried.refused.has(index) && (created.get(index)?.channel ?? channel) === channel
         )
       }
 
       const refused = (error: InvalidClientError): Effect.Effect<boolean> =>
         Effect.suspend(() => {
           const index = tried.sent ?? inUse
-          const credential = made.get(index)
-          const asked = credential === undefined ? no : begun(index, credential).refused(error)
+          const credential = created.get(index)
+          const hasOther = credential === undefined ? noOther : begun(index, credential).refused(error)
           return Effect.map(
-            Effect.catchCause(Effect.timeoutOrElse(asked, { duration: memberTimeout, orElse: () => no }), () => no),
+            Effect.catchCause(
+              Effect.timeoutOrElse(hasOther, { duration: memberTimeout, orElse: () => noOther }),
+              () => noOther
+            ),
             (again) => {
               if (again) {
                 inUse = index
                 return true
               }
-              if (!mends(error)) return false
-              tried.refused.set(index, `the service refused it (${error.code}): ${error.message}`)
+              if (!isCredentialFault(error)) return false
+              tried.refused.set(index, `The service refused it (${error.code}): ${error.message}`)
               const next = successor()
               inUse = next ?? 0
               tried.sent = undefined
@@ -132,7 +139,7 @@ export const make = (
 
       const revision = (): string => {
         const index = tried.sent ?? inUse
-        const credential = made.get(index)
+        const credential = created.get(index)
         return credential === undefined ? "" : `${index}.${begun(index, credential).revision()}`
       }
 
@@ -149,17 +156,17 @@ export const make = (
     }
   })
 
-/** Whoever has others behind it may not use up their time. */
-const bounded = <A>(used: Effect.Effect<A, string>): Effect.Effect<A, string> =>
-  Effect.timeoutOrElse(used, {
+/** Limits the time of a member that others follow, so that time remains for them. */
+const withTimeLimit = <A>(attempted: Effect.Effect<A, string>): Effect.Effect<A, string> =>
+  Effect.timeoutOrElse(attempted, {
     duration: memberTimeout,
-    orElse: () => Effect.fail(`it took longer than ${memberTimeout / 1000} s`)
+    orElse: () => Effect.fail(`It took longer than ${memberTimeout / 1000} s.`)
   })
 
 /** Milliseconds. */
 const memberTimeout = 4000
 
-const no = /*#__PURE__*/ Effect.succeed(false)
+const noOther = /*#__PURE__*/ Effect.succeed(false)
 
 const reasonOf = ({ code, message }: CredentialError | InvalidRequestError): string => `${code}: ${message}`
 
@@ -168,11 +175,11 @@ const exhausted = (reasons: Reasons): CredentialError =>
     "credentials_exhausted",
     "credential",
     reasons.size === 0
-      ? "the list of credentials is empty"
-      : `none of ${reasons.size} credentials works: ${
+      ? "The list of credentials is empty"
+      : `None of the ${reasons.size} credentials works: ${
         [...reasons].toSorted(([one], [other]) => one - other).map(([index, reason]) => `[${index}] ${reason}`).join(
-          "; "
+          " "
         )
       }`,
-    "Mend the one that is meant to work here; the reasons are in the order of the list."
+    "Fix the credential that should work here. The reasons are in the order of the list."
   )

@@ -13,7 +13,7 @@ export type Sign = (
 ) => Effect.Effect<Redacted.Redacted<string>, CredentialError>
 
 export interface SigningKey {
-  /** Whether it is RSA; otherwise it is EC on P-256. */
+  /** Whether the key is RSA. Otherwise it is EC on P-256. */
   readonly rsa: boolean
   readonly key: KeyOf
   readonly sign: Sign
@@ -23,7 +23,7 @@ export interface SigningKey {
 // jose
 // -----------------------------------------------------------------------------
 
-/** Only who has a key loads it, and of it these parts; it takes longer than all else that is imported here. */
+/** Loads the parts of jose that are used. They load only with a key, because their import takes longer than all others. */
 export const loadJose = /*#__PURE__*/ Effect.promise(async () => {
   const [{ importPKCS8, importX509 }, { CompactSign }, { compactVerify }] = await Promise.all([
     import("jose/key/import"),
@@ -41,9 +41,10 @@ export const loadJose = /*#__PURE__*/ Effect.promise(async () => {
 
 export type Jose = Effect.Success<typeof loadJose>
 
+/** A function that returns the key for an algorithm. */
 export type KeyOf = (algorithm: string) => Promise<CryptoKey>
 
-/** WebCrypto ties a key to one algorithm, so it is imported once for each that is used. */
+/** Memoizes the import of a key. WebCrypto binds a key to one algorithm, so there is one import per algorithm. */
 export const memoized = (load: KeyOf): KeyOf => {
   const keys = new Map<string, Promise<CryptoKey>>()
   return (algorithm) => {
@@ -57,6 +58,7 @@ export const memoized = (load: KeyOf): KeyOf => {
 // reading
 // -----------------------------------------------------------------------------
 
+/** Loads a private key from PEM. */
 export const loadKey = (
   jose: Jose,
   privateKey: Redacted.Redacted<string>
@@ -71,25 +73,33 @@ export const loadKey = (
       sign: (header, claims) =>
         Effect.tryPromise({
           try: async () =>
-            signed(await jose.sign(new TextEncoder().encode(JSON.stringify(claims)), header, await key(header.alg))),
+            redactedAssertion(
+              await jose.sign(new TextEncoder().encode(JSON.stringify(claims)), header, await key(header.alg))
+            ),
           catch: () =>
-            problem("signing_failed", "privateKey", "could not sign the assertion", "Check that the key may sign.")
+            credentialFieldError(
+              "signing_failed",
+              "privateKey",
+              "could not sign the assertion",
+              "Check that the key may be used for signatures."
+            )
         })
     }
   })
 
-export const signed = (jwt: string): Redacted.Redacted<string> => Redacted.make(jwt, { label: "client_assertion" })
+export const redactedAssertion = (jwt: string): Redacted.Redacted<string> =>
+  Redacted.make(jwt, { label: "client_assertion" })
 
-/** The algorithm that a user wants must be one of the key's kind. */
-export const unfit = (algorithm: Algorithm, rsa: boolean): CredentialError =>
-  problem(
+/** Returns the error of a configured algorithm that this kind of key does not support. */
+export const algorithmMismatch = (algorithm: Algorithm, rsa: boolean): CredentialError =>
+  credentialFieldError(
     "algorithm_unsupported",
     "algorithm",
-    `is ${algorithm}, and the key is ${rsa ? "RSA" : "EC on P-256"}`,
+    `is ${algorithm}, but the key is ${rsa ? "RSA" : "EC on P-256"}`,
     rsa ? "Use PS256 or RS256, or leave it out." : "Use ES256, or leave it out."
   )
 
-/** True: RSA; false: EC. */
+/** Returns true for an RSA key and false for an EC key. */
 export const keyKind = (key: KeyOf, field: "privateKey" | "certificate"): Effect.Effect<boolean, CredentialError> =>
   Effect.tryPromise(() => key("PS256")).pipe(
     Effect.flatMap(({ algorithm }) =>
@@ -100,28 +110,28 @@ export const keyKind = (key: KeyOf, field: "privateKey" | "certificate"): Effect
     Effect.catchTag("UnknownError", () =>
       Effect.mapError(
         Effect.as(Effect.tryPromise(() => key("ES256")), false),
-        () => unsupportedKey(field, "is damaged, or neither plain RSA nor EC on the curve P-256")
+        () => unsupportedKey(field, "is damaged, or neither RSA nor EC on the curve P-256")
       ))
   )
 
-/** The one block that is the key; what stands around it (attributes, certificates) is left out. */
+/** Returns the PEM block of the key, without the attributes and certificates around it. */
 const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
   const block = /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----/.exec(text)?.[0]
   if (block !== undefined) return Effect.succeed(block)
   const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
   return Effect.fail(
     label === undefined || label === "PRIVATE KEY"
-      ? problem(
+      ? credentialFieldError(
         "key_unreadable",
         "privateKey",
-        "holds no whole private key in PEM",
-        "Pass the text that starts with -----BEGIN PRIVATE KEY-----."
+        "does not contain a complete private key in PEM",
+        "Pass the PEM text that starts with -----BEGIN PRIVATE KEY-----."
       )
-      : problem(
+      : credentialFieldError(
         "key_format",
         "privateKey",
-        `is PEM of the kind ${label}, and unencrypted PKCS#8 is needed`,
-        "Convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem. NodeClientCredential of effect-entra/node reads other kinds."
+        `is PEM of the type ${label}, but unencrypted PKCS#8 is required`,
+        "Convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`. NodeClientCredential of effect-entra/node reads other types."
       )
   )
 }
@@ -130,16 +140,21 @@ const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
 // problems
 // -----------------------------------------------------------------------------
 
-export const problem = (code: CredentialCode, field: string, what: string, remedy: string): CredentialError =>
-  credentialError(code, field, `${field} ${what}`, remedy)
+/** Returns a credential error about a field. `what` completes the sentence that begins with the field's name. */
+export const credentialFieldError = (
+  code: CredentialCode,
+  field: string,
+  what: string,
+  remedy: string
+): CredentialError => credentialError(code, field, `${field} ${what}`, remedy)
 
 const notRedacted = () =>
-  problem(
+  credentialFieldError(
     "key_unreadable",
     "privateKey",
-    "is not set, or is no redacted text",
-    "Wrap the PEM text where it is read, so that nothing prints it: Redacted.make(text)."
+    "is not set, or is not a redacted string",
+    "Wrap the PEM text with Redacted.make(text) where it is read, so that it is never printed."
   )
 
 const unsupportedKey = (field: string, what: string) =>
-  problem("key_unsupported", field, what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")
+  credentialFieldError("key_unsupported", field, what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")

@@ -1,6 +1,6 @@
 /**
- * A credential whose material may change while the program runs: loaded when it is first needed, again every so often,
- * and when the service refuses all that there is. `rotationState.ts` decides, this module sequences.
+ * A credential whose material may change while the program runs. The material is loaded when it is first needed, again after
+ * each reload interval, and when the service has refused all of it. `rotationState.ts` makes the decisions.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -14,25 +14,29 @@ import { type CredentialError } from "../../EntraError.ts"
 import { isAhead } from "../shared/cooldown.ts"
 import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import type { Attempt, Authentication, Credential } from "./credential.ts"
 import * as RotationState from "./rotationState.ts"
 
+/** The source of a credential's material. */
 export interface Source<A> {
-  /** What there is now, the newest first. */
+  /** Loads the current material, the newest first. */
   readonly load: Effect.Effect<ReadonlyArray<A>, CredentialError>
-  /** Whether two pieces have the same content. */
+  /** Returns whether two pieces of material have the same content. */
   readonly same: (one: A, other: A) => boolean
-  /** Milliseconds; `Infinity`: only when there is nothing yet or all of it was refused; 0: for every attempt. */
+  /**
+   * The reload interval in milliseconds. With `Infinity` the source is loaded only if there is no material or all material
+   * was refused. With 0 it is loaded for every attempt.
+   */
   readonly reloadEvery: number
   readonly prove: (material: A, attempt: Attempt) => Effect.Effect<Authentication, CredentialError>
-  /** Milliseconds since the epoch; undefined when it does not expire, or nobody knows. */
+  /** Returns the expiry in milliseconds since the epoch, or undefined if there is no expiry or it is unknown. */
   readonly expiresOn?: ((material: A) => number | undefined) | undefined
-  /** What has been loaded already; without it the first attempt loads. */
+  /** Material that has been loaded already. Without it the first attempt loads the source. */
   readonly initial?: ReadonlyArray<A> | undefined
   /**
-   * Milliseconds; while a refusal stands nothing is sent, so nothing is loaded. With this the source is looked at behind
-   * the calls that are refused locally, at most so often.
+   * The interval of background loads in milliseconds. While a refusal is remembered no requests are sent, so no attempt
+   * would load the source. With this option calls that are refused locally load it in the background.
    */
   readonly lookEvery?: number | undefined
 }
@@ -40,25 +44,26 @@ export interface Source<A> {
 /** The material that one acquisition has tried. */
 interface Tried {
   readonly refused: Set<number>
-  /** The material of the attempt under way; undefined before the first attempt and after a refusal. */
+  /** The material of the current attempt, or undefined before the first attempt and after a refusal. */
   sent: number | undefined
-  /** Whether a reload brought nothing new. */
+  /** Whether a reload returned no new material. */
   reloaded: boolean
 }
 
-/** A load that is under way; it is nobody's in particular, so that nobody who gives up ends it. */
+/** A running load. It belongs to no caller, so an interrupted caller does not end it. */
 interface Load {
   readonly number: number
   readonly since: number
   readonly done: Deferred.Deferred<void>
 }
 
-/** Milliseconds that a reload may hold up an attempt for which there is material; it goes on behind it. */
+/** The milliseconds that an attempt with material waits for a reload. The reload then continues in the background. */
 export const reloadWait = 5000
 
-/** Milliseconds after which a load is given up, and another one may begin. */
+/** The milliseconds after which a load is abandoned, and another load may begin. */
 const longestLoad = 60_000
 
+/** Creates a credential of a source. */
 export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -78,7 +83,10 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
 
     const untried = ({ refused }: Tried) => RotationState.untried(candidates, refused, inUse?.number)
 
-    /** What is not as it was starts with the newest; what is the same is used as it was loaded last. */
+    /**
+     * Takes loaded material. A changed list starts with its newest material, an unchanged list keeps the material in
+     * use.
+     */
     const take = (loaded: ReadonlyArray<RotationState.Candidate<A>>): void => {
       const isSame = RotationState.isSameList(candidates, loaded)
       candidates = loaded
@@ -102,13 +110,13 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       return Option.match(Cause.findErrorOption(exit.cause), { onNone: () => Effect.void, onSome: kept })
     }
 
-    /** What there is stays in use, and one line says so until it works again. */
+    /** Keeps the material in use, and logs one warning until a load succeeds again. */
     const kept = (error: CredentialError): Effect.Effect<void> => {
       if (isWarned || inUse === undefined) return Effect.void
       isWarned = true
-      return say(
+      return logSafely(
         Effect.logWarning(
-          `the credential could not be reloaded (${error.code}); what is in hand stays in use: ${error.message} ${error.remedy}`
+          `the credential could not be reloaded (${error.code}); the current one stays in use: ${error.message} ${error.remedy}`
         )
       )
     }
@@ -117,12 +125,12 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       source.load.pipe(
         Effect.flatMap((loaded) => loaded.length === 0 ? Effect.fail(nothingLoaded()) : Effect.succeed(loaded)),
         Effect.map(numbered),
-        // What dies or interrupts itself is somebody else's code.
+        // The source is foreign code, which may die or interrupt itself.
         Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect))),
         Effect.exit,
         Effect.flatMap((exit) =>
           Effect.suspend(() => {
-            // One that was given up comes too late: another has begun.
+            // The result of an abandoned load is ignored, because another load has begun.
             if (underWay !== load) return Effect.void
             underWay = undefined
             const told = ended(load.number, exit)
@@ -132,7 +140,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         )
       )
 
-    /** The load that is under way, or one that begins now. */
+    /** Returns the running load, or starts a load. */
     const loading: Effect.Effect<Load> = Effect.suspend(() => {
       if (underWay !== undefined && isAhead(underWay.since + longestLoad, now(), longestLoad)) {
         return Effect.succeed(underWay)
@@ -163,7 +171,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       })
     })
 
-    /** Whether there is something that this acquisition has not tried; if so, everybody turns to it. */
+    /** Returns whether there is material that this acquisition has not tried, and puts it into use for all acquisitions. */
     const turn = (tried: Tried): boolean => {
       const next = untried(tried)
       if (next === undefined) return false
@@ -171,14 +179,14 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       return true
     }
 
-    /** All there is was refused: the next acquisition starts with the newest. */
+    /** Ends an acquisition whose material was all refused. The next acquisition starts with the newest material. */
     const giveUp = (): boolean => {
       inUse = candidates[0]
       refused = { number: inUse?.number, looked: now() }
       return false
     }
 
-    /** A load that is under way may have looked before there was anything new, and then another is worth it. */
+    /** Waits for a load that began after `begun`. A load that was already running may have missed new material. */
     const loadSince = (begun: number, tried: Tried): Effect.Effect<void> =>
       Effect.suspend(() =>
         loads.ended > begun || untried(tried) !== undefined
@@ -194,7 +202,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         if (!RotationState.isWorthReload(loads, tried.reloaded, now())) return Effect.sync(giveUp)
         return Effect.map(loadSince(loads.begun, tried), () => {
           if (turn(tried)) return true
-          // What brought something new may do so again: the acquisition may last longer than that was good for.
+          // Only a load without new material prevents another load, because new material may be replaced again.
           tried.reloaded = true
           loads = { ...loads, fruitless: now() }
           return giveUp()
@@ -241,7 +249,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
             Effect.suspend(() => {
               const sent = tried.sent ?? inUse?.number
               if (sent !== undefined) tried.refused.add(sent)
-              if (!RotationState.mends(error)) return Effect.succeed(false)
+              if (!RotationState.isCredentialFault(error)) return Effect.succeed(false)
               tried.sent = undefined
               return turn(tried) ? Effect.succeed(true) : reload(tried)
             })
@@ -258,6 +266,6 @@ const nothingLoaded = () =>
   credentialError(
     "credential_missing",
     "credential",
-    "the source of the credential has none",
-    "Look at what loads it: at least one is needed."
+    "The source of the credential returned no material",
+    "Check the source. It must return at least one secret, key, certificate or assertion."
   )

@@ -1,24 +1,29 @@
 /**
- * Which of several secrets, keys or tokens is used next, and when it is worth asking their source for others. Plain
- * decisions; times are milliseconds.
+ * The decisions of a rotation: which secret, key or token is used next, and when its source is loaded again. Times are in
+ * milliseconds.
  */
 import type { InvalidClientError } from "../../EntraError.ts"
 import { isAhead } from "../shared/cooldown.ts"
 
-/** One piece of material. Its number changes with its content and says nothing about it. */
+/** One piece of material. Its number changes with its content, and reveals nothing about it. */
 export interface Candidate<A> {
   readonly number: number
   readonly material: A
 }
 
-/** Wrong, expired or unknown secrets, keys and assertions. */
-const mendable: ReadonlySet<number> = new Set([7000215, 7000222, 700027, 700024, 7000214, 1000502])
+/** The numbers for wrong, expired or unknown secrets, keys and assertions. */
+const credentialFaults: ReadonlySet<number> = new Set([7000215, 7000222, 700027, 700024, 7000214, 1000502])
 
-/** Whether other material may be accepted; a provider without numbers says only that the client was refused. */
-export const mends = ({ error, errorCodes = [] }: Pick<InvalidClientError, "error" | "errorCodes">): boolean =>
-  errorCodes.length === 0 ? error === "invalid_client" : errorCodes.some((code) => mendable.has(code))
+/**
+ * Returns whether the refusal concerns the material, so that other material may be accepted. Without numbers every
+ * `invalid_client` counts.
+ */
+export const isCredentialFault = (
+  { error, errorCodes = [] }: Pick<InvalidClientError, "error" | "errorCodes">
+): boolean =>
+  errorCodes.length === 0 ? error === "invalid_client" : errorCodes.some((code) => credentialFaults.has(code))
 
-/** What was loaded, in its order; what was there before keeps its number. */
+/** Numbers loaded material in its order. Material with the same content as before keeps its number. */
 export const numbered = <A>(
   before: ReadonlyArray<Candidate<A>>,
   loaded: ReadonlyArray<A>,
@@ -35,11 +40,11 @@ export const numbered = <A>(
   return candidates
 }
 
-/** Whether both hold the same, in the same order. */
+/** Returns whether both lists have the same candidates in the same order. */
 export const isSameList = <A>(one: ReadonlyArray<Candidate<A>>, other: ReadonlyArray<Candidate<A>>): boolean =>
   one.length === other.length && one.every(({ number }, index) => number === other[index]?.number)
 
-/** The one in use if it was not tried, else the newest that was not. */
+/** Returns the untried candidate: the candidate in use, or otherwise the newest. */
 export const untried = <A>(
   candidates: ReadonlyArray<Candidate<A>>,
   tried: ReadonlySet<number>,
@@ -48,33 +53,36 @@ export const untried = <A>(
   candidates.find(({ number }) => number === inUse && !tried.has(number)) ??
     candidates.find(({ number }) => !tried.has(number))
 
-/** What is known of the loads of one source. */
+/** The record of a source's loads. */
 export interface Loads {
-  /** How many were begun. */
+  /** The number of loads that have begun. */
   readonly begun: number
-  /** The last that ended; 0: none did. */
+  /** The number of the last load that ended, or 0 before the first. */
   readonly ended: number
-  /** When that was. */
+  /** The time at which that load ended. */
   readonly at: number
   readonly failed: boolean
-  /** When a load last ended that a refusal had asked for and that brought nothing new. */
+  /** The time at which a load after a refusal last ended without new material. */
   readonly fruitless: number | undefined
 }
 
 export const noLoads: Loads = { begun: 0, ended: 0, at: 0, failed: false, fruitless: undefined }
 
-/** Until a failed load is tried again, unless it is due anyway: with material in hand there is time. */
-const patience = (inHand: boolean): number => inHand ? 60_000 : rest
+/** Returns the time between a failed load and the next. While there is material, the next load is not urgent. */
+const failedLoadRetryInterval = (inHand: boolean): number => inHand ? 60_000 : reloadPause
 
-/** Whether it is time to look for newer material. */
+/** Returns whether the source is due for a load. */
 export const isDue = (loads: Loads, reloadEvery: number, now: number, inHand: boolean): boolean => {
-  const wait = loads.failed ? Math.min(reloadEvery, patience(inHand)) : reloadEvery
+  const wait = loads.failed ? Math.min(reloadEvery, failedLoadRetryInterval(inHand)) : reloadEvery
   return loads.ended === 0 || !isAhead(loads.at + wait, now, wait)
 }
 
-/** A source that has just brought nothing new is left alone for so long, however many are refused. */
-const rest = 1000
+/** A source without new material is not loaded again for this time, regardless of the number of refusals. */
+const reloadPause = 1000
 
-/** Whether a refusal that no known material mends is worth a load: once an acquisition, and not while the source rests. */
+/**
+ * Returns whether a load may follow a refusal of all known material. An acquisition causes at most one load without new
+ * material, and a source is not loaded again during its pause.
+ */
 export const isWorthReload = (loads: Loads, reloaded: boolean, now: number): boolean =>
-  !reloaded && !(loads.fruitless !== undefined && isAhead(loads.fruitless + rest, now, rest))
+  !reloaded && !(loads.fruitless !== undefined && isAhead(loads.fruitless + reloadPause, now, reloadPause))

@@ -1,4 +1,4 @@
-/** Secrets, and where they are put: into the form or into a header (RFC 6749 section 2.3.1). */
+/** Client secrets, which are sent in the form or in a header (RFC 6749 section 2.3.1). */
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
@@ -7,13 +7,14 @@ import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Attempt, Authentication } from "./credential.ts"
-import type { Kind } from "./credentialSource.ts"
+import type { MaterialKind } from "./credentialSource.ts"
 
 export type Secret = Redacted.Redacted<string>
 
-export const secrets: Kind<Secret, Secret> = {
+/** The kind of credential that is a secret. */
+export const secrets: MaterialKind<Secret, Secret> = {
   read: (given) =>
-    // A vault's client yields plain strings, and JavaScript passes them on.
+    // The client of a vault returns plain strings, and JavaScript code may pass them on.
     !given.every(Redacted.isRedacted)
       ? Effect.suspend(() => Effect.fail(plain()))
       : given.length === 0 || !given.every(isSet)
@@ -39,14 +40,14 @@ const plain = () =>
   credentialError(
     "secret_malformed",
     "secret",
-    "the client secret is not redacted",
-    "Wrap it where it is read, so that nothing prints it: Redacted.make(value)."
+    "The client secret is not redacted",
+    "Wrap the secret with Redacted.make(value) where it is read, so that it is never printed."
   )
 
 const empty = (none: boolean) =>
   credentialError(
     "secret_empty",
     "secret",
-    none ? "there is no client secret in the list" : "the client secret is empty or not set",
-    "Pass the secret's value as the portal showed it when the secret was made."
+    none ? "The list has no client secret" : "The client secret is empty or not set",
+    "Pass the secret's value as the portal showed it when the secret was created."
   )

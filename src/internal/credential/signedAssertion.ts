@@ -1,4 +1,4 @@
-/** Credentials that sign an assertion of their own for each attempt: with a certificate, or with a key alone. */
+/** Credentials that sign a new assertion for each attempt, with a certificate or with a key alone. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -7,20 +7,20 @@ import type { CredentialError } from "../../EntraError.ts"
 import { assertionForm } from "../endpoint/tokenForm.ts"
 import { randomId } from "../shared/randomId.ts"
 import { isText } from "../shared/validate.ts"
-import { type Certificate, loadCertificate, type Signer, untimely } from "./certificate.ts"
+import { type Certificate, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
 import {
-  type Additional,
-  additionalClaims,
+  type AdditionalClaims,
   type Algorithm,
   algorithmFor,
   algorithms,
   assertionClaims,
   assertionHeader,
-  fits,
-  withAdditional
+  isAlgorithmOfKey,
+  parseAdditionalClaims,
+  withAdditionalClaims
 } from "./clientAssertion.ts"
-import type { Kind } from "./credentialSource.ts"
-import { loadJose, loadKey, problem, type SigningKey, unfit } from "./privateKey.ts"
+import type { MaterialKind } from "./credentialSource.ts"
+import { algorithmMismatch, credentialFieldError, loadJose, loadKey, type SigningKey } from "./privateKey.ts"
 
 export interface KeyOptions {
   readonly privateKey: Redacted.Redacted<string>
@@ -28,7 +28,7 @@ export interface KeyOptions {
   readonly algorithm?: Algorithm | undefined
 }
 
-/** With its function that signs, if it has one, free of what that needs. */
+/** Options of a certificate. The environment of `sign` has been provided already. */
 export interface CertificateOptions {
   readonly certificate: string
   readonly privateKey?: Redacted.Redacted<string> | undefined
@@ -40,20 +40,21 @@ export interface CertificateOptions {
   readonly algorithm?: Algorithm | undefined
 }
 
-interface Key {
+interface KeyMaterial {
   readonly options: KeyOptions
   readonly key: SigningKey
 }
 
-interface Certified {
+interface CertificateMaterial {
   readonly options: CertificateOptions
   readonly certificate: Certificate
-  readonly additional: Additional | undefined
-  /** What it is, in one word: two with the same word make the same assertions. */
+  readonly additional: AdditionalClaims | undefined
+  /** The content as one string. Certificates with the same string make the same assertions. */
   readonly content: string
 }
 
-export const keys: Effect.Effect<Kind<KeyOptions, Key>> = /*#__PURE__*/ Effect.gen(function*() {
+/** The kind of credential that signs with a key alone. */
+export const keys: Effect.Effect<MaterialKind<KeyOptions, KeyMaterial>> = /*#__PURE__*/ Effect.gen(function*() {
   const clock = yield* Clock.Clock
   const newId = yield* randomId
   return {
@@ -84,41 +85,43 @@ export const keys: Effect.Effect<Kind<KeyOptions, Key>> = /*#__PURE__*/ Effect.g
   }
 })
 
-export const certificates: Effect.Effect<Kind<CertificateOptions, Certified>> = /*#__PURE__*/ Effect.gen(function*() {
-  const clock = yield* Clock.Clock
-  const newId = yield* randomId
-  return {
-    read: (given) =>
-      Effect.flatMap(
-        Effect.forEach(given, certified),
-        (all) => Effect.fromResult(timely(all, clock.currentTimeMillisUnsafe()))
-      ),
-    same: (one, other) => one.content === other.content,
-    expiresOn: ({ certificate }) => certificate.expiresOn,
-    prove: ({ additional, certificate, options }, attempt) => {
-      const isChainSent = attempt.sendCertificateChain ?? options.sendCertificateChain ?? false
-      const header = assertionHeader({
-        algorithm: algorithmFor(certificate.rsa, options.algorithm, attempt.assertion),
-        thumbprint: attempt.assertion.thumbprint,
-        thumbprints: certificate.thumbprints,
-        keyId: options.keyId,
-        chain: isChainSent ? certificate.chain : undefined
-      })
-      const claims = assertionClaims({
-        audience: attempt.audience,
-        clientId: attempt.clientId,
-        now: clock.currentTimeMillisUnsafe(),
-        id: newId()
-      })
-      return Effect.map(
-        certificate.sign(header, withAdditional(claims, additional)),
-        (jwt) => ({ form: assertionForm(jwt) })
-      )
+/** The kind of credential that signs with a certificate's key. */
+export const certificates: Effect.Effect<MaterialKind<CertificateOptions, CertificateMaterial>> = /*#__PURE__*/ Effect
+  .gen(function*() {
+    const clock = yield* Clock.Clock
+    const newId = yield* randomId
+    return {
+      read: (input) =>
+        Effect.flatMap(
+          Effect.forEach(input, certificateMaterialOf),
+          (all) => Effect.fromResult(currentlyValid(all, clock.currentTimeMillisUnsafe()))
+        ),
+      same: (one, other) => one.content === other.content,
+      expiresOn: ({ certificate }) => certificate.expiresOn,
+      prove: ({ additional, certificate, options }, attempt) => {
+        const isChainSent = attempt.sendCertificateChain ?? options.sendCertificateChain ?? false
+        const header = assertionHeader({
+          algorithm: algorithmFor(certificate.rsa, options.algorithm, attempt.assertion),
+          thumbprint: attempt.assertion.thumbprint,
+          thumbprints: certificate.thumbprints,
+          keyId: options.keyId,
+          chain: isChainSent ? certificate.chain : undefined
+        })
+        const claims = assertionClaims({
+          audience: attempt.audience,
+          clientId: attempt.clientId,
+          now: clock.currentTimeMillisUnsafe(),
+          id: newId()
+        })
+        return Effect.map(
+          certificate.sign(header, withAdditionalClaims(claims, additional)),
+          (jwt) => ({ form: assertionForm(jwt) })
+        )
+      }
     }
-  }
-})
+  })
 
-const certified = (options: CertificateOptions): Effect.Effect<Certified, CredentialError> =>
+const certificateMaterialOf = (options: CertificateOptions): Effect.Effect<CertificateMaterial, CredentialError> =>
   Effect.gen(function*() {
     const additional = yield* Effect.fromResult(additionalOf(options))
     const certificate = yield* loadCertificate(options)
@@ -140,44 +143,64 @@ const certified = (options: CertificateOptions): Effect.Effect<Certified, Creden
   })
 
 const additionalOf = (
-  { assertionClaims: given, mergeWithDefaultClaims }: CertificateOptions
-): Result.Result<Additional | undefined, CredentialError> =>
-  given === undefined ? Result.succeed(undefined) : additionalClaims(given).pipe(
+  { assertionClaims: input, mergeWithDefaultClaims }: CertificateOptions
+): Result.Result<AdditionalClaims | undefined, CredentialError> =>
+  input === undefined ? Result.succeed(undefined) : parseAdditionalClaims(input).pipe(
     Result.map((claims) => ({ claims, merge: mergeWithDefaultClaims ?? true })),
-    // Who replaces the defaults answers for all of the claims.
+    // Without `merge` the configured claims are sent as they are, and may have their own `jti`.
     Result.filterOrFail(
       ({ claims, merge }) => !merge || !Object.hasOwn(claims, "jti"),
-      () => ({ field: "assertionClaims.jti", what: "is set, and would give each assertion the same id" })
+      () => ({ field: "assertionClaims.jti", what: "is set, but would give each assertion the same id" })
     ),
     Result.mapError(({ field, what }) =>
-      problem("claims_malformed", field, what, "Pass an object of JSON; its times are seconds since 1970, as numbers.")
+      credentialFieldError(
+        "claims_malformed",
+        field,
+        what,
+        "Pass a JSON object. Its times are numbers of seconds since 1970."
+      )
     )
   )
 
 const checkAlgorithm = (algorithm: Algorithm | undefined, rsa: boolean): Effect.Effect<void, CredentialError> =>
   algorithm === undefined
     ? Effect.void
-    // JavaScript passes what it likes.
+    // A JavaScript caller may pass any value.
     : !algorithms.includes(algorithm)
     ? Effect.fail(
-      problem("algorithm_unsupported", "algorithm", `is none of ${algorithms.join(", ")}`, "Use one, or leave it out.")
+      credentialFieldError(
+        "algorithm_unsupported",
+        "algorithm",
+        `is not one of ${algorithms.join(", ")}`,
+        "Pass one of them, or leave algorithm out."
+      )
     )
-    : fits(algorithm, rsa)
+    : isAlgorithmOfKey(algorithm, rsa)
     ? Effect.void
-    : Effect.fail(unfit(algorithm, rsa))
+    : Effect.fail(algorithmMismatch(algorithm, rsa))
 
 const checkKeyId = (keyId: unknown): Effect.Effect<void, CredentialError> =>
   keyId === undefined || isText(keyId)
     ? Effect.void
-    : Effect.fail(problem("key_id_malformed", "keyId", "is no text", "Pass the key's id as a string, or leave it out."))
+    : Effect.fail(
+      credentialFieldError(
+        "key_id_malformed",
+        "keyId",
+        "is not a string",
+        "Pass the key's id as a string, or leave keyId out."
+      )
+    )
 
-/** Of several, those are left out that are not valid now, unless none is: a new one waits, an old one is about to go. */
-const timely = (
-  all: ReadonlyArray<Certified>,
+/**
+ * Returns the certificates that are valid now. During a rotation some are not valid yet or any more, so the result fails
+ * only if no certificate is valid.
+ */
+const currentlyValid = (
+  all: ReadonlyArray<CertificateMaterial>,
   now: number
-): Result.Result<ReadonlyArray<Certified>, CredentialError> => {
-  const judged = all.map((certified) => ({ certified, fault: untimely(certified.certificate, now) }))
-  const valid = judged.flatMap(({ certified, fault }) => fault === undefined ? [certified] : [])
-  const fault = judged[0]?.fault
-  return valid.length === 0 && fault !== undefined ? Result.fail(fault) : Result.succeed(valid)
+): Result.Result<ReadonlyArray<CertificateMaterial>, CredentialError> => {
+  const checked = all.map((material) => ({ material, problem: validityProblem(material.certificate, now) }))
+  const valid = checked.flatMap(({ material, problem }) => problem === undefined ? [material] : [])
+  const problem = checked[0]?.problem
+  return valid.length === 0 && problem !== undefined ? Result.fail(problem) : Result.succeed(valid)
 }

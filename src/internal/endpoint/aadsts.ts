@@ -1,6 +1,6 @@
 /**
- * The meaning of AADSTS numbers for this flow. Entra advises programs to rely on `error`; the numbers refine it, and an
- * unknown number falls back to it.
+ * The meaning of AADSTS numbers for the client credentials flow. Entra advises programs to rely on `error`. A known number
+ * refines it, and with an unknown number `error` decides.
  */
 import type {
   InvalidAuthorityCode,
@@ -24,26 +24,26 @@ type MeaningOf<Kind extends keyof Codes> = {
 
 export type Meaning = MeaningOf<keyof Codes>
 
-/** Returns the remedy with the section of the shipped page that explains it. */
-const explained = (remedy: string, anchor: string | undefined): string =>
+/** Returns the remedy with a reference to the section of the shipped page that explains it. */
+const withPage = (remedy: string, anchor: string | undefined): string =>
   anchor === undefined ? remedy : `${remedy} See docs/registering.md#${anchor} of effect-entra.`
 
 const client = (code: InvalidClientCode, remedy: string, anchor?: string): MeaningOf<"client"> => ({
   kind: "client",
   code,
-  remedy: explained(remedy, anchor)
+  remedy: withPage(remedy, anchor)
 })
 
 const authority = (code: InvalidAuthorityCode, remedy: string, anchor?: string): MeaningOf<"authority"> => ({
   kind: "authority",
   code,
-  remedy: explained(remedy, anchor)
+  remedy: withPage(remedy, anchor)
 })
 
 const refused = (code: TokenRequestCode, remedy: string, anchor?: string): MeaningOf<"refused"> => ({
   kind: "refused",
   code,
-  remedy: explained(remedy, anchor)
+  remedy: withPage(remedy, anchor)
 })
 
 const tenantUnknown = authority(
@@ -51,7 +51,10 @@ const tenantUnknown = authority(
   "Check the tenant id or domain name, and that the authority is the cloud in which the tenant lives.",
   "aadsts90002"
 )
-const instanceInvalid = authority("instance_invalid", "Check the authority's host: it is none of a Microsoft cloud.")
+const instanceInvalid = authority(
+  "instance_invalid",
+  "Check the authority's host, which is not a host of a Microsoft cloud."
+)
 const transient: MeaningOf<"unavailable"> = {
   kind: "unavailable",
   code: "service_unavailable",
@@ -61,15 +64,16 @@ const transient: MeaningOf<"unavailable"> = {
 export const throttled: MeaningOf<"throttled"> = {
   kind: "throttled",
   code: "throttled",
-  remedy: "Build one client and keep it, so that its cache answers. Until retryAfter has passed, nothing is sent."
+  remedy:
+    "Build one client and keep it, so that its cache serves tokens. No requests are sent before retryAfter has passed."
 }
 
-/** The numbers of each meaning: one finding has several, after where the service made it. */
-const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<number>]> = [
+/** The numbers of each meaning. Several numbers have the same meaning, because different parts of the service send them. */
+const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<number>]> = [
   [
     client(
       "secret_wrong",
-      "Pass the secret's value, not its id; the portal shows the value only once, when it is made.",
+      "Pass the secret's value and not its id; the portal shows the value only once, when the secret is created.",
       "aadsts7000215"
     ),
     [7000215]
@@ -77,18 +81,18 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "secret_expired",
-      "Make a new secret or, better, register a certificate, and configure it.",
+      "Create a new secret, or register a certificate instead, and configure it.",
       "aadsts7000222"
     ),
     [7000222]
   ],
-  [client("client_refused", "Send a secret or an assertion: the app is registered as a confidential client."), [
+  [client("client_refused", "Send a secret or an assertion, because the app is registered as a confidential client."), [
     7000218
   ]],
   [
     client(
       "client_disabled",
-      "The app is disabled in this tenant: ask an administrator to enable it.",
+      "Ask an administrator to enable the app, which is disabled in this tenant.",
       "aadsts7000112"
     ),
     [7000112]
@@ -96,7 +100,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "client_unknown",
-      "Check the client id, and that an administrator of this tenant has installed the app there (admin consent).",
+      "Check the client id, and check that an administrator has installed the app in this tenant (admin consent).",
       "aadsts700016"
     ),
     [700016, 700038, 700011]
@@ -104,7 +108,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "service_principal_missing",
-      "The app is registered but not installed in this tenant: create its service principal there.",
+      "Create the app's service principal in this tenant, where the app is registered but not installed.",
       "aadsts7000229"
     ),
     [7000229]
@@ -112,7 +116,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "assertion_time",
-      "Check this machine's clock, or renew the platform's token: the assertion was outside its time range.",
+      "Check this machine's clock, or replace the platform's token, because the assertion was not valid at that time.",
       "aadsts700024"
     ),
     [700024]
@@ -120,7 +124,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "assertion_refused",
-      "Register this certificate (or federated credential) with the app, or send the one that is registered.",
+      "Register this certificate or federated credential with the app, or use a registered credential.",
       "aadsts700027"
     ),
     [700027, 7000214, 1000502, 700030, 700021, 700023, 50012, 50013, 50027, 50048]
@@ -128,18 +132,18 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     client(
       "assertion_refused",
-      "Compare the assertion's iss, sub and aud with the federated credentials of the app, letter by letter.",
+      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them.",
       "a-federated-credential"
     ),
     [70021, 700211, 700212, 700213, 7002137, 7002138]
   ],
   [tenantUnknown, [90002, 900023]],
-  [authority("tenant_not_tenanted", "Name the tenant: its id or domain name as tenantId."), [50059, 50194, 9001023]],
+  [authority("tenant_not_tenanted", "Pass the tenant's id or domain name as tenantId."), [50059, 50194, 9001023]],
   [instanceInvalid, [50049]],
   [
     refused(
       "consent_missing",
-      "An administrator of the tenant must grant the app its permissions.",
+      "Ask an administrator of the tenant to grant the app its permissions.",
       "aadsts65001"
     ),
     [65001, 650056, 650057]
@@ -147,7 +151,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     refused(
       "consent_missing",
-      "The API demands that an app is assigned one of its roles: have an administrator do that.",
+      "Ask an administrator to assign the app one of the API's roles, which the API requires.",
       "aadsts501051"
     ),
     [501051]
@@ -155,7 +159,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     refused(
       "resource_unknown",
-      "Check the resource in the scope, and that it is installed in this tenant and in this cloud.",
+      "Check the resource in the scope, and check that it is installed in this tenant and in this cloud.",
       "aadsts500011"
     ),
     [500011, 50001]
@@ -163,7 +167,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     refused(
       "blocked_by_policy",
-      "A conditional access policy for workload identities blocks this app: ask an administrator.",
+      "Ask an administrator about the conditional access policy for workload identities that blocks this app.",
       "aadsts53003"
     ),
     [53003, 530032]
@@ -171,7 +175,7 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
   [
     refused(
       "region_refused",
-      "Leave the region out (AZURE_REGIONAL_AUTHORITY_NAME, option region): regional endpoints serve only some callers.",
+      "Leave the region out (AZURE_REGIONAL_AUTHORITY_NAME, option region), because regional endpoints serve only some callers.",
       "aadsts100007"
     ),
     [100007]
@@ -181,23 +185,23 @@ const table: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyArray<nu
 ]
 
 const meanings: ReadonlyMap<number, Meaning> = new Map(
-  table.flatMap(([meaning, numbers]) => numbers.map((number) => [number, meaning] as const))
+  meaningTable.flatMap(([meaning, numbers]) => numbers.map((number) => [number, meaning] as const))
 )
 
-/** The codes for which an administrator's consent is the remedy, so that its link helps. */
+/** The codes for which the remedy is an administrator's consent, so that the consent link helps. */
 export const consentHelps: ReadonlySet<string> = new Set(["consent_missing", "service_principal_missing"])
 
-/** Asking too often, in a loop, without a cache. */
+/** The number for the same request in a loop, without a cache. */
 export const loopDetected = 50196
 
 const byError: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [
     "invalid_client",
-    client("client_refused", "Check the client id and the credential, and that both belong to this tenant.")
+    client("client_refused", "Check the client id and the credential. Check that both belong to this tenant.")
   ],
   [
     "unauthorized_client",
-    client("client_refused", "Check the client id, and that the app may use client credentials in this tenant.")
+    client("client_refused", "Check the client id. Check that the app may use client credentials in this tenant.")
   ],
   ["invalid_tenant", tenantUnknown],
   ["invalid_instance", instanceInvalid],
@@ -205,17 +209,17 @@ const byError: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ["server_error", transient]
 ])
 
-const other = refused(
+const otherRefusal = refused(
   "request_refused",
-  "Read the description; an AADSTS number in it is explained at https://login.microsoftonline.com/error."
+  "Read the description. To look up its AADSTS number, open https://login.microsoftonline.com/error."
 )
 
-/** The first number that is known decides, then `error`. */
+/** Returns the meaning of the first known number, or otherwise of `error`. */
 export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>): Meaning => {
   for (const code of errorCodes) {
     const meaning = meanings.get(code)
-    // 700023 is said of assertions and of scopes; `error` knows which.
+    // 700023 concerns an assertion or a scope, and `error` tells which.
     if (meaning !== undefined && !(code === 700023 && error === "invalid_scope")) return meaning
   }
-  return byError.get(error) ?? other
+  return byError.get(error) ?? otherRefusal
 }

@@ -1,4 +1,7 @@
-/** The circuit breaker, one circuit an origin: after some failed acquisitions in a row nothing is sent for a while. */
+/**
+ * The circuit breaker, with one circuit per origin. After several failed acquisitions in a row it sends no requests for
+ * a while.
+ */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,13 +12,14 @@ import { type AcquireTokenError, type ServiceUnavailableError } from "../../Entr
 import { isOutage, serviceUnavailable } from "../shared/errors.ts"
 
 export interface Breaker {
-  /** The key is asked for only where there has been an outage. */
+  /** Runs an acquisition behind the circuit of `key`, which is computed only after an outage. */
   readonly protect: <A>(
     key: () => string,
     acquisition: Effect.Effect<A, AcquireTokenError>
   ) => Effect.Effect<A, AcquireTokenError>
 }
 
+/** Creates a circuit breaker that opens a circuit after `failures` outages in a row. */
 export const make = (options: {
   readonly failures: number
   /** Milliseconds. */
@@ -27,8 +31,8 @@ export const make = (options: {
   }).pipe(
     Effect.provide(CircuitBreaker.layerStoreMemory()),
     Effect.map((breaker) => {
-      // The origins whose last word was an outage. Of all others the circuit is closed and has nothing to count, so what
-      // comes of an acquisition there is told to the breaker only when it is an outage.
+      // The origins whose last acquisition was an outage. Every other circuit is closed and has counted no failures, so it
+      // needs to record only outages.
       const suspects = new Set<string>()
       const execute = <A>(key: string, acquisition: Effect.Effect<A, AcquireTokenError>) =>
         breaker.execute(acquisition, {
@@ -62,7 +66,10 @@ export const make = (options: {
     })
   )
 
-/** A service that refuses is up; only silence and 5xx count. Who is interrupted has not waited for the end. */
+/**
+ * Returns whether an acquisition ended in an outage. A refusal proves that the service is up, and an interrupted acquisition
+ * proves nothing.
+ */
 const isOutageExit = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.findErrorOption(exit.cause)
@@ -72,7 +79,7 @@ const isOutageExit = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
 const circuitOpen = (origin: string, error: CircuitBreaker.CircuitBreakerError): ServiceUnavailableError =>
   serviceUnavailable(
     "circuit_open",
-    `nothing was sent: several acquisitions in a row got no answer from ${origin}`,
-    "Try again after retryAfter; tokens that are cached go on being served.",
+    `No request was sent, because several acquisitions in a row failed at ${origin}`,
+    "Try again after retryAfter. Valid cached tokens are still served.",
     { origin: "local", retryAfter: error.reason._tag === "CircuitOpen" ? error.reason.retryAfter : Duration.seconds(1) }
   )

@@ -1,34 +1,35 @@
-/** The `claims` parameter: what an API's challenge asks for, together with what the client says it can handle (`xms_cc`). */
+/** The `claims` parameter: the claims of an API's challenge, merged with the client's capabilities (`xms_cc`). */
 
-type Json = Readonly<Record<string, unknown>>
+type JsonObject = Readonly<Record<string, unknown>>
 
 /**
- * What is sent: the challenge byte for byte when there is nothing else, else one object (MSAL's rules: objects are merged,
- * arrays joined, of other values the challenge's is taken, and its `null` leaves what there is). The empty string when
- * there is nothing to send.
+ * Returns the `claims` parameter, or the empty string when there is nothing to send. Without capabilities it is the
+ * challenge, byte for byte. Otherwise both are merged by MSAL's rules: objects are merged, arrays are concatenated, and
+ * another value of the challenge replaces the client's value unless it is `null`.
  */
 export const claimsWith = (capabilities: ReadonlyArray<string>, claims: string): string => {
   if (capabilities.length === 0) return claims
-  const able: Json = { access_token: { xms_cc: { values: capabilities } } }
-  const asked: unknown = claims === "" ? undefined : JSON.parse(claims)
-  return JSON.stringify(isObject(asked) ? merged(able, asked) : able)
+  const clientClaims: JsonObject = { access_token: { xms_cc: { values: capabilities } } }
+  const challengeClaims: unknown = claims === "" ? undefined : JSON.parse(claims)
+  return JSON.stringify(isObject(challengeClaims) ? merged(clientClaims, challengeClaims) : clientClaims)
 }
 
-/** Entries rather than assignments, so that no name (`__proto__`) means more than a name. */
-const merged = (base: Json, other: Json): Json =>
+/** Builds the object from entries, because an assignment to the name `__proto__` would set the prototype. */
+const merged = (base: JsonObject, other: JsonObject): JsonObject =>
   Object.fromEntries([
     ...Object.entries(base).filter(([name]) => !Object.hasOwn(other, name)),
     ...Object.entries(other).map(([name, value]) => [
       name,
-      Object.hasOwn(base, name) ? joined(base[name], value) : value
+      Object.hasOwn(base, name) ? mergedValue(base[name], value) : value
     ])
   ])
 
-const joined = (one: unknown, another: unknown): unknown =>
+const mergedValue = (one: unknown, another: unknown): unknown =>
   isObject(one) && isObject(another)
     ? merged(one, another)
     : Array.isArray(one) && Array.isArray(another)
     ? [...one, ...another]
     : another ?? one
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)

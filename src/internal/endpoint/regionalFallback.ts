@@ -1,44 +1,52 @@
-/** Endpoints that others stand in for: which are to be left alone for now, and what is said of it. */
+/** The fallback from regional endpoints to global endpoints: which origins are unavailable, and the warnings about them. */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
 import { isAhead } from "../shared/cooldown.ts"
-import { say } from "../shared/safeLog.ts"
+import { logSafely } from "../shared/safeLog.ts"
 
-export interface StandIns {
-  /** Whether an origin has asked to be left alone. */
-  readonly isResting: (origin: string) => boolean
-  /** Another origin is asked instead; said of each at most once a minute, and not again before it has answered. */
-  readonly replace: (
+export interface RegionalFallback {
+  /** Returns whether the `Retry-After` of an origin has not passed yet. */
+  readonly isUnavailable: (origin: string) => boolean
+  /**
+   * Records that requests to an origin go to `fallback`, and logs a warning. There is at most one warning per origin and
+   * minute, and no other warning before the origin has recovered.
+   */
+  readonly fallBack: (
     origin: string,
-    by: string,
+    fallback: string,
     error: ServiceUnavailableError | NetworkError
   ) => Effect.Effect<void>
-  readonly answered: (origin: string) => Effect.Effect<void>
+  /** Records that an origin has responded again. */
+  readonly recovered: (origin: string) => Effect.Effect<void>
 }
 
-export const make = (clock: Clock.Clock): StandIns => {
-  const replaced = new Set<string>()
-  const quietUntil = new Map<string, number>()
-  const resting = new Map<string, number>()
+/** Creates the state of one token endpoint service. */
+export const make = (clock: Clock.Clock): RegionalFallback => {
+  const fallenBack = new Set<string>()
+  const nextWarningAt = new Map<string, number>()
+  const unavailableUntil = new Map<string, number>()
   return {
-    isResting: (origin) => isAhead(resting.get(origin) ?? 0, clock.currentTimeMillisUnsafe(), longestRest),
-    answered: (origin) => Effect.sync(() => replaced.delete(origin)),
-    replace: (origin, by, error) =>
+    isUnavailable: (origin) =>
+      isAhead(unavailableUntil.get(origin) ?? 0, clock.currentTimeMillisUnsafe(), longestUnavailability),
+    recovered: (origin) => Effect.sync(() => fallenBack.delete(origin)),
+    fallBack: (origin, fallback, error) =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (error.origin === "service" && error.retryAfter !== undefined) {
-          resting.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestRest))
+          unavailableUntil.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestUnavailability))
         }
-        if (replaced.has(origin) || isAhead(quietUntil.get(origin) ?? 0, now, quiet)) return Effect.void
-        replaced.add(origin)
-        quietUntil.set(origin, now + quiet)
-        return say(Effect.logWarning(`${origin} gives no token (${error.code}): ${by} is used until it does`))
+        if (fallenBack.has(origin) || isAhead(nextWarningAt.get(origin) ?? 0, now, warningInterval)) return Effect.void
+        fallenBack.add(origin)
+        nextWarningAt.set(origin, now + warningInterval)
+        return logSafely(
+          Effect.logWarning(`${origin} issues no token (${error.code}); ${fallback} is used until it does`)
+        )
       })
   }
 }
 
 /** Milliseconds. */
-const quiet = 60_000
-const longestRest = 3_600_000
+const warningInterval = 60_000
+const longestUnavailability = 3_600_000

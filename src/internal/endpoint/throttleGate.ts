@@ -1,6 +1,6 @@
 /**
- * The throttle gate's rules: after which outcome a key is closed, for how long, and what a caller at a closed gate hears.
- * One state a key; the state is a plain value and `now` is in milliseconds.
+ * The throttle gate: after which outcome the gate of a key closes, for how long, and with which error a closed gate fails.
+ * Each key has one state, which is a plain value. Times are in milliseconds.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
 import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
-import { isAhead, longest } from "../shared/cooldown.ts"
+import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
 import { copyOfRefusal, isRefused, type Refused } from "../shared/errors.ts"
 
 export type Outcome = Refused | EntraError.ServiceError
@@ -21,12 +21,12 @@ export type GateState =
   | { readonly kind: "refused"; readonly until: number; readonly error: Refused; readonly hold: number }
 
 export interface RefusalTtl {
-  /** Milliseconds for the first refusal; doubled for each further one. */
+  /** Milliseconds for the first refusal. Each further refusal doubles the time. */
   readonly base: number
   readonly cap: number
 }
 
-/** The state after a failed acquisition; undefined: open. */
+/** Returns the state after a failed acquisition, or undefined for an open gate. */
 export const closeAfter = (
   previous: GateState | undefined,
   error: Outcome,
@@ -35,10 +35,10 @@ export const closeAfter = (
 ): GateState | undefined => {
   if (error._tag === "EntraThrottledError" || error.retryAfter !== undefined) {
     const millis = error.retryAfter === undefined ? defaultRetryAfter : Duration.toMillis(error.retryAfter)
-    const until = now + Math.min(millis, longest)
+    const until = now + Math.min(millis, longestRetryAfter)
     return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }
   }
-  // A slower flight of the same key does not undo what the service asked for.
+  // A slower request of the same key must not shorten the service's Retry-After.
   if (previous?.kind === "throttled" && now < previous.until) return previous
   if (!isRefused(error)) return undefined
   const hold = previous?.kind === "refused" && now < previous.until + ttl.cap
@@ -47,28 +47,29 @@ export const closeAfter = (
   return { kind: "refused", until: now + hold, hold, error }
 }
 
-export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longest)
+/** Returns whether a gate is closed now. */
+export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longestRetryAfter)
 
 /**
- * How long a caller who is willing to wait leaves the service alone, in milliseconds; undefined: waiting is no help. A
- * refusal is told at once, whatever it asks for: somebody has to do something about it.
+ * Returns the milliseconds that a waiting caller waits before the next request, or undefined if waiting does not help. A
+ * refusal fails at once, even with a `Retry-After`, because it needs a change of the configuration.
  */
 export const retryWait = (error: EntraError.AcquireTokenError): number | undefined => {
-  const asksForPatience = error._tag === "EntraThrottledError" ||
+  const asksToWait = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
-  return asksForPatience && error.retryAfter !== undefined
-    ? Math.min(Duration.toMillis(error.retryAfter), longest)
+  return asksToWait && error.retryAfter !== undefined
+    ? Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
     : undefined
 }
 
-/** What a caller hears now; undefined: go on. Only a throttle stops a forced request. */
+/** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
 export const judge = (
   state: GateState | undefined,
   now: number,
   forced: boolean
 ): EntraError.ThrottledError | Refused | undefined => {
   if (state === undefined || !isClosed(state, now)) return undefined
-  if (state.kind === "refused") return forced ? undefined : remembered(state.error)
+  if (state.kind === "refused") return forced ? undefined : localRefusal(state.error)
   return locallyThrottled(state.error, state.until - now)
 }
 
@@ -76,8 +77,8 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
   const { correlationId, errorCodes, status, traceId } = error
   return new EntraError.ThrottledError({
     code: "throttled",
-    message: `nothing was sent: the service asked to be left alone for another ${Math.ceil(left / 1000)} s.`,
-    remedy: "Wait for retryAfter; tokens that are cached go on being served.",
+    message: `No request was sent, because the service throttles this client for another ${Math.ceil(left / 1000)} s.`,
+    remedy: "Wait for retryAfter. Valid cached tokens are still served.",
     origin: "local",
     source: "local",
     loopDetected: error._tag === "EntraThrottledError" && error.loopDetected,
@@ -89,22 +90,25 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
   })
 }
 
-/** Returns the refusal again, as decided here, without the requests and the time that it took. */
-const remembered = (error: Refused): Refused => copyOfRefusal(error, { origin: "local" })
+/** Returns a copy of a refusal with local origin, without the attempts and durations of the original. */
+const localRefusal = (error: Refused): Refused => copyOfRefusal(error, { origin: "local" })
 
 // -----------------------------------------------------------------------------
 // gates
 // -----------------------------------------------------------------------------
 
-/** Everything that the service may answer differently: not the spelling of a request, not its correlation id. */
+/** The parts of a request that may change the service's response. Its spelling and its correlation id do not. */
 export interface Gate {
   readonly key: CacheKey
-  /** The fields that are sent and that the key need not have: claims and extra parameters. */
+  /** The sent fields that the key may not contain: claims and extra parameters. */
   readonly sent: string
   readonly forced: boolean
 }
 
-/** A request at its gate. The revision of the credential is part of the gate's name: new material is not held to old refusals. */
+/**
+ * A request with its gate. The credential's revision is part of the gate's name, so that old refusals do not stop new
+ * material.
+ */
 export interface Gated {
   readonly gate: Gate
   readonly authentication: { readonly revision: () => string }
@@ -112,34 +116,39 @@ export interface Gated {
 
 export interface Gates {
   readonly judge: (request: Gated) => ThrottledError | Refused | undefined
-  /** Returns the throttle that another flight met since the gate was asked: while this one slept, or signed. */
+  /** Returns the throttle that another request met after this request passed its gate. */
   readonly throttle: (request: Gated) => ThrottledError | Refused | undefined
+  /** Opens or closes the gate of a request after its outcome. */
   readonly settle: (request: Gated, exit: Exit.Exit<unknown, AcquireTokenError>) => void
-  /** Forgets refusals; a throttle by Retry-After stays. */
+  /** Forgets refusals. A throttle by `Retry-After` stays. */
   readonly forget: (selector: Selector) => void
   readonly counts: () => GateCounts
 }
 
-/** The number of keys that are closed now, by a throttle and by a refusal. */
+/** The numbers of gates that are closed now, by a throttle and by a refusal. */
 export interface GateCounts {
   readonly throttled: number
   readonly refused: number
 }
 
-/** The number of closed gates that are remembered. Hostile input pushes out older refusals and grows nothing. */
+/**
+ * The number of closed gates that are kept. Requests with many different keys evict older refusals and use no more
+ * memory.
+ */
 export const keptGates = 1024
 
+/** Creates the gates of one token endpoint. */
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
   const nameOf = ({ authentication, gate }: Gated) => gate.key.text + encode([gate.sent, authentication.revision()])
-  /** The oldest refusal. A throttle by Retry-After is given up only when there is no refusal. */
-  const leastMissed = (): string => {
+  /** Returns the name of the gate to evict: the oldest refusal, or the oldest throttle when there is no refusal. */
+  const gateToEvict = (): string => {
     for (const [name, { state }] of closed) if (state.kind === "refused") return name
     return closed.keys().next().value ?? ""
   }
   const open = (request: Gated): void => {
     const name = nameOf(request)
-    // A success that was under way when the service asked to wait does not end the wait.
+    // A request that was sent before the service asked to wait may succeed later, and does not end the wait.
     const state = closed.get(name)?.state
     if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
     closed.delete(name)
@@ -150,10 +159,10 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
     const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
     closed.delete(name)
     if (state === undefined) return
-    // Until its stack is text, an error holds on to everything that was called, up to fibers and closed clients.
+    // Until its stack is formatted, an error references every caller, including fibers and closed clients.
     void error.stack
     closed.set(name, { key: request.gate.key, state })
-    if (closed.size > keptGates) closed.delete(leastMissed())
+    if (closed.size > keptGates) closed.delete(gateToEvict())
   }
   const ask = (request: Gated, forced: boolean) =>
     judge(closed.get(nameOf(request))?.state, clock.currentTimeMillisUnsafe(), forced)
@@ -187,7 +196,10 @@ export interface Guarded<Endpoints> extends Gated {
   readonly endpoints: Effect.Effect<Endpoints, AcquireTokenError>
 }
 
-/** Builds the members of a token endpoint that its gates decide. The gate is asked once, before anything is resolved or signed. */
+/**
+ * Creates the members of a token endpoint that its gates decide. A gate is checked once, before the endpoints are
+ * resolved.
+ */
 export const guarding = <R extends Guarded<E>, E, A>(
   gates: Gates,
   send: (request: R, endpoints: E) => Effect.Effect<A, AcquireTokenError>
@@ -210,7 +222,7 @@ export const guarding = <R extends Guarded<E>, E, A>(
     })
 })
 
-/** A decision of this process says nothing about the service. */
+/** Returns whether an error came from the service. Only such an error changes a gate. */
 const isOutcome = (error: AcquireTokenError): error is Outcome =>
   error.origin === "service" && error._tag !== "EntraCredentialError" && error._tag !== "EntraInvalidRequestError" &&
   error._tag !== "EntraInvalidScopeError"

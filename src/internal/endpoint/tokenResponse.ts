@@ -1,4 +1,4 @@
-/** From an answer of the token endpoint to a token or a typed error: (status, headers, body) and nothing else. */
+/** Reads a response of the token endpoint: its status, headers and body become a token or a typed error. */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -14,7 +14,7 @@ import { type Members, membersOf } from "../shared/validate.ts"
 import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
 export interface ResponseContext {
-  /** The effective one, with the tenant of the request. */
+  /** The effective authority, with the tenant of the request. */
   readonly authority: Authority.Authority
   /** The same as a URL, for the result. */
   readonly authorityUrl: string
@@ -24,12 +24,12 @@ export interface ResponseContext {
   readonly tokenType: string
   readonly tokenEndpoint: string
   readonly correlationId: string
-  /** Milliseconds since the epoch, when the answer was complete. */
+  /** The time at which the response was complete, in milliseconds since the epoch. */
   readonly now: number
   readonly scrub: Scrub
 }
 
-/** What this reads an answer as: only errors that an answer can mean. */
+/** The errors that a response can mean. */
 export type Refusal =
   | EntraError.InvalidAuthorityError
   | EntraError.InvalidClientError
@@ -39,6 +39,7 @@ export type Refusal =
   | EntraError.ServiceUnavailableError
   | EntraError.InvalidResponseError
 
+/** Returns the token in a response, or the error that the response means. */
 export const readTokenResponse = (
   answer: IdentityResponse,
   context: ResponseContext
@@ -46,7 +47,9 @@ export const readTokenResponse = (
   const { status } = answer
   if (status === 0 || (status >= 300 && status < 400)) return Result.fail(redirected(answer, context))
   if (answer.cut && status !== 429 && !isOutageStatus(status)) {
-    return Result.fail(malformed(answer, context, "response_too_large", "is cut: it is longer than any token"))
+    return Result.fail(
+      malformed(answer, context, "response_too_large", "is too long for a token response, and was not read completely")
+    )
   }
   const body = membersOf(answer.body) ?? {}
   const { error } = body
@@ -54,7 +57,7 @@ export const readTokenResponse = (
   if (status >= 200 && status < 300) {
     const token = tokenOf(body)
     return token === undefined
-      ? Result.fail(malformed(answer, context, "response_malformed", "holds no token that can be read"))
+      ? Result.fail(malformed(answer, context, "response_malformed", "has no valid token"))
       : issued(answer, context, token)
   }
   return Result.fail(byStatus(answer, context))
@@ -66,7 +69,7 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 // tokens
 // -----------------------------------------------------------------------------
 
-/** The longest lifetime that is believed, in seconds. */
+/** The longest valid lifetime, in seconds. */
 const tenYears = 10 * 365 * 86_400
 
 interface Token {
@@ -77,7 +80,10 @@ interface Token {
   readonly scope: unknown
 }
 
-/** Read by hand: a schema's decoder takes as long as all the rest of an acquisition, and compiles for milliseconds first. */
+/**
+ * Parses the token without a schema, whose decoder takes as long as the rest of an acquisition and must be compiled
+ * first.
+ */
 const tokenOf = (body: Members): Token | undefined => {
   const { access_token: secret, token_type: type } = body
   const expiresIn = secondsOf(body["expires_in"])
@@ -90,13 +96,13 @@ const tokenOf = (body: Members): Token | undefined => {
     secret: Redacted.make(secret, { label: "access_token" }),
     type,
     expiresIn,
-    // A token is not thrown away for what is only good to know.
+    // A malformed `refresh_in` is ignored, because the token is valid without it.
     refreshIn: secondsOf(body["refresh_in"]),
     scope: body["scope"]
   }
 }
 
-/** Entra sends numbers; AD FS and others send numeric strings. */
+/** Parses seconds. Entra sends numbers, AD FS and others send numeric strings. */
 const secondsOf = (value: unknown): number | undefined => {
   const seconds = typeof value === "string" && value !== "" ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
@@ -113,7 +119,7 @@ const issued = (
         answer,
         context,
         "response_token_type",
-        `holds a token of type ${quote(context.scrub(token.type))}`
+        `has a token of type ${quote(context.scrub(token.type))}`
       )
     )
   }
@@ -136,10 +142,13 @@ const issued = (
 // refusals
 // -----------------------------------------------------------------------------
 
-/** RFC 6749 section 5.2 plus Entra's members; of those what has another type is as good as absent. */
+/**
+ * Returns the error of an OAuth error response (RFC 6749 section 5.2) with Entra's members. Members of a wrong type are
+ * ignored.
+ */
 const refused = (answer: IdentityResponse, context: ResponseContext, error: string, body: Members): Refusal => {
   const text = (value: unknown): string | undefined => isText(value) ? plain(context.scrub(value)) : undefined
-  const description = text(body["error_description"]) ?? "without a description"
+  const description = text(body["error_description"]) ?? "no description"
   const codes = body["error_codes"]
   const listed = Array.isArray(codes) ? codes.filter((code) => typeof code === "number") : []
   const numbers: ReadonlyArray<number> = listed.length > 0
@@ -170,8 +179,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     return new EntraError.ClaimsChallengeError({
       ...details,
       code: "claims_required",
-      remedy:
-        "Repeat the request with these claims. If that is refused too, ask an administrator what the policy demands.",
+      remedy: "Repeat the request with these claims. If that is refused too, ask an administrator about the policy.",
       claims: context.scrub(claims, "data")
     })
   }
@@ -190,7 +198,7 @@ const consentLink = (context: ResponseContext): string =>
   Authority.adminConsentUrl(context.authority, { clientId: context.clientId })
 
 // -----------------------------------------------------------------------------
-// answers that say nothing in OAuth's language
+// responses without an OAuth error
 // -----------------------------------------------------------------------------
 
 const common = (answer: IdentityResponse, context: ResponseContext) => ({
@@ -201,18 +209,18 @@ const common = (answer: IdentityResponse, context: ResponseContext) => ({
 
 const outage = {
   code: "service_unavailable",
-  remedy: "Try again later: the request itself is valid, and a token that is still valid is served meanwhile."
+  remedy: "Try again later. The request itself is valid, and a valid cached token is served meanwhile."
 } as const
 
 const byStatus = (answer: IdentityResponse, context: ResponseContext): Refusal => {
   const details = {
     ...common(answer, context),
-    message: `the token endpoint answered with status ${answer.status} and no OAuth error.`,
+    message: `The token endpoint responded with status ${answer.status} and no OAuth error.`,
     retryAfter: retryAfterOf(answer, context)
   }
   if (answer.status === 429) return throttled(answer, context, details, false)
   if (isOutageStatus(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
-  return malformed(answer, context, "response_unexpected", "is no OAuth answer")
+  return malformed(answer, context, "response_unexpected", "is not an OAuth response")
 }
 
 const throttled = (
@@ -231,7 +239,7 @@ const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Durat
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
-/** The body stays out of the message: it is nobody's language, and may hold anything. */
+/** Returns the error of a malformed response. Its message does not show the body, which may contain anything. */
 const malformed = (
   answer: IdentityResponse,
   context: ResponseContext,
@@ -242,8 +250,8 @@ const malformed = (
     ...common(answer, context),
     code,
     message:
-      `the answer of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}.`,
-    remedy: "Check the authority, and whether a proxy or a sign-in page on the way answers in the service's stead.",
+      `The response of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}.`,
+    remedy: "Check the authority, and check for a proxy or a sign-in page that responds in the service's place.",
     retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, context)
   })
 
@@ -251,10 +259,10 @@ const redirected = (answer: IdentityResponse, context: ResponseContext): EntraEr
   new EntraError.InvalidResponseError({
     ...common(answer, context),
     code: "redirect_refused",
-    message: `${context.tokenEndpoint} answered with a redirect, which would carry the credential to another place.`,
-    remedy: "Configure the authority's final address, and check for a proxy that redirects."
+    message: `${context.tokenEndpoint} responded with a redirect, which would send the credential to another URL.`,
+    remedy: "Configure the final URL of the authority, and check for a proxy that redirects."
   })
 
-/** On one line and without control characters: it stands in messages and logs, where it must not pose as lines of ours. */
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+/** Returns a text on one line without control characters, so that it cannot imitate other lines in messages and logs. */
+// oxlint-disable-next-line no-control-regex -- the pattern matches control characters
 const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")

@@ -1,79 +1,87 @@
-/** Several problems of one configuration as one error, without what must not be seen. */
+/** Combines several problems of one configuration into one error, without secrets. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ConfigurationError, InvalidRequestError } from "../../EntraError.ts"
 import { invalidRequest } from "../shared/errors.ts"
 
-export interface Known {
-  /** Variables that could not be read: that they are missing is no problem of theirs. */
+/** The context in which problems are reported. */
+export interface ReportContext {
+  /** Variables that could not be read. Problems about their missing values are not reported. */
   readonly unreadable: ReadonlyArray<string>
   readonly secrets: ReadonlyArray<Redacted.Redacted<string> | undefined>
-  /** What messages may quote, by the name of its variable or option. */
+  /** The values that messages may quote, by variable or option. */
   readonly shown: Readonly<Record<string, unknown>>
 }
 
-/** One problem keeps its own tag; several become one error that names them all. */
-export const reported = <A, E extends ConfigurationError>(
+/** Returns `parts`, or the error of the problems. A single problem is returned unchanged, several become one error. */
+export const combinedProblems = <A, E extends ConfigurationError>(
   problems: ReadonlyArray<E>,
   parts: Result.Result<A, E>,
-  known: Known
+  context: ReportContext
 ): Result.Result<A, E | InvalidRequestError> => {
-  const { unreadable } = known
-  const veil = veilOf(known)
+  const { unreadable } = context
+  const redact = redactorOf(context)
   const all = [
-    ...problems.filter(({ field }) => !fieldsOf(field).some((name) => unreadable.includes(name))).map(veil),
-    ...(unreadable.length === 0 ? [] : [notRead(unreadable)])
+    ...problems.filter(({ field }) => !fieldsOf(field).some((name) => unreadable.includes(name))).map(redact),
+    ...(unreadable.length === 0 ? [] : [unreadableVariables(unreadable)])
   ]
   const [problem, another] = all
-  return problem === undefined ? parts : Result.fail(another === undefined ? problem : together(all))
+  return problem === undefined ? parts : Result.fail(another === undefined ? problem : combinedError(all))
 }
 
 const fieldsOf = (field: string): ReadonlyArray<string> => field.split(", ")
 
-/** A secret that stands in the wrong place is neither quoted nor cut: where it is found, nothing is shown. */
-const veilOf = ({ secrets, shown }: Known) => {
+/**
+ * Returns a function that hides the message of a problem that would reveal a secret, such as a secret in the wrong variable.
+ * The complete message is replaced, because a part of the secret would reveal something too.
+ */
+const redactorOf = ({ secrets, shown }: ReportContext) => {
   const needles = secrets.flatMap((secret) => {
-    const bare = secret === undefined ? "" : bareOf(Redacted.value(secret)).toLowerCase()
-    return bare === "" ? [] : [bare]
+    const text = secret === undefined ? "" : withoutQuotes(Redacted.value(secret)).toLowerCase()
+    return text === "" ? [] : [text]
   })
-  /** Short ones are found as a part of anything, and nobody can tell which part. */
-  const holds = (text: string): boolean =>
+  /**
+   * Returns whether a text contains a secret. A short secret may be part of any text, so it counts only as the whole
+   * text.
+   */
+  const containsSecret = (text: string): boolean =>
     needles.some((needle) => {
       const folded = text.toLowerCase()
-      return folded.length < needle.length || (needle.length < 6 && bareOf(folded) !== needle)
+      return folded.length < needle.length || (needle.length < 6 && withoutQuotes(folded) !== needle)
         ? false
         : folded.includes(needle)
     })
-  const leaky = Object.keys(shown).filter((field) => holds(`${shown[field] ?? ""}`))
+  const exposed = Object.keys(shown).filter((field) => containsSecret(`${shown[field] ?? ""}`))
   return <E extends ConfigurationError>(problem: E): E | InvalidRequestError =>
-    leaky.length > 0 && (fieldsOf(problem.field).some((field) => leaky.includes(field)) || holds(problem.message))
-      ? misplaced(problem)
+    exposed.length > 0 &&
+      (fieldsOf(problem.field).some((field) => exposed.includes(field)) || containsSecret(problem.message))
+      ? misplacedSecret(problem)
       : problem
 }
 
-/** Without the white space and the quotes that come with copying. */
-const bareOf = (secret: string): string => secret.trim().replace(/^(["'])(.*)\1$/s, "$2")
+/** Returns a secret without the white space and the quotes that copying may add. */
+const withoutQuotes = (secret: string): string => secret.trim().replace(/^(["'])(.*)\1$/s, "$2")
 
-const misplaced = ({ code, field, remedy }: ConfigurationError): InvalidRequestError =>
+const misplacedSecret = ({ code, field, remedy }: ConfigurationError): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     field,
-    `${field} cannot be used (${code}), and is not shown because the secret or the password is in it`,
-    `Look whether each variable has its own value. ${remedy}`
+    `${field} is invalid (${code}), and its value is not shown because it contains the secret or the password`,
+    `Check that each variable has its own value. ${remedy}`
   )
 
-const notRead = (names: ReadonlyArray<string>): InvalidRequestError =>
+const unreadableVariables = (names: ReadonlyArray<string>): InvalidRequestError =>
   invalidRequest(
     "configuration_invalid",
     names.join(", "),
-    `the ConfigProvider could not read ${names.join(", ")}`,
-    "Look at the ConfigProvider that the program installs."
+    `The ConfigProvider could not read ${names.join(", ")}`,
+    "Check the ConfigProvider that the program installs."
   )
 
-const together = (problems: ReadonlyArray<ConfigurationError>): InvalidRequestError =>
+const combinedError = (problems: ReadonlyArray<ConfigurationError>): InvalidRequestError =>
   invalidRequest(
     "configuration_invalid",
     [...new Set(problems.flatMap(({ field }) => fieldsOf(field)))].join(", "),
-    problems.map(({ message }) => message).join("; "),
+    problems.map(({ message }) => message).join(" "),
     problems.map(({ field, remedy }) => `${field}: ${remedy}`).join(" ")
   )

@@ -1,60 +1,75 @@
-/** The settings and the credential that the environment names, with all its problems reported together. */
+/** Reads the settings and the credential from environment variables, and reports all problems together. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ConfigurationError, CredentialError } from "../../EntraError.ts"
-import { say } from "../shared/safeLog.ts"
-import { reported } from "./combinedProblems.ts"
+import { logSafely } from "../shared/safeLog.ts"
+import { combinedProblems } from "./combinedProblems.ts"
 import type { Choice, CredentialKind, CredentialProblem, CredentialVariables } from "./environmentCredential.ts"
-import { type Found, knownOf, type Overrides, type Settings, settle } from "./environmentOptions.ts"
+import {
+  type Environment,
+  type EnvironmentOptions,
+  type EnvironmentSettings,
+  environmentSettingsOf,
+  reportContextOf
+} from "./environmentOptions.ts"
 
-/** How a credential comes out of the environment: which one is a plain decision, loading it is not. */
-export interface Source<M, A, R> {
-  readonly choose: (found: CredentialVariables, wanted: CredentialKind | undefined, decide?: string) => Choice<M>
+/** The choice and the loading of a credential from environment variables. */
+export interface CredentialLoader<M, A, R> {
+  readonly choose: (
+    variables: CredentialVariables,
+    selected: CredentialKind | undefined,
+    selectionHint?: string
+  ) => Choice<M>
   readonly load: (material: M) => Effect.Effect<A, CredentialError, R>
-  /** What the caller can write to decide among several credentials. */
-  readonly decide?: string
+  /** The code that a user can write to select one of several credentials, for a warning. */
+  readonly selectionHint?: string
 }
 
-/** A whole client's worth. */
-export const read = <M, A, R>(
-  options: Overrides,
-  source: Source<M, A, R>
-): Effect.Effect<Settings & { readonly credential: A }, ConfigurationError, R> =>
+/** Reads the settings of a client and its credential. */
+export const readClient = <M, A, R>(
+  options: EnvironmentOptions,
+  loader: CredentialLoader<M, A, R>
+): Effect.Effect<EnvironmentSettings & { readonly credential: A }, ConfigurationError, R> =>
   Effect.gen(function*() {
-    const found = yield* variables
-    const { loaded, problems, warnings } = yield* load(found.variables, options.credential, source)
-    const settled = yield* Effect.fromResult(settle(options, found, loaded, problems))
-    yield* Effect.forEach(warnings, (warning) => say(Effect.logWarning(warning)), { discard: true })
-    return settled
+    const environment = yield* readEnvironment
+    const { loaded, problems, warnings } = yield* load(environment.variables, options.credential, loader)
+    const settings = yield* Effect.fromResult(environmentSettingsOf(options, environment, loaded, problems))
+    yield* Effect.forEach(warnings, (warning) => logSafely(Effect.logWarning(warning)), { discard: true })
+    return settings
   })
 
-/** The credential alone. */
+/** Reads only the credential. */
 export const readCredential = <M, A, R>(
-  wanted: CredentialKind | undefined,
-  source: Source<M, A, R>
+  selected: CredentialKind | undefined,
+  loader: CredentialLoader<M, A, R>
 ): Effect.Effect<A, CredentialProblem, R> =>
   Effect.gen(function*() {
-    const found = yield* variables
-    const { loaded, problems, warnings } = yield* load(found.variables, wanted, source)
+    const environment = yield* readEnvironment
+    const { loaded, problems, warnings } = yield* load(environment.variables, selected, loader)
     const all = [...(Result.isFailure(loaded) ? [loaded.failure] : []), ...problems]
-    const credential = yield* Effect.fromResult(reported(all, loaded, knownOf(found, {})))
-    yield* Effect.forEach(warnings, (warning) => say(Effect.logWarning(warning)), { discard: true })
+    const credential = yield* Effect.fromResult(combinedProblems(all, loaded, reportContextOf(environment, {})))
+    yield* Effect.forEach(warnings, (warning) => logSafely(Effect.logWarning(warning)), { discard: true })
     return credential
   })
 
-const load = <M, A, R>(found: CredentialVariables, wanted: CredentialKind | undefined, source: Source<M, A, R>) =>
+const load = <M, A, R>(
+  variables: CredentialVariables,
+  selected: CredentialKind | undefined,
+  loader: CredentialLoader<M, A, R>
+) =>
   Effect.gen(function*() {
-    const { material, problems, warnings } = source.choose(found, wanted, source.decide)
+    const { material, problems, warnings } = loader.choose(variables, selected, loader.selectionHint)
     const loaded: Result.Result<A, CredentialProblem> = Result.isFailure(material)
       ? Result.fail(material.failure)
-      : yield* Effect.result(source.load(material.success))
+      : yield* Effect.result(loader.load(material.success))
     return { loaded, problems, warnings }
   })
 
-export const variables: Effect.Effect<Found> = /*#__PURE__*/ Effect.suspend(() => {
+/** Reads the variables. An unreadable variable does not fail the effect. */
+export const readEnvironment: Effect.Effect<Environment> = /*#__PURE__*/ Effect.suspend(() => {
   const unreadable: Array<string> = []
 
   const optional = <A>(name: string, config: Config.Config<A>): Effect.Effect<A | undefined> =>

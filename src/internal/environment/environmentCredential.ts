@@ -1,10 +1,10 @@
-/** Which credential an environment names, and what is wrong with how it names it; pure, and without a look at any file. */
+/** The credential that environment variables configure, and the problems of the variables. Files are not read here. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError, invalidRequest } from "../shared/errors.ts"
 
-/** Undefined: not set, or set to nothing. */
+/** The variables of a credential. A variable is undefined if it is unset or empty. */
 export interface CredentialVariables {
   readonly AZURE_CLIENT_SECRET: Redacted.Redacted<string> | undefined
   readonly AZURE_CLIENT_CERTIFICATE_PATH: string | undefined
@@ -13,7 +13,7 @@ export interface CredentialVariables {
   readonly AZURE_FEDERATED_TOKEN_FILE: string | undefined
 }
 
-/** In the order in which they are taken when nothing decides. */
+/** The kinds of credentials, in order of precedence when no kind is selected. */
 const kinds = ["secret", "certificate", "federation"] as const
 
 export type CredentialKind = typeof kinds[number]
@@ -23,6 +23,7 @@ export interface SecretMaterial {
   readonly secret: Redacted.Redacted<string>
 }
 
+/** The material of a credential, or the path of its file. */
 export type Material =
   | SecretMaterial
   | {
@@ -37,9 +38,9 @@ export type CredentialProblem = CredentialError | InvalidRequestError
 
 export interface Choice<M> {
   readonly material: Result.Result<M, CredentialProblem>
-  /** What is wrong with variables that are not the material itself. */
+  /** Problems of variables other than that of the material. */
   readonly problems: ReadonlyArray<CredentialProblem>
-  /** Names of variables and advice, nothing else. */
+  /** Warnings, which contain no values of variables. */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -49,54 +50,57 @@ const variableOf = {
   federation: "AZURE_FEDERATED_TOKEN_FILE"
 } as const
 
-/** `decide` is what the caller can write to decide among several, if he can. */
+/**
+ * Returns the choice for a caller that reads files. `selectionHint` is the code with which a user can select one of several
+ * credentials, if there is such code.
+ */
 export const chooseCredential = (
-  found: CredentialVariables,
-  wanted: CredentialKind | undefined,
-  decide?: string
+  variables: CredentialVariables,
+  selected: CredentialKind | undefined,
+  selectionHint?: string
 ): Choice<Material> => {
-  if (wanted !== undefined && !kinds.includes(wanted)) {
+  if (selected !== undefined && !kinds.includes(selected)) {
     return { material: Result.fail(unknownKind()), problems: [], warnings: [] }
   }
-  const set = kinds.filter((kind) => found[variableOf[kind]] !== undefined)
-  const kind = wanted ?? set[0]
-  const chain = flagOf(found.AZURE_CLIENT_SEND_CERTIFICATE_CHAIN)
-  const halves = found.AZURE_CLIENT_CERTIFICATE_PATH === undefined
+  const available = kinds.filter((kind) => variables[variableOf[kind]] !== undefined)
+  const kind = selected ?? available[0]
+  const sendCertificateChain = parseFlag(variables.AZURE_CLIENT_SEND_CERTIFICATE_CHAIN)
+  const orphans = variables.AZURE_CLIENT_CERTIFICATE_PATH === undefined
     ? [
-      ...(found.AZURE_CLIENT_CERTIFICATE_PASSWORD === undefined ? [] : ["AZURE_CLIENT_CERTIFICATE_PASSWORD"]),
-      ...(chain === true ? ["AZURE_CLIENT_SEND_CERTIFICATE_CHAIN"] : [])
+      ...(variables.AZURE_CLIENT_CERTIFICATE_PASSWORD === undefined ? [] : ["AZURE_CLIENT_CERTIFICATE_PASSWORD"]),
+      ...(sendCertificateChain === true ? ["AZURE_CLIENT_SEND_CERTIFICATE_CHAIN"] : [])
     ]
     : []
-  // Who has decided for something else may leave what he likes in the certificate's variables.
-  const minds = wanted === undefined || wanted === "certificate"
-  const half = minds && halves.length > 0 ? [halfSet(halves)] : []
-  const material = kind === undefined ? undefined : materialOf(kind, found, chain === true)
+  // If another kind is selected, the variables of the certificate are not validated.
+  const usesCertificate = selected === undefined || selected === "certificate"
+  const incomplete = usesCertificate && orphans.length > 0 ? [incompleteCertificate(orphans)] : []
+  const material = kind === undefined ? undefined : materialOf(kind, variables, sendCertificateChain === true)
   return {
-    material: material ?? Result.fail(half[0] ?? missing(wanted)),
+    material: material ?? Result.fail(incomplete[0] ?? missingCredential(selected)),
     problems: [
-      ...(material === undefined ? [] : half),
-      ...(minds && chain === undefined ? [neitherTrueNorFalse()] : [])
+      ...(material === undefined ? [] : incomplete),
+      ...(usesCertificate && sendCertificateChain === undefined ? [malformedFlag()] : [])
     ],
     warnings: [
-      ...(wanted === undefined && set.length > 1 ? [severalSet(set, decide)] : []),
-      ...(kind === "secret" && found.AZURE_CLIENT_SECRET !== undefined &&
-          isGuid(Redacted.value(found.AZURE_CLIENT_SECRET))
-        ? [secretsId] :
+      ...(selected === undefined && available.length > 1 ? [severalCredentialsWarning(available, selectionHint)] : []),
+      ...(kind === "secret" && variables.AZURE_CLIENT_SECRET !== undefined &&
+          isGuid(Redacted.value(variables.AZURE_CLIENT_SECRET))
+        ? [secretIdWarning] :
         [])
     ]
   }
 }
 
-/** The choice of who reads no files. */
+/** Returns the choice for a caller that reads no files. */
 export const chooseSecret = (
-  found: CredentialVariables,
-  wanted: CredentialKind | undefined,
-  decide?: string
+  variables: CredentialVariables,
+  selected: CredentialKind | undefined,
+  selectionHint?: string
 ): Choice<SecretMaterial> => {
-  if (wanted === "certificate" || wanted === "federation") {
-    return { material: Result.fail(needsFiles(["credential"], `is "${wanted}"`)), problems: [], warnings: [] }
+  if (selected === "certificate" || selected === "federation") {
+    return { material: Result.fail(filesUnsupported(["credential"], `is "${selected}"`)), problems: [], warnings: [] }
   }
-  const { material, ...rest } = chooseCredential(found, wanted, decide)
+  const { material, ...rest } = chooseCredential(variables, selected, selectionHint)
   return {
     ...rest,
     material: Result.flatMap(
@@ -104,8 +108,8 @@ export const chooseSecret = (
       (material) =>
         material.kind === "secret"
           ? Result.succeed(material)
-          : Result.fail(needsFiles(
-            [variableOf.certificate, variableOf.federation].filter((name) => found[name] !== undefined),
+          : Result.fail(filesUnsupported(
+            [variableOf.certificate, variableOf.federation].filter((name) => variables[name] !== undefined),
             "names a file"
           ))
     )
@@ -114,48 +118,51 @@ export const chooseSecret = (
 
 const materialOf = (
   kind: CredentialKind,
-  found: CredentialVariables,
+  variables: CredentialVariables,
   sendCertificateChain: boolean
 ): Choice<Material>["material"] | undefined => {
-  const secret = found.AZURE_CLIENT_SECRET
-  const certificate = found.AZURE_CLIENT_CERTIFICATE_PATH
-  const federation = found.AZURE_FEDERATED_TOKEN_FILE
-  if (kind === "secret") return secret === undefined ? undefined : secretOf(secret)
+  const secret = variables.AZURE_CLIENT_SECRET
+  const certificate = variables.AZURE_CLIENT_CERTIFICATE_PATH
+  const federation = variables.AZURE_FEDERATED_TOKEN_FILE
+  if (kind === "secret") return secret === undefined ? undefined : secretMaterialOf(secret)
   if (kind === "federation") {
     return federation === undefined ? undefined : Result.succeed({ kind, path: federation })
   }
   return certificate === undefined ? undefined : Result.succeed({
     kind,
     path: certificate,
-    password: found.AZURE_CLIENT_CERTIFICATE_PASSWORD,
+    password: variables.AZURE_CLIENT_CERTIFICATE_PASSWORD,
     sendCertificateChain
   })
 }
 
-/** What Entra makes has neither quotes nor white space: files, shells and YAML add them. */
-const secretOf = (secret: Redacted.Redacted<string>): Result.Result<SecretMaterial, CredentialError> => {
+/**
+ * Returns the material of a secret. Entra's secrets have no quotes or white space, but files, shells and YAML may add
+ * them.
+ */
+const secretMaterialOf = (secret: Redacted.Redacted<string>): Result.Result<SecretMaterial, CredentialError> => {
   const text = Redacted.value(secret)
-  const added = text.trim() === ""
-    ? "holds nothing but white space"
+  const defect = text.trim() === ""
+    ? "contains only white space"
     : /[\r\n]$/.test(text)
-    ? "ends in a line break"
+    ? "ends with a line break"
     : text !== text.trim()
     ? "begins or ends with white space"
     : /^(["']).*\1$/s.test(text)
     ? "has quotes around it"
     : undefined
-  return added === undefined ? Result.succeed({ kind: "secret", secret }) : Result.fail(
+  return defect === undefined ? Result.succeed({ kind: "secret", secret }) : Result.fail(
     credentialError(
       text.trim() === "" ? "secret_empty" : "secret_malformed",
       variableOf.secret,
-      `${variableOf.secret} ${added}`,
-      `Set ${variableOf.secret} to the secret's value alone, as the portal showed it. ${secretPage}`
+      `${variableOf.secret} ${defect}`,
+      `Set ${variableOf.secret} to exactly the secret's value, as the portal showed it. ${secretPage}`
     )
   )
 }
 
-/** Undefined: neither. */
-const flagOf = (text: string | undefined): boolean | undefined => {
+/** Parses a flag. The result is undefined if the text is neither true nor false. */
+const parseFlag = (text: string | undefined): boolean | undefined => {
   switch (text?.toLowerCase()) {
     case undefined:
     case "false":
@@ -172,68 +179,71 @@ const flagOf = (text: string | undefined): boolean | undefined => {
 export const isGuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
 // -----------------------------------------------------------------------------
-// what is said
+// messages
 // -----------------------------------------------------------------------------
 
 const secretPage = "See docs/registering.md#a-secret of effect-entra."
 
-const severalSet = (set: ReadonlyArray<CredentialKind>, decide: string | undefined): string => {
-  const [used, ...ignored] = set.map((kind) => variableOf[kind])
+const severalCredentialsWarning = (
+  available: ReadonlyArray<CredentialKind>,
+  selectionHint: string | undefined
+): string => {
+  const [used, ...ignored] = available.map((kind) => variableOf[kind])
   return `several credentials are set: ${used} is used, ${ignored.join(" and ")} ${
     ignored.length > 1 ? "are" : "is"
-  } ignored. Unset what is not meant${decide === undefined ? "" : `, or decide with ${decide}`}`
+  } ignored. Unset the others${selectionHint === undefined ? "" : `, or select one with ${selectionHint}`}`
 }
 
-const secretsId = `${variableOf.secret} looks like the id of a secret: what is needed is its value. ${secretPage}`
+const secretIdWarning = `${variableOf.secret} looks like the id of a secret, but must be its value. ${secretPage}`
 
-const missing = (wanted: CredentialKind | undefined): CredentialError => {
-  const names = wanted === undefined ? kinds.map((kind) => variableOf[kind]) : [variableOf[wanted]]
-  const page = wanted === undefined || wanted === "secret" ? "secret" : pageOf[wanted]
+const missingCredential = (selected: CredentialKind | undefined): CredentialError => {
+  const names = selected === undefined ? kinds.map((kind) => variableOf[kind]) : [variableOf[selected]]
+  const page = selected === undefined || selected === "secret" ? "secret" : registeringPages[selected]
   return credentialError(
     "credential_missing",
     names.join(", "),
-    wanted === undefined
-      ? `no credential is set: neither ${names.join(" nor ")}`
-      : `${variableOf[wanted]} is not set, and credential is "${wanted}"`,
+    selected === undefined
+      ? `No credential is set: neither ${names.join(" nor ")}`
+      : `${variableOf[selected]} is not set, but credential is "${selected}"`,
     `${
-      wanted === undefined
-        ? "Set one of these variables; those that name a file are read by layerFromEnv of effect-entra/node."
-        : `Set ${variableOf[wanted]}, or decide for another credential.`
+      selected === undefined
+        ? "Set one of these variables. Use layerFromEnv of effect-entra/node for the variables that name a file."
+        : `Set ${variableOf[selected]}, or select another credential.`
     } See docs/registering.md#a-${page} of effect-entra.`
   )
 }
 
-const pageOf = { certificate: "certificate", federation: "federated-credential" } as const
+const registeringPages = { certificate: "certificate", federation: "federated-credential" } as const
 
-const halfSet = (names: ReadonlyArray<string>): CredentialError =>
+const incompleteCertificate = (names: ReadonlyArray<string>): CredentialError =>
   credentialError(
     "credential_incomplete",
     variableOf.certificate,
-    `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} set, and ${variableOf.certificate} is not`,
-    `Set ${variableOf.certificate} to the path of the certificate's file, or unset ${names.join(" and ")}.`
+    `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} set, but ${variableOf.certificate} is not`,
+    `Set ${variableOf.certificate} to the path of the certificate file, or unset ${names.join(" and ")}.`
   )
 
-const neitherTrueNorFalse = (): InvalidRequestError =>
+const malformedFlag = (): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
     "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN is neither true nor false",
-    "Set AZURE_CLIENT_SEND_CERTIFICATE_CHAIN to true or false (or 1 or 0), or unset it, which means false."
+    "Set AZURE_CLIENT_SEND_CERTIFICATE_CHAIN to true or false (or to 1 or 0), or unset it, which means false."
   )
 
 const unknownKind = (): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     "credential",
-    "credential is no kind of credential",
+    "credential is not a kind of credential",
     `Pass "secret", "certificate" or "federation" as credential, or leave it out.`
   )
 
-const needsFiles = (names: ReadonlyArray<string>, what: string): CredentialError =>
+const filesUnsupported = (names: ReadonlyArray<string>, what: string): CredentialError =>
   credentialError(
     "credential_file",
     names.join(", "),
-    `${names.join(" and ")} ${what}, and the core reads no files`,
-    "Use layerFromEnv of effect-entra/node, which reads them; or read the file in your program and pass what it "
-      + "holds to ClientCredential.layerCertificate or layerAssertion, with ConfidentialClient.layer."
+    `${names.join(" and ")} ${what}, but effect-entra without /node reads no files`,
+    "Use layerFromEnv of effect-entra/node, which reads files. Or read the file in your program, and pass its content to "
+      + "ClientCredential.layerCertificate or ClientCredential.layerAssertion, with ConfidentialClient.layer."
   )

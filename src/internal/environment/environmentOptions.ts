@@ -1,124 +1,129 @@
-/** A client's settings out of options and variables; pure. What is wrong is reported together. */
+/** The settings of a client from options and environment variables, with all problems reported together. */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { ConfigurationError, InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
 import { hasRegions, noRegions, parseRegion } from "../authority/endpointLayout.ts"
-import { parseClientId, placeOf, settingsOf, typeProblems } from "../request/clientOptions.ts"
+import { authorityWithTenant, clientSettingsOf, parseClientId, typeProblems } from "../request/clientOptions.ts"
 import { invalidAuthority, invalidRequest } from "../shared/errors.ts"
-import { type Known, reported } from "./combinedProblems.ts"
+import { combinedProblems, type ReportContext } from "./combinedProblems.ts"
 import { type CredentialKind, type CredentialVariables, isGuid } from "./environmentCredential.ts"
 
-/** Undefined: not set, set to nothing, or unreadable. */
-export interface Variables extends CredentialVariables {
+/** The variables of a client. A variable is undefined if it is unset, empty or unreadable. */
+export interface EnvironmentVariables extends CredentialVariables {
   readonly AZURE_CLIENT_ID: string | undefined
   readonly AZURE_TENANT_ID: string | undefined
   readonly AZURE_AUTHORITY_HOST: string | undefined
   readonly AZURE_REGIONAL_AUTHORITY_NAME: string | undefined
 }
 
-export interface Found {
-  readonly variables: Variables
-  /** Names of those that the `ConfigProvider` failed to give. */
+/** The result of reading the variables. */
+export interface Environment {
+  readonly variables: EnvironmentVariables
+  /** The names of variables that the `ConfigProvider` could not read. */
   readonly unreadable: ReadonlyArray<string>
 }
 
-/** An option that is given overrides the variable. */
-export interface Overrides {
+/** The options that override the variables. */
+export interface EnvironmentOptions {
   readonly clientId?: string | undefined
   readonly tenantId?: string | undefined
   readonly authority?: string | URL | undefined
-  /** Stands for the variables of tenant and authority too, of which it needs none. */
+  /** Overrides the variables of the tenant and of the authority too. */
   readonly issuer?: string | URL | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
-  /** The empty string stands for none. */
+  /** The empty string means no region. */
   readonly region?: string | undefined
   readonly credential?: CredentialKind | undefined
 }
 
-export interface Settings {
+export interface EnvironmentSettings {
   readonly clientId: string
   readonly tenantId: string | undefined
   readonly authority: string | URL | undefined
   readonly region: string | undefined
 }
 
-/** `credential` is what came of that part, so that its problem is reported with the others. */
-export const settle = <A>(
-  options: Overrides,
-  found: Found,
+/**
+ * Returns the settings with the loaded credential, or all problems in one error. `credential` is a result, so that its
+ * problem is reported together with the others.
+ */
+export const environmentSettingsOf = <A>(
+  options: EnvironmentOptions,
+  environment: Environment,
   credential: Result.Result<A, ConfigurationError>,
-  others: ReadonlyArray<ConfigurationError>
-): Result.Result<Settings & { readonly credential: A }, ConfigurationError> => {
-  const inputs = inputsOf(options, found.variables)
+  otherProblems: ReadonlyArray<ConfigurationError>
+): Result.Result<EnvironmentSettings & { readonly credential: A }, ConfigurationError> => {
+  const inputs = inputsOf(options, environment.variables)
   const mistyped = typeProblems(options)
-  const needed = <I, B>(
+  const required = <I, B>(
     { field, value }: { readonly field: string; readonly value: I },
     parse: (value: I, field: string) => Result.Result<B, ConfigurationError>
   ): Result.Result<B, ConfigurationError> => {
-    const wrong = mistyped.find((problem) => problem.field === field)
-    return wrong === undefined ? parse(value, field) : Result.fail(wrong)
+    const mistypedOption = mistyped.find((problem) => problem.field === field)
+    return mistypedOption === undefined ? parse(value, field) : Result.fail(mistypedOption)
   }
-  const parsed = <I, B>(
+  const optional = <I, B>(
     { field, value }: Input<I>,
     parse: (value: I, field: string) => Result.Result<B, ConfigurationError>
   ): Result.Result<B | undefined, ConfigurationError> =>
-    value === undefined ? Result.succeed(undefined) : needed({ field, value }, parse)
-  const authority = parsed(inputs.authority, parseAuthority)
-  const issuer = parsed(
+    value === undefined ? Result.succeed(undefined) : required({ field, value }, parse)
+  const authority = optional(inputs.authority, parseAuthority)
+  const issuer = optional(
     { field: "issuer", value: options.issuer },
-    (issuer) => settingsOf({ ...options, clientId: "anything", issuer })
+    (issuer) => clientSettingsOf({ ...options, clientId: "anything", issuer })
   )
   const base = Result.map(
     Result.all([authority, issuer]),
     ([authority, issuer]) => issuer?.authority ?? authority ?? publicCloud
   )
-  // Who names a tenant by the option `authority` overrides the variable, even a malformed one.
-  const overridden = options.tenantId === undefined && options.authority !== undefined && Result.isSuccess(base) &&
+  // A tenant in the option `authority` overrides the variable, even a malformed variable.
+  const isTenantOverridden = options.tenantId === undefined && options.authority !== undefined &&
+    Result.isSuccess(base) &&
     base.success.kind !== "Adfs" && Result.isSuccess(Authority.requireTenant(base.success))
-  const tenant = overridden ? Result.succeed(undefined) : parsed(inputs.tenant, Authority.parseTenant)
-  const clientId = swapped(options, inputs.clientId, found.variables.AZURE_CLIENT_SECRET) ??
-    needed(inputs.clientId, parseClientId)
-  const region = parsed(inputs.region, parseRegion)
-  const place = Result.flatMap(
+  const tenant = isTenantOverridden ? Result.succeed(undefined) : optional(inputs.tenant, Authority.parseTenant)
+  const clientId = swappedProblem(options, inputs.clientId, environment.variables.AZURE_CLIENT_SECRET) ??
+    required(inputs.clientId, parseClientId)
+  const region = optional(inputs.region, parseRegion)
+  const effectiveAuthority = Result.flatMap(
     Result.all([base, tenant]),
-    ([base, tenant]) => placeOf(base, tenant, inputs.tenant.field)
+    ([base, tenant]) => authorityWithTenant(base, tenant, inputs.tenant.field)
   )
   const problems = [
     ...failureOf(clientId),
     ...failureOf(tenant),
     ...failureOf(authority),
     ...failureOf(issuer),
-    ...(Result.isSuccess(base) && Result.isSuccess(tenant) ? failureOf(place) : []),
+    ...(Result.isSuccess(base) && Result.isSuccess(tenant) ? failureOf(effectiveAuthority) : []),
     ...failureOf(region),
-    ...(Result.isSuccess(place) && Result.isSuccess(region) && region.success !== undefined &&
-        !hasRegions(place.success)
-      ? [noRegions(place.success, inputs.region.field)]
+    ...(Result.isSuccess(effectiveAuthority) && Result.isSuccess(region) && region.success !== undefined &&
+        !hasRegions(effectiveAuthority.success)
+      ? [noRegions(effectiveAuthority.success, inputs.region.field)]
       : []),
-    ...(Result.isSuccess(base) && Result.isSuccess(tenant) && !overridden
-      ? contradictions(inputs, tenant.success, base.success)
+    ...(Result.isSuccess(base) && Result.isSuccess(tenant) && !isTenantOverridden
+      ? tenantConflicts(inputs, tenant.success, base.success)
       : []),
     ...failureOf(
-      parsed(
+      optional(
         { field: "allowedTenants", value: options.allowedTenants },
-        (allowedTenants) => settingsOf({ clientId: "anything", allowedTenants })
+        (allowedTenants) => clientSettingsOf({ clientId: "anything", allowedTenants })
       )
     ),
     ...failureOf(credential),
-    ...others
+    ...otherProblems
   ]
-  return reported(
+  return combinedProblems(
     problems,
     Result.map(Result.all({ clientId, tenantId: tenant, region, credential }), (parts) => ({
       ...parts,
       authority: inputs.authority.value
     })),
-    knownOf(found, options)
+    reportContextOf(environment, options)
   )
 }
 
-/** What error messages may show, and what they must not. */
-export const knownOf = ({ unreadable, variables }: Found, options: Overrides): Known => {
+/** Returns the secrets that error messages must not show, and the values that they may show. */
+export const reportContextOf = ({ unreadable, variables }: Environment, options: EnvironmentOptions): ReportContext => {
   const { AZURE_CLIENT_CERTIFICATE_PASSWORD, AZURE_CLIENT_SECRET, ...shown } = variables
   return {
     unreadable,
@@ -131,28 +136,28 @@ export const knownOf = ({ unreadable, variables }: Found, options: Overrides): K
 // inputs
 // -----------------------------------------------------------------------------
 
-/** A value and what the caller calls it. */
+/** A value, and the name of its option or variable. */
 interface Input<A> {
   readonly field: string
   readonly value: A | undefined
 }
 
-const inputsOf = (options: Overrides, variables: Variables) => {
-  const either = <A, V extends string | undefined>(
-    field: keyof Overrides,
+const inputsOf = (options: EnvironmentOptions, variables: EnvironmentVariables) => {
+  const optionOrVariable = <A, V extends string | undefined>(
+    field: keyof EnvironmentOptions,
     option: A | undefined,
-    name: keyof Variables,
+    name: keyof EnvironmentVariables,
     variable: V
   ) => option === undefined ? { field: name, value: variable } : { field, value: option }
-  // What is said beside an issuer is judged with it.
+  // An issuer overrides these variables, and `clientSettingsOf` rejects these options together with an issuer.
   const { authority, tenantId, AZURE_AUTHORITY_HOST, AZURE_TENANT_ID } = options.issuer === undefined
     ? { ...variables, ...options }
     : { authority: undefined, tenantId: undefined, AZURE_AUTHORITY_HOST: undefined, AZURE_TENANT_ID: undefined }
   return {
-    clientId: either("clientId", options.clientId, "AZURE_CLIENT_ID", variables.AZURE_CLIENT_ID ?? ""),
-    tenant: either("tenantId", tenantId, "AZURE_TENANT_ID", AZURE_TENANT_ID),
-    authority: either("authority", authority, "AZURE_AUTHORITY_HOST", AZURE_AUTHORITY_HOST),
-    region: options.region === "" ? { field: "region", value: undefined } : either(
+    clientId: optionOrVariable("clientId", options.clientId, "AZURE_CLIENT_ID", variables.AZURE_CLIENT_ID ?? ""),
+    tenant: optionOrVariable("tenantId", tenantId, "AZURE_TENANT_ID", AZURE_TENANT_ID),
+    authority: optionOrVariable("authority", authority, "AZURE_AUTHORITY_HOST", AZURE_AUTHORITY_HOST),
+    region: options.region === "" ? { field: "region", value: undefined } : optionOrVariable(
       "region",
       options.region,
       "AZURE_REGIONAL_AUTHORITY_NAME",
@@ -166,7 +171,7 @@ const failureOf = <E>(result: Result.Result<unknown, E>): ReadonlyArray<E> =>
 
 const publicCloud = Result.getOrThrow(Authority.parse("public"))
 
-/** The variable is called a host, and most who get it wrong wrote one. */
+/** Parses an authority. A malformed variable gets its own remedy, because its name suggests a host without https://. */
 const parseAuthority = (
   input: string | URL,
   field: string
@@ -180,8 +185,8 @@ const parseAuthority = (
           field,
           error.message,
           typeof input === "string" && Result.isSuccess(Authority.parse(`https://${input}`))
-            ? "Put https:// before it."
-            : `Set ${field} to the https URL of the host alone, such as https://login.microsoftonline.com.`
+            ? `Prepend https:// to ${field}.`
+            : `Set ${field} to the https URL of the host, such as https://login.microsoftonline.com.`
         )
         : error
   )
@@ -190,29 +195,35 @@ const parseAuthority = (
 // contradictions
 // -----------------------------------------------------------------------------
 
-/** Two variables that name a tenant each: an id and a domain may be the same one, but nobody here can tell. */
-const contradictions = (
+/**
+ * Returns a problem if both variables name different tenants. An id and a domain name count as different, although they may be
+ * the same tenant.
+ */
+const tenantConflicts = (
   inputs: ReturnType<typeof inputsOf>,
   tenant: string | undefined,
   authority: Authority.Authority
 ): ReadonlyArray<InvalidAuthorityError> => {
   const { field, value } = inputs.authority
   const inPath = /^https:\/\/[^/]+\/(?!v2\.0\/?$)[^/]/i.test(`${value}`)
-  const named = Authority.requireTenant(authority)
+  const tenantOfAuthority = Authority.requireTenant(authority)
   return tenant !== undefined && inputs.tenant.field === "AZURE_TENANT_ID" && field === "AZURE_AUTHORITY_HOST" &&
-      authority.kind !== "Adfs" && inPath && Result.isSuccess(named) && named.success !== tenant
+      authority.kind !== "Adfs" && inPath && Result.isSuccess(tenantOfAuthority) && tenantOfAuthority.success !== tenant
     ? [invalidAuthority(
       "authority_mismatch",
       "AZURE_TENANT_ID, AZURE_AUTHORITY_HOST",
-      "AZURE_TENANT_ID and the path of AZURE_AUTHORITY_HOST do not name the same tenant, or not in the same spelling",
-      "Name the tenant once, in AZURE_TENANT_ID."
+      "AZURE_TENANT_ID and the path of AZURE_AUTHORITY_HOST name different tenants, or spell the tenant differently",
+      "Set the tenant only in AZURE_TENANT_ID."
     )]
     : []
 }
 
-/** Such a client id would be in every log; so would the secret. */
-const swapped = (
-  options: Overrides,
+/**
+ * Returns a problem if the client id and the secret look swapped. Such a secret would be sent and logged as the client
+ * id.
+ */
+const swappedProblem = (
+  options: EnvironmentOptions,
   { field, value = "" }: Input<string>,
   secret: Redacted.Redacted<string> | undefined
 ): Result.Result<never, InvalidRequestError> | undefined =>
@@ -222,7 +233,7 @@ const swapped = (
       invalidRequest(
         "field_malformed",
         `${field}, AZURE_CLIENT_SECRET`,
-        `${field} and AZURE_CLIENT_SECRET look swapped: the secret is a GUID, and the client id is none`,
+        `${field} and AZURE_CLIENT_SECRET look swapped: the secret is a GUID, but the client id is not a GUID`,
         `Set ${field} to the application (client) id, and AZURE_CLIENT_SECRET to the secret's value.`
       )
     )

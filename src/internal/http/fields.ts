@@ -1,35 +1,36 @@
-/** The messages of an exchange with an identity provider: the fields of a request, redacted where they are secret, and its response. */
+/** Requests to an identity provider and their responses. Secret fields of a request are redacted. */
 import * as Redacted from "effect/Redacted"
 
-/** Of a query, a form or the headers; what is secret is redacted until it is sent. */
+/** The fields of a query, a form or headers. Secret values stay redacted until they are sent. */
 export type Fields = Readonly<Record<string, string | Redacted.Redacted<string>>>
 
 export const noFields: Fields = {}
 
-/** What nobody must see. */
+/** Returns the secret values of fields. */
 export const secretsOf = (fields: Fields): ReadonlyArray<string> =>
   Object.values(fields).flatMap((value) => Redacted.isRedacted(value) ? [Redacted.value(value)] : [])
 
-/** As it is sent. */
+/** Returns a value as it is sent. */
 export const revealed = (value: string | Redacted.Redacted<string>): string =>
   Redacted.isRedacted(value) ? Redacted.value(value) : value
 
-/** An endpoint with a query, beside that which it may have itself (RFC 6749 section 3.2). */
+/** Returns an endpoint with query parameters added to its own query (RFC 6749 section 3.2). */
 export const withQuery = (url: string, query: Fields): string => {
   const encoded = Object.entries(query).map(([name, value]) => `${percent(name)}=${percent(revealed(value))}`).join("&")
   return encoded === "" ? url : `${url}${url.includes("?") ? "&" : "?"}${encoded}`
 }
 
-/** A lone surrogate has no UTF-8. */
+/** Encodes a value for a URL. A lone surrogate has no UTF-8 encoding, so it is replaced first. */
 const percent = (value: string): string => encodeURIComponent(value.toWellFormed())
 
-/** As a form has it: one value, encoded. */
+/** Encodes a value for a form. */
 export const formEncoded = (value: string): string => new URLSearchParams({ v: value }).toString().slice(2)
 
 // -----------------------------------------------------------------------------
 // messages
 // -----------------------------------------------------------------------------
 
+/** A request to an identity provider. */
 export interface IdentityRequest {
   readonly method: "GET" | "POST"
   readonly url: string
@@ -38,11 +39,12 @@ export interface IdentityRequest {
   readonly correlationId: string
 }
 
+/** A response of an identity provider. */
 export interface IdentityResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: string
-  /** Whether the body went on after the limit, where it was cut. */
+  /** Whether the body was longer than the limit, and was cut there. */
   readonly cut: boolean
 }
 

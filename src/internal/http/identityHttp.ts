@@ -1,6 +1,6 @@
 /**
- * Talking to an identity provider over whichever `HttpClient` the user brings: redirects refused, bodies cut, no trace
- * headers, and no error that holds the request. The only core module that knows `effect/http`.
+ * Requests to an identity provider over the user's `HttpClient`. Redirects are refused, long bodies are cut, there are no
+ * trace headers, and errors do not contain the request.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -15,24 +15,25 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
 import type { IdentityRequest, IdentityResponse } from "./fields.ts"
-import * as Problem from "./networkReason.ts"
+import * as NetworkReason from "./networkReason.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
 
 export interface IdentityHttp {
-  /** `client` replaces the transport for this request: a credential that proves itself in the TLS handshake brings one. */
+  /** Sends a request. `client` replaces the transport, for example for a credential that authenticates with mutual TLS. */
   readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<IdentityResponse, NetworkError>
 }
 
-/** Bytes of a body that are read; what goes beyond is no token. */
+/** The number of bytes of a body that are read. A token response is never longer. */
 export const bodyLimit = 1_048_576
 
+/** Creates the client of identity providers over the transport. */
 export const make = (
   options: { readonly transformClient?: ((client: Transport) => Transport) | undefined } = {}
 ): Effect.Effect<IdentityHttp, never, Transport> =>
   Effect.map(HttpClient.HttpClient, (transport) => {
-    // What comes of `transformClient` may be another client altogether.
+    // `transformClient` may return a different client, so its result is guarded too.
     const { transformClient } = options
     const prepare = (client: Transport): Transport =>
       transformClient === undefined ? guarded(client) : staying(transformClient(guarded(client)))
@@ -46,7 +47,7 @@ export const make = (
               return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
             }
             const error = Cause.findErrorOption(cause)
-            // What a transport dies of may hold the request, and the request holds the secret.
+            // The defect of a transport may contain the request with the secret, so it is replaced.
             const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
             return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
           }),
@@ -67,8 +68,8 @@ export const make = (
   })
 
 /**
- * The flight of many callers goes over the transport of the layer, not over what one of them has set for itself. It is not
- * traced by the client, so it carries no trace headers, and remembers where it went.
+ * Returns the context of a request. A shared request uses the transport of the layer and not the settings of one caller. The
+ * client does not trace it, so that it has no trace headers. The context records the destination.
  */
 const ownContext = (context: Context.Context<never>): Context.Context<never> => {
   // To leave a service out costs a copy, and hardly any caller has a `fetch` of its own.
@@ -98,14 +99,14 @@ const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClien
 // redirects
 // -----------------------------------------------------------------------------
 
-/** Where the first request of this call went; whatever follows must go to the same origin. */
+/** The destination of the first request of a call. Further requests must have the same origin. */
 class Destination extends Context.Service<Destination, { url: string | undefined }>()(
   "effect-entra/internal/identityHttp/Destination"
 ) {}
 
 /**
- * Stands directly before the transport, under everything that `transformClient` adds: sees each request that really
- * leaves, tells `fetch` not to follow redirects (it would send the secret along), and stops a middleware that does.
+ * Guards a transport directly, below all middleware of `transformClient`, so that it gets every request that is sent. It
+ * makes `fetch` refuse redirects, which would send the secret to another URL, and fails if a middleware follows one.
  */
 const guarded = (client: Transport): Transport =>
   watched(client, (request, context) => {
@@ -115,7 +116,7 @@ const guarded = (client: Transport): Transport =>
     return Effect.succeed(request)
   })
 
-/** Tells `fetch` the same, and lets every request pass. */
+/** Makes `fetch` refuse redirects, and allows every request. */
 const staying = (client: Transport): Transport => watched(client, Effect.succeed)
 
 const watched = (
@@ -141,7 +142,7 @@ const watched = (
 const isSameOrigin = (one: string, other: string): boolean =>
   one === other || new URL(one).origin === new URL(other).origin
 
-/** `fetch` follows redirects unless told not to; whatever else was asked of it holds. */
+/** Returns a context in which `fetch` follows no redirects. Other options of `fetch` are kept. */
 export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
   Context.add(context, FetchHttpClient.RequestInit, {
     ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
@@ -150,7 +151,7 @@ export const withoutRedirects = (context: Context.Context<never>): Context.Conte
 
 const redirectRefused = "REDIRECT_REFUSED"
 
-/** What the service answered, as far as it matters, when a middleware was about to follow it. */
+/** The response that stands for a redirect that a middleware tried to follow. */
 const redirect: IdentityResponse = { status: 302, headers: {}, body: "", cut: false }
 
 const redirected = (request: HttpClientRequest.HttpClientRequest) =>
@@ -177,7 +178,7 @@ const read = (
     : readStream(response)
   return Effect.matchEffect(body, {
     onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
-    // A refusal counts by its status and its Retry-After, even when its body is empty or breaks off.
+    // The status and Retry-After of a refusal are valid even if its body is empty or incomplete.
     onFailure: (error) =>
       status >= 300 || error.reason._tag === "EmptyBodyError"
         ? Effect.succeed({ status, headers, body: "", cut: false })
@@ -202,7 +203,7 @@ const readWeb = (
         resume(Effect.fail(new HttpClientError.HttpClientError({ reason })))
       }
     )
-    // To cancel the body is to abort the request.
+    // Canceling the body aborts the request.
     return Effect.sync(() => cancel(reader))
   })
 
@@ -222,7 +223,7 @@ const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promis
   }
 }
 
-/** Nobody waits for it, and what comes of it is nobody's concern. */
+/** Cancels a body in the background, and ignores failures. */
 const cancel = (reader: ReadableStreamDefaultReader<Uint8Array>): void => {
   reader.cancel().catch(() => {})
 }
@@ -259,8 +260,8 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
   const endpoint = new URL(request.url).origin
   return new NetworkError({
     code: "network",
-    message: `${request.method} ${endpoint} got no answer (${reason})`,
-    remedy: Problem.remedyOf(reason),
+    message: `${request.method} ${endpoint} got no response (${reason})`,
+    remedy: NetworkReason.remedyOf(reason),
     origin: "service",
     correlationId: request.correlationId,
     method: request.method,
@@ -271,4 +272,4 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
 
 const reasonOf = (error: HttpClientError.HttpClientError): string =>
   // A `transformClient` may add errors that its type does not show.
-  HttpClientError.isHttpClientError(error) ? Problem.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"
+  HttpClientError.isHttpClientError(error) ? NetworkReason.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"

@@ -1,8 +1,8 @@
-/** What a request that got no answer died of, and what to do about it. */
+/** The reason why a request got no response, and its remedy. */
 
 /**
- * A word in capitals, never a message: the transport's own code, found along its chain of causes, or the status with which a
- * proxy refused to open a tunnel, for which undici has no code of its own.
+ * Returns the reason of a failure: the transport's error code in capitals, from the chain of causes, and never a message.
+ * undici has no code for a proxy that refuses to open a tunnel, so that reason is made from the proxy's status.
  */
 export const reasonOf = (failure: unknown): string | undefined => {
   let cause = failure
@@ -16,7 +16,7 @@ export const reasonOf = (failure: unknown): string | undefined => {
   return undefined
 }
 
-/** What the proxy answered to CONNECT: undici says it in a message, `node:http` in a member. */
+/** Returns the status of the proxy's response to CONNECT. undici has it in the message, `node:http` in a property. */
 const proxyStatus = (cause: object): string | undefined => {
   const code = "code" in cause ? cause.code : undefined
   if (code === "UND_ERR_ABORTED" && "message" in cause && typeof cause.message === "string") {
@@ -25,39 +25,40 @@ const proxyStatus = (cause: object): string | undefined => {
   return code === "ERR_PROXY_TUNNEL" && "statusCode" in cause ? /^\d{3}$/.exec(`${cause.statusCode}`)?.[0] : undefined
 }
 
+/** Returns the remedy for a reason. */
 export const remedyOf = (reason: string): string =>
   remedies.find(([pattern]) => pattern.test(reason))?.[1] ??
-    "Check name resolution, the proxy, the firewall and, for certificate reasons, the trusted authorities."
+    "Check name resolution, the proxy and the firewall. For a certificate reason, check the trusted authorities."
 
-/** The first that fits. What begins with `PROXY_` is about the way to the proxy itself. */
+/** The first matching entry applies. A reason that begins with `PROXY_` concerns the connection to the proxy itself. */
 const remedies: ReadonlyArray<readonly [RegExp, string]> = [
   [
     /^PROXY_RESPONSE_407$/,
-    "The proxy wants a user name and a password, or other ones: put them into the proxy's URL (HTTPS_PROXY), percent-encoded, "
-    + "or into the option of the transport."
+    "The proxy requires a user name and password, or refused those that it got. Set them percent-encoded in the proxy's "
+    + "URL (HTTPS_PROXY), or in the proxy option of the transport."
   ],
   [
     /^PROXY_RESPONSE_\d{3}$/,
-    "The proxy does not open the way to this host: have it allowed there, or name the host in NO_PROXY if it can be reached "
-    + "directly."
+    "The proxy refuses connections to this host. Allow the host in the proxy's configuration, or add it to NO_PROXY if it "
+    + "can be reached directly."
   ],
   [
     /(?:^|_)(?:SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/,
-    "The certificate comes from an authority that this process does not trust, such as that of a proxy that looks into TLS: "
-    + "name a file with the authority's certificate (PEM) in NODE_EXTRA_CA_CERTS before Node starts, or pass it as "
-    + "certificateAuthorities to NodeTransport.layerWith."
+    "This process does not trust the authority that issued the certificate, such as that of a proxy that inspects TLS. "
+    + "Set NODE_EXTRA_CA_CERTS to a file with the authority's certificate (PEM) before Node starts, or pass the "
+    + "certificate as certificateAuthorities to NodeTransport.layerWith."
   ],
   [
     /(?:^|_)CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
-    "The certificate is not valid now: check this machine's clock, then the certificate."
+    "The certificate is not valid now. Check this machine's clock, then the certificate."
   ],
   [
     /(?:^|_)(?:ERR_TLS_CERT_ALTNAME_INVALID|UND_ERR_PRX_TLS)$/,
-    "The certificate is for another host: check the name, and whether something on the way answers in its place."
+    "The certificate is for another host. Check the host name, and check for a proxy that responds in the host's place."
   ],
   [
     /^(?:PROXY_|UND_ERR_PRX_CONN$)/,
-    "The proxy itself could not be reached, or hung up: check its address (HTTPS_PROXY, HTTP_PROXY, or the option of the "
-    + "transport), and that it runs."
+    "The proxy could not be reached, or it closed the connection. Check that it runs, and check its address (HTTPS_PROXY, "
+    + "HTTP_PROXY, or the proxy option of the transport)."
   ]
 ]

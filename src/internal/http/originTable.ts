@@ -1,43 +1,47 @@
-/** Which token goes to which origin: a table that users write. */
+/** The table that maps origins to the scopes and the tenant of their tokens. */
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import { invalidRequest } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
-/** Origins by their serialization (RFC 6454 section 6.2), each with its scopes, or with scopes and tenant. */
-export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | Asked>>
+/** The scopes of each origin, or its scopes and tenant. A key is a serialized origin (RFC 6454 section 6.2). */
+export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | OriginRequest>>
 
-export type Asked = Pick<TokenRequest, "scopes" | "tenantId">
+/** The fields of a token request that an origin decides. */
+export type OriginRequest = Pick<TokenRequest, "scopes" | "tenantId">
 
-export const readOrigins = (
+/** Returns the requests by origin, or the first problem of the table. */
+export const readOriginTable = (
   table: OriginTable
-): Result.Result<ReadonlyMap<string, Asked>, InvalidRequestError> =>
+): Result.Result<ReadonlyMap<string, OriginRequest>, InvalidRequestError> =>
   Result.gen(function*() {
-    const origins = new Map<string, Asked>()
-    for (const [origin, asked] of Object.entries(table)) {
-      const request = isScopes(asked) ? { scopes: asked } : asked
+    const origins = new Map<string, OriginRequest>()
+    for (const [origin, entry] of Object.entries(table)) {
+      const request = isScopes(entry) ? { scopes: entry } : entry
       if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))
-      origins.set(yield* readOrigin(origin), request)
+      origins.set(yield* parseOrigin(origin), request)
     }
     return origins.size > 0 ? origins : yield* Result.fail(emptyTable())
   })
 
-const isScopes = (asked: unknown): asked is TokenRequest["scopes"] => typeof asked === "string" || Array.isArray(asked)
+const isScopes = (entry: unknown): entry is TokenRequest["scopes"] => typeof entry === "string" || Array.isArray(entry)
 
-const readOrigin = (text: string): Result.Result<string, InvalidRequestError> => {
+const parseOrigin = (text: string): Result.Result<string, InvalidRequestError> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol)) return Result.fail(malformed(text, "is no https origin"))
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    return Result.fail(malformed(text, "is not an https origin"))
+  }
   if (url.hostname.includes("*")) {
-    return Result.fail(malformed(text, "has a wildcard, and each host is named by itself"))
+    return Result.fail(malformed(text, "has a wildcard; wildcards are not supported"))
   }
   if (url.origin !== text) return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`))
   return url.protocol === "https:" || isLoopback(url.hostname)
     ? Result.succeed(text)
-    : Result.fail(malformed(text, "would carry the token in the clear"))
+    : Result.fail(malformed(text, "would send the token unencrypted"))
 }
 
-/** What never leaves this machine: names and addresses of RFC 6761 section 6.3, RFC 5735 and RFC 4291. */
+/** Returns whether a host is this machine (RFC 6761 section 6.3, RFC 5735 and RFC 4291). */
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
 
@@ -46,7 +50,7 @@ const emptyTable = (): InvalidRequestError =>
     "field_missing",
     "origins",
     "origins is empty, so no request would carry a token",
-    "Name the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
+    "Add the origin of the API and its scope: { \"https://graph.microsoft.com\": \"https://graph.microsoft.com/.default\" }."
   )
 
 const noScopes = (origin: string): InvalidRequestError =>
@@ -54,7 +58,7 @@ const noScopes = (origin: string): InvalidRequestError =>
     "field_missing",
     "origins",
     `origins has no scopes for ${quote(withoutUser(origin))}`,
-    "Name the API's resource with /.default, or leave the origin out if its requests are to carry no token."
+    "Pass the API's resource with /.default, or remove the origin if its requests need no token."
   )
 
 const withoutUser = (text: string): string => text.replace(/^.*@/s, "...@")
@@ -64,6 +68,6 @@ const malformed = (text: string, what: string): InvalidRequestError =>
     "field_malformed",
     "origins",
     `origins has ${quote(withoutUser(text))}, which ${what}`,
-    "Write scheme and host, in lower case, with the port if it is not the usual one, and nothing else: "
-      + "https://graph.microsoft.com. Plain http is for this machine alone."
+    "Write only scheme and host in lower case, with the port if it is not the default: https://graph.microsoft.com. "
+      + "Plain http is allowed only for this machine."
   )

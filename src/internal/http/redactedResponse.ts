@@ -1,6 +1,6 @@
 /**
- * Answers and errors of a request that carried a token, as if it had not. Effect redacts what it prints, but Node prints
- * what nobody caught without asking it.
+ * Responses and errors whose request no longer has the token. Effect redacts the headers that it prints, but Node prints an
+ * uncaught error with all of its properties.
  */
 import * as Effect from "effect/Effect"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -14,11 +14,15 @@ import * as Stream from "effect/Stream"
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
 
-/** `request` is the one that did not have the token yet. */
-export const veilResponse = (response: Response, request: Request): Response => new Veiled(response, request)
+/** Returns a response that refers to `request`, the request before the token was added. */
+export const redactedResponse = (response: Response, request: Request): Response =>
+  new RedactedResponse(response, request)
 
-/** A middleware may add errors that the type of its client does not show; those stay as they are. */
-export const veilError = (
+/**
+ * Returns an error that refers to `request`, the request before the token was added. A middleware may add errors that the
+ * type of its client does not show, and these are returned unchanged.
+ */
+export const redactedError = (
   error: HttpClientError.HttpClientError,
   request: Request,
   response?: Response
@@ -30,10 +34,10 @@ export const veilError = (
 const reasonOf = (
   { reason }: HttpClientError.HttpClientError,
   request: Request,
-  veiled: Response | undefined
+  redacted: Response | undefined
 ): HttpClientError.HttpClientErrorReason => {
-  // An error's cause is no property that a spread copies.
-  const cause = "cause" in reason && reason.cause !== undefined ? { cause: veilCause(reason.cause, request) } : {}
+  // A spread does not copy an error's cause.
+  const cause = "cause" in reason && reason.cause !== undefined ? { cause: redactedCause(reason.cause, request) } : {}
   switch (reason._tag) {
     case "TransportError":
       return new HttpClientError.TransportError({ ...reason, ...cause, request })
@@ -42,7 +46,7 @@ const reasonOf = (
     case "InvalidUrlError":
       return new HttpClientError.InvalidUrlError({ ...reason, ...cause, request })
   }
-  const parts = { ...reason, ...cause, request, response: veiled ?? veilResponse(reason.response, request) }
+  const parts = { ...reason, ...cause, request, response: redacted ?? redactedResponse(reason.response, request) }
   switch (reason._tag) {
     case "StatusCodeError":
       return new HttpClientError.StatusCodeError(parts)
@@ -53,10 +57,10 @@ const reasonOf = (
   }
 }
 
-const veilCause = (cause: unknown, request: Request): unknown =>
-  HttpClientError.isHttpClientError(cause) ? veilError(cause, request) : cause
+const redactedCause = (cause: unknown, request: Request): unknown =>
+  HttpClientError.isHttpClientError(cause) ? redactedError(cause, request) : cause
 
-class Veiled extends Inspectable.Class implements Response {
+class RedactedResponse extends Inspectable.Class implements Response {
   readonly [HttpClientResponse.TypeId]: typeof HttpClientResponse.TypeId = HttpClientResponse.TypeId
   readonly [HttpIncomingMessage.TypeId]: typeof HttpIncomingMessage.TypeId = HttpIncomingMessage.TypeId
   readonly request: Request
@@ -68,8 +72,8 @@ class Veiled extends Inspectable.Class implements Response {
     this.request = request
   }
 
-  #veiled<A>(body: Effect.Effect<A, HttpClientError.HttpClientError>): typeof body {
-    return Effect.mapError(body, (error) => veilError(error, this.request, this))
+  #redacted<A>(body: Effect.Effect<A, HttpClientError.HttpClientError>): typeof body {
+    return Effect.mapError(body, (error) => redactedError(error, this.request, this))
   }
 
   get url() {
@@ -88,25 +92,25 @@ class Veiled extends Inspectable.Class implements Response {
     return this.#original.remoteAddress
   }
   get text() {
-    return this.#veiled(this.#original.text)
+    return this.#redacted(this.#original.text)
   }
   get json() {
-    return this.#veiled(this.#original.json)
+    return this.#redacted(this.#original.json)
   }
   get urlParamsBody() {
-    return this.#veiled(this.#original.urlParamsBody)
+    return this.#redacted(this.#original.urlParamsBody)
   }
   get formData() {
-    return this.#veiled(this.#original.formData)
+    return this.#redacted(this.#original.formData)
   }
   get arrayBuffer() {
-    return this.#veiled(this.#original.arrayBuffer)
+    return this.#redacted(this.#original.arrayBuffer)
   }
   get upgrade() {
-    return this.#veiled(this.#original.upgrade)
+    return this.#redacted(this.#original.upgrade)
   }
   get stream(): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> {
-    return Stream.mapError(this.#original.stream, (error) => veilError(error, this.request, this))
+    return Stream.mapError(this.#original.stream, (error) => redactedError(error, this.request, this))
   }
 
   pipe() {

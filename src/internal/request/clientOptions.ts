@@ -1,4 +1,4 @@
-/** A client's options, checked once when it is built. */
+/** The options of a client, validated once when it is built. */
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
@@ -9,7 +9,8 @@ import { isText } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
 
-export const settingsOf = (options: {
+/** Returns the settings of a client, or the first problem of its options. */
+export const clientSettingsOf = (options: {
   readonly clientId: string
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
@@ -22,18 +23,21 @@ export const settingsOf = (options: {
     const [mistyped] = typeProblems(options)
     if (mistyped !== undefined) return yield* Result.fail(mistyped)
     const clientId = yield* parseClientId(options.clientId)
-    const authority = yield* baseOf(options)
+    const authority = yield* baseAuthorityOf(options)
     const tenant = options.tenantId === undefined ? undefined : yield* Authority.parseTenant(options.tenantId)
     return {
       clientId,
       extras: yield* clientExtrasOf(options),
-      authority: yield* placeOf(authority, tenant, "tenantId"),
-      allows: yield* guardOf(options.allowedTenants)
+      authority: yield* authorityWithTenant(authority, tenant, "tenantId"),
+      allows: yield* tenantPredicateOf(options.allowedTenants)
     }
   })
 
-/** The issuer, or else the authority; an issuer stands alone, because it says all that the others say. */
-const baseOf = (options: {
+/**
+ * Returns the authority of the `issuer` option, or otherwise of `authority`. An issuer includes what the other options
+ * decide.
+ */
+const baseAuthorityOf = (options: {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
@@ -41,12 +45,13 @@ const baseOf = (options: {
 }): Result.Result<Authority.Authority, InvalidAuthorityError> => {
   const { issuer } = options
   if (issuer === undefined) return Authority.parse(options.authority ?? "public")
-  const beside = besideIssuer.find((field) => options[field] !== undefined)
-  return beside === undefined ? Authority.parseIssuer(issuer) : Result.fail(exclusive(beside))
+  const conflicting = conflictsWithIssuer.find((field) => options[field] !== undefined)
+  return conflicting === undefined ? Authority.parseIssuer(issuer) : Result.fail(issuerConflict(conflicting))
 }
 
-const besideIssuer = ["authority", "tenantId", "allowedTenants"] as const
+const conflictsWithIssuer = ["authority", "tenantId", "allowedTenants"] as const
 
+/** Returns a valid client id. */
 export const parseClientId = (
   clientId: string,
   field = "clientId"
@@ -57,13 +62,13 @@ export const parseClientId = (
       invalidRequest(
         clientId ? "field_malformed" : "field_missing",
         field,
-        clientId ? `${field} ${quote(clientId)} is no application id` : `${field} is empty or not set`,
-        "Pass the application (client) id from the app registration's overview."
+        clientId ? `${field} ${quote(clientId)} is not an application id` : `${field} is empty or not set`,
+        "Pass the application (client) id from the overview of the app registration."
       )
     )
 
-/** Where an authority and the tenant beside it lead. AD FS has no tenants; the Azure SDKs write it as the tenant `adfs`. */
-export const placeOf = (
+/** Returns the authority for a tenant option. AD FS has no tenants, but the Azure SDKs write AD FS as the tenant `adfs`. */
+export const authorityWithTenant = (
   authority: Authority.Authority,
   tenant: string | undefined,
   field: string
@@ -72,7 +77,7 @@ export const placeOf = (
   if (authority.kind === "Adfs") {
     return tenant === "adfs" ? Result.succeed(authority) : Result.fail(unsupported(
       field,
-      `${field} is set, and the authority ${authority.host} is AD FS, which has no tenants`,
+      `${field} is set, but the authority ${authority.host} is AD FS, which has no tenants`,
       `Leave ${field} out.`
     ))
   }
@@ -81,34 +86,36 @@ export const placeOf = (
     ? Result.succeed({ ...authority, kind: "Adfs" })
     : Result.fail(unsupported(
       field,
-      `${field} is adfs, and ${Authority.format(authority)} is no AD FS`,
-      "Name the AD FS server as the authority, such as https://sts.example.com/adfs."
+      `${field} is adfs, but the authority ${Authority.format(authority)} is not AD FS`,
+      "Pass the AD FS server as the authority, such as https://sts.example.com/adfs."
     ))
 }
 
-const guardOf = (
-  allowed: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
+const tenantPredicateOf = (
+  allowedTenants: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
 ): Result.Result<ClientSettings["allows"], InvalidAuthorityError> => {
-  if (allowed === undefined) return Result.succeed(undefined)
-  // Only a plain yes lets anyone in: not a promise, not a forgotten return.
-  if (typeof allowed === "function") return Result.succeed((tenantId: string) => allowed(tenantId) === true)
+  if (allowedTenants === undefined) return Result.succeed(undefined)
+  // Only `true` allows a tenant, so that a promise or a missing return value does not.
+  if (typeof allowedTenants === "function") {
+    return Result.succeed((tenantId: string) => allowedTenants(tenantId) === true)
+  }
   const tenants = new Set<string>()
   const malformed: Array<string> = []
-  for (const tenant of allowed) {
+  for (const tenant of allowedTenants) {
     const parsed = Authority.parseTenant(tenant)
     if (Result.isSuccess(parsed)) tenants.add(parsed.success)
     else malformed.push(tenant)
   }
   return malformed.length === 0
     ? Result.succeed((tenantId: string) => tenants.has(tenantId))
-    : Result.fail(notTenants(malformed))
+    : Result.fail(invalidTenants(malformed))
 }
 
 // -----------------------------------------------------------------------------
-// types, which JavaScript does not check
+// types, for JavaScript callers
 // -----------------------------------------------------------------------------
 
-const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown) => boolean]> = new Map([
+const optionTypes: ReadonlyMap<string, readonly [expected: string, isValid: (value: unknown) => boolean]> = new Map([
   ["clientId", ["a string", isText]],
   ["tenantId", ["a string", isText]],
   ["authority", ["a string or a URL", (value: unknown) => isText(value) || value instanceof URL]],
@@ -122,9 +129,10 @@ const types: ReadonlyMap<string, readonly [wanted: string, fits: (value: unknown
   ]]
 ])
 
+/** Returns the problems of options whose values have the wrong type. */
 export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError> =>
   Object.entries(options).flatMap(([field, value]) => {
-    const type = types.get(field)
+    const type = optionTypes.get(field)
     return type === undefined || value === undefined || type[1](value) ? [] : [notA(type[0], field)]
   })
 
@@ -135,23 +143,23 @@ export const typeProblems = (options: object): ReadonlyArray<InvalidRequestError
 const unsupported = (field: string, message: string, remedy: string): InvalidAuthorityError =>
   invalidAuthority("authority_unsupported", field, message, remedy)
 
-const exclusive = (field: string): InvalidAuthorityError =>
+const issuerConflict = (field: string): InvalidAuthorityError =>
   unsupported(
     field,
     field === "allowedTenants"
-      ? "allowedTenants is set beside issuer, and an issuer has no tenants to choose from"
-      : `${field} is set beside issuer, and both say where tokens come from`,
+      ? "allowedTenants is set together with issuer, but an issuer has only one tenant"
+      : `${field} is set together with issuer, but both decide the token endpoint`,
     field === "allowedTenants"
       ? "Leave allowedTenants out."
-      : `Leave ${field} out, or, for an authority of Microsoft, leave issuer out.`
+      : `Leave ${field} out. For an authority of Microsoft, leave issuer out instead.`
   )
 
-const notTenants = (names: ReadonlyArray<string>): InvalidAuthorityError =>
+const invalidTenants = (names: ReadonlyArray<string>): InvalidAuthorityError =>
   invalidAuthority(
     "tenant_malformed",
     "allowedTenants",
-    `allowedTenants has what is neither a tenant id nor a domain name: ${names.slice(0, 10).map(quote).join(", ")}${
-      names.length > 10 ? ` and ${names.length - 10} more` : ""
-    }`,
-    "Name each tenant by its directory (tenant) id or by one of its domain names, as callers do."
+    `allowedTenants has values that are neither tenant ids nor domain names: ${
+      names.slice(0, 10).map(quote).join(", ")
+    }${names.length > 10 ? ` and ${names.length - 10} more` : ""}`,
+    "Pass the directory (tenant) id or a domain name of each tenant, in the form that callers use."
   )

@@ -1,6 +1,6 @@
 /**
- * What a request carries beyond the standard: parameters of its own in the query or the body, and a partition of the cache.
- * Parsed and merged here, and encoded for the cache key and for the keys of flights and gates.
+ * The extra parameters of a request in the query or the body, and its cache partition. They are parsed and merged here, and
+ * encoded for the cache key and for the keys of shared requests and gates.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -15,29 +15,33 @@ import { isRedactedText, isText } from "../shared/validate.ts"
 export interface Extras {
   readonly query: Fields
   readonly form: Fields
-  /** Part of the cache key: what tokens are kept apart by. */
+  /** The encoded parts that belong to the cache key. */
   readonly partition: string
-  /** All of it, part of the keys of flights and gates. */
+  /** All parameters, encoded for the keys of shared requests and gates. */
   readonly sent: string
 }
 
 export type ExtraOptions = Pick<TokenRequest, "extraQueryParameters" | "extraBodyParameters" | "cachePartition">
 
-export const none: Extras = { query: noFields, form: noFields, partition: "", sent: "" }
+export const noExtras: Extras = { query: noFields, form: noFields, partition: "", sent: "" }
 
-/** What a client adds to each of its requests. `capabilities` are sent as claims, and the tokens have them. */
+/**
+ * The extras that a client adds to each request. `capabilities` are sent as claims, and the issued tokens depend on
+ * them.
+ */
 export interface ClientExtras {
   readonly query: ReadonlyMap<string, Parameter>
   readonly capabilities: ReadonlyArray<string>
   readonly aliasOf: AliasOf
-  /** Of what is outside the key, which may change with every request. */
+  /** Aliases of secrets in `sent`, which may change with every request and must not push out those of the key. */
   readonly sentAliasOf: AliasOf
-  /** Those of a request that has none of its own. */
+  /** The extras of a request without its own parameters or partition. */
   readonly own: Extras
   /** {@link sentWith} of a request that has neither parameters nor claims of its own. */
   readonly ownSent: string
 }
 
+/** Returns the extras that a client's options add to each request. */
 export const clientExtrasOf = (options: {
   readonly extraQueryParameters?: ExtraParameters | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
@@ -46,11 +50,11 @@ export const clientExtrasOf = (options: {
     const query = yield* parametersOf(options.extraQueryParameters, "extraQueryParameters")
     const capabilities = yield* capabilitiesOf(options.clientCapabilities)
     const client = { query, capabilities, aliasOf: makeAliases(), sentAliasOf: makeAliases() }
-    const own = extras({ ...client, body: new Map() })
+    const own = encodedExtras({ ...client, body: new Map() })
     return { ...client, own, ownSent: sentWith(own, undefined, undefined) }
   })
 
-/** A parameter of the request is taken before the client's of the same name. */
+/** Returns the extras of a request. Its parameters override the client's parameters of the same name. */
 export const extrasOf = (
   request: ExtraOptions,
   client: ClientExtras
@@ -60,9 +64,11 @@ export const extrasOf = (
     const query = yield* parametersOf(extraQueryParameters, "extraQueryParameters")
     const body = yield* parametersOf(extraBodyParameters, "extraBodyParameters")
     if (cachePartition !== undefined && (typeof cachePartition !== "string" || cachePartition === "")) {
-      return yield* Result.fail(malformed("cachePartition", "cachePartition is empty or no string", partitionRemedy))
+      return yield* Result.fail(
+        malformed("cachePartition", "cachePartition is not a non-empty string", partitionRemedy)
+      )
     }
-    return extras({ ...client, query: new Map([...client.query, ...query]), body, partition: cachePartition })
+    return encodedExtras({ ...client, query: new Map([...client.query, ...query]), body, partition: cachePartition })
   })
 }
 
@@ -86,7 +92,7 @@ type Parameters = ReadonlyMap<string, Parameter>
 
 type Field = "extraQueryParameters" | "extraBodyParameters"
 
-/** The library writes these itself. */
+/** The parameters that the library sets. */
 const reserved: { readonly [F in Field]: ReadonlySet<string> } = {
   extraBodyParameters: new Set([
     "client_id",
@@ -109,20 +115,20 @@ const parametersOf = (
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     return Result.fail(malformed(field, `${field} is not an object of parameters`, parameterRemedy))
   }
-  for (const [name, given] of Object.entries(input)) {
-    if (given === undefined) continue
+  for (const [name, value] of Object.entries(input)) {
+    if (value === undefined) continue
     if (name === "") return Result.fail(malformed(field, `${field} has a parameter without a name`, parameterRemedy))
     if (reserved[field].has(name.toLowerCase())) {
       return Result.fail(malformed(
         field,
-        `${field} names ${quote(name)}, which the library writes itself`,
-        "Leave it out; a request's own fields and the credential decide on it."
+        `${field} has the parameter ${quote(name)}, which the library sets`,
+        "Remove the parameter. The fields of the request and the credential determine its value."
       ))
     }
-    const parameter = parameterOf(given)
+    const parameter = parameterOf(value)
     if (parameter === undefined) {
       return Result.fail(
-        malformed(field, `${field} has a value of ${quote(name)} that is no parameter`, parameterRemedy)
+        malformed(field, `${field} has an invalid value for ${quote(name)}`, parameterRemedy)
       )
     }
     parameters.set(name, parameter)
@@ -130,15 +136,16 @@ const parametersOf = (
   return Result.succeed(parameters)
 }
 
-/** What TypeScript does not see comes from JavaScript and from JSON. */
-const parameterOf = (given: unknown): Parameter | undefined => {
-  if (isValue(given)) return { value: given, inCacheKey: true }
-  if (typeof given !== "object" || given === null || !("value" in given) || !("inCacheKey" in given)) return undefined
-  const { inCacheKey, value } = given
-  return isValue(value) && typeof inCacheKey === "boolean" ? { value, inCacheKey } : undefined
+/** Returns the parameter of an unchecked value, or undefined if the value is invalid. */
+const parameterOf = (input: unknown): Parameter | undefined => {
+  if (isParameterValue(input)) return { value: input, inCacheKey: true }
+  if (typeof input !== "object" || input === null || !("value" in input) || !("inCacheKey" in input)) return undefined
+  const { inCacheKey, value } = input
+  return isParameterValue(value) && typeof inCacheKey === "boolean" ? { value, inCacheKey } : undefined
 }
 
-const isValue = (value: unknown): value is string | Redacted.Redacted<string> => isText(value) || isRedactedText(value)
+const isParameterValue = (value: unknown): value is string | Redacted.Redacted<string> =>
+  isText(value) || isRedactedText(value)
 
 const capabilitiesOf = (
   input: ReadonlyArray<string> | undefined
@@ -148,14 +155,14 @@ const capabilitiesOf = (
     : Result.fail(malformed(
       "clientCapabilities",
       "clientCapabilities is not an array of capabilities",
-      `Pass what the app can handle, such as ["cp1"] for claims challenges, or leave it out.`
+      `Pass the capabilities of the app, such as ["cp1"] for claims challenges, or leave it out.`
     ))
 
 // -----------------------------------------------------------------------------
 // encoding
 // -----------------------------------------------------------------------------
 
-const extras = ({ aliasOf, body, capabilities, partition, query, sentAliasOf }: {
+const encodedExtras = ({ aliasOf, body, capabilities, partition, query, sentAliasOf }: {
   readonly query: Parameters
   readonly body: Parameters
   readonly capabilities: ReadonlyArray<string>
@@ -163,34 +170,37 @@ const extras = ({ aliasOf, body, capabilities, partition, query, sentAliasOf }: 
   readonly aliasOf: AliasOf
   readonly sentAliasOf: AliasOf
 }): Extras => {
-  const listed = (wanted: (parameter: Parameter) => boolean, aliasOf: AliasOf) => [
-    ...list("query", query, wanted, aliasOf),
-    ...list("body", body, wanted, aliasOf)
+  const encodedParameters = (isIncluded: (parameter: Parameter) => boolean, aliasOf: AliasOf) => [
+    ...encodeParameters("query", query, isIncluded, aliasOf),
+    ...encodeParameters("body", body, isIncluded, aliasOf)
   ]
   return {
     query: fields(query),
     form: fields(body),
     partition: encode([
-      ...listed(({ inCacheKey }) => inCacheKey, aliasOf),
+      ...encodedParameters(({ inCacheKey }) => inCacheKey, aliasOf),
       ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),
       ...(partition === undefined ? [] : ["partition", partition])
     ]),
-    sent: encode(listed(() => true, sentAliasOf))
+    sent: encode(encodedParameters(() => true, sentAliasOf))
   }
 }
 
 const fields = (parameters: Parameters): Fields =>
   parameters.size === 0 ? noFields : Object.fromEntries([...parameters].map(([name, { value }]) => [name, value]))
 
-/** In one order, whatever the order of writing; each with its kind, so that no two kinds are taken for one another. */
-const list = (
+/**
+ * Encodes parameters in alphabetical order. Each has its kind, so that parameters of different kinds never encode the
+ * same.
+ */
+const encodeParameters = (
   kind: string,
   parameters: Parameters,
-  wanted: (parameter: Parameter) => boolean,
+  isIncluded: (parameter: Parameter) => boolean,
   aliasOf: AliasOf
 ): ReadonlyArray<string> =>
   [...parameters]
-    .filter(([, parameter]) => wanted(parameter))
+    .filter(([, parameter]) => isIncluded(parameter))
     .sort(([one], [another]) => one < another ? -1 : 1)
     .flatMap(([name, { value }]) =>
       isText(value) ? [kind, name, value] : [`${kind}, secret`, name, aliasOf(Redacted.value(value))]
@@ -200,40 +210,47 @@ const list = (
 // problems
 // -----------------------------------------------------------------------------
 
-/** A value is not shown: it may be a secret. */
+/** Returns an error without the value, which may be a secret. */
 const malformed = (field: string, message: string, remedy: string): InvalidRequestError =>
   invalidRequest("field_malformed", field, message, remedy)
 
 const parameterRemedy =
   "Pass an object whose values are strings, redacted strings, or { value, inCacheKey } with one of them."
 
-const partitionRemedy = "Pass a name for the partition, or leave cachePartition out."
+const partitionRemedy = "Pass the name of a partition, or leave cachePartition out."
 
-/** Names for secrets, where keys are made of them: a key may be logged, and secrets may not. */
+// -----------------------------------------------------------------------------
+// aliases
+// -----------------------------------------------------------------------------
 
+/**
+ * A function that returns the alias of a secret. Keys contain aliases, because a key may be logged and a secret may
+ * not.
+ */
 export type AliasOf = (secret: string) => string
 
-/** Of so many the names are known; one that is forgotten gets another, and what was filed under it is asked for anew. */
-const most = 10_000
+/** The number of aliases that are kept. A forgotten secret gets another alias, so that its token is acquired again. */
+const maxAliases = 10_000
 
-/** No two secrets of a process have the same name, whichever client gave it. */
-let made = 0
+/** The counter of aliases. It is global, so that two secrets never have the same alias, even in different clients. */
+let aliasCount = 0
 
+/** Creates a function that returns an alias for each secret. */
 export const makeAliases = (): AliasOf => {
   const names = new Map<string, string>()
   return (secret) => {
-    const known = names.get(secret)
-    if (known !== undefined) {
-      // What is in use is not forgotten.
+    const existing = names.get(secret)
+    if (existing !== undefined) {
+      // The alias moves to the end of the map, because the first alias is forgotten first.
       names.delete(secret)
-      names.set(secret, known)
-      return known
+      names.set(secret, existing)
+      return existing
     }
     for (const oldest of names.keys()) {
-      if (names.size < most) break
+      if (names.size < maxAliases) break
       names.delete(oldest)
     }
-    const name = `${++made}`
+    const name = `${++aliasCount}`
     names.set(secret, name)
     return name
   }

@@ -1,4 +1,4 @@
-/** From a request and the client's settings to what is to be done: every rule that is judged before any network call. */
+/** The plan of a request, from the request and the client's settings. All rules without network calls are checked here. */
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError, InvalidScopeError } from "../../EntraError.ts"
@@ -21,25 +21,26 @@ export interface RequestPlan {
   readonly authority: Authority.Authority
   readonly tenant: string
   readonly scopes: TokenScope.ScopeSet
-  /** The empty string when there are none. */
+  /** The empty string if there are no claims. */
   readonly claims: string
   readonly extras: Extras
-  /** Everything that is sent besides what the key says: requests that send the same share flights and gates. */
+  /** The sent data that is not in the cache key. Requests with the same data share flights and gates. */
   readonly sent: string
-  /** Undefined: as the credential does. */
+  /** Undefined means the credential's setting. */
   readonly sendCertificateChain: boolean | undefined
   readonly forced: boolean
-  /** The hash of the token that was refused, in lower case; the empty string when none was. */
+  /** The hash of the refused token in lower case, or the empty string. */
   readonly refused: string
-  /** Milliseconds; 0: any token that has not expired. */
+  /** Milliseconds. With 0 every token that has not expired is valid enough. */
   readonly minimumValidity: number
-  /** Undefined: as the client does. */
+  /** Undefined means the client's setting. */
   readonly onThrottled: OnThrottled | undefined
   readonly correlationId: string | undefined
 }
 
 export type PlanError = InvalidAuthorityError | InvalidScopeError | InvalidRequestError
 
+/** Returns the plan of a request, or its first problem. */
 export const planOf = (request: TokenRequest, settings: ClientSettings): Result.Result<RequestPlan, PlanError> => {
   const mistyped = typeProblem(request)
   if (mistyped !== undefined) return Result.fail(mistyped)
@@ -95,7 +96,10 @@ export const withoutReplacement = (plan: RequestPlan): RequestPlan => ({
   sent: sentWith(plan.extras, undefined, plan.sendCertificateChain)
 })
 
-/** A token that is kept fresh is one that the cache keeps, and so not one for claims, nor a replacement. */
+/**
+ * Returns the plan of a request to keep fresh. The cache must store its token, so it has no claims and replaces no
+ * token.
+ */
 export const keepablePlanOf = (
   request: TokenRequest,
   settings: ClientSettings
@@ -111,7 +115,7 @@ export const keepablePlanOf = (
     return field === undefined ? Result.succeed(plan) : Result.fail(notKeepable(field))
   })
 
-/** Which tokens of an owner are meant. */
+/** Returns the selector of an owner's tokens. */
 export const selectorOf = (
   selection: "all" | { readonly tenantId: string } | TokenRequest,
   owner: string,
@@ -125,7 +129,7 @@ export const selectorOf = (
     ? Result.map(planOf(selection, settings), ({ scopes, tenant }) => ({ owner, tenant, scopes: scopes.canonical }))
     : Result.map(Authority.parseTenant(selection.tenantId), (tenant) => ({ owner, tenant }))
 
-/** The client's authority with the tenant of the request; of a request's authority only the tenant is taken. */
+/** Returns the client's authority with the tenant of the request. Only the tenant of a request's authority is used. */
 const effectiveAuthority = (
   request: TokenRequest,
   base: Authority.Authority
@@ -161,7 +165,10 @@ const effectiveAuthority = (
   return base.kind === "Adfs" ? Result.fail(tenantAtAdfs(tenant)) : Result.succeed(Authority.withTenant(base, tenant))
 }
 
-/** The tenant that the host of an external tenant names, which is the client's, by whatever name that has it. */
+/**
+ * Returns the tenant in the host name of an external tenant, which is the client's tenant even if that is written
+ * differently.
+ */
 const impliedBy = (host: string): string | undefined =>
   Result.getOrUndefined(Authority.parse(`https://${host}`))?.tenant
 
@@ -173,15 +180,15 @@ const otherCloud = (authority: string, base: Authority.Authority): InvalidAuthor
   invalidAuthority(
     "authority_mismatch",
     "authority",
-    `authority ${quote(authority)} is on another host than the client's ${base.host}, and is no alias of it`,
-    "Build a client for that cloud; a request may only choose the tenant."
+    `authority ${quote(authority)} has another host than the client's ${base.host}, and is not an alias of it`,
+    "Build a client for that cloud. A request may change only the tenant."
   )
 
 const tenantAtAdfs = (tenant: string): InvalidAuthorityError =>
   invalidAuthority(
     "authority_unsupported",
     "tenantId",
-    `tenantId ${quote(tenant)} is named, and AD FS has no tenants`,
+    `tenantId ${quote(tenant)} is set, but AD FS has no tenants`,
     "Leave tenantId out."
   )
 
@@ -189,16 +196,16 @@ const nothingToChoose = (field: string, base: Authority.Authority): InvalidAutho
   invalidAuthority(
     "authority_unsupported",
     field,
-    `${field} is named, and the client's issuer ${quote(Authority.format(base))} is the only one that it asks`,
-    `Leave ${field} out; build another client for another issuer.`
+    `${field} is set, but the client sends requests only to its issuer ${quote(Authority.format(base))}`,
+    `Leave ${field} out. Build another client for another issuer.`
   )
 
 const contradiction = (fromAuthority: string, tenantId: string): InvalidAuthorityError =>
   invalidAuthority(
     "authority_mismatch",
     "tenantId",
-    `tenantId ${quote(tenantId)} contradicts the request's authority, which names ${quote(fromAuthority)}`,
-    "Pass the tenant once."
+    `tenantId ${quote(tenantId)} contradicts the request's authority, which has the tenant ${quote(fromAuthority)}`,
+    "Pass the tenant only once."
   )
 
 const notAllowed = (tenant: string): InvalidAuthorityError =>
@@ -206,7 +213,7 @@ const notAllowed = (tenant: string): InvalidAuthorityError =>
     "tenant_not_allowed",
     "tenantId",
     `tenantId ${quote(tenant)} is not among the client's allowedTenants`,
-    "Refuse this caller, or add the tenant to allowedTenants if the app is to serve it."
+    "Refuse this caller, or add the tenant to allowedTenants if the app serves it."
   )
 
 /** Returns the problem of the fields that concern one call and choose no token; undefined when they are well formed. */
@@ -220,7 +227,7 @@ export const callProblem = (
   return correlationId === undefined ? undefined : correlationIdProblem(correlationId)
 }
 
-/** Returns the first field of another type than TypeScript would allow: callers in JavaScript, and values from JSON. */
+/** Returns the problem of the first field with a wrong type, from a JavaScript caller or from JSON. */
 const typeProblem = (request: unknown): InvalidRequestError | undefined => {
   if (typeof request !== "object" || request === null) return notA("an object", "request")
   const scopes = "scopes" in request ? request.scopes : undefined
@@ -247,8 +254,8 @@ const notKeepable = (field: string): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     field,
-    `${field} is for one call, and keepFresh is about the token that all calls share`,
-    `Leave ${field} out here; pass it to acquireToken.`
+    `${field} applies to one call, but keepFresh keeps a token that all calls share`,
+    `Leave ${field} out here, and pass it to acquireToken.`
   )
 
 export const isOnThrottled = (value: unknown): value is OnThrottled => value === "fail" || value === "wait"
@@ -261,8 +268,8 @@ const claimsProblem = (claims: string): InvalidRequestError | undefined =>
     : invalidRequest(
       "field_malformed",
       "claims",
-      "claims is no JSON object of at most 65,536 characters and 64 levels",
-      "Pass the claims of the challenge as they are: JSON text, decoded from base64url if a header carried them."
+      "claims is not a JSON object of at most 65,536 characters and 64 levels",
+      "Pass the claims of the challenge unchanged, as JSON text. Decode claims of a header from base64url first."
     )
 
 const longestClaims = 65_536
@@ -274,8 +281,8 @@ const hashProblem = (hash: string): InvalidRequestError | undefined =>
     : invalidRequest(
       "field_malformed",
       "accessTokenSha256ToRefresh",
-      "accessTokenSha256ToRefresh is no SHA-256 in hexadecimal (64 digits)",
-      "Pass what ConfidentialClient.accessTokenSha256 makes of the refused token, not the token."
+      "accessTokenSha256ToRefresh is not a SHA-256 in hexadecimal (64 digits)",
+      "Pass the result of ConfidentialClient.accessTokenSha256 for the refused token, and not the token itself."
     )
 
 const correlationIdProblem = (id: string): InvalidRequestError | undefined => {
@@ -284,6 +291,6 @@ const correlationIdProblem = (id: string): InvalidRequestError | undefined => {
     "field_malformed",
     "correlationId",
     `correlationId ${quote(id)} cannot be sent as a header`,
-    "Pass a GUID, or leave it out and one is made."
+    "Pass a GUID, or leave it out to have a GUID generated."
   )
 }

@@ -1,11 +1,14 @@
-/** Periods in which nothing is asked: how long they last, and whether one is still going on. Times are milliseconds. */
+/** Cooldowns: periods in which no request is sent. Times are in milliseconds. */
 
-/** Nobody is locked out for longer than this, whatever the header says. */
-export const longest = 3_600_000
+/** The longest wait that a `Retry-After` can cause. */
+export const longestRetryAfter = 3_600_000
 
-/** Whether a rest is still going on; one that ends later than it can was set before the clock was put back. */
+/**
+ * Returns whether a cooldown of at most `atMost` still lasts. An end further ahead than that was computed before the clock
+ * was set back, and does not count.
+ */
 export const isAhead = (until: number, now: number, atMost: number): boolean => now < until && until - now <= atMost
 
-/** How long to leave the service alone after the n-th (1, 2, ...) failed renewal in a row. */
+/** Returns the time until the next refresh after `failures` (1, 2, ...) failed refreshes in a row. */
 export const coolDown = (failures: number, options: { readonly base: number; readonly cap: number }): number =>
   Math.min(options.cap, options.base * 2 ** Math.min(failures - 1, 30))

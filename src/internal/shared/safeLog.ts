@@ -1,5 +1,6 @@
-/** Lines for the log. A logger is somebody else's code: whatever it throws, whoever waits for a token gets it. */
+/** Log lines that cannot fail the caller. */
 import * as Effect from "effect/Effect"
 
-export const say = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>> = {}) =>
+/** Logs a line with annotations. A logger is foreign code, so an exception from it is ignored. */
+export const logSafely = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>> = {}) =>
   Effect.annotateLogs(line, annotations).pipe(Effect.catchDefect(() => Effect.void))

@@ -1,6 +1,7 @@
 /**
- * One running effect a key, for all who ask: it belongs to the scope it was made in, not to the caller who started it.
- * A caller who leaves harms neither the flight nor the others; when the scope closes, those who wait get `closed`.
+ * Flights: effects that several callers share, at most one per key. A flight belongs to the scope of the `SingleFlight` and
+ * not to the caller that started it, so an interrupted caller does not end it. When the scope closes, waiting callers fail
+ * with `closed`.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -12,17 +13,21 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 
 export interface SingleFlight<A, E> {
-  /** The flight of this key, started when there is none; its context is that of the first who asked, but for the clock. */
+  /**
+   * Waits for the flight of this key. Without a flight it starts one in the context of this caller, apart from the
+   * clock.
+   */
   readonly join: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  /** Start the flight of this key if there is none, and do not wait for it. */
+  /** Starts the flight of this key if there is no flight yet, and does not wait for it. */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
-  readonly isFlying: (key: string) => boolean
-  /** How many are under way, those that were detached among them. */
+  readonly isInFlight: (key: string) => boolean
+  /** The number of running flights, including detached flights. */
   readonly size: () => number
-  /** Let the next who ask start anew; those who wait already get this flight's result. */
+  /** Detaches the flight of this key: later callers start another flight, and waiting callers still get its result. */
   readonly detach: (key: string) => void
 }
 
+/** Creates a registry of flights. `closed` is the error of callers that wait when the scope closes. */
 export const make = <A, E>(options: {
   readonly closed: () => E
 }): Effect.Effect<SingleFlight<A, E>, never, Scope.Scope> =>
@@ -42,15 +47,15 @@ export const make = <A, E>(options: {
 
     const start = (key: string, flight: Effect.Effect<A, E>): Effect.Effect<Deferred.Deferred<A, E>> =>
       Effect.withFiber((caller) => {
-        const flying = flights.get(key)
-        if (flying !== undefined) return Effect.succeed(flying)
+        const existing = flights.get(key)
+        if (existing !== undefined) return Effect.succeed(existing)
         const deferred = Deferred.makeUnsafe<A, E>()
         if (closed) {
           Deferred.doneUnsafe(deferred, Exit.fail(options.closed()))
           return Effect.succeed(deferred)
         }
         flights.set(key, deferred)
-        // A change of context costs a copy of it.
+        // Adding the clock copies the context, so it is added only when it differs.
         const context = caller.getRef(Clock.Clock) === clock
           ? caller.context
           : Context.add(caller.context, Clock.Clock, clock)
@@ -67,7 +72,7 @@ export const make = <A, E>(options: {
     return {
       join: (key, flight) => Effect.flatMap(start(key, flight), Deferred.await),
       launch: (key, flight) => Effect.asVoid(start(key, flight)),
-      isFlying: (key) => flights.has(key),
+      isInFlight: (key) => flights.has(key),
       size: () => running.size,
       detach: (key) => {
         flights.delete(key)
@@ -75,7 +80,7 @@ export const make = <A, E>(options: {
     }
   })
 
-/** Whoever waits was not interrupted itself, so it must not be told so. */
+/** Replaces interruption by `closed`: the flight was interrupted, and the waiting caller was not. */
 const hideInterrupt = <A, E>(exit: Exit.Exit<A, E>, closed: () => E): Exit.Exit<A, E> =>
   Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
     ? Exit.failCause(Cause.combine(

@@ -1,8 +1,8 @@
 /**
- * The metrics that are read at export. The hit path keeps plain fields and knows nothing of this: an open client is read
- * when somebody asks, a closed one leaves its final numbers, so that counters sum over clients and never fall.
+ * The metrics that are read at export, so that the hit path only updates plain fields. An export reads the open clients. A
+ * closed client leaves its final numbers, so that counters are sums over clients and never decrease.
  *
- * What is kept belongs to the registry: per client id two numbers, and of clients and caches those that are open.
+ * The state belongs to the metric registry: two numbers per client id, and the open clients and caches.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,10 +13,10 @@ import type { CacheRefreshReason } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import * as EntraMetrics from "../../EntraMetrics.ts"
 
-/** What is read of an open client. */
+/** The functions that read an open client. */
 export interface Readings {
   readonly counts: () => { readonly hits: number; readonly misses: number }
-  /** Milliseconds since the epoch; undefined while nothing is known. */
+  /** Milliseconds since the epoch, or undefined while the expiry is unknown. */
   readonly expiresOn: () => number | undefined
   readonly cache: Cache
   readonly endpoint: Endpoint
@@ -30,18 +30,21 @@ export interface Endpoint {
   readonly stats: Effect.Effect<{ readonly throttled: number; readonly refused: number }>
 }
 
-/** The handle of an open client: told after each flight, because an expiry may have become known. */
+/** The handle of an open client. `update` is called after each shared request, because an expiry may have become known. */
 export interface Watched {
   readonly update: () => void
 }
 
-/** What metrics are filed by: the registry, and the attributes that the program gives to all its metrics. Nothing else is kept. */
+/**
+ * Returns the parts of a context that metrics need: the registry, and the attributes that the program adds to all
+ * metrics.
+ */
 export const filing = (context: Context.Context<never>): Context.Context<never> =>
   Context.make(Metric.MetricRegistry, Context.get(context, Metric.MetricRegistry)).pipe(
     Context.add(Metric.CurrentMetricAttributes, Context.get(context, Metric.CurrentMetricAttributes))
   )
 
-/** Read a client for as long as the scope is open. */
+/** Exports a client's metrics while the scope is open. */
 export const watch = (
   context: Context.Context<never>,
   clientId: string,
@@ -49,7 +52,7 @@ export const watch = (
 ): Effect.Effect<Watched, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const { caches, clients, endpoints } = booksOf(context)
+      const { caches, clients, endpoints } = clientMetricsOf(context)
       const client = clients.get(clientId) ?? makeClient(context, clientId)
       clients.set(clientId, client)
       client.enter(readings)
@@ -69,27 +72,27 @@ export const watch = (
 // internal
 // -----------------------------------------------------------------------------
 
-interface Books {
+interface ClientMetrics {
   readonly clients: Map<string, ReturnType<typeof makeClient>>
   readonly caches: ReturnType<typeof makeCaches>
   readonly endpoints: ReturnType<typeof makeEndpoints>
 }
 
-const shelves = new WeakMap<object, Map<string, Books>>()
+const metricsByRegistry = new WeakMap<object, Map<string, ClientMetrics>>()
 
-const booksOf = (context: Context.Context<never>): Books => {
+const clientMetricsOf = (context: Context.Context<never>): ClientMetrics => {
   const registry = Context.get(context, Metric.MetricRegistry)
   const attributes = Context.get(context, Metric.CurrentMetricAttributes)
-  const shelf = shelves.get(registry) ?? new Map<string, Books>()
-  shelves.set(registry, shelf)
-  const name = JSON.stringify(Object.entries(attributes).sort(([one], [other]) => one < other ? -1 : 1))
-  const books = shelf.get(name) ?? {
+  const byAttributes = metricsByRegistry.get(registry) ?? new Map<string, ClientMetrics>()
+  metricsByRegistry.set(registry, byAttributes)
+  const name = JSON.stringify(Object.entries(attributes).sort(([item], [other]) => item < other ? -1 : 1))
+  const metrics = byAttributes.get(name) ?? {
     clients: new Map(),
     caches: makeCaches(context),
     endpoints: makeEndpoints(context)
   }
-  shelf.set(name, books)
-  return books
+  byAttributes.set(name, metrics)
+  return metrics
 }
 
 const makeClient = (context: Context.Context<never>, clientId: string) => {
@@ -103,16 +106,16 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
     () => total("hits")
   )
   counter(context, named(EntraMetrics.waits), () => total("misses"))
-  begin(context, clientId)
+  startAtZero(context, clientId)
 
   let expiry: Metric.Registration | undefined
   const earliest = () => Math.min(...[...open].map(({ expiresOn }) => expiresOn() ?? Infinity))
-  /** An expiry that nobody knows has no number that would not set off an alarm, so then there is no series. */
+  /** While the expiry is unknown there is no series, because any number could set off an alarm. */
   const update = () => {
-    const isKnown = earliest() < Infinity
-    if (isKnown && expiry === undefined) {
+    const isExpiryKnown = earliest() < Infinity
+    if (isExpiryKnown && expiry === undefined) {
       expiry = gauge(context, named(EntraMetrics.credentialExpiry), () => earliest() / 1000)
-    } else if (!isKnown && expiry !== undefined) {
+    } else if (!isExpiryKnown && expiry !== undefined) {
       expiry.remove()
       expiry = undefined
     }
@@ -134,18 +137,18 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
   }
 }
 
-/** The usual series of flights are there before the first of them: from nothing to one is no increase to Prometheus. */
-const begin = (context: Context.Context<never>, client_id: string) => {
+/** Creates the usual series with the value 0. For Prometheus a series that starts at 1 is not an increase. */
+const startAtZero = (context: Context.Context<never>, client_id: string) => {
   const zero = (metric: Metric.Counter<number>, attributes: Readonly<Record<string, string>>) =>
     Metric.withAttributes(metric, { client_id, ...attributes }).updateUnsafe(0, context)
   zero(EntraMetrics.httpAttempts, {})
-  for (const reason of usual.reasons) {
+  for (const reason of initialSeries.reasons) {
     zero(EntraMetrics.acquisitions, { source: "IdentityProvider", reason })
-    for (const error of usual.errors) zero(EntraMetrics.failures, { error, reason })
+    for (const error of initialSeries.errors) zero(EntraMetrics.failures, { error, reason })
   }
 }
 
-const usual: {
+const initialSeries: {
   readonly reasons: ReadonlyArray<CacheRefreshReason>
   readonly errors: ReadonlyArray<AcquireTokenError["_tag"]>
 } = {
@@ -160,40 +163,40 @@ const usual: {
   ]
 }
 
-/** What several clients may share is read once, for as long as one of them is open. */
-const makeShared = <A>(onLast: (one: A) => void) => {
+/** Counts the users of services that several clients may share, so that each service is read once while it has users. */
+const makeCounted = <A>(onLast: (item: A) => void) => {
   const users = new Map<A, number>()
   return {
     open: () => users.keys(),
-    enter: (one: A) => {
-      users.set(one, (users.get(one) ?? 0) + 1)
+    enter: (item: A) => {
+      users.set(item, (users.get(item) ?? 0) + 1)
     },
-    leave: (one: A) => {
-      const left = (users.get(one) ?? 0) - 1
-      if (left > 0) return void users.set(one, left)
-      users.delete(one)
-      onLast(one)
+    leave: (item: A) => {
+      const left = (users.get(item) ?? 0) - 1
+      if (left > 0) return void users.set(item, left)
+      users.delete(item)
+      onLast(item)
     }
   }
 }
 
 const makeCaches = (context: Context.Context<never>) => {
   const none = { entries: 0, bytes: 0, evictions: 0 }
-  // A cache may outlive its clients and get new ones: what it has evicted is counted once.
-  const counted = new WeakMap<Cache, number>()
+  // A cache may outlive its clients and get new clients, and its evictions must count only once.
+  const alreadyCounted = new WeakMap<Cache, number>()
   let evicted = 0
-  /** The last good reading: who cannot tell how many have left has not got them back. */
-  const known = new WeakMap<Cache, number>()
+  /** The last reading of each cache. If a cache cannot be read, the counter must not decrease. */
+  const lastReadings = new WeakMap<Cache, number>()
   const evictions = (cache: Cache) => {
-    const last = known.get(cache) ?? 0
+    const last = lastReadings.get(cache) ?? 0
     const now = Math.max(last, read(cache, { ...none, evictions: last }).evictions)
-    known.set(cache, now)
+    lastReadings.set(cache, now)
     return now
   }
-  const since = (cache: Cache) => evictions(cache) - (counted.get(cache) ?? 0)
-  const caches = makeShared<Cache>((cache) => {
+  const since = (cache: Cache) => evictions(cache) - (alreadyCounted.get(cache) ?? 0)
+  const caches = makeCounted<Cache>((cache) => {
     evicted += since(cache)
-    counted.set(cache, evictions(cache))
+    alreadyCounted.set(cache, evictions(cache))
   })
   counter(context, EntraMetrics.evictions, () => evicted + sum(caches.open(), since))
   gauge(context, EntraMetrics.cacheEntries, () => sum(caches.open(), (cache) => read(cache, none).entries))
@@ -203,21 +206,21 @@ const makeCaches = (context: Context.Context<never>) => {
 
 const makeEndpoints = (context: Context.Context<never>) => {
   const none = { throttled: 0, refused: 0 }
-  const endpoints = makeShared<Endpoint>(() => {})
-  gauge(context, EntraMetrics.throttledKeys, () => sum(endpoints.open(), (one) => read(one, none).throttled))
-  gauge(context, EntraMetrics.refusedKeys, () => sum(endpoints.open(), (one) => read(one, none).refused))
+  const endpoints = makeCounted<Endpoint>(() => {})
+  gauge(context, EntraMetrics.throttledKeys, () => sum(endpoints.open(), (item) => read(item, none).throttled))
+  gauge(context, EntraMetrics.refusedKeys, () => sum(endpoints.open(), (item) => read(item, none).refused))
   return endpoints
 }
 
-/** Exports are synchronous; who has to ask somebody else for the numbers has none. */
-const read = <A>(from: { readonly stats: Effect.Effect<A> }, otherwise: A): A => {
-  const exit = Effect.runSyncExit(from.stats)
+/** Reads statistics. An export is synchronous, so asynchronous statistics are replaced by `otherwise`. */
+const read = <A>(source: { readonly stats: Effect.Effect<A> }, otherwise: A): A => {
+  const exit = Effect.runSyncExit(source.stats)
   return Exit.isSuccess(exit) ? exit.value : otherwise
 }
 
-const sum = <A>(all: Iterable<A>, of: (one: A) => number): number => {
+const sum = <A>(all: Iterable<A>, valueOf: (item: A) => number): number => {
   let total = 0
-  for (const one of all) total += of(one)
+  for (const item of all) total += valueOf(item)
   return total
 }
 
@@ -225,12 +228,12 @@ const counter = (
   context: Context.Context<never>,
   metric: Metric.Metric<number, Metric.CounterState<number>>,
   count: () => number
-) => Metric.registerUnsafe(metric, context, { get: () => ({ count: count(), incremental: true }), ...deaf })
+) => Metric.registerUnsafe(metric, context, { get: () => ({ count: count(), incremental: true }), ...readOnly })
 
 const gauge = (
   context: Context.Context<never>,
   metric: Metric.Metric<number, Metric.GaugeState<number>>,
   value: () => number
-) => Metric.registerUnsafe(metric, context, { get: () => ({ value: value() }), ...deaf })
+) => Metric.registerUnsafe(metric, context, { get: () => ({ value: value() }), ...readOnly })
 
-const deaf = { update: () => {}, modify: () => {} }
+const readOnly = { update: () => {}, modify: () => {} }

@@ -1,4 +1,7 @@
-/** What can be seen of one client: its events, its metrics, and the lines about its flights. Hits pass it by. */
+/**
+ * The telemetry of one client: its events, its metrics, and the log lines of its flights. Cache hits are not recorded
+ * here.
+ */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -20,10 +23,10 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import * as EntraMetrics from "../../EntraMetrics.ts"
 import type { Acquisition } from "../credential/credential.ts"
 import { isAhead } from "../shared/cooldown.ts"
-import { say } from "../shared/safeLog.ts"
-import * as Series from "./exportedMetrics.ts"
+import { logSafely } from "../shared/safeLog.ts"
+import * as ExportedMetrics from "./exportedMetrics.ts"
 import * as FlightLog from "./flightLog.ts"
-import { day, evictionNotice, expiryNotice, nothingSaid, type Said } from "./warnings.ts"
+import { day, evictionWarning, expiryWarning, type LastWarning, noWarning } from "./warnings.ts"
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
@@ -35,7 +38,7 @@ export interface Telemetry {
   /** Logs that the credential was reloaded, if `revision` is not the one that was used before. */
   readonly used: (revision: string) => Effect.Effect<void>
   /** Starts the export of the client's own counters. */
-  readonly watch: (counts: Series.Readings["counts"]) => Effect.Effect<void, never, Scope.Scope>
+  readonly watch: (counts: ExportedMetrics.Readings["counts"]) => Effect.Effect<void, never, Scope.Scope>
 }
 
 /** A flight that has ended. `isSpared` returns whether callers are served a token although it failed. */
@@ -50,26 +53,26 @@ export interface Ending {
   readonly span: Tracer.Span
 }
 
-/** So many events wait for a slow subscriber; then the oldest go. */
+/** The number of events that wait for a slow subscriber. Further events replace the oldest. */
 export const keptEvents = 256
 
 export const make = (options: {
   readonly clientId: string
-  readonly cache: Series.Cache
-  readonly endpoint: Series.Endpoint
+  readonly cache: ExportedMetrics.Cache
+  readonly endpoint: ExportedMetrics.Endpoint
   readonly expiresOn: (() => DateTime.Utc | undefined) | undefined
 }): Effect.Effect<Telemetry, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { cache, clientId, endpoint } = options
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
-    const context = Series.filing(yield* Effect.context<never>())
+    const context = ExportedMetrics.filing(yield* Effect.context<never>())
     const pubsub = yield* Effect.acquireRelease(
       PubSub.sliding<Take.Take<ClientEvent>>(keptEvents),
       (pubsub) => PubSub.end(pubsub, Exit.void)
     )
     const metrics = metricsOf(context, clientId)
-    // A credential is somebody else's code, which may also name a time that is none.
+    // A credential is foreign code, which may throw or return an invalid time.
     const expiresOn = () => {
       try {
         const at = options.expiresOn?.()?.epochMilliseconds
@@ -78,20 +81,20 @@ export const make = (options: {
         return undefined
       }
     }
-    let watched: Series.Watched = { update: () => {} }
+    let watched: ExportedMetrics.Watched = { update: () => {} }
 
-    /** What a flight only happens to notice is not about that flight, nor about who asked for it. */
+    /** Logs a line that does not concern the flight or its caller, with the annotations from the build of the client. */
     const built = yield* References.CurrentLogAnnotations
     const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
-      say(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
+      logSafely(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
     let quietUntil = 0
     const warnOfExpiry = (at: number): Effect.Effect<void> => {
       if (isAhead(quietUntil, now(), day)) return Effect.void
-      const notice = expiryNotice(at, now())
-      if (notice === undefined) return Effect.void
+      const warning = expiryWarning(at, now())
+      if (warning === undefined) return Effect.void
       quietUntil = now() + day
-      return aside(Effect.logWarning(notice), {
+      return aside(Effect.logWarning(warning), {
         clientId,
         expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
       })
@@ -101,12 +104,12 @@ export const make = (options: {
 
     const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
       if (evictions === 0) return Effect.void
-      const notice = evictionNotice(evictionsSaid.get(cache) ?? nothingSaid, evictions, now())
-      if (notice === undefined) return Effect.void
-      evictionsSaid.set(cache, notice.said)
+      const warning = evictionWarning(lastEvictionWarnings.get(cache) ?? noWarning, evictions, now())
+      if (warning === undefined) return Effect.void
+      lastEvictionWarnings.set(cache, warning.last)
       return aside(
         Effect.logWarning("live tokens were evicted to make room for others: the cache is too small"),
-        { evicted: notice.evicted, entries, bytes }
+        { evicted: warning.evicted, entries, bytes }
       )
     })
 
@@ -114,10 +117,10 @@ export const make = (options: {
     const used = (revision: string): Effect.Effect<void> => {
       const isNew = known !== undefined && known !== revision
       known = revision
-      return isNew ? say(Effect.logInfo("credential reloaded")) : Effect.void
+      return isNew ? logSafely(Effect.logInfo("credential reloaded")) : Effect.void
     }
 
-    /** At once, unless somebody is so slow that older events have to make room. */
+    /** Publishes an event. It is asynchronous only if a slow subscriber must lose older events. */
     const publish = (event: ClientEvent): Effect.Effect<unknown> =>
       PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
 
@@ -147,7 +150,7 @@ export const make = (options: {
           durations
         }
         const reload = revision === undefined || revision === known ? Effect.void : used(revision)
-        const expiryWarning = expiry === undefined ? Effect.void : warnOfExpiry(expiry)
+        const warning = expiry === undefined ? Effect.void : warnOfExpiry(expiry)
         if (Exit.isSuccess(exit)) {
           const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
           metrics.acquired(tokenSource, reason, about)
@@ -165,7 +168,7 @@ export const make = (options: {
             // Few programs log at Debug, so the line is composed only for those.
             Effect.andThen(LogLevel.isEnabled("Debug")),
             Effect.flatMap((isEnabled) => isEnabled ? FlightLog.succeeded(exit.value, reason, attempts) : Effect.void),
-            Effect.andThen(expiryWarning),
+            Effect.andThen(warning),
             Effect.andThen(warnOfEvictions)
           )
         }
@@ -179,7 +182,7 @@ export const make = (options: {
         return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
           Effect.andThen(reload),
           Effect.andThen(FlightLog.failed(error)),
-          Effect.andThen(expiryWarning)
+          Effect.andThen(warning)
         )
         // Neither a cache without numbers nor a broken logger may cost a caller its token.
       }).pipe(Effect.catchDefect(() => Effect.void))
@@ -190,7 +193,7 @@ export const make = (options: {
       used,
       watch: (counts) =>
         Effect.map(
-          Series.watch(context, clientId, { counts, cache, endpoint, expiresOn }),
+          ExportedMetrics.watch(context, clientId, { counts, cache, endpoint, expiresOn }),
           (handle) => {
             watched = handle
           }
@@ -202,13 +205,13 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Milliseconds since the epoch: there is no later date. */
+/** The latest date in milliseconds since the epoch. */
 const endOfTime = 8.64e15
 
-/** Of a cache that several clients share it is said once; what is known of a cache goes with it. */
-const evictionsSaid = new WeakMap<Series.Cache, Said>()
+/** The last warning about each cache. Clients that share a cache share its warnings. */
+const lastEvictionWarnings = new WeakMap<ExportedMetrics.Cache, LastWarning>()
 
-/** What is counted as it happens: flights, never hits. A series computes its key once, so each is made once. */
+/** The metrics of flights. A series computes its key when it is created, so each series is created once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
 

@@ -147,8 +147,8 @@ describe("regions", () => {
 
   it.each([
     ["w".repeat(64), /longer/],
-    ["west us", /other characters/],
-    ["DisableMsalForceRegion", /no region at all/]
+    ["west us", /characters other than letters and digits/],
+    ["DisableMsalForceRegion", /MSAL's value for no region/]
   ])("%j: says what is wrong", (input, what) => {
     assert.match(failure(parseRegion(input)).message, what)
   })

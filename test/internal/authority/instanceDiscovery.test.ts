@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
-import { question, readVerdict, unknown } from "../../../src/internal/authority/instanceDiscovery.ts"
+import { discoveryRequest, readVerdict, unknownVerdict } from "../../../src/internal/authority/instanceDiscovery.ts"
 import { anyString, success } from "../support.ts"
 
 const authority = success(Authority.parse("https://login.sovereign.example/a.com"))
@@ -14,7 +14,7 @@ const answer = (body: unknown, status = 200) => ({
 
 describe("question", () => {
   it("asks the one host for the other", () => {
-    const asked = question(authority, "login.microsoftonline.com", "c-1")
+    const asked = discoveryRequest(authority, "login.microsoftonline.com", "c-1")
     const url = new URL(asked.url)
     assert.strictEqual(asked.method, "GET")
     assert.strictEqual(url.origin + url.pathname, "https://login.microsoftonline.com/common/discovery/instance")
@@ -28,13 +28,13 @@ describe("question", () => {
   it("names common for no tenant, and the port", () => {
     const bare = success(Authority.parse("https://login.sovereign.example:8443"))
     assert.strictEqual(
-      new URL(question(bare, "h", "c-1").url).searchParams.get("authorization_endpoint"),
+      new URL(discoveryRequest(bare, "h", "c-1").url).searchParams.get("authorization_endpoint"),
       "https://login.sovereign.example:8443/common/oauth2/v2.0/authorize"
     )
   })
 
   it("the correlation id that is sent is the one that errors name", () => {
-    const asked = question(authority, "h", "c-1")
+    const asked = discoveryRequest(authority, "h", "c-1")
     assert.strictEqual(asked.headers["client-request-id"], "c-1")
     assert.strictEqual(asked.correlationId, "c-1")
   })
@@ -65,26 +65,32 @@ describe("readVerdict", () => {
       body: { error: "invalid_instance", error_codes: [50049] },
       verdict: { _tag: "Invalid" }
     },
-    { name: "another error", body: { error: "invalid_request" }, verdict: unknown },
-    { name: "other hosts only", body: { metadata: [{ preferred_network: "a", aliases: ["a"] }] }, verdict: unknown },
-    { name: "no entries", body: { metadata: [] }, verdict: unknown },
-    { name: "no metadata", body: { tenant_discovery_endpoint: "https://x" }, verdict: unknown },
+    { name: "another error", body: { error: "invalid_request" }, verdict: unknownVerdict },
+    {
+      name: "other hosts only",
+      body: { metadata: [{ preferred_network: "a", aliases: ["a"] }] },
+      verdict: unknownVerdict
+    },
+    { name: "no entries", body: { metadata: [] }, verdict: unknownVerdict },
+    { name: "no metadata", body: { tenant_discovery_endpoint: "https://x" }, verdict: unknownVerdict },
     {
       name: "a preferred host that is no alias",
       body: { metadata: [{ preferred_network: "evil.example", aliases: [host] }] },
-      verdict: unknown
+      verdict: unknownVerdict
     },
-    { name: "an entry without a preferred host", body: { metadata: [{ aliases: [host] }] }, verdict: unknown },
-    { name: "aliases that are no list", body: { metadata: [{ ...entry, aliases: host }] }, verdict: unknown },
-    { name: "HTML", body: "<html>", verdict: unknown },
-    { name: "nothing", body: "", verdict: unknown },
-    { name: "null", body: null, verdict: unknown }
+    { name: "an entry without a preferred host", body: { metadata: [{ aliases: [host] }] }, verdict: unknownVerdict },
+    { name: "aliases that are no list", body: { metadata: [{ ...entry, aliases: host }] }, verdict: unknownVerdict },
+    { name: "HTML", body: "<html>", verdict: unknownVerdict },
+    { name: "nothing", body: "", verdict: unknownVerdict },
+    { name: "null", body: null, verdict: unknownVerdict }
   ])("$name", ({ body, verdict }) => {
     assert.deepStrictEqual({ ...readVerdict(authority, answer(body)) }, { ...verdict })
   })
 
   it.each([408, 429, 500, 503])("a service that is out of order has no say: %d", (status) => {
-    assert.deepStrictEqual({ ...readVerdict(authority, answer({ error: "invalid_instance" }, status)) }, { ...unknown })
+    assert.deepStrictEqual({ ...readVerdict(authority, answer({ error: "invalid_instance" }, status)) }, {
+      ...unknownVerdict
+    })
   })
 
   it.each([
@@ -97,7 +103,7 @@ describe("readVerdict", () => {
       authority,
       answer({ metadata: [{ preferred_network: preferred, aliases: [host, preferred] }] })
     )
-    assert.deepStrictEqual({ ...verdict }, { ...unknown })
+    assert.deepStrictEqual({ ...verdict }, { ...unknownVerdict })
   })
 
   it("never throws, and never sends requests to a host that the answer does not list", () => {

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { noteBuild } from "../../../src/internal/client/buildWarning.ts"
+import { recordBuild } from "../../../src/internal/client/buildWarning.ts"
 
 /** The counter outlives a test, so each takes a client of its own. */
 const newClient = () => crypto.randomUUID()
 
 const warnings = (client: string, times: ReadonlyArray<number>) =>
-  times.flatMap((time, i) => noteBuild(client, time) ? [i + 1] : [])
+  times.flatMap((time, i) => recordBuild(client, time) ? [i + 1] : [])
 
 const every = (step: number, count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i * step)
 
@@ -27,18 +27,18 @@ describe("noteBuild", () => {
   it("each client is counted by itself", () => {
     const [one, other] = [newClient(), newClient()]
     for (const time of every(1, 10)) {
-      assert.isFalse(noteBuild(one, time))
-      assert.isFalse(noteBuild(other, time))
+      assert.isFalse(recordBuild(one, time))
+      assert.isFalse(recordBuild(other, time))
     }
-    assert.isTrue(noteBuild(one, 10))
-    assert.isTrue(noteBuild(other, 10))
+    assert.isTrue(recordBuild(one, 10))
+    assert.isTrue(recordBuild(other, 10))
   })
 
   it("a hundred clients are remembered, and not one more", () => {
     const [kept, forgotten] = [newClient(), newClient()]
     assert.deepStrictEqual(warnings(forgotten, every(0, 10)), [])
     assert.deepStrictEqual(warnings(kept, every(0, 10)), [])
-    for (let i = 0; i < 99; i++) noteBuild(newClient(), 0)
+    for (let i = 0; i < 99; i++) recordBuild(newClient(), 0)
     assert.deepStrictEqual(warnings(kept, [0]), [1])
     assert.deepStrictEqual(warnings(forgotten, [0]), [])
   })
@@ -52,7 +52,7 @@ describe("noteBuild", () => {
       for (const step of steps) {
         now += step
         builds.push(now)
-        if (!noteBuild(client, now)) continue
+        if (!recordBuild(client, now)) continue
         const recent = builds.filter((time) => time > now - 60_000)
         assert.isAbove(recent.length, 10)
         warned.push(now)

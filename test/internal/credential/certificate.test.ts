@@ -3,7 +3,7 @@ import { Effect, Redacted } from "effect"
 import { TestCertificate } from "effect-entra/testing"
 import * as jose from "jose"
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto"
-import { loadCertificate, untimely } from "../../../src/internal/credential/certificate.ts"
+import { loadCertificate, validityProblem } from "../../../src/internal/credential/certificate.ts"
 import { type Algorithm, assertionClaims, assertionHeader } from "../../../src/internal/credential/clientAssertion.ts"
 import { x509 } from "../../../src/testing/internal/world/x509.ts"
 import { printed } from "../support.ts"
@@ -376,7 +376,7 @@ describe("untimely", () => {
     { name: "until the last", now: 1999, code: undefined },
     { name: "after", now: 2000, code: "certificate_expired" }
   ])("$name: $code", ({ code, now }) => {
-    assert.strictEqual(untimely({ validFrom: 1000, expiresOn: 2000 }, now)?.code, code)
-    assert.isUndefined(untimely({ validFrom: undefined, expiresOn: undefined }, now))
+    assert.strictEqual(validityProblem({ validFrom: 1000, expiresOn: 2000 }, now)?.code, code)
+    assert.isUndefined(validityProblem({ validFrom: undefined, expiresOn: undefined }, now))
   })
 })

@@ -2,14 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Redacted } from "effect"
 import fc from "fast-check"
 import {
-  additionalClaims,
   algorithmFor,
   assertionClaims,
   assertionHeader,
   assertionLifetime,
-  fits,
+  isAlgorithmOfKey,
   isCompactJwt,
-  withAdditional
+  parseAdditionalClaims,
+  withAdditionalClaims
 } from "../../../src/internal/credential/clientAssertion.ts"
 import { failure, success } from "../support.ts"
 
@@ -101,16 +101,16 @@ describe("additionalClaims", () => {
     { name: "nbf of nothing", claims: { nbf: null }, field: "assertionClaims.nbf" },
     { name: "iat in a list", claims: { iat: [1] }, field: "assertionClaims.iat" }
   ])("refuses $name by its field", ({ claims, field }) => {
-    assert.strictEqual(failure(additionalClaims(claims)).field, field)
+    assert.strictEqual(failure(parseAdditionalClaims(claims)).field, field)
   })
 
   it("takes any JSON as it is, in a copy", () => {
     fc.assert(fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (claims) => {
       const json: unknown = JSON.parse(JSON.stringify({ ...claims, exp: 1 }))
-      assert.deepStrictEqual<unknown>(success(additionalClaims(json)), json)
+      assert.deepStrictEqual<unknown>(success(parseAdditionalClaims(json)), json)
     }))
     const original = { list: [1] }
-    const copy = success(additionalClaims(original))
+    const copy = success(parseAdditionalClaims(original))
     original.list.push(2)
     assert.deepStrictEqual<unknown>(copy, { list: [1] })
   })
@@ -119,12 +119,12 @@ describe("additionalClaims", () => {
     const defaults = assertionClaims({ audience: "aud", clientId: "id", now: 0, id: "jti" })
     const names = [...Object.keys(defaults), "other"]
     fc.assert(fc.property(fc.dictionary(fc.constantFrom(...names), fc.integer()), (claims) => {
-      const merged = JSON.stringify(withAdditional(defaults, { claims, merge: true }))
+      const merged = JSON.stringify(withAdditionalClaims(defaults, { claims, merge: true }))
       for (const name of names) assert.isAtMost(merged.split(`"${name}":`).length, 2)
       assert.deepStrictEqual<unknown>(JSON.parse(merged), { ...defaults, ...claims })
-      assert.strictEqual(withAdditional(defaults, { claims, merge: false }), claims)
+      assert.strictEqual(withAdditionalClaims(defaults, { claims, merge: false }), claims)
     }))
-    assert.strictEqual(withAdditional(defaults, undefined), defaults)
+    assert.strictEqual(withAdditionalClaims(defaults, undefined), defaults)
   })
 })
 
@@ -138,7 +138,7 @@ describe("algorithms", () => {
       { algorithm: "ES256", rsa: false, fit: true }
     ] as const
   )("$algorithm with RSA $rsa: $fit", ({ algorithm, fit, rsa }) => {
-    assert.strictEqual(fits(algorithm, rsa), fit)
+    assert.strictEqual(isAlgorithmOfKey(algorithm, rsa), fit)
   })
 
   it.each(

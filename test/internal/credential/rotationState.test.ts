@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  isCredentialFault,
   isDue,
   isSameList,
   isWorthReload,
   type Loads,
-  mends,
   noLoads,
   numbered,
   untried
@@ -29,7 +29,7 @@ describe("mends", () => {
     { name: "a disabled app", error: "invalid_client", errorCodes: [7000112], is: false },
     { name: "a secret that is missing", error: "invalid_client", errorCodes: [7000218], is: false }
   ])("$name: $is", ({ error, errorCodes, is }) => {
-    assert.strictEqual(mends({ error, errorCodes }), is)
+    assert.strictEqual(isCredentialFault({ error, errorCodes }), is)
   })
 })
 

@@ -339,7 +339,7 @@ describe("refusals", () => {
       asked
     ))
     assert.deepInclude({ ...error }, { code: "secret_wrong", errorCodes: [7000215], correlationId: "c-1" })
-    assert.strictEqual(error.message, "invalid_client: without a description")
+    assert.strictEqual(error.message, "invalid_client: no description.")
   })
 
   it.each([

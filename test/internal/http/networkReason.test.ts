@@ -34,11 +34,11 @@ describe("a reason", () => {
 
 describe("a remedy", () => {
   it.each([
-    ["PROXY_RESPONSE_407", "user name and a password"],
+    ["PROXY_RESPONSE_407", "user name and password"],
     ["PROXY_RESPONSE_403", "NO_PROXY"],
-    ["PROXY_ECONNREFUSED", "proxy itself"],
-    ["PROXY_ENOTFOUND", "proxy itself"],
-    ["UND_ERR_PRX_CONN", "proxy itself"],
+    ["PROXY_ECONNREFUSED", "proxy could not be reached"],
+    ["PROXY_ENOTFOUND", "proxy could not be reached"],
+    ["UND_ERR_PRX_CONN", "proxy could not be reached"],
     ["SELF_SIGNED_CERT_IN_CHAIN", "NODE_EXTRA_CA_CERTS"],
     ["DEPTH_ZERO_SELF_SIGNED_CERT", "certificateAuthorities"],
     ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "NODE_EXTRA_CA_CERTS"],
@@ -48,7 +48,7 @@ describe("a remedy", () => {
     ["PROXY_CERT_NOT_YET_VALID", "clock"],
     ["ERR_TLS_CERT_ALTNAME_INVALID", "another host"],
     ["UND_ERR_PRX_TLS", "another host"],
-    ["ECONNRESET", "name resolution, the proxy, the firewall"],
-    ["TransportError", "name resolution, the proxy, the firewall"]
+    ["ECONNRESET", "name resolution, the proxy and the firewall"],
+    ["TransportError", "name resolution, the proxy and the firewall"]
   ])("for %s", (reason, expected) => assert.include(remedyOf(reason), expected))
 })

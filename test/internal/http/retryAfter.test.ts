@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { defaultRetryAfter, parseRetryAfter } from "../../../src/internal/http/retryAfter.ts"
-import { longest } from "../../../src/internal/shared/cooldown.ts"
+import { longestRetryAfter } from "../../../src/internal/shared/cooldown.ts"
 import { anyString } from "../support.ts"
 
 const now = Date.UTC(1994, 10, 6, 8, 49, 0)
@@ -13,13 +13,13 @@ describe("parseRetryAfter", () => {
     { name: "a part of a second", value: "1.5", millis: 1500 },
     { name: "white space around", value: " 7\t", millis: 7000 },
     { name: "zeros in front", value: "007", millis: 7000 },
-    { name: "an hour", value: "3600", millis: longest },
-    { name: "more than an hour", value: "3601", millis: longest },
-    { name: "a day", value: "86400", millis: longest },
-    { name: "an endless number", value: "9".repeat(400), millis: longest },
+    { name: "an hour", value: "3600", millis: longestRetryAfter },
+    { name: "more than an hour", value: "3601", millis: longestRetryAfter },
+    { name: "a day", value: "86400", millis: longestRetryAfter },
+    { name: "an endless number", value: "9".repeat(400), millis: longestRetryAfter },
     { name: "a date", value: "Sun, 06 Nov 1994 08:49:37 GMT", millis: 37_000 },
     { name: "a date of RFC 850", value: "Sunday, 06-Nov-94 08:49:37 GMT", millis: 37_000 },
-    { name: "a date beyond an hour", value: "Mon, 07 Nov 1994 08:49:37 GMT", millis: longest }
+    { name: "a date beyond an hour", value: "Mon, 07 Nov 1994 08:49:37 GMT", millis: longestRetryAfter }
   ])("$name", ({ millis, value }) => {
     assert.strictEqual(parseRetryAfter(value, now), millis)
   })
@@ -56,7 +56,7 @@ describe("parseRetryAfter", () => {
     fc.assert(
       fc.property(fc.oneof(anyString, fc.double().map(String)), fc.maxSafeInteger(), (value, now) => {
         const millis = parseRetryAfter(value, now)
-        if (millis !== undefined) assert.isTrue(millis > 0 && millis <= longest, `${millis}`)
+        if (millis !== undefined) assert.isTrue(millis > 0 && millis <= longestRetryAfter, `${millis}`)
       }),
       { numRuns: 1000 }
     )
@@ -71,6 +71,6 @@ describe("parseRetryAfter", () => {
 
   it("what is assumed is less than the longest", () => {
     assert.strictEqual(defaultRetryAfter, 60_000)
-    assert.strictEqual(longest, 3_600_000)
+    assert.strictEqual(longestRetryAfter, 3_600_000)
   })
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { claimsOf } from "../../../src/internal/http/wwwAuthenticate.ts"
+import { claimsChallengeOf } from "../../../src/internal/http/wwwAuthenticate.ts"
 
 const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
 const base64 = (text: string) => Buffer.from(text).toString("base64")
@@ -80,13 +80,13 @@ describe("claimsOf", () => {
     },
     { name: "a header without end", header: challenge("A".repeat(20_000)), found: undefined }
   ])("$name", ({ found, header }) => {
-    assert.strictEqual(claimsOf(header), found)
+    assert.strictEqual(claimsChallengeOf(header), found)
   })
 
   it("gives a JSON object or nothing, and never throws", () => {
     const header = fc.oneof(fc.string(), fc.string().map(challenge), fc.json().map((json) => challenge(base64(json))))
     fc.assert(fc.property(header, (header) => {
-      const found = claimsOf(header)
+      const found = claimsChallengeOf(header)
       assert.isTrue(found === undefined || /^\s*\{/.test(found))
     }))
   })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
-import { parseClientId, settingsOf } from "../../../src/internal/request/clientOptions.ts"
+import { clientSettingsOf, parseClientId } from "../../../src/internal/request/clientOptions.ts"
 import { anyString, failure, guid, success } from "../support.ts"
 
 const clientId = "client"
@@ -67,7 +67,7 @@ describe("settingsOf", () => {
       tenant: guid
     }
   ])("$name", ({ host, options, tenant }) => {
-    const settings = success(settingsOf({ clientId, ...options }))
+    const settings = success(clientSettingsOf({ clientId, ...options }))
     assert.strictEqual(settings.clientId, clientId)
     assert.strictEqual(settings.authority.host, host)
     assert.strictEqual(settings.authority.tenant, tenant)
@@ -97,7 +97,7 @@ describe("settingsOf", () => {
       field: "allowedTenants"
     }
   ])("refuses $name", ({ field, options, tag }) => {
-    const error = failure(settingsOf({ clientId, ...options }))
+    const error = failure(clientSettingsOf({ clientId, ...options }))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.field, field)
     assert.strictEqual(error.origin, "local")
@@ -113,21 +113,21 @@ describe("settingsOf", () => {
     { name: "an empty list allows nobody", allowedTenants: [], yes: [], no: ["contoso.com", guid] },
     { name: "a predicate decides", allowedTenants: (t: string) => t.endsWith(".com"), yes: ["a.com"], no: ["a.net"] }
   ])("$name", ({ allowedTenants, no, yes }) => {
-    const { allows } = success(settingsOf({ clientId, allowedTenants }))
+    const { allows } = success(clientSettingsOf({ clientId, allowedTenants }))
     for (const tenant of yes) assert.strictEqual(allows?.(tenant), true, tenant)
     for (const tenant of no) assert.strictEqual(allows?.(tenant), false, tenant)
   })
 
   it("names every wrong tenant among the allowed", () => {
-    const { message } = failure(settingsOf({ clientId, allowedTenants: ["a/b", "a.com", "*"] }))
+    const { message } = failure(clientSettingsOf({ clientId, allowedTenants: ["a/b", "a.com", "*"] }))
     assert.match(message, /"a\/b", "\*"\.$/)
-    const many = failure(settingsOf({ clientId, allowedTenants: Array.from({ length: 12 }, () => "*") }))
+    const many = failure(clientSettingsOf({ clientId, allowedTenants: Array.from({ length: 12 }, () => "*") }))
     assert.match(many.message, / and 2 more\.$/)
   })
 
   it.each([null, 5, {}, true])("types that are wrong are errors: %j", (value) => {
     for (const field of ["clientId", "tenantId", "authority", "allowedTenants"]) {
-      const error = failure(settingsOf(JSON.parse(JSON.stringify({ clientId, [field]: value }))))
+      const error = failure(clientSettingsOf(JSON.parse(JSON.stringify({ clientId, [field]: value }))))
       assert.strictEqual(error.code, "field_malformed")
       assert.strictEqual(error.field, field)
     }
@@ -141,7 +141,7 @@ describe("settingsOf", () => {
     ["https://a.ciamlogin.com", "adfs", "authority_unsupported"],
     ["public", "adfs", "authority_unsupported"]
   ])("%s and the tenant %s: %s", (authority, tenantId, expected) => {
-    const settings = settingsOf({ clientId, authority, tenantId })
+    const settings = clientSettingsOf({ clientId, authority, tenantId })
     assert.strictEqual(
       Result.isSuccess(settings) ? Authority.format(settings.success.authority) : settings.failure.code,
       expected
@@ -158,7 +158,7 @@ describe("settingsOf", () => {
     })
     fc.assert(
       fc.property(options, (options) => {
-        const settings = settingsOf(options)
+        const settings = clientSettingsOf(options)
         if (Result.isFailure(settings)) return assert.isTrue(EntraError.isEntraError(settings.failure))
         assert.strictEqual(settings.success.clientId, options.clientId)
       }),

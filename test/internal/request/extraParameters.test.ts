@@ -147,26 +147,26 @@ describe("extrasOf", () => {
       name: "the credential",
       options: { extraBodyParameters: { Client_Secret: "hush" } },
       field: "extraBodyParameters",
-      says: "itself"
+      says: "which the library sets"
     },
     {
       name: "the scope",
       options: { extraBodyParameters: { scope: "x" } },
       field: "extraBodyParameters",
-      says: "itself"
+      says: "which the library sets"
     },
     {
       name: "the claims",
       options: { extraBodyParameters: { claims: "{}" } },
       field: "extraBodyParameters",
-      says: "itself"
+      says: "which the library sets"
     },
     { name: "an empty partition", options: { cachePartition: "" }, field: "cachePartition", says: "empty" },
     {
       name: "a partition that is none",
       options: { cachePartition: JSON.parse("7") },
       field: "cachePartition",
-      says: "no string"
+      says: "not a non-empty string"
     }
   ])("refused: $name", ({ field, options, says }) => {
     const error = failure(extrasOf(options, plain))

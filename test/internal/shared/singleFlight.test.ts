@@ -31,13 +31,13 @@ describe("join", () => {
         () => Effect.forkChild(flights.join("k", flight), now)
       )
       assert.strictEqual(seen.runs, 1)
-      assert.isTrue(flights.isFlying("k"))
+      assert.isTrue(flights.isInFlight("k"))
       yield* Deferred.succeed(landing, 7)
       const results = yield* Effect.forEach(joiners, Fiber.join)
       assert.strictEqual(results.length, 10_000)
       assert.deepStrictEqual([...new Set(results)], [7])
       assert.strictEqual(seen.runs, 1)
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
     }))
 
   it.effect("other keys have other flights", () =>
@@ -65,7 +65,7 @@ describe("join", () => {
       let runs = 0
       const join = flights.join("k", Effect.sync(() => ++runs))
       assert.strictEqual(runs, 0)
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
       yield* Effect.repeat(join, { times: 2 })
       assert.strictEqual(runs, 3)
     }))
@@ -81,7 +81,7 @@ describe("join", () => {
         concurrency: "unbounded"
       })
       for (const exit of exits) assert.deepStrictEqual(exit, Exit.failCause(cause))
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
       assert.strictEqual(yield* flights.join("k", Effect.succeed(1)), 1)
     }))
 
@@ -92,7 +92,7 @@ describe("join", () => {
       const starter = yield* Effect.forkChild(flights.join("k", flight), now)
       const other = yield* Effect.forkChild(flights.join("k", flight), now)
       yield* Fiber.interrupt(starter)
-      assert.isTrue(flights.isFlying("k"))
+      assert.isTrue(flights.isInFlight("k"))
       assert.strictEqual(seen.interrupted, 0)
       yield* Deferred.succeed(landing, 7)
       assert.strictEqual(yield* Fiber.join(other), 7)
@@ -107,7 +107,7 @@ describe("join", () => {
       const noted = Effect.tap(flight, (value) => Effect.sync(() => landed = value))
       const joiners = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(flights.join("k", noted), now))
       yield* Fiber.interruptAll(joiners)
-      assert.isTrue(flights.isFlying("k"))
+      assert.isTrue(flights.isInFlight("k"))
       const late = yield* Effect.forkChild(flights.join("k", noted), now)
       yield* Deferred.succeed(landing, 7)
       assert.strictEqual(yield* Fiber.join(late), 7)
@@ -168,7 +168,7 @@ describe("launch", () => {
     Effect.gen(function*() {
       const flights = yield* make
       yield* flights.launch("k", Effect.fail("no"))
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
       assert.strictEqual(yield* flights.join("k", Effect.succeed(1)), 1)
     }))
 })
@@ -180,12 +180,12 @@ describe("detach", () => {
       const [old, young] = [yield* flightOf, yield* flightOf]
       const first = yield* Effect.forkChild(flights.join("k", old.flight), now)
       flights.detach("k")
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
       const second = yield* Effect.forkChild(flights.join("k", young.flight), now)
       const third = yield* Effect.forkChild(flights.join("k", old.flight), now)
       yield* Deferred.succeed(old.landing, 1)
       assert.strictEqual(yield* Fiber.join(first), 1)
-      assert.isTrue(flights.isFlying("k"), "the landing of the old flight leaves the new one where it is")
+      assert.isTrue(flights.isInFlight("k"), "the landing of the old flight leaves the new one where it is")
       yield* Deferred.succeed(young.landing, 2)
       assert.deepStrictEqual([yield* Fiber.join(second), yield* Fiber.join(third)], [2, 2])
       assert.deepStrictEqual([old.seen.runs, young.seen.runs], [1, 1])
@@ -217,7 +217,7 @@ describe("closing the scope", () => {
         assert.deepStrictEqual(yield* Fiber.await(joiner), Exit.fail("closed"))
       }
       assert.deepStrictEqual(seen, { runs: 2, interrupted: 2 })
-      assert.isFalse(flights.isFlying("a"))
+      assert.isFalse(flights.isInFlight("a"))
     }))
 
   it.effect("so do those of a flight that was detached", () =>
@@ -239,7 +239,7 @@ describe("closing the scope", () => {
       assert.deepStrictEqual(yield* Effect.exit(flights.join("k", flight)), Exit.fail("closed"))
       assert.deepStrictEqual(yield* Effect.exit(flights.launch("k", flight)), Exit.void)
       assert.strictEqual(seen.runs, 0)
-      assert.isFalse(flights.isFlying("k"))
+      assert.isFalse(flights.isInFlight("k"))
     }))
 
   it.effect("who asks while it closes fails with closed, and nothing runs", () =>

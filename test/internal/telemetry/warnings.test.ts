@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { day, evictionNotice, expiryNotice, minute, nothingSaid } from "../../../src/internal/telemetry/warnings.ts"
+import { day, evictionWarning, expiryWarning, minute, noWarning } from "../../../src/internal/telemetry/warnings.ts"
 
 describe("expiryNotice", () => {
   const now = Date.UTC(2026, 10, 22, 12)
@@ -11,29 +11,29 @@ describe("expiryNotice", () => {
     [2 * day - 1, "the credential expires in 1 day, on 2026-11-24"],
     [day - 1, "the credential expires in less than a day, on 2026-11-23"],
     [1, "the credential expires in less than a day, on 2026-11-22"],
-    [0, "the credential has expired, on 2026-11-22"],
-    [-40 * day, "the credential has expired, on 2026-10-13"]
+    [0, "the credential expired on 2026-11-22"],
+    [-40 * day, "the credential expired on 2026-10-13"]
   ]
   it.each(table)("%d ms before: %s", (left, notice) => {
-    assert.strictEqual(expiryNotice(now + left, now), notice)
+    assert.strictEqual(expiryWarning(now + left, now), notice)
   })
 })
 
 describe("evictionNotice", () => {
   it("says how many have left since it last said so, once a minute", () => {
-    assert.isUndefined(evictionNotice(nothingSaid, 0, 0))
-    const first = evictionNotice(nothingSaid, 3, 1000)
-    assert.deepStrictEqual(first, { evicted: 3, said: { until: 1000 + minute, seen: 3 } })
-    const said = first?.said ?? nothingSaid
-    assert.isUndefined(evictionNotice(said, 3, 10 * minute))
-    assert.isUndefined(evictionNotice(said, 10, 1000 + minute - 1))
-    assert.deepStrictEqual(evictionNotice(said, 10, 1000 + minute), {
+    assert.isUndefined(evictionWarning(noWarning, 0, 0))
+    const first = evictionWarning(noWarning, 3, 1000)
+    assert.deepStrictEqual(first, { evicted: 3, last: { until: 1000 + minute, seen: 3 } })
+    const last = first?.last ?? noWarning
+    assert.isUndefined(evictionWarning(last, 3, 10 * minute))
+    assert.isUndefined(evictionWarning(last, 10, 1000 + minute - 1))
+    assert.deepStrictEqual(evictionWarning(last, 10, 1000 + minute), {
       evicted: 7,
-      said: { until: 1000 + 2 * minute, seen: 10 }
+      last: { until: 1000 + 2 * minute, seen: 10 }
     })
   })
 
   it("is not silenced by a clock that was put back", () => {
-    assert.strictEqual(evictionNotice({ until: 1000 * minute, seen: 1 }, 2, 0)?.evicted, 1)
+    assert.strictEqual(evictionWarning({ until: 1000 * minute, seen: 1 }, 2, 0)?.evicted, 1)
   })
 })

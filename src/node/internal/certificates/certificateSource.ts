@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as ClientCredential from "../../../ClientCredential.ts"
 import type { CredentialError } from "../../../EntraError.ts"
-import type { Kind } from "../../../internal/credential/credentialSource.ts"
+import type { MaterialKind } from "../../../internal/credential/credentialSource.ts"
 import { certificates } from "../../../internal/credential/signedAssertion.ts"
 import { type CertificateContents, type CertificateParts, certificateParts, type Content } from "./certificateFile.ts"
 
@@ -22,7 +22,7 @@ export interface Piece {
 type Material = Effect.Success<ReturnType<Effect.Success<typeof certificates>["read"]>>[number]
 
 /** The `Kind` of certificates in the formats that `ClientCredential.certificate` does not read. */
-export const pieces: Effect.Effect<Kind<Piece, Material>> = /*#__PURE__*/ Effect.map(certificates, (kind) => {
+export const pieces: Effect.Effect<MaterialKind<Piece, Material>> = /*#__PURE__*/ Effect.map(certificates, (kind) => {
   const parse = makeParser()
   let last: ReadonlyArray<Parsed> = []
   let material: ReadonlyArray<Material> = []

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as ClientCredential from "../../../ClientCredential.ts"
 import { type CredentialError } from "../../../EntraError.ts"
-import * as Materials from "../../../internal/credential/credentialSource.ts"
+import * as CredentialSource from "../../../internal/credential/credentialSource.ts"
 import * as Rotation from "../../../internal/credential/rotation.ts"
 import { secrets } from "../../../internal/credential/secret.ts"
 import { assertionForm } from "../../../internal/endpoint/tokenForm.ts"
@@ -21,8 +21,8 @@ import { isExpired, tokenOf } from "./tokenFile.ts"
 export type Credential = ClientCredential.ClientCredential["Service"]
 
 /** The default adds little to the minute or so that a Kubernetes volume needs to follow a change of its secret. */
-const timesOf = ({ reloadEvery = "10 seconds" }: Materials.Options = {}) =>
-  Effect.map(Materials.reloadEveryOf({ reloadEvery }), (reloadEvery) => ({ reloadEvery, lookEvery }))
+const timesOf = ({ reloadEvery = "10 seconds" }: CredentialSource.ReloadOptions = {}) =>
+  Effect.map(CredentialSource.reloadEveryOf({ reloadEvery }), (reloadEvery) => ({ reloadEvery, lookEvery }))
 
 /** Milliseconds between two checks of the file while a remembered refusal keeps token requests from being sent. */
 const lookEvery = 1000
@@ -40,7 +40,7 @@ export interface CertificatePaths extends CertificateOptions {
 export const fromCertificateFile = (
   { keyPath, password, path, ...options }: CertificatePaths,
   names: { readonly path: string; readonly keyPath: string; readonly password: string },
-  reload?: Materials.Options
+  reload?: CredentialSource.ReloadOptions
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
     yield* checkPassword(password, names.password)
@@ -76,7 +76,7 @@ export interface CertificateValue extends CertificateOptions {
 
 export const fromCertificate = <E, R>(
   source: ClientCredential.Source<CertificateValue, E, R>,
-  reload?: Materials.Options
+  reload?: CredentialSource.ReloadOptions
 ): Effect.Effect<Credential, CredentialError, R> =>
   Effect.flatMap(pieces, ({ read, ...kind }) => {
     const values = {
@@ -84,8 +84,8 @@ export const fromCertificate = <E, R>(
       read: (list: ReadonlyArray<CertificateValue>) => Effect.flatMap(Effect.forEach(list, pieceOf), read)
     }
     return Effect.isEffect(source)
-      ? Materials.loaded(source, "certificate", values, reload)
-      : Materials.fixed(source, values, reload)
+      ? CredentialSource.fromEffect(source, "certificate", values, reload)
+      : CredentialSource.fromValue(source, values, reload)
   })
 
 const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Effect<Piece, CredentialError> =>
@@ -124,7 +124,7 @@ const notRedacted = (field: string, content: string) =>
 
 export const fromSecretFile = (
   place: Files.NamedFile,
-  reload?: Materials.Options
+  reload?: CredentialSource.ReloadOptions
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
     const { again, first } = yield* Files.reread(place, certificateFileLimits)
