@@ -1,6 +1,6 @@
-/** A client with a certificate, over https, against the simulator as a server on this machine. */
+/** A client with a certificate, over https. The simulator runs as a server on this machine. */
 import { Console, Effect, Layer } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { ClientCredential, ConfidentialClient } from "effect-entra"
 import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 
@@ -11,14 +11,10 @@ const program = Effect.gen(function*() {
   const simulator = yield* EntraSimulator.EntraSimulator
   yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate)
 
-  const EntraLive = ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, authority: origin }).pipe(
-    Layer.provide([
-      ClientCredential.layerCertificate({ certificate, privateKey, sendCertificateChain: true }),
-      AuthorityResolver.layer,
-      TokenEndpoint.layer,
-      TokenCache.layerMemory()
-    ])
-  )
+  const EntraLive = ConfidentialClient.layerDefault({ clientId: EntraSimulator.daemonClientId, authority: origin })
+    .pipe(
+      Layer.provide(ClientCredential.layerCertificate({ certificate, privateKey, sendCertificateChain: true }))
+    )
   const token = yield* ConfidentialClient.acquireToken({
     scopes: "https://graph.microsoft.com/.default",
     tenantId: EntraSimulator.fabrikamDomain

@@ -1,10 +1,10 @@
 /**
- * Each way in which an app can prove who it is, against the simulator: what is asked for is always the same, only the
- * credential differs. examples/managed-identity.ts and examples/key-vault.ts have two more.
+ * Each credential of an app, against the simulator. The token request is always the same; only the credential differs.
+ * examples/managed-identity.ts and examples/key-vault.ts have two more.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { ConfigProvider, Console, Effect, FileSystem, Layer, Redacted, References } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { ClientCredential, ConfidentialClient } from "effect-entra"
 import { NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -12,11 +12,11 @@ import { constants, createPrivateKey, sign } from "node:crypto"
 
 const { contosoTenantId: tenantId, daemonClientId: clientId, daemonSecret } = EntraSimulator
 
-/** A platform that the app trusts: its issuer and subject stand in the registration, letter by letter. */
+/** A platform that the app trusts. The registration holds its issuer and subject, letter by letter. */
 const platform = await Effect.runPromise(TestIssuer.make({ issuer: "https://token.actions.githubusercontent.com" }))
 const subject = "repo:contoso/orders:ref:refs/heads/main"
 
-/** What GitHub does for a job with `permissions: id-token: write`. */
+/** GitHub's token service for a job with `permissions: id-token: write`. */
 const GitHub = Layer.succeed(
   HttpClient.HttpClient,
   HttpClient.make((request, url) =>
@@ -44,7 +44,7 @@ const program = Effect.gen(function*() {
   const secretPath = yield* write("secret", Redacted.value(daemonSecret))
   const tokenPath = yield* write("token", Redacted.value(yield* platform.issue({ subject })))
 
-  /** What a key vault or an HSM does: the key stays where it is. */
+  /** A key vault or an HSM signs; the key does not leave it. */
   const key = createPrivateKey(Redacted.value(privateKey))
   const signInTheVault = (input: Uint8Array) =>
     Effect.sync(() =>
@@ -61,12 +61,12 @@ const program = Effect.gen(function*() {
     "a secret from a store": ClientCredential.layerSecret(Effect.succeed(daemonSecret), { reloadEvery: "1 hour" }),
     "a secret in a file": NodeClientCredential.layerSecretFile({ path: secretPath }),
     "a certificate": ClientCredential.layerCertificate({ certificate, privateKey }),
-    "a certificate that is sent along": ClientCredential.layerCertificate({
+    "a certificate that sends its chain": ClientCredential.layerCertificate({
       certificate,
       privateKey,
       sendCertificateChain: true
     }),
-    "a certificate, and a claim of one's own": ClientCredential.layerCertificate({
+    "a certificate with a custom claim": ClientCredential.layerCertificate({
       certificate,
       privateKey,
       assertionClaims: { xms_az_claim: { source: ["a", "b"] } }
@@ -75,7 +75,7 @@ const program = Effect.gen(function*() {
       certificate,
       sign: signInTheVault
     }),
-    "a certificate in whatever format": NodeClientCredential.layerCertificate({ content: pem }),
+    "a certificate in any format": NodeClientCredential.layerCertificate({ content: pem }),
     "a certificate in a file": NodeClientCredential.layerCertificateFile({ path: certificatePath }),
     "a platform's token": ClientCredential.layerAssertion(() => platform.issue({ subject })),
     "a platform's token in a file": NodeClientCredential.layerFederatedTokenFile({ path: tokenPath }),
@@ -91,7 +91,7 @@ const program = Effect.gen(function*() {
     yield* Console.log(`${name}: a ${tokenType} token`)
   }
 
-  // A provider that is not Microsoft's knows a key by its `kid` (option `keyId`), or tries those that it has.
+  // A provider that is not Microsoft's finds a key by its `kid` (option `keyId`), or tries all keys of the app.
   const { tokenType } = yield* tokenWith(
     { clientId, issuer: "https://login.microsoftonline.com/realms/one" },
     ClientCredential.layerPrivateKeyJwt({ privateKey }),
@@ -107,9 +107,7 @@ const tokenWith = <E, R>(
 ) =>
   ConfidentialClient.acquireToken({ scopes }).pipe(
     Effect.provide(
-      ConfidentialClient.layer(options).pipe(
-        Layer.provide([credential, AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()])
-      )
+      ConfidentialClient.layerDefault(options).pipe(Layer.provide(credential))
     )
   )
 
@@ -122,7 +120,7 @@ const Simulated = EntraSimulator.layerMemory({
 await Effect.runPromise(
   Effect.scoped(program).pipe(
     Effect.provide([Simulated, NodeFileSystem.layer]),
-    // That it builds many clients, and that one secret is refused first, is meant here.
+    // This program builds many clients and has one secret refused on purpose, so it hides the warnings.
     Effect.provideService(References.MinimumLogLevel, "Error")
   )
 )

@@ -1,21 +1,12 @@
 /**
- * The classic daemon: an app without users that calls an API as itself.
+ * A daemon: an app without users that calls an API as itself.
  *
  * With `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and a credential in the environment it talks to Microsoft Entra ID and
- * Microsoft Graph; otherwise it starts the simulator on this machine and talks to that, over https.
+ * Microsoft Graph; otherwise it starts the simulator on this machine and talks to it over https.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Clock, Config, Console, Effect, Layer, Logger, Option, Redacted, References } from "effect"
-import {
-  AuthorityResolver,
-  BearerHttpClient,
-  ClientCredential,
-  ConfidentialClient,
-  EntraError,
-  TokenCache,
-  TokenEndpoint,
-  TokenScope
-} from "effect-entra"
+import { BearerHttpClient, ClientCredential, ConfidentialClient, EntraError, TokenScope } from "effect-entra"
 import { layerFromEnv, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { FetchHttpClient } from "effect/http"
@@ -25,10 +16,10 @@ import { heading, table } from "./support/report.ts"
 const graph = TokenScope.fromResource("https://graph.microsoft.com")
 
 // -----------------------------------------------------------------------------
-// the daemon's work
+// the work
 // -----------------------------------------------------------------------------
 
-/** One line of the table of acquisitions. */
+/** Acquires a token and returns its row of the table. */
 const timed = Effect.fnUntraced(function*(request: { readonly tenantId: string; readonly scopes: string }) {
   const clock = yield* Clock.Clock
   const begun = clock.monotonicTimeNanosUnsafe()
@@ -44,7 +35,7 @@ const timed = Effect.fnUntraced(function*(request: { readonly tenantId: string; 
   }
 })
 
-/** The requests of this fiber carry the tenant's token: the HTTP client sees to it. */
+/** Lists users. The HTTP client adds the tenant's token to the requests of this fiber. */
 const listUsers = Effect.fnUntraced(function*(tenant: string, graphUrl: string) {
   const names = yield* users({ baseUrl: graphUrl, maxPages: 3 }).pipe(
     Effect.provideService(BearerHttpClient.CurrentTenantId, tenant)
@@ -52,7 +43,7 @@ const listUsers = Effect.fnUntraced(function*(tenant: string, graphUrl: string) 
   return { tenant, users: names.length, "the first of them": names.slice(0, 4).join(", ") }
 })
 
-/** Acquire for every tenant twice: the second round comes from the cache. */
+/** Acquires a token for every tenant twice; the second round comes from the cache. */
 const work = Effect.fnUntraced(function*(tenants: ReadonlyArray<string>, graphUrl: string) {
   const rounds = yield* Effect.forEach(
     [1, 2],
@@ -68,7 +59,7 @@ const work = Effect.fnUntraced(function*(tenants: ReadonlyArray<string>, graphUr
 })
 
 // -----------------------------------------------------------------------------
-// what trouble looks like
+// errors
 // -----------------------------------------------------------------------------
 
 const trouble = (what: string, error: EntraError.AcquireTokenError) =>
@@ -76,7 +67,7 @@ const trouble = (what: string, error: EntraError.AcquireTokenError) =>
     [
       `${what}:`,
       `  ${error._tag} (${error.code}, ${
-        error.origin === "local" ? "found here, nothing was sent" : "after a request was made"
+        error.origin === "local" ? "found here, nothing was sent" : "after a request was sent"
       })`,
       `  ${error.message.split(" Trace ID:")[0]}`,
       `  -> ${error.remedy}`
@@ -95,24 +86,24 @@ const attempt = (what: string, request: Parameters<typeof ConfidentialClient.acq
 // against the simulator
 // -----------------------------------------------------------------------------
 
-const services = Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory())
-
 const simulated = Effect.gen(function*() {
   const simulator = yield* EntraSimulator.EntraSimulator
   const { origin } = simulator
   const tenants = [EntraSimulator.contosoDomain, EntraSimulator.fabrikamDomain]
   const clientWith = <E>(credential: Layer.Layer<ClientCredential.ClientCredential, E>) =>
     BearerHttpClient.layer({ [origin]: graph }).pipe(
-      Layer.provideMerge(ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, authority: origin })),
-      Layer.provide([credential, services])
+      Layer.provideMerge(
+        ConfidentialClient.layerDefault({ clientId: EntraSimulator.daemonClientId, authority: origin })
+      ),
+      Layer.provide(credential)
     )
-  yield* Console.log(`No AZURE_TENANT_ID is set, so this is a simulator at ${origin}`)
+  yield* Console.log(`AZURE_TENANT_ID is not set, so this runs against a simulator at ${origin}`)
 
   yield* heading("With a secret")
   yield* Effect.gen(function*() {
     yield* work(tenants, origin)
 
-    yield* heading("What goes wrong, and how it is told")
+    yield* heading("Errors")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
     yield* attempt("an unknown scope", { tenantId: tenants[0], scopes: TokenScope.fromResource("api://nobody-knows") })
     yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }), {
@@ -120,8 +111,8 @@ const simulated = Effect.gen(function*() {
     })
     const throttled = { tenantId: tenants[1], scopes: TokenScope.fromResource(EntraSimulator.ordersResource) }
     yield* attempt("a throttled tenant", throttled)
-    yield* attempt("the same again, at once", throttled)
-    yield* attempt("the same tenant, a token that is cached", { ...throttled, scopes: graph })
+    yield* attempt("the same tenant, again at once", throttled)
+    yield* attempt("the same tenant, a cached token", { ...throttled, scopes: graph })
   }).pipe(Effect.provide(clientWith(ClientCredential.layerSecret(EntraSimulator.daemonSecret))))
 
   yield* attempt("a wrong secret", { tenantId: tenants[0], scopes: graph }).pipe(
@@ -147,7 +138,7 @@ const real = Effect.fnUntraced(
   function*(tenant: string) {
     yield* heading("With the credential of the environment")
     yield* work([tenant], "https://graph.microsoft.com")
-    yield* heading("What goes wrong, and how it is told")
+    yield* heading("Errors")
     yield* attempt("tenant \"common\"", { tenantId: "common", scopes: graph })
     yield* attempt("an unknown scope", { scopes: TokenScope.fromResource("api://nobody-knows") })
   },
@@ -166,9 +157,9 @@ const daemon = Effect.gen(function*() {
   Effect.catch((error) => {
     process.exitCode = 1
     const found = error._tag === "HttpClientError" ? BearerHttpClient.tokenErrorOf(error) : error
-    if (EntraError.isEntraError(found)) return trouble("It cannot go on", found)
+    if (EntraError.isEntraError(found)) return trouble("The daemon stops", found)
     return Console.log(
-      `It cannot go on: ${error.message}\n` +
+      `The daemon stops: ${error.message}\n` +
         "  -> With 403 the token carries no permission yet: docs/registering.md#a-token-without-roles-403-at-the-api"
     )
   }),

@@ -1,4 +1,4 @@
-/** Microsoft's own client for Graph with tokens of ours: any SDK that takes a `TokenCredential` works like this. */
+/** Microsoft's client for Graph with tokens of this library. Any SDK that takes a `TokenCredential` works like this. */
 import { Client } from "@microsoft/microsoft-graph-client"
 import { TokenCredentialAuthenticationProvider } from "@microsoft/microsoft-graph-client/authProviders/azureTokenCredentials/index.js"
 import { Layer, ManagedRuntime } from "effect"
@@ -8,7 +8,7 @@ import { FetchHttpClient } from "effect/http"
 const runtime = ManagedRuntime.make(ConfidentialClient.layerFromEnv().pipe(Layer.provide(FetchHttpClient.layer)))
 const credential = await runtime.runPromise(AzureCredential.make)
 
-// It asks for a token before every request; all but the first are answered from memory.
+// The SDK requests a token before every call; all but the first come from memory.
 const graph = Client.initWithMiddleware({
   authProvider: new TokenCredentialAuthenticationProvider(credential, {
     scopes: ["https://graph.microsoft.com/.default"]
@@ -20,5 +20,5 @@ for (let url: unknown = "/users?$top=50"; typeof url === "string";) {
   url = page["@odata.nextLink"]
 }
 const { hits, misses } = await runtime.runPromise(ConfidentialClient.stats)
-console.log(`${hits + misses} times a token was wanted, ${misses} times the service was asked`)
+console.log(`acquisitions: ${hits + misses}, token requests: ${misses}`)
 await runtime.dispose()

@@ -1,10 +1,10 @@
 /**
  * A program on an Azure virtual machine: first as the machine itself, then as an app that trusts the machine's user-assigned
- * identity. Machine and Entra are simulated.
+ * identity. The machine and Entra are simulated.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Console, Effect, Layer } from "effect"
-import { AuthorityResolver, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { ConfidentialClient } from "effect-entra"
 import { ManagedIdentity } from "effect-entra/node"
 import { EntraSimulator, MetadataService } from "effect-entra/testing"
 
@@ -17,20 +17,15 @@ const program = (scopes: string) =>
     yield* Console.log(`a ${token.tokenType} token for ${token.scopes.join(" ")}, tenant ${token.tenantId}`)
   })
 
-/** No registration, no secret: the machine's own permissions. */
+/** Needs no registration and no secret: the permissions are those of the machine. */
 const Machine = ManagedIdentity.layer()
 
-/** A registration that trusts the identity, and so needs no secret either. */
-const App = ConfidentialClient.layer({ clientId: daemonClientId, tenantId: contosoTenantId }).pipe(
-  Layer.provide([
-    ManagedIdentity.layerAssertion({ identity: { clientId } }),
-    AuthorityResolver.layer,
-    TokenEndpoint.layer,
-    TokenCache.layerMemory()
-  ])
+/** Needs a registration that trusts the identity, and no secret either. */
+const App = ConfidentialClient.layerDefault({ clientId: daemonClientId, tenantId: contosoTenantId }).pipe(
+  Layer.provide(ManagedIdentity.layerAssertion({ identity: { clientId } }))
 )
 
-// A program in Azure has FetchHttpClient.layer here, and nothing else.
+// In Azure use FetchHttpClient.layer instead.
 const Azure = MetadataService.layerHttpClient.pipe(
   Layer.provideMerge(MetadataService.layer()),
   Layer.provide(EntraSimulator.layerMemory({

@@ -1,4 +1,4 @@
-/** Several apps in one process over one cache and one transport: each app is a value. */
+/** Several apps in one process, over one cache and one transport. Each app is a value. */
 import { Console, Effect, Layer, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
@@ -19,7 +19,7 @@ const program = Effect.gen(function*() {
   yield* Console.log(`${(yield* cache.stats).entries} tokens in the cache`)
 })
 
-// In memory, so that this runs anywhere; a program provides FetchHttpClient.layer instead.
+// A simulator in memory, so that this example runs anywhere. A program provides FetchHttpClient.layer instead.
 const Http = EntraSimulator.layerMemory({
   apps: [orders, billing].map(({ clientId, secret }) => ({ clientId, secrets: [secret], roles: {} }))
 })

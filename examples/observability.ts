@@ -1,19 +1,19 @@
 /**
- * What can be seen of a client: metrics as a Prometheus page, events, and traces, metrics and logs over OTLP.
+ * Telemetry of a client: events, metrics as a Prometheus page, and traces, metrics and logs over OTLP.
  *
- * It runs against the simulator in memory. With `OTEL_EXPORTER_OTLP_ENDPOINT` (say `http://localhost:4318`) it also sends
- * everything to that collector.
+ * It runs against the simulator in memory. With `OTEL_EXPORTER_OTLP_ENDPOINT` (for example `http://localhost:4318`) it also
+ * sends everything to that collector.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Config, Console, Effect, Fiber, Layer, Logger, Metric, Option, Stream } from "effect"
-import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { FetchHttpClient } from "effect/http"
 import { Otlp, PrometheusMetrics } from "effect/observability"
 import { load } from "./support/dashboard.ts"
 import { heading } from "./support/report.ts"
 
-/** Hits, misses, and two kinds of trouble. */
+/** Causes hits, misses and two errors. */
 const traffic = Effect.gen(function*() {
   const simulator = yield* EntraSimulator.EntraSimulator
   const graph = "https://graph.microsoft.com/.default"
@@ -44,16 +44,16 @@ const program = Effect.gen(function*() {
   yield* heading("Events")
   yield* traffic
   const events = yield* Fiber.join(watching)
-  yield* Console.log(`${events} events; the hits are none`)
+  yield* Console.log(`${events} events; hits cause no events`)
 
-  yield* heading("What Prometheus reads: a program serves this with PrometheusMetrics.layerHttp()")
+  yield* heading("The page for Prometheus, which a program serves with PrometheusMetrics.layerHttp()")
   const page = yield* PrometheusMetrics.format()
   yield* Console.log(page)
 
   yield* heading("The dashboard and the rules")
   for (const path of ["docs/grafana.json", "docs/prometheus-rules.yaml"]) {
     const { asked, missing } = yield* load(path, page)
-    yield* Console.log(`${path} asks for ${asked} metrics, of which are missing: ${missing.join(", ") || "none"}`)
+    yield* Console.log(`${path} uses ${asked} metrics; missing: ${missing.join(", ") || "none"}`)
   }
 })
 
@@ -61,13 +61,8 @@ const Client = Layer.unwrap(Effect.gen(function*() {
   const { certificate, privateKey } = yield* TestCertificate.make()
   const simulator = yield* EntraSimulator.EntraSimulator
   yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate)
-  return ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId }).pipe(
-    Layer.provide([
-      ClientCredential.layerCertificate({ certificate, privateKey }),
-      AuthorityResolver.layer,
-      TokenEndpoint.layer,
-      TokenCache.layerMemory()
-    ])
+  return ConfidentialClient.layerDefault({ clientId: EntraSimulator.daemonClientId }).pipe(
+    Layer.provide(ClientCredential.layerCertificate({ certificate, privateKey }))
   )
 })).pipe(Layer.provideMerge(EntraSimulator.layerMemory()))
 
@@ -87,7 +82,7 @@ await Effect.runPromise(
     Effect.provide(Client),
     Effect.provide([Collector, NodeFileSystem.layer]),
     Effect.provide(Logger.layer([Logger.consolePretty()])),
-    // A program has one registry anyway; this one shows the metrics of this client and nothing else.
+    // A new registry shows the metrics of this client alone.
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 )

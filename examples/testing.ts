@@ -1,13 +1,6 @@
-/** Testing code that needs tokens: all faked, or all real but for the service. */
+/** Tests of code that needs tokens: with a fake client, or with a real client and a simulated service. */
 import { Console, Effect, Layer } from "effect"
-import {
-  AuthorityResolver,
-  BearerHttpClient,
-  ClientCredential,
-  ConfidentialClient,
-  TokenCache,
-  TokenEndpoint
-} from "effect-entra"
+import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import assert from "node:assert"
@@ -17,7 +10,7 @@ const codeUnderTest = HttpClient.get("https://orders.contoso.com/open").pipe(
 )
 const Orders = BearerHttpClient.layer({ "https://orders.contoso.com": "api://orders/.default" })
 
-// An API that answers with the header that it got.
+// An API that answers with the header that it received.
 const FakeApi = Layer.succeed(
   HttpClient.HttpClient,
   HttpClient.make((request) =>
@@ -30,17 +23,12 @@ const faked = Effect.gen(function*() {
   assert.deepStrictEqual(yield* ConfidentialClient.TestCalls, [{ scopes: "api://orders/.default" }])
 }).pipe(Effect.provide(Orders), Effect.provide([ConfidentialClient.layerTest("a-token"), FakeApi]))
 
-// The default world of the simulator: two tenants, one app with a secret, Graph, and an API called api://orders.
-const Simulated = ConfidentialClient.layer({
+// The simulator has two tenants, one app with a secret, Graph, and an API called api://orders.
+const Simulated = ConfidentialClient.layerDefault({
   clientId: EntraSimulator.daemonClientId,
   tenantId: EntraSimulator.contosoTenantId
 }).pipe(
-  Layer.provide([
-    ClientCredential.layerSecret(EntraSimulator.daemonSecret),
-    AuthorityResolver.layer,
-    TokenEndpoint.layer,
-    TokenCache.layerMemory()
-  ]),
+  Layer.provide(ClientCredential.layerSecret(EntraSimulator.daemonSecret)),
   Layer.provideMerge(EntraSimulator.layerMemory())
 )
 

@@ -1,4 +1,4 @@
-/** The documentation is code: examples compile and run, every export has a docstring, the README's defaults are the real ones. */
+/** The documentation is code: examples compile and run, every export has a docstring, links lead into the tarball, defaults are the real ones. */
 import { ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { posix } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -9,7 +9,8 @@ import { declarationsOf, fencesInSource, tagOf, undocumented } from "./docs/decl
 import { defaultsProblems } from "./docs/defaults.ts"
 import { blocksOf, type Fence, fencesInMarkdown, unknownWords } from "./docs/fences.ts"
 import { includeProblems, regenerated } from "./docs/includes.ts"
-import { markdown, readText, sources } from "./docs/repository.ts"
+import { anchorsOf, linkProblems, linksOf, packed, pointerProblems } from "./docs/links.ts"
+import { filesAt, markdown, readText, sources } from "./docs/repository.ts"
 
 const allSources = sources()
 const isPublic = (path: string) => !path.includes("/internal/")
@@ -157,20 +158,67 @@ describe("the docstrings of the errors", () => {
   })
 })
 
-describe("the README and docs", () => {
+describe("the pages", () => {
   it("include files as they are", () => {
     assert.deepStrictEqual(pages.flatMap(([path, text]) => includeProblems(path, text, readText)), [])
   })
 
   it("state the defaults of the code", () => {
     assert.deepStrictEqual(
-      defaultsProblems(readText("README.md"), {
+      defaultsProblems("docs/layers.md", readText("docs/layers.md"), {
         ConfidentialClient: ConfidentialClient.defaults,
         TokenEndpoint: TokenEndpoint.defaults,
         TokenCache: TokenCache.defaults
       }),
       []
     )
+  })
+
+  it("have a README of at most 200 lines", () => {
+    assert.isAtMost((readText("README.md") ?? "").trimEnd().split("\n").length, 200)
+  })
+
+  it("are all in the table of contents, a line each", () => {
+    const contents = (readText("docs/README.md") ?? "").split("\n")
+    for (const path of filesAt(["docs/*.md"]).keys()) {
+      const name = posix.basename(path)
+      if (name === "README.md") continue
+      assert.strictEqual(contents.filter((line) => line.startsWith(`- [${name}](${name}): `)).length, 1, name)
+    }
+  })
+
+  it("say how the package is tested: every version is the installed one", () => {
+    const [, section = ""] = (readText("docs/layers.md") ?? "").split("## Tested with")
+    const { devDependencies, dependencies }: Record<string, Record<string, string>> = JSON.parse(
+      readText("package.json") ?? ""
+    )
+    const said = [...section.matchAll(/`(\S+)`\s(\d\S*\d)/g)].map(([, name = "", version]) => [name, version] as const)
+    assert.isAtLeast(said.length, 8)
+    for (const [name, version] of said) {
+      const wanted = devDependencies?.[name] ?? dependencies?.[name] ?? "absent"
+      assert.isTrue(name === "jose" ? version?.startsWith("6.2.") : version === wanted, `${name} ${version}, ${wanted}`)
+    }
+  })
+})
+
+describe("links", () => {
+  const shipped = packed()
+
+  it("of what ships are found", () => {
+    const names = [...shipped.keys()]
+    for (const name of ["README.md", "AGENTS.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "docs/README.md"]) {
+      assert.include(names, name)
+    }
+    assert.isAtLeast([...shipped].flatMap(([, text]) => linksOf(text)).length, 150)
+  })
+
+  it("of pages lead to a file and a heading inside the tarball", () => {
+    assert.deepStrictEqual([...shipped].flatMap(([path, text]) => linkProblems(path, text, shipped)), [])
+  })
+
+  it("of code lead there, too", () => {
+    const code = filesAt(["src/**/*.ts", "examples/**/*.ts"])
+    assert.deepStrictEqual([...code].flatMap(([path, text]) => pointerProblems(path, text, shipped)), [])
   })
 })
 
@@ -322,13 +370,51 @@ describe("includes", () => {
   })
 })
 
+describe("links", () => {
+  const files = new Map([
+    ["README.md", "# Title\n\n[a](docs/a.md#one-two) [b](docs) [c](https://example.com) ![d](plot.svg)\n"],
+    ["docs/a.md", "# A\n\n```md\n# Not a heading\n[no](link.md)\n```\n\n## One: `two`\n\n[up](../README.md#title)\n"],
+    ["plot.svg", ""]
+  ])
+
+  it("lead somewhere", () => {
+    assert.deepStrictEqual([...files].flatMap(([path, text]) => linkProblems(path, text, files)), [])
+    assert.deepStrictEqual(anchorsOf("# It's *one*: a-b\n```sh\n# no\n```\n## C_d (e)\n## C_d (e)\n#no"), [
+      "its-one-a-b",
+      "c_d-e",
+      "c_d-e-1"
+    ])
+  })
+
+  it("that lead nowhere are found", () => {
+    assert.deepStrictEqual(
+      linkProblems("docs/a.md", "[a](b.md) [b](#c) [d](../README.md#e) [f](../../x.md) ![g](h.svg)", files),
+      [
+        "docs/a.md: b.md does not ship",
+        "docs/a.md: #c is not a heading",
+        "docs/a.md: ../README.md#e is not a heading",
+        "docs/a.md: ../../x.md does not ship",
+        "docs/a.md: h.svg does not ship"
+      ]
+    )
+    assert.deepStrictEqual(
+      pointerProblems(
+        "src/A.ts",
+        "See docs/a.md#one-two, `docs/b.md` and docs/a.md#three. Or docs/a.md#one-${page}",
+        files
+      ),
+      ["src/A.ts: docs/b.md does not ship", "src/A.ts: docs/a.md#three is not a heading"]
+    )
+  })
+})
+
 describe("defaults", () => {
   const defaults = {
     Client: { margin: "5 minutes", rest: { base: "30 seconds" }, on: true },
     Cache: { entries: 50_000, bytes: 134_217_728 }
   }
 
-  const readme = (rows: ReadonlyArray<string>) =>
+  const page = (rows: ReadonlyArray<string>) =>
     ["# Title", "## Defaults", "", "| Option | Where | Default |", "| --- | :--- | --- |", ...rows, "", "## Next"].join(
       "\n"
     )
@@ -342,13 +428,14 @@ describe("defaults", () => {
   ]
 
   it("agree by what they mean", () => {
-    assert.deepStrictEqual(defaultsProblems(readme(rows), defaults), [])
+    assert.deepStrictEqual(defaultsProblems("a.md", page(rows), defaults), [])
   })
 
   it("disagree when one is wrong, forgotten, invented, doubled, or nobody's", () => {
     assert.deepStrictEqual(
       defaultsProblems(
-        readme([
+        "a.md",
+        page([
           ...rows.slice(0, 3),
           "| on | Client | true |",
           "| entries | Cache | 60,000 |",
@@ -358,22 +445,22 @@ describe("defaults", () => {
         defaults
       ),
       [
-        "Client on: twice in the README",
-        "Cache entries: the README says 60,000, Cache.defaults says 50000",
-        "Cache colour: in the README, not in Cache.defaults",
+        "Client on: twice in a.md",
+        "Cache entries: a.md says 60,000, Cache.defaults says 50000",
+        "Cache colour: in a.md, not in Cache.defaults",
         `retry: "Elsewhere" names none of Client, Cache`,
-        "Cache bytes: not in the README; it is 134217728"
+        "Cache bytes: not in a.md; it is 134217728"
       ]
     )
   })
 
-  it("are asked for when the README has none", () => {
-    assert.deepStrictEqual(defaultsProblems(undefined, defaults), [
-      "README.md is missing; it needs a section `## Defaults`"
+  it("are asked for when the page has none", () => {
+    assert.deepStrictEqual(defaultsProblems("a.md", undefined, defaults), [
+      "a.md is missing; it needs a section `## Defaults`"
     ])
-    assert.deepStrictEqual(defaultsProblems("# Title", defaults), ["README.md has no section `## Defaults`"])
-    assert.deepStrictEqual(defaultsProblems("## Defaults\n\nnone\n", defaults), [
-      "README.md, `## Defaults`: there is no table with the columns Option | Where | Default"
+    assert.deepStrictEqual(defaultsProblems("a.md", "# Title", defaults), ["a.md has no section `## Defaults`"])
+    assert.deepStrictEqual(defaultsProblems("a.md", "## Defaults\n\nnone\n", defaults), [
+      "a.md, `## Defaults`: there is no table with the columns Option | Where | Default"
     ])
   })
 })

@@ -38,16 +38,16 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
   observability: [
     "TokenAcquired fabrikam.onmicrosoft.com",
     "AcquisitionFailed contoso.onmicrosoft.com throttled",
-    "5 events",
+    "5 events; hits cause no events",
     /entra_acquisitions_total\{client_id="\S+",source="Cache",reason="NotApplicable"\} 18\n/,
     ...Object.values(EntraMetrics).flatMap((metric) =>
       "id" in metric ? [`# TYPE ${metric.id} ${metric.type.toLowerCase()}`] : []
     ),
-    /docs\/grafana\.json asks for 13 metrics, of which are missing: none\n/,
-    /docs\/prometheus-rules\.yaml asks for \d metrics, of which are missing: none\n/
+    /docs\/grafana\.json uses 13 metrics; missing: none\n/,
+    /docs\/prometheus-rules\.yaml uses \d metrics; missing: none\n/
   ],
   "page-sample": [
-    "proves itself with a secret",
+    "the credential is a secret",
     /(?:a token for 3f6a2c1e\S+ from (?:IdentityProvider|Cache)\n){2}a token for fabrikam\S+ from IdentityProvider\n/,
     "EntraInvalidAuthorityError (tenant_not_tenanted)",
     "wrong scope: scopes contains \"User.Read\"",
@@ -63,7 +63,7 @@ const unchanged: Record<string, ReadonlyArray<string>> = {
     "50 users, the first of them Ada Abe",
     "50 users, the first of them Chidi Eriksen",
     "20 users, the first of them Emre Ivanova",
-    "3 times a token was wanted, 1 times the service was asked"
+    "acquisitions: 3, token requests: 1"
   ]
 }
 
@@ -83,7 +83,7 @@ describe("samples", () => {
     Effect.gen(function*() {
       const { status, stderr, stdout } = yield* sample("page-sample", { USE_CERTIFICATE: "true" })
       assert.strictEqual(status, 0, stderr)
-      assert.include(stdout, "proves itself with a certificate")
+      assert.include(stdout, "the credential is a certificate")
       assert.include(stdout, "1 of 3 tokens came from the cache")
     }))
 
@@ -141,7 +141,7 @@ describe("samples", () => {
         NODE_EXTRA_CA_CERTS: yield* temporaryFile(certificate + vault.authority)
       }, ports)
       assert.strictEqual(status, 0, stderr)
-      assert.include(stdout, "a Bearer token for a certificate out of the vault")
+      assert.include(stdout, "a Bearer token with the certificate of the vault")
       assert.deepStrictEqual(hosts, [`${Vault.host}:443`, "login.microsoftonline.com:443"])
       assert.deepStrictEqual(vault.reads.map((read) => read.status), [401, 200])
     }).pipe(Effect.provide(SimulatorServer.layerHttpClient.pipe(Layer.provideMerge(Microsoft({

@@ -1,4 +1,4 @@
-/** The ready transport: the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, and keep-alive. */
+/** `NodeTransport`: keep-alive, and the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. */
 import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { NodeTransport } from "effect-entra/node"

@@ -1,4 +1,4 @@
-/** fetch: nothing to write, everything is in the environment that Node is started with. */
+/** `fetch`: the environment that Node starts with names the proxy. */
 import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { FetchHttpClient } from "effect/http"

@@ -1,4 +1,4 @@
-/** node:http, whose agents read the variables out of `proxyEnv` (Node 22.21 or 24.5 and later). */
+/** `node:http`: its agents read the variables in `proxyEnv` (Node 22.21 or 24.5 and later). */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"

@@ -1,4 +1,4 @@
-/** The ready transport, told what to trust besides Microsoft's authorities, and the proxy's password from a variable of its own. */
+/** `NodeTransport` with a private certificate authority, and a proxy whose password is in a variable of its own. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Config, Effect, FileSystem, Layer } from "effect"
 import { ConfidentialClient } from "effect-entra"

@@ -1,4 +1,4 @@
-/** Only token requests go through the proxy; the API is inside, and its requests go there directly. */
+/** Token requests use the proxy; requests to an API in the same network do not. */
 import { Layer } from "effect"
 import { BearerHttpClient, ConfidentialClient } from "effect-entra"
 import { NodeTransport } from "effect-entra/node"

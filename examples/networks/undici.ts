@@ -1,4 +1,4 @@
-/** undici's own agent, for options that the ready transport does not have. */
+/** undici's own agent, for options that `NodeTransport` does not have. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { EnvHttpProxyAgent } from "@effect/platform-node/Undici"
 import { Effect, Layer } from "effect"

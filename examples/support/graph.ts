@@ -1,4 +1,4 @@
-/** Just enough of Microsoft Graph: the users of a tenant, page by page, over a client whose requests carry the token. */
+/** Reads the users of a tenant from Microsoft Graph, page by page, over a client whose requests carry the token. */
 import { Effect, Schema } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 
@@ -17,7 +17,7 @@ export const users = Effect.fn("Graph.users")(function*(options: {
   const names: Array<string> = []
   let url: string | undefined = `${options.baseUrl}/v1.0/users?$top=50`
   for (let page = 0; page < options.maxPages && url !== undefined; page++) {
-    // A link to another host would be followed without the token.
+    // A request for a link to another host carries no token.
     const answer: typeof Page.Type = yield* Effect.flatMap(client.get(url), readPage)
     names.push(...answer.value.map(({ displayName }) => displayName ?? "(no name)"))
     url = answer["@odata.nextLink"]

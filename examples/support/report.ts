@@ -1,9 +1,9 @@
-/** What the sample prints: tables in plain text. */
+/** Tables in plain text. */
 import { Console, type Effect } from "effect"
 
 type Row = Readonly<Record<string, string | number>>
 
-/** Columns as wide as their widest cell; numbers to the right. */
+/** Prints a table: each column is as wide as its widest cell, and numbers are right-aligned. */
 export const table = (rows: ReadonlyArray<Row>): Effect.Effect<void> => {
   const columns = Object.keys(rows[0] ?? {})
   const width = (column: string) => Math.max(column.length, ...rows.map((row) => String(row[column]).length))

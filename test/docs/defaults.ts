@@ -1,13 +1,14 @@
-/** The README's table of defaults against the values in the code. */
+/** The table of defaults of a page against the values in the code. */
 import { Duration } from "effect"
 
-/** Where the README and `defaults` (by module) disagree; `markdown` is undefined when there is no README. */
+/** Returns the differences between the page and `defaults` (by module); `markdown` is undefined when there is no page. */
 export const defaultsProblems = (
+  page: string,
   markdown: string | undefined,
   defaults: Readonly<Record<string, object>>
 ): ReadonlyArray<string> => {
-  if (markdown === undefined) return ["README.md is missing; it needs a section `## Defaults`"]
-  const table = readTable(markdown)
+  if (markdown === undefined) return [`${page} is missing; it needs a section \`## Defaults\``]
+  const table = readTable(page, markdown)
   if (typeof table === "string") return [table]
   const actual = new Map(
     Object.entries(defaults).flatMap(([module, values]) =>
@@ -23,14 +24,14 @@ export const defaultsProblems = (
       }
       const key = `${module} ${option}`
       const expected = actual.get(key)
-      if (seen.has(key)) return [`${key}: twice in the README`]
+      if (seen.has(key)) return [`${key}: twice in ${page}`]
       seen.add(key)
-      if (expected === undefined) return [`${key}: in the README, not in ${module}.defaults`]
+      if (expected === undefined) return [`${key}: in ${page}, not in ${module}.defaults`]
       return meaning(value) === meaning(expected)
         ? []
-        : [`${key}: the README says ${value}, ${module}.defaults says ${expected}`]
+        : [`${key}: ${page} says ${value}, ${module}.defaults says ${expected}`]
     }),
-    ...[...actual].flatMap(([key, value]) => seen.has(key) ? [] : [`${key}: not in the README; it is ${value}`])
+    ...[...actual].flatMap(([key, value]) => seen.has(key) ? [] : [`${key}: not in ${page}; it is ${value}`])
   ]
 }
 
@@ -40,16 +41,16 @@ interface Row {
   readonly value: string
 }
 
-const readTable = (markdown: string): ReadonlyArray<Row> | string => {
+const readTable = (page: string, markdown: string): ReadonlyArray<Row> | string => {
   const lines = markdown.split("\n")
   const start = lines.findIndex((line) => /^## +Defaults\s*$/.test(line))
-  if (start === -1) return "README.md has no section `## Defaults`"
+  if (start === -1) return `${page} has no section \`## Defaults\``
   const rest = lines.slice(start + 1)
   const end = rest.findIndex((line) => /^##? /.test(line))
   const [header, rule, ...rows] = rest.slice(0, end === -1 ? undefined : end).filter((line) => line.startsWith("|"))
   const columns = cells(header ?? "")
   if (columns.join(" | ") !== "Option | Where | Default" || rule === undefined) {
-    return "README.md, `## Defaults`: there is no table with the columns Option | Where | Default"
+    return `${page}, \`## Defaults\`: there is no table with the columns Option | Where | Default`
   }
   return rows.map((row) => {
     const [option = "", where = "", value = ""] = cells(row)

@@ -1,4 +1,4 @@
-/** Brings every include of README.md and docs/*.md up to date: `node test/docs/regenerate.ts`. */
+/** Brings every include of the pages up to date: `node test/docs/regenerate.ts`. */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { regenerated } from "./includes.ts"

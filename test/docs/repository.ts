@@ -17,4 +17,5 @@ export const filesAt = (patterns: ReadonlyArray<string>): ReadonlyMap<string, st
 
 export const sources = (): ReadonlyMap<string, string> => filesAt(["src/**/*.ts"])
 
-export const markdown = (): ReadonlyMap<string, string> => filesAt(["README.md", "docs/*.md"])
+/** The pages whose fences are compiled, run and compared with the files that they include. */
+export const markdown = (): ReadonlyMap<string, string> => filesAt(["*.md", "docs/*.md"])

@@ -79,10 +79,10 @@ describe("tokens", () => {
     assert.strictEqual(token.expiresOn, now + 3_599_000)
   })
 
-  it("an AD FS token is of /adfs", () => {
-    const authority = success(Authority.parse("https://sts.contoso.com/adfs"))
-    const token = success(readTokenResponse(answer(200, good), { ...asked, authority, tenantId: "" }))
-    assert.strictEqual(token.authority, "https://sts.contoso.com/adfs")
+  it("a token is of the authority as a URL", () => {
+    const authorityUrl = "https://sts.contoso.com/adfs"
+    const token = success(readTokenResponse(answer(200, good), { ...asked, authorityUrl, tenantId: "" }))
+    assert.strictEqual(token.authority, authorityUrl)
   })
 
   it("is out of sight", () => {
