@@ -38,6 +38,8 @@ export {
   type Selector
 }
 
+const TypeId = "~effect-entra/TokenCache"
+
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------
@@ -65,26 +67,36 @@ export interface CacheStats {
 // -----------------------------------------------------------------------------
 
 /**
- * A token cache.
+ * The members of a token cache.
  *
  * **Details**
  *
- * - `peek`: returns the token in the memory of this process, also an expired token; undefined when there is no token.
- * - `lead`: runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one
- *   fetch unless `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a
- *   token that the caller does not want again, and `accepts` returns whether a stored token is good enough. A result is
- *   not stored when its key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first.
  * - `invalidate`: removes tokens.
- * - `invalidations`: returns how often tokens of an owner were invalidated, by any client. A client uses it so that a
- *   caller never gets the result of a fetch from before an invalidation.
  * - `stats`: the numbers of the cache.
  * - `disabled`: true when the cache stores nothing.
  *
- * @category services
+ * The other members serve the client and are not part of the published types: a program chooses a cache by its layer, and
+ * extends it by a `TokenStore`.
+ *
+ * @category models
  * @since 0.1.0
  */
-export class TokenCache extends Context.Service<TokenCache, {
+export interface TokenCacheService {
+  readonly [TypeId]: typeof TypeId
+  /**
+   * Returns the token in the memory of this process, also an expired token; undefined when there is no token.
+   *
+   * @internal
+   */
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
+  /**
+   * Runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one fetch unless
+   * `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token that the
+   * caller does not want again, and `accepts` returns whether a stored token is good enough. A result is not stored when its
+   * key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first.
+   *
+   * @internal
+   */
   readonly lead: (
     key: CacheKey,
     fetch: Effect.Effect<CachedToken, AcquireTokenError>,
@@ -95,10 +107,24 @@ export class TokenCache extends Context.Service<TokenCache, {
     }
   ) => Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
+  /**
+   * Returns how often tokens of an owner were invalidated, by any client. A client uses it so that a caller never gets the
+   * result of a fetch from before an invalidation.
+   *
+   * @internal
+   */
   readonly invalidations: (owner: string) => number
   readonly stats: Effect.Effect<CacheStats>
   readonly disabled: boolean
-}>()("effect-entra/TokenCache") {}
+}
+
+/**
+ * A token cache.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TokenCache extends Context.Service<TokenCache, TokenCacheService>()("effect-entra/TokenCache") {}
 
 // -----------------------------------------------------------------------------
 // layers
@@ -181,14 +207,15 @@ export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache
  */
 export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
   const invalidations = counter()
-  return {
+  return TokenCache.of({
+    [TypeId]: TypeId,
     peek: () => undefined,
     lead: (_key, fetch) => Effect.map(fetch, (token) => ({ token, level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
     disabled: true
-  }
+  })
 })
 
 // -----------------------------------------------------------------------------
@@ -279,6 +306,7 @@ const makeMemory = (
   }
 
   return TokenCache.of({
+    [TypeId]: TypeId,
     peek: memory.peek,
     lead: (key, fetch, { accepts = always, fresh, seen }) =>
       Effect.suspend(() => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, accepts)),

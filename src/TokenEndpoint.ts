@@ -42,6 +42,17 @@ import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } f
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
+export {
+  /**
+   * The HTTP client that requests use: `HttpClient` of `effect/http`.
+   *
+   * @stability unstable
+   * @category models
+   * @since 0.1.0
+   */
+  type Transport
+} from "./internal/http/identityHttp.ts"
+
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------

@@ -37,6 +37,56 @@ describe("a hit", () => {
   })
 })
 
+describe("a malformed field fails a hit as it fails a miss", () => {
+  const wellFormed = {
+    correlationId: "c-1",
+    onThrottled: "wait",
+    sendCertificateChain: true,
+    forceRefresh: false
+  } as const
+
+  it.effect.each<readonly [field: string, value: unknown]>([
+    ["correlationId", "not a header\n"],
+    ["correlationId", 5],
+    ["correlationId", null],
+    ["onThrottled", "later"],
+    ["onThrottled", null],
+    ["sendCertificateChain", "yes"],
+    ["sendCertificateChain", 1],
+    ["forceRefresh", "no"],
+    ["forceRefresh", 0],
+    ["minimumValidity", "soon"],
+    ["claims", "no JSON"],
+    ["accessTokenSha256ToRefresh", "no hash"],
+    ["cachePartition", ""],
+    ["extraQueryParameters", "a=b"]
+  ])("%s: %j", ([field, value]) =>
+    Effect.gen(function*() {
+      const request = Object.assign({ scopes: graph }, { [field]: value })
+      const missed = yield* Effect.flip(ConfidentialClient.acquireToken(request))
+      yield* ConfidentialClient.acquireToken({ scopes: graph })
+      const kept = ConfidentialClient.acquireToken(request)
+      const hit = yield* Effect.flip(kept)
+      assert.deepInclude({ ...hit }, { _tag: "EntraInvalidRequestError", field })
+      assert.strictEqual(hit.code, missed.code)
+      assert.strictEqual(hit.message, missed.message)
+      assert.deepStrictEqual(yield* Effect.flip(kept), hit)
+      assert.isUndefined(yield* ConfidentialClient.peek(request))
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("well-formed ones are hits", () =>
+    Effect.gen(function*() {
+      yield* ConfidentialClient.acquireToken({ scopes: graph })
+      for (const [field, value] of Object.entries(wellFormed)) {
+        const { metadata } = yield* ConfidentialClient.acquireToken({ scopes: graph, [field]: value })
+        assert.strictEqual(metadata.tokenSource, "Cache", field)
+      }
+      const { hits } = yield* ConfidentialClient.stats
+      assert.strictEqual(hits, 4)
+    }).pipe(Effect.provide(World())))
+})
+
 describe("an effect that is kept remembers its token, and only while the cache has it", () => {
   const kept = ConfidentialClient.acquireToken({ scopes: [graph] })
   const other = ConfidentialClient.acquireToken({ scopes: [graph], tenantId: fabrikam })

@@ -195,7 +195,7 @@ describe("TokenCache", () => {
     expectTypeOf<Cache["invalidate"]>().toEqualTypeOf<(selector: TokenCache.Selector) => Effect.Effect<void>>()
     expectTypeOf<Cache["stats"]>().toEqualTypeOf<Effect.Effect<TokenCache.CacheStats>>()
     expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
-    expectTypeOf<keyof Cache>().toEqualTypeOf<"peek" | "lead" | "invalidate" | "invalidations" | "stats" | "disabled">()
+    expectTypeOf<Cache>().toEqualTypeOf<TokenCache.TokenCacheService>()
   })
 
   it("in memory, or not at all, needs nothing", () => {

@@ -34,6 +34,16 @@ export {
   type CredentialKind
 }
 
+export {
+  /**
+   * The service that reads files: `FileSystem` of `effect`.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type Files
+} from "./internal/files/files.ts"
+
 // -----------------------------------------------------------------------------
 // models
 // -----------------------------------------------------------------------------

@@ -57,6 +57,7 @@ export {
   contosoTenantId,
   daemonClientId,
   daemonSecret,
+  type DefaultOptions,
   defaultOptions,
   fabrikamDomain,
   fabrikamTenantId,

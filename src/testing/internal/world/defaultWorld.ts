@@ -1,8 +1,9 @@
 /**
  * The default world of a simulator: two tenants, one daemon, Microsoft Graph and one other API.
  */
+import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
-import { signerRs256 } from "./signer.ts"
+import { type Signer, signerRs256 } from "./signer.ts"
 import type { App, Resource, Tenant, User } from "./world.ts"
 
 /**
@@ -133,6 +134,21 @@ const resources: ReadonlyArray<Resource> = [
 /**
  * The options of the default world.
  *
+ * @category default world
+ * @since 0.1.0
+ */
+export interface DefaultOptions {
+  readonly origin: string
+  readonly tenants: ReadonlyArray<Tenant>
+  readonly apps: ReadonlyArray<App>
+  readonly resources: ReadonlyArray<Resource>
+  readonly tokenLifetime: Duration.Input
+  readonly signer: Signer
+}
+
+/**
+ * The options of the default world.
+ *
  * **Details**
  *
  * The tenants are Contoso (120 users) and Fabrikam (3 users). One daemon is installed in both tenants. It may read users and
@@ -141,11 +157,11 @@ const resources: ReadonlyArray<Resource> = [
  * @category default world
  * @since 0.1.0
  */
-export const defaultOptions = {
+export const defaultOptions: DefaultOptions = {
   origin: "https://login.microsoftonline.com",
   tenants,
   apps,
   resources,
   tokenLifetime: "3599 seconds",
   signer: signerRs256
-} as const
+}
