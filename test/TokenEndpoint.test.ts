@@ -126,7 +126,7 @@ describe("retry", () => {
   it.effect("a retry that is throttled ends the attempts, with the error of the service", () =>
     Effect.gen(function*() {
       yield* fail(Fault.unavailable())
-      yield* fail(Fault.throttled(), { times: Infinity })
+      yield* fail(Fault.throttled({ retryAfter: "2 seconds" }), { times: Infinity })
       const error = yield* inTime(Effect.flip(acquire))
       assert.deepInclude<object>(error, { _tag: "EntraThrottledError", source: "server", attempts: 2 })
       assert.strictEqual(yield* tokenRequests, 2)

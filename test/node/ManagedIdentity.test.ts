@@ -173,6 +173,15 @@ describe("a response", () => {
     }
   })
 
+  it("of a refusal that the service numbers is what the number means", () => {
+    const error = errorOf(400, { error: "invalid_resource", error_description: "AADSTS500011: No such resource." })
+    assert.deepInclude<object>(error, {
+      _tag: "EntraTokenRequestError",
+      code: "resource_unknown",
+      errorCodes: [500011]
+    })
+  })
+
   it.each([500, 503])("with the status %i is no refusal of the identity", (status) => {
     const error = errorOf(status, words)
     assert.notStrictEqual(error._tag, "EntraInvalidClientError")
