@@ -103,6 +103,16 @@ describe("parse", () => {
       }
     },
     {
+      name: "an external tenant by a host with a port",
+      input: "https://contoso.ciamlogin.com:8443",
+      expected: {
+        ...ciam,
+        host: "contoso.ciamlogin.com:8443",
+        environment: "contoso.ciamlogin.com:8443",
+        tenant: "contoso.onmicrosoft.com"
+      }
+    },
+    {
       name: "a host that only ends like a known one",
       input: "https://evil-login.microsoftonline.com/t",
       expected: {
@@ -140,6 +150,8 @@ describe("parse", () => {
     { name: "another version", input: `https://${host}/contoso.com/v1.0`, code: "authority_malformed" },
     { name: "a way up", input: `https://${host}/evil/../contoso.com`, code: "authority_malformed" },
     { name: "a way up at the end", input: `https://${host}/contoso.com/..`, code: "authority_malformed" },
+    { name: "a way up and nothing else", input: `https://${host}/..`, code: "authority_malformed" },
+    { name: "a way nowhere and nothing else", input: `https://${host}/.`, code: "authority_malformed" },
     { name: "a way nowhere", input: `https://${host}/./contoso.com`, code: "authority_malformed" },
     { name: "a backslash for a slash", input: `https:\\\\${host}\\contoso.com`, code: "authority_malformed" },
     { name: "a backslash before the path", input: `https://evil.example\\@${host}/t`, code: "authority_malformed" },

@@ -85,6 +85,7 @@ describe("the table", () => {
       says: "unencrypted"
     }
   ]
+  const missing = ["is empty", "no scopes"]
   it.effect.each(wrong)("refuses $name", ({ says, table }) =>
     Effect.gen(function*() {
       const { layer, left } = transport()
@@ -92,6 +93,7 @@ describe("the table", () => {
         Effect.provide([layer, tokens().layer])
       )
       assert.strictEqual(error._tag, "EntraInvalidRequestError")
+      assert.strictEqual(error.code, missing.some((part) => says === part) ? "field_missing" : "field_malformed")
       assert.strictEqual(error.field, "origins")
       assert.include(error.message, says)
       assert.notInclude(JSON.stringify(error), "me:secret")
@@ -166,6 +168,20 @@ describe("a request", () => {
       assert.match(left[0]?.authorization ?? "", /^Basic /)
       assert.deepStrictEqual(asked, [])
     }))
+
+  it.effect.each([201, 404])(
+    "whose response has the status %i and a location can read its body",
+    (status) =>
+      Effect.gen(function*() {
+        const { layer } = transport(() => new Response("created", { status, headers: { location: `${users}/1` } }))
+        const text = yield* HttpClient.post(users).pipe(
+          Effect.flatMap((response) => response.text),
+          Effect.provide(onGraph),
+          Effect.provide([layer, tokens().layer])
+        )
+        assert.strictEqual(text, "created")
+      })
+  )
 
   it.effect("is judged by where it goes after all middleware, under and over this client", () =>
     Effect.gen(function*() {

@@ -1,13 +1,13 @@
 /** Secrets, certificates and assertions of a client against the simulator: rotation, and what is refused here. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
-import { ClientCredential, ConfidentialClient, type EntraError } from "effect-entra"
+import { ClientCredential, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { revealed } from "../src/internal/http/fields.ts"
-import { printed } from "./internal/support.ts"
-import { authenticate } from "./support/credentials.ts"
+import { printed, problem } from "./internal/support.ts"
+import { authenticate, sessions } from "./support/credentials.ts"
 import { record, warnings } from "./support/log.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
@@ -107,6 +107,16 @@ describe("secrets", () => {
       assert.strictEqual((yield* Effect.flip(plain)).origin, "local")
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret([wrong, second]) }))))
+
+  it.effect("of a store that always has another one, an acquisition tries eight", () => {
+    let loads = 0
+    const store = Effect.sync(() => Redacted.make(`wrong~${++loads}`))
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(acquire)
+      assert.deepInclude<object>(error, { _tag: "EntraInvalidClientError", code: "secret_wrong", attempts: 8 })
+      assert.strictEqual(yield* tokenRequests, 8)
+    }).pipe(Effect.provide(World({ credential: ClientCredential.layerSecret(store) })))
+  })
 
   it.effect("one that is a plain string, from JavaScript or a vault, is refused, and not shown", () =>
     Effect.gen(function*() {
@@ -247,6 +257,59 @@ describe("certificates", () => {
       const { form } = yield* authenticate(credential, attempt)
       assert.deepStrictEqual<unknown>(headerOf(form), { alg: "ES256", typ: "JWT", kid: "k" })
       assert.strictEqual(claimsOf(form).aud, attempt.audience)
+    }))
+
+  const refusal = new EntraError.InvalidClientError({
+    ...problem,
+    code: "client_refused",
+    error: "invalid_client",
+    errorCodes: [700027],
+    correlationId: attempt.correlationId
+  })
+
+  it.live("of several keys alone, and with the same options, the second is tried when the first is refused", () =>
+    Effect.gen(function*() {
+      const one = yield* TestCertificate.make({ algorithm: "EC" })
+      const other = yield* TestCertificate.make({ algorithm: "EC" })
+      const credential = sessions(yield* ClientCredential.privateKeyJwt([one, other]))
+      const signedBy = Effect.fnUntraced(function*({ certificate }: TestCertificate.TestCertificate) {
+        const assertion = shown((yield* credential.authenticate(attempt)).form, "client_assertion")
+        const key = yield* Effect.promise(() => jose.importX509(certificate, "ES256"))
+        yield* Effect.promise(() => jose.jwtVerify(assertion, key))
+      })
+      yield* signedBy(one)
+      assert.isTrue(yield* credential.refused(refusal))
+      yield* signedBy(other)
+      assert.isFalse(yield* credential.refused(refusal))
+    }))
+
+  it.live.each<
+    readonly [
+      name: string,
+      change: Partial<
+        Pick<ClientCredential.CertificateOptions, "algorithm" | "keyId" | "sendCertificateChain" | "assertionClaims">
+      >
+    ]
+  >([
+    ["its algorithm", { algorithm: "RS256" }],
+    ["its key id", { keyId: "other" }],
+    ["its chain", { sendCertificateChain: true }],
+    ["its claims", { assertionClaims: { extra: 1 } }]
+  ])("a reload that changes only %s is tried after a refusal", ([, change]) =>
+    Effect.gen(function*() {
+      const made = yield* TestCertificate.make()
+      let options: ClientCredential.CertificateOptions = made
+      const credential = sessions(yield* ClientCredential.certificate(Effect.sync(() => options)))
+      const before = yield* credential.authenticate(attempt)
+      options = { ...made, ...change }
+      assert.isTrue(yield* credential.refused(refusal))
+      const { form } = yield* credential.authenticate(attempt)
+      const contentOf = (form: ClientCredential.Authentication["form"]) => {
+        const { exp: _exp, iat: _iat, jti: _jti, nbf: _nbf, ...claims } = claimsOf(form)
+        return { header: headerOf(form), claims }
+      }
+      assert.notDeepEqual(contentOf(form), contentOf(before.form))
+      assert.isFalse(yield* credential.refused(refusal))
     }))
 
   const day = 86_400_000

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
-import { ConfidentialClient, TokenCache, TokenScope } from "effect-entra"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { ConfidentialClient, type EntraError, TokenCache, TokenScope } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { contoso, fabrikam, graph, orders, tokenRequests, World } from "./support/world.ts"
@@ -33,6 +33,26 @@ describe("acquireToken", () => {
       assert.strictEqual(second.correlationId, first.correlationId)
       assert.strictEqual(second.expiresOn.epochMilliseconds, 3_599_000)
       assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("the durations are those of the acquisition, at any time of day, of results and of errors", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+      const millis = ({ cache, credential, http, total }: EntraError.Durations) =>
+        [total, cache, credential, http].map((duration) => Duration.toMillis(duration))
+      yield* simulator.fail(EntraSimulator.Fault.delay("5 seconds"))
+      const fetched = yield* Effect.forkChild(acquire({ scopes: graph }))
+      yield* TestClock.adjust("5 seconds")
+      const { durations } = (yield* Fiber.join(fetched)).metadata
+      assert.deepStrictEqual(durations === undefined ? [] : millis(durations), [5000, 0, 0, 5000])
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 hour"), { times: Infinity })
+      const failed = yield* Effect.forkChild(Effect.flip(acquire({ scopes: orders })))
+      yield* TestClock.adjust("30 seconds")
+      const error = yield* Fiber.join(failed)
+      if (error._tag !== "EntraServiceUnavailableError" || error.durations === undefined) return assert.fail(error._tag)
+      const [total, cache] = millis(error.durations)
+      assert.deepStrictEqual([total, cache], [30_000, 0])
     }).pipe(Effect.provide(World())))
 
   it.effect("other spellings of the same request find the same entry", () =>

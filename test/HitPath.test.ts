@@ -87,6 +87,17 @@ describe("a malformed field fails a hit as it fails a miss", () => {
     }).pipe(Effect.provide(World())))
 })
 
+describe("an array of scopes", () => {
+  it.effect("with several resources is refused, even if the first one has a cached token", () =>
+    Effect.gen(function*() {
+      yield* ConfidentialClient.acquireToken({ scopes: graph })
+      yield* ConfidentialClient.acquireToken({ scopes: [graph] })
+      const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: [graph, orders] }))
+      assert.strictEqual(error._tag, "EntraInvalidScopeError")
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+})
+
 describe("an effect that is kept remembers its token, and only while the cache has it", () => {
   const kept = ConfidentialClient.acquireToken({ scopes: [graph] })
   const other = ConfidentialClient.acquireToken({ scopes: [graph], tenantId: fabrikam })

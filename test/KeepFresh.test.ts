@@ -179,6 +179,40 @@ describe("keepFresh", () => {
       assert.deepStrictEqual(yield* sentWithin(800), [0, 700])
     }).pipe(Effect.scoped, Effect.provide(World())))
 
+  it.effect("throttled by the service for less than the cool-down, it rests as after any failure", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.throttled({ retryAfter: "5 seconds" }), { times: Infinity })
+      yield* keep
+      assert.deepStrictEqual(yield* sentWithin(500), [0, 30, 90, 210, 450])
+    }).pipe(Effect.scoped, Effect.provide(World())))
+
+  it.effect("its flights have the reason: no token, a due token, a token near expiry", () => {
+    const reasons: Array<unknown> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        const { end } = span
+        span.end = (time, exit) => {
+          end.call(span, time, exit)
+          if (span.name === "effect-entra.acquireToken") reasons.push(span.attributes.get("entra.refresh_reason"))
+        }
+        return span
+      }
+    })
+    return Effect.gen(function*() {
+      yield* keep
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(reasons.splice(0), ["NoCachedAccessToken"])
+      yield* fail(Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), { times: Infinity })
+      yield* TestClock.adjust("3000 seconds")
+      assert.deepStrictEqual([...new Set(reasons.splice(0))], ["ProactivelyRefreshed"])
+      yield* TestClock.setTime(3_599_000 - 1000)
+      reasons.length = 0
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual([...new Set(reasons)], ["Expired"])
+    }).pipe(Effect.scoped, Effect.provide(World()), Effect.provideService(Tracer.Tracer, tracer))
+  })
+
   it.effect("what is invalidated is acquired anew at once, and nothing else is", () =>
     Effect.gen(function*() {
       yield* keep

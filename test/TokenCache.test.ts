@@ -18,6 +18,23 @@ describe("layerMemory", () => {
     }).pipe(Effect.provide(World({ cache: TokenCache.layerMemory({ maxBytes: 100_000 }) }))))
 })
 
+describe("layerNoop", () => {
+  it.effect("stores nothing: each token comes from the service, and no entry is counted", () =>
+    Effect.gen(function*() {
+      for (let n = 0; n < 2; n++) {
+        const { metadata } = yield* ConfidentialClient.acquireToken({ scopes: graph })
+        assert.deepInclude(metadata, {
+          tokenSource: "IdentityProvider",
+          cacheLevel: "None",
+          cacheRefreshReason: "CacheDisabled"
+        })
+      }
+      assert.isUndefined(yield* ConfidentialClient.peek({ scopes: graph }))
+      assert.deepInclude(yield* ConfidentialClient.stats, { entries: 0, bytes: 0, evictions: 0, hits: 0, misses: 2 })
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World({ cache: TokenCache.layerNoop }))))
+})
+
 describe("many clients over one cache", () => {
   const Services = Layer.provideMerge(
     Layer.mergeAll(AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()),

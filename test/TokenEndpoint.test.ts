@@ -97,6 +97,41 @@ describe("retry", () => {
       }).pipe(Effect.provide(World())))
   }
 
+  it.effect("a retry that cannot succeed either ends the attempts", () => {
+    let sent = 0
+    const transformClient = () =>
+      HttpClient.make((request) =>
+        Effect.suspend(() => {
+          const cause = { code: sent++ === 0 ? "ECONNREFUSED" : "SELF_SIGNED_CERT_IN_CHAIN" }
+          return Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+          )
+        })
+      )
+    return Effect.gen(function*() {
+      const error = yield* inTime(Effect.flip(acquire))
+      assert.deepInclude<object>(error, { _tag: "EntraNetworkError", attempts: 2, isRetryable: false })
+      assert.strictEqual(sent, 2)
+    }).pipe(Effect.provide(World({ endpoint: { transformClient } })))
+  })
+
+  it.effect("a retry that is refused ends the attempts", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable())
+      yield* fail(Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }), { times: Infinity })
+      assert.strictEqual((yield* inTime(Effect.flip(acquire))).code, "secret_wrong")
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a retry that is throttled ends the attempts, with the error of the service", () =>
+    Effect.gen(function*() {
+      yield* fail(Fault.unavailable())
+      yield* fail(Fault.throttled({ retryAfter: "2 seconds" }), { times: Infinity })
+      const error = yield* inTime(Effect.flip(acquire))
+      assert.deepInclude<object>(error, { _tag: "EntraThrottledError", source: "server", attempts: 2 })
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
   it.effect("RetryPolicy.none per call, your own per layer", () =>
     Effect.gen(function*() {
       yield* fail(Fault.unavailable(), { times: Infinity })
@@ -423,6 +458,43 @@ describe("a regional endpoint", () => {
       yield* TestClock.adjust("20 seconds")
       yield* forced
       assert.deepStrictEqual(asked.slice(3), [region, cloud])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that refuses a request has recovered: the next fallback is worth another warning", () => {
+    let down = true
+    const { asked, layer, log } = regionalWorld(
+      (through, request) => down ? unreachable(through, request) : through.execute(request),
+      { retry: RetryPolicy.none }
+    )
+    return Effect.gen(function*() {
+      yield* forced
+      assert.strictEqual(warnings(log).length, 1)
+      down = false
+      yield* fail(Fault.refused({ code: 7000215, error: "invalid_client", status: 401 }))
+      assert.strictEqual((yield* Effect.flip(forced)).code, "secret_wrong")
+      assert.strictEqual(asked.at(-1), region)
+      down = true
+      yield* TestClock.adjust("1 minute")
+      yield* forced
+      assert.strictEqual(warnings(log).length, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("has not recovered when nothing was sent there: no second warning", () => {
+    let isBroken = false
+    const credential = ClientCredential.layerAssertion(() =>
+      isBroken ? Effect.fail("broken") : Effect.succeed("e30.e30.c2ln")
+    )
+    const { layer, log } = regionalWorld(unreachable, { retry: RetryPolicy.none }, credential)
+    return Effect.gen(function*() {
+      yield* Effect.flip(forced)
+      isBroken = true
+      assert.strictEqual((yield* Effect.flip(forced)).code, "assertion_failed")
+      isBroken = false
+      yield* TestClock.adjust("1 minute")
+      yield* Effect.flip(forced)
+      assert.strictEqual(warnings(log).filter((line) => line.includes("issues no token")).length, 1)
     }).pipe(Effect.provide(layer))
   })
 

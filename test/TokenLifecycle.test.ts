@@ -99,7 +99,12 @@ for (const refreshIn of [undefined, Duration.seconds(1500)]) {
         for (const fiber of callers) {
           const last = yield* Fiber.join(fiber)
           assert.strictEqual(Redacted.value(last.accessToken), first)
-          assert.isTrue(last.metadata.outage)
+          assert.deepStrictEqual({ ...last.metadata }, {
+            tokenSource: "Cache",
+            cacheLevel: "L1",
+            cacheRefreshReason: "NotApplicable",
+            outage: true
+          })
         }
         assert.isAtMost((yield* Clock.currentTimeMillis) - begun, 2000)
 
@@ -182,6 +187,22 @@ describe("renewal", () => {
       assert.isTrue(next.metadata.outage, "whoever comes next does not wait again")
       yield* TestClock.adjust("6 seconds")
       assert.notStrictEqual(yield* token, first)
+      assert.strictEqual(yield* tokenRequests, 2)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a token that expires while its refresh runs is not served: the caller waits for the new one", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const first = yield* token
+      yield* TestClock.setTime(3_599_000 - 1000)
+      yield* simulator.fail(Fault.delay("8 seconds"))
+      const fiber = yield* Effect.forkChild(acquire, { startImmediately: true })
+      yield* TestClock.adjust("7999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const { accessToken, metadata } = yield* Fiber.join(fiber)
+      assert.notStrictEqual(Redacted.value(accessToken), first)
+      assert.isFalse(metadata.outage)
       assert.strictEqual(yield* tokenRequests, 2)
     }).pipe(Effect.provide(World())))
 

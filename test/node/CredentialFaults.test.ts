@@ -705,6 +705,33 @@ describe("files", () => {
       const credential = yield* Effect.provide(NodeClientCredential.secretFile({ path: there() }), files)
       assert.notStrictEqual(revisionOf(credential), "")
     }))
+
+  it.live("a file that is replaced is read again", () =>
+    Effect.gen(function*() {
+      const path = write("replaced", "before")
+      const credential = yield* Effect.provide(
+        NodeClientCredential.secretFile({ path }, { reloadEvery: 0 }),
+        NodeFileSystem.layer
+      )
+      const before = revisionOf(credential)
+      write("replaced", "after")
+      yield* authenticate(credential, attempt)
+      assert.notStrictEqual(revisionOf(credential), before)
+    }))
+
+  it.live("a file whose second look failed is no pipe: it is read again", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const files = Files((files) => ({
+        stat: (path) => Effect.suspend(() => ++looks === 2 ? Effect.die(new Error("gone")) : files.stat(path))
+      }))
+      const path = write("replaced", "before")
+      const credential = yield* Effect.provide(NodeClientCredential.secretFile({ path }, { reloadEvery: 0 }), files)
+      const before = revisionOf(credential)
+      write("replaced", "after")
+      yield* authenticate(credential, attempt)
+      assert.notStrictEqual(revisionOf(credential), before)
+    }))
 })
 
 /** Whatever its size is. */

@@ -21,7 +21,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import { runChild } from "../support/child.ts"
 import { authenticate, sessions } from "../support/credentials.ts"
-import { silent } from "../support/log.ts"
+import { record, silent } from "../support/log.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
 
@@ -376,7 +376,20 @@ describe("paths", () => {
     "aBc8q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M.n7",
     "/Bc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M6n7\n",
     "abc/DEF+0123456789ABCDEFGHIJKLMNOPQRSTUVWXY=",
-    "aBcD1234efgh5678-IJKL"
+    "aBcD1234efgh5678-IJKL",
+    // A secret in one of the service's formats with white space around it.
+    "  aBc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M.n7",
+    " abc/DEF+0123456789ABCDEFGHIJKLMNOPQRSTUVWXY= ",
+    // Long runs: of base64 with slashes, of one kind of characters, and of mixed characters in a path.
+    `Zm9v/${"aB3+/".repeat(12)}`,
+    `tokens/${"aB3_-".repeat(13)}`,
+    "{\"secret\": \"lower/case\"}",
+    " '{\"secret\": \"lower/case\"}'",
+    `c0ffee${"0123456789abcdef".repeat(4)}`,
+    `${"A".repeat(60)} and more`,
+    `/run/secrets/${"aB3".repeat(20)}`,
+    `C:\\Secrets\\${"aB3".repeat(20)}`,
+    `${"aB3".repeat(20)}.pfx`
   ])("a secret in place of its file's path is not shown: %s", (secret) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(NodeClientCredential.secretFile({ path: secret }))
@@ -389,6 +402,12 @@ describe("paths", () => {
     "Secrets/Client1/Daemon2024Production",
     "MyDaemonCertificate2024.pfx",
     "C:\\Certs\\MyDaemonCertificate2024",
+    `C:\\Certs\\${"certificates-of-the-daemon-".repeat(3)}`,
+    `/run/${"Secrets/Client1/".repeat(5)}`,
+    `C:/${"Secrets/Client1/".repeat(5)}`,
+    `${"Secrets/Client1/".repeat(5)}daemon.pfx`,
+    `secrets/${"a-long-name-".repeat(6)}`,
+    `${"a-long-name-".repeat(6)}.pfx`,
     "/run/secrets/azure-Client2-secret-of-the-daemon",
     "client-secret-of-the-daemon-2024"
   ])("a path is shown: %s", (path) =>
@@ -412,6 +431,34 @@ describe("paths", () => {
       assert.strictEqual(token.code, "assertion_malformed")
       if (says !== "holds zero bytes") assert.include(token.message, says)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.live("a pipe is opened once, and its content stays in use without a warning", () => {
+    const recorded = record()
+    let opened = 0
+    const Files = Layer.effect(
+      FileSystem.FileSystem,
+      Effect.map(FileSystem.FileSystem, (files) =>
+        FileSystem.FileSystem.of({
+          ...files,
+          stat: (path) => Effect.map(files.stat(path), (info) => ({ ...info, type: "FIFO" as const })),
+          readFile: (path) => {
+            opened++
+            return files.readFile(path)
+          }
+        }))
+    ).pipe(Layer.provide(NodeFileSystem.layer))
+    return Effect.gen(function*() {
+      const path = write("a-pipe", "s3cret")
+      const credential = yield* NodeClientCredential.secretFile({ path }, { reloadEvery: 0 })
+      for (const id of ["1", "2"]) {
+        yield* authenticate(credential, attempt(id))
+        // A warning of the reload comes after its attempt.
+        yield* Effect.yieldNow
+      }
+      assert.strictEqual(opened, 1)
+      assert.deepStrictEqual(recorded.entries, [])
+    }).pipe(Effect.provide([Files, recorded.layer]))
+  })
 
   it.live.each(["secret", "certificate"] as const)("a file that becomes a pipe is not opened again: %s", (kind) => {
     let isPipe = false

@@ -3,11 +3,13 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Fiber, FileSystem, Layer, Redacted, Result, Schedule } from "effect"
+import { ConfigProvider, Duration, Effect, Exit, Fiber, FileSystem, Layer, Redacted, Result, Schedule } from "effect"
 import {
+  Authority,
   AuthorityResolver,
   ClientCredential,
   ConfidentialClient,
+  EntraError,
   RetryPolicy,
   TokenCache,
   TokenEndpoint
@@ -23,6 +25,8 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll } from "vitest"
+import type { ResponseContext } from "../../src/internal/endpoint/tokenResponse.ts"
+import { asCredentialError, readPlatformResponse } from "../../src/node/internal/managedIdentity/answer.ts"
 import { isIn, keyFileOf, keyOf } from "../../src/node/internal/managedIdentity/challenge.ts"
 import {
   delayAfter,
@@ -116,6 +120,118 @@ const failureOf = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (reason === undefined || reason._tag !== "Fail") throw new Error("it died")
   return reason.error
 }
+
+// -----------------------------------------------------------------------------
+// responses
+// -----------------------------------------------------------------------------
+
+describe("a response", () => {
+  const now = 1_700_000_000_000
+  const context: ResponseContext = {
+    authority: Result.getOrThrow(Authority.parse(`https://login.microsoftonline.com/${contoso}`)),
+    authorityUrl: `https://login.microsoftonline.com/${contoso}`,
+    clientId: "client",
+    tenantId: contoso,
+    scopes: vault,
+    tokenType: "Bearer",
+    tokenEndpoint: "http://169.254.169.254/metadata/identity/oauth2/token",
+    correlationId: "c-1",
+    now,
+    scrub: (text) => text
+  }
+  const read = (status: number, body: unknown, cut = false) =>
+    readPlatformResponse({ status, headers: {}, body: json(body), cut }, context)
+  const errorOf = (status: number, body: unknown) => Result.getOrThrow(Result.flip(read(status, body)))
+  const words = { error: "invalid_request", error_description: "No identity is assigned" }
+
+  it.each([404, 410])("with the status %i is an outage, whatever its body says", (status) => {
+    for (const body of [words, {}, "<html>", { access_token: "a.b.c", expires_in: 60, token_type: "Bearer" }]) {
+      const error = errorOf(status, body)
+      assert.deepInclude<object>(error, {
+        _tag: "EntraServiceUnavailableError",
+        code: "service_unavailable",
+        origin: "service",
+        correlationId: "c-1",
+        status,
+        isRetryable: true
+      })
+      assert.include(error.message, context.tokenEndpoint)
+      assert.include(error.message, `${status}`)
+    }
+  })
+
+  it("of a refusal is about the identity, with the details of the response", () => {
+    for (const status of [400, 403, 499]) {
+      assert.deepInclude<object>(errorOf(status, words), {
+        _tag: "EntraInvalidClientError",
+        code: "managed_identity_refused",
+        origin: "service",
+        correlationId: "c-1",
+        status,
+        error: "invalid_request"
+      })
+    }
+  })
+
+  it("of a refusal that the service numbers is what the number means", () => {
+    const error = errorOf(400, { error: "invalid_resource", error_description: "AADSTS500011: No such resource." })
+    assert.deepInclude<object>(error, {
+      _tag: "EntraTokenRequestError",
+      code: "resource_unknown",
+      errorCodes: [500011]
+    })
+  })
+
+  it.each([500, 503])("with the status %i is no refusal of the identity", (status) => {
+    const error = errorOf(status, words)
+    assert.notStrictEqual(error._tag, "EntraInvalidClientError")
+    assert.isTrue(error.isRetryable)
+  })
+
+  it.each([1800, "1800"])("with refresh_in %j says when the token is due", (refresh_in) => {
+    const token = Result.getOrThrow(
+      read(200, { access_token: "a.b.c", expires_in: 86_400, refresh_in, token_type: "Bearer" })
+    )
+    assert.strictEqual(token.refreshOn, now + 1_800_000)
+  })
+
+  it("becomes the error of a credential that has the field, the origin and the details", () => {
+    const retryAfter = Duration.seconds(7)
+    const cases = [
+      [errorOf(400, words), "managed_identity_refused", undefined],
+      [errorOf(200, []), "managed_identity_malformed", undefined],
+      [errorOf(404, words), "managed_identity_unavailable", undefined],
+      [
+        new EntraError.ThrottledError({
+          code: "throttled",
+          message: "Too many requests.",
+          remedy: "Wait.",
+          origin: "service",
+          source: "server",
+          loopDetected: false,
+          correlationId: "c-1",
+          retryAfter
+        }),
+        "managed_identity_unavailable",
+        retryAfter
+      ]
+    ] as const
+    for (const [error, code, wait] of cases) {
+      const converted = asCredentialError(error)
+      assert.deepInclude<object>(converted, {
+        _tag: "EntraCredentialError",
+        code,
+        field: "identity",
+        origin: "service",
+        correlationId: "c-1",
+        remedy: error.remedy,
+        retryAfter: wait
+      })
+      assert.include(converted.message, error.message)
+      assert.strictEqual(asCredentialError(converted), converted)
+    }
+  })
+})
 
 // -----------------------------------------------------------------------------
 // decisions

@@ -160,6 +160,33 @@ describe("names that were cut out of something long", () => {
   })
 })
 
+describe("spaces", () => {
+  it("leave nothing in memory when their last entry is gone", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: unknown = runInNewContext("gc")
+    if (typeof collect !== "function") return assert.fail("no gc")
+    const memory = MemoryStore.make(boundless)
+    const heap = () => {
+      collect()
+      return process.memoryUsage().heapUsed
+    }
+    const fillAndEmpty = (from: number) => {
+      for (let i = from; i < from + 20_000; i++) {
+        const name = `space-${i}`
+        memory.store(entryOf({ space: name }), 0)
+        memory.invalidate({ owner: name })
+      }
+      assert.strictEqual(memory.usage.entries, 0)
+    }
+    fillAndEmpty(0)
+    const before = heap()
+    fillAndEmpty(20_000)
+    // A map for each space takes more than 100 bytes.
+    assert.isBelow(heap() - before, 1_000_000)
+    assert.isUndefined(memory.peek("space-1", "tenant", "scopes"))
+  })
+})
+
 describe("bounds", () => {
   it("by entries", () => {
     const { entries, memory } = filled({ maxEntries: 3, maxBytes: Infinity }, 5)

@@ -64,6 +64,29 @@ describe("victim", () => {
     assert.strictEqual(cache.evicted.join(""), evicted)
   })
 
+  it("of the main queue is the one with the fewest uses, and each pass takes one use", () => {
+    const queue = S3Fifo.make()
+    const uses = { twice: 2, once: 1, never: 0 }
+    for (const [scopes, count] of Object.entries(uses)) queue.add(entryOf({ scopes }), { place: "main", uses: count })
+    const order: Array<string> = []
+    for (let victim = queue.victim(); victim !== undefined; victim = queue.victim()) {
+      order.push(victim.scopes)
+      queue.remove(victim)
+    }
+    assert.deepStrictEqual(order, ["never", "once", "twice"])
+  })
+
+  it("of the small queue moves to the main queue without its uses", () => {
+    const queue = S3Fifo.make()
+    const used = entryOf({ scopes: "used" })
+    queue.add(used)
+    for (let n = 0; n < 3; n++) used.touch()
+    const unused = entryOf({ scopes: "unused" })
+    queue.add(unused)
+    assert.strictEqual(queue.victim(), unused)
+    assert.deepStrictEqual([used.place, used.uses], ["main", 0])
+  })
+
   it("stays in the queue until it is removed", () => {
     const { queue, use } = cacheOf(3)
     useAll(use, "abc")
@@ -109,6 +132,18 @@ describe("who comes back", () => {
     kept.clear()
     use("a")
     assert.strictEqual(kept.get("a")?.place, "small")
+  })
+
+  it("from the main queue is a stranger: only the small queue's are remembered", () => {
+    const queue = S3Fifo.make()
+    const [other, leaves] = [entryOf({ scopes: "other" }), entryOf({ scopes: "leaves" })]
+    queue.add(other)
+    queue.add(leaves, { place: "main", uses: 0 })
+    queue.bury(leaves)
+    queue.remove(leaves)
+    const back = entryOf({ scopes: "leaves" })
+    queue.add(back)
+    assert.strictEqual(back.place, "small")
   })
 
   it("an heir takes the queue and the uses of the one before it", () => {

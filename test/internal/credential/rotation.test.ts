@@ -386,6 +386,48 @@ describe("a refusal", () => {
       assert.strictEqual(state.loads, 3)
     }))
 
+  it.effect("with lookEvery, a standing refusal has the source looked at once in that time, again and again", () =>
+    Effect.gen(function*() {
+      const { credential, refuse, set, state, use } = yield* store(["a"], { lookEvery: 1000 })
+      const look = Effect.andThen(Effect.sync(() => credential.revision()), TestClock.adjust(0))
+      yield* TestClock.setTime(1_000_000)
+      yield* use("1")
+      yield* look
+      assert.strictEqual(state.loads, 1)
+      assert.isFalse(yield* refuse("1"))
+      assert.strictEqual(state.loads, 2)
+      yield* look
+      yield* TestClock.adjust(999)
+      yield* look
+      assert.strictEqual(state.loads, 2)
+      for (const loads of [3, 4, 5]) {
+        yield* TestClock.adjust(loads === 3 ? 1 : 1000)
+        yield* look
+        yield* TestClock.adjust(0)
+        yield* look
+        assert.strictEqual(state.loads, loads)
+      }
+      set("b")
+      yield* TestClock.adjust(1000)
+      yield* look
+      assert.strictEqual(state.loads, 6)
+      // The new material has not been refused, so nothing is looked for.
+      yield* TestClock.adjust(5000)
+      yield* look
+      assert.strictEqual(state.loads, 6)
+    }))
+
+  it.effect("a reload without a change does not return to the refused first of the list", () =>
+    Effect.gen(function*() {
+      const { refuse, state, use } = yield* store(["a", "b"], { reloadEvery: 1000 })
+      assert.strictEqual(yield* use("1"), "a")
+      assert.isTrue(yield* refuse("1"))
+      assert.strictEqual(yield* use("1"), "b")
+      yield* TestClock.adjust(1000)
+      assert.strictEqual(yield* use("2"), "b")
+      assert.strictEqual(state.loads, 2)
+    }))
+
   it.effect("what such a look has to say goes to the logger that the credential was built under", () => {
     const recorded = record()
     return Effect.gen(function*() {

@@ -100,6 +100,18 @@ describe("closeAfter, row by row", () => {
     assert.deepStrictEqual(again([0, 65_000]), [5000, 5000])
   })
 
+  it("a throttle after a throttle never shortens the wait, and may lengthen it", () => {
+    const first = closeAfter(undefined, throttled(60_000), now, ttl)
+    assert.strictEqual(closeAfter(first, throttled(7000), now + 1000, ttl)?.until, now + 60_000)
+    assert.strictEqual(closeAfter(first, throttled(90_000), now + 1000, ttl)?.until, now + 91_000)
+    assert.strictEqual(closeAfter(first, throttled(7000), now + 59_000, ttl)?.until, now + 66_000)
+  })
+
+  it("a refusal that was not so long ago does not shorten a throttle either", () => {
+    const refused = closeAfter(undefined, refusal, now, { base: 60_000, cap: 60_000 })
+    assert.deepInclude(closeAfter(refused, throttled(7000), now, ttl), { kind: "throttled", until: now + 7000 })
+  })
+
   it("a refusal after a throttle starts with the base", () => {
     const state = closeAfter(closeAfter(undefined, throttled(1), now, ttl), refusal, now + 10, ttl)
     assert.strictEqual(state?.until, now + 10 + ttl.base)

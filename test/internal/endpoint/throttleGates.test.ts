@@ -192,6 +192,32 @@ describe("gates", () => {
       assert.strictEqual(closed, ThrottleGate.keptGates)
     }))
 
+  it.effect("no more than 1,024 refusals are kept, and the oldest goes first", () =>
+    Effect.gen(function*() {
+      const gates = yield* make
+      assert.strictEqual(ThrottleGate.keptGates, 1024)
+      for (let n = 0; n < 1030; n++) {
+        gates.settle(gated({ ...gate, key: at(`k${n}`) }), Exit.fail(refusal))
+        assert.strictEqual(gates.counts().refused, Math.min(n + 1, 1024))
+      }
+      for (let n = 0; n < 1030; n++) {
+        assert.strictEqual(gates.judge(gated({ ...gate, key: at(`k${n}`) })) === undefined, n < 6, `k${n}`)
+      }
+    }))
+
+  it.effect("a refusal goes before every throttle, however old the throttle is", () =>
+    Effect.gen(function*() {
+      const gates = yield* make
+      gates.settle(gated(gate), Exit.fail(throttle))
+      for (let n = 1; n <= ThrottleGate.keptGates; n++) {
+        gates.settle(gated({ ...gate, key: at(`k${n}`) }), Exit.fail(refusal))
+      }
+      assert.deepStrictEqual(gates.counts(), { throttled: 1, refused: ThrottleGate.keptGates - 1 })
+      assert.strictEqual(gates.judge(gated(gate))?._tag, "EntraThrottledError")
+      assert.isUndefined(gates.judge(gated({ ...gate, key: at("k1") })))
+      assert.isDefined(gates.judge(gated({ ...gate, key: at("k2") })))
+    }))
+
   it.effect("what was closed again is young again", () =>
     Effect.gen(function*() {
       const gates = yield* make

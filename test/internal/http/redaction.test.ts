@@ -54,6 +54,8 @@ describe("scrubber", () => {
 
   it.each([
     { name: "without the line break at its end", secret: "Hunter 2+secret\n", echo: "Hunter 2+secret" },
+    { name: "without the white space before it", secret: " \tHunter 2+secret", echo: "Hunter 2+secret" },
+    { name: "without the white space around it", secret: "\n Hunter 2+secret \r\n", echo: "Hunter+2%2Bsecret" },
     { name: "with other white space", secret: "line1abc\nline2def", echo: "line1abc\r\n line2def" },
     { name: "percent-encoded twice", secret: "p/W w~", echo: encodeURIComponent(encodeURIComponent("p/W w~")) }
   ])("finds a secret $name", ({ echo, secret }) => {
@@ -146,6 +148,23 @@ describe("scrubber", () => {
     assert.notInclude(scrubber(["pa55word"])(`${"x".repeat(1996)}pa55word`), "pa55")
   })
 
+  it("cuts no data, and leaves its JWTs", () => {
+    const data = `eyJhbGciOiJS.eyJzdWIiOiIx.a ${"x".repeat(3000)}`
+    assert.strictEqual(scrubber([])(data, "data"), data)
+  })
+
+  it("leaves nothing of a JWT that the cut breaks, whatever stands before it", () => {
+    const jwt = "eyJhbGciOiJS.eyJzdWIiOiIx.c2lnbmF0dXJl"
+    const text = `${jwt} ${"x".repeat(1900)} eyJhbGciOiJS.${"A".repeat(200)}.c2lnbmF0dXJl`
+    assert.strictEqual(scrubber([])(text), `<redacted> ${"x".repeat(1900)} ...`)
+    const broken = `${"x".repeat(1990)} ${jwt} and more`
+    assert.strictEqual(scrubber([])(broken), `${"x".repeat(1990)} ...`)
+  })
+
+  it("leaves a text that is not cut as it is, even if it ends like the start of a JWT", () => {
+    assert.strictEqual(scrubber([])("the header begins with eyJ"), "the header begins with eyJ")
+  })
+
   const piece = fc.constantFrom(..."aZ9~.-_+/= &<>\"'\\%\u00e9\u{1f600}", "abcdefgh", "0123456789", "~ends~")
   const hostile = fc.array(piece, { minLength: 3, maxLength: 20 }).map((pieces) => pieces.join(""))
     .filter((secret) => secret.length >= 8)
@@ -203,6 +222,14 @@ describe("scrubberOf", () => {
         assert.notInclude(clean, authorization.slice(6))
       }
     }))
+  })
+
+  it("finds the secret of Basic authentication that was encoded with a plain ampersand", () => {
+    const authorization = `Basic ${Buffer.from("client:pa&ss%2Fword").toString("base64")}`
+    const scrub = scrubberOf([], [authorization])
+    for (const echo of ["pa&ss/word", "pa&ss%2Fword", "pa%26ss%2fword"]) {
+      assert.strictEqual(scrub(`> ${echo} <`), "> <redacted> <")
+    }
   })
 
   it.each(["Basic", "Basic ", "Basic ****", "Bearer abcdefgh"])("never throws: %s", (authorization) => {

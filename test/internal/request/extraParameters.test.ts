@@ -33,6 +33,16 @@ describe("extrasOf", () => {
     assert.notStrictEqual(partition, "")
   })
 
+  it.each([
+    { name: "a plain value", value: "b" },
+    { name: "a secret", value: Redacted.make("b") }
+  ])("$name in the query and the same in the body have different keys", ({ value }) => {
+    const query = of({ extraQueryParameters: { a: value } })
+    const body = of({ extraBodyParameters: { a: value } })
+    assert.notStrictEqual(query.partition, body.partition)
+    assert.notStrictEqual(query.sent, body.sent)
+  })
+
   it("a redacted value stays redacted", () => {
     const value = Redacted.make("hush")
     assert.strictEqual(of({ extraBodyParameters: { ticket: value } }).form["ticket"], value)
