@@ -34,7 +34,7 @@ const sample = numberOf("sample", values.sample)
 const concurrency = numberOf("concurrency", values.concurrency)
 const atLeast = values["at-least"] === undefined ? undefined : numberOf("at-least", values["at-least"])
 
-/** Tests that read the sources or start other processes: they see every mutant's code at once, or no mutant. */
+/** Tests of the sources as text, as types or as a bundle, and of programs in other processes. */
 const notReached = [
   "test/{Architecture,Bundle,docs,examples}.test.ts",
   "test/Ports.types.test.ts",
@@ -60,6 +60,12 @@ const copyRepository = (): void => {
     mkdirSync(dirname(target), { recursive: true })
     cpSync(join(repository, path), target, { dereference: true })
   }
+  // Tests that compare a page with the sources read the sources that were not changed.
+  const reader = join(copy, "test/docs/repository.ts")
+  const root = "join(import.meta.dirname, \"../..\")"
+  const text = readFileSync(reader, "utf8")
+  if (!text.includes(root)) throw new Error(`test/docs/repository.ts does not contain ${root}.`)
+  writeFileSync(reader, text.replace(root, () => JSON.stringify(repository)))
   const modules = realpathSync(join(repository, "node_modules"))
   symlinkSync(modules, join(folder, "node_modules"))
   rmSync(join(copy, "node_modules"), { recursive: true, force: true })
