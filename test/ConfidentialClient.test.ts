@@ -1,9 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
-import { ConfidentialClient, type EntraError, TokenCache, TokenScope } from "effect-entra"
+import {
+  ClientCredential,
+  ConfidentialClient,
+  type EntraError,
+  RetryPolicy,
+  TokenCache,
+  TokenScope
+} from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import { HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
-import { contoso, fabrikam, graph, orders, tokenRequests, World } from "./support/world.ts"
+import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.acquireToken
 
@@ -323,4 +331,27 @@ describe("layerTest", () => {
     }).pipe(
       Effect.provide(ConfidentialClient.layerTest(({ tenantId }) => Effect.succeed(`fake for ${tenantId}`)))
     ))
+})
+
+describe("layerDefault", () => {
+  it.effect("passes retry and transformClient to the token endpoint", () => {
+    const paths: Array<string> = []
+    const layer = ConfidentialClient.layerDefault({
+      clientId: EntraSimulator.daemonClientId,
+      tenantId: contoso,
+      retry: RetryPolicy.none,
+      transformClient: HttpClient.mapRequest((request) => {
+        paths.push(new URL(request.url).pathname)
+        return HttpClientRequest.setHeader(request, "x-gateway", "let me")
+      })
+    }).pipe(
+      Layer.provide(ClientCredential.layerSecret(EntraSimulator.daemonSecret)),
+      Layer.provideMerge(Simulator())
+    )
+    return Effect.gen(function*() {
+      yield* (yield* EntraSimulator.EntraSimulator).fail(EntraSimulator.Fault.unavailable())
+      assert.strictEqual((yield* Effect.flip(acquire({ scopes: graph })))._tag, "EntraServiceUnavailableError")
+      assert.deepStrictEqual(paths, [`/${contoso}/oauth2/v2.0/token`])
+    }).pipe(Effect.provide(layer))
+  })
 })

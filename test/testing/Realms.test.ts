@@ -144,6 +144,8 @@ describe("discovery", () => {
       yield* readAnswer(yield* post("a%20realm", byPost))
       const { counters } = yield* EntraSimulator.EntraSimulator
       assert.strictEqual((yield* counters).discoveryRequests, 3)
+      yield* HttpClient.get(`${host}/realms/alpha/protocol/openid-connect/certs`)
+      assert.strictEqual((yield* counters).discoveryRequests, 4)
     })))
 
   it.effect("a realm that does not exist is a 404, of whatever case", () =>

@@ -20,6 +20,7 @@ describe("a reason", () => {
     ["another end that undici calls so", coded("UND_ERR_ABORTED", "Request aborted"), "UND_ERR_ABORTED"],
     ["a message that is no proxy's", coded("OTHER", refused), "OTHER"],
     ["a code that is a message", coded("the secret is x"), undefined],
+    ["a code that only ends like one", coded("the secret is ECONNREFUSED"), undefined],
     ["a code that is no text", coded(7), undefined],
     ["nothing", undefined, undefined],
     ["text", "ECONNREFUSED", undefined]
