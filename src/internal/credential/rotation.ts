@@ -145,10 +145,11 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       if (underWay !== undefined && isAhead(underWay.since + longestLoad, now(), longestLoad)) {
         return Effect.succeed(underWay)
       }
+      // Only an abandoned load is interrupted: the fiber of a load that has ended may still have to log.
+      if (underWay !== undefined) running?.interruptUnsafe()
       loads = { ...loads, begun: loads.begun + 1 }
       const load: Load = { number: loads.begun, since: now(), done: Deferred.makeUnsafe() }
       underWay = load
-      running?.interruptUnsafe()
       return Effect.map(Effect.forkDetach(run(load), { startImmediately: true }), (fiber) => {
         running = fiber
         return load
@@ -241,7 +242,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
             return number === undefined ? "" : `${id}.${number}`
           },
           authenticate: (attempt) =>
-            // A fixed value never needs a look at its source.
+            // A fixed value is never reloaded.
             inUse !== undefined && source.reloadEvery === Infinity && !loads.failed
               ? prove(tried, attempt)
               : Effect.flatMap(current, () => prove(tried, attempt)),

@@ -350,6 +350,18 @@ describe("a refusal", () => {
       assert.deepStrictEqual([yield* nth("x"), yield* nth("y"), yield* nth("z")], ["0", "1", "2"])
     }))
 
+  it.effect("a warning is logged even if the next attempt begins another load at once", () => {
+    const recorded = record()
+    return Effect.gen(function*() {
+      const { state, use } = yield* store(["a"], { reloadEvery: 0 })
+      yield* use("first")
+      state.content = Effect.andThen(Effect.yieldNow, Effect.fail(failure))
+      for (let call = 0; call < 20; call++) assert.strictEqual(yield* use(`failing ${call}`), "a")
+      assert.strictEqual(state.loads, 21)
+      assert.strictEqual(warnings(recorded).length, 1)
+    }).pipe(Effect.provide(recorded.layer))
+  })
+
   it.effect("a comparison that dies is a failed load, and not the end of all loads", () =>
     Effect.gen(function*() {
       let dies = true
