@@ -228,6 +228,13 @@ const everywhere: ReadonlyArray<Row> = [
     )
   ),
   bad(
+    "a region of an authority that is no URL",
+    { ...right, AZURE_AUTHORITY_HOST: "login", AZURE_REGIONAL_AUTHORITY_NAME: "westus2" },
+    "Authority",
+    "authority_malformed",
+    HOST
+  ),
+  bad(
     "a region as an option",
     { ...right, AZURE_REGIONAL_AUTHORITY_NAME: "westus2" },
     "Authority",

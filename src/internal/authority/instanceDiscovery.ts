@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError } from "../../EntraError.ts"
 import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
-import { invalidAuthority } from "../shared/errors.ts"
+import { invalidAuthority, isOutageStatus } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 
 /** The result of instance discovery. `host` is the host that requests are sent to. */
@@ -45,7 +45,7 @@ export const parseDiscoveryHost = (input: unknown): Result.Result<string, Invali
 /** Returns the verdict of a response. A response that neither confirms nor rejects the host means `Unknown`. */
 export const readVerdict = (authority: Authority.Authority, response: IdentityResponse): Verdict => {
   const { status } = response
-  if (status === 408 || status === 429 || status >= 500) return unknownVerdict
+  if (status === 429 || isOutageStatus(status)) return unknownVerdict
   const body = decode(response.body)
   if (Result.isFailure(body)) return unknownVerdict
   if (body.success.error === "invalid_instance") return { _tag: "Invalid" }

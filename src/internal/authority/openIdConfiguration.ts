@@ -9,8 +9,8 @@ import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
 import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
-import { invalidAuthority, serviceUnavailable } from "../shared/errors.ts"
-import { quote } from "../shared/text.ts"
+import { invalidAuthority, isOutageStatus, serviceUnavailable } from "../shared/errors.ts"
+import { isGuid, quote } from "../shared/text.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
 /** Returns the request for the discovery document of an issuer. */
@@ -34,7 +34,7 @@ export const readConfiguration = (
   request: { readonly correlationId: string; readonly now: number }
 ): Result.Result<Endpoints, InvalidAuthorityError | ServiceUnavailableError> => {
   const { status } = response
-  if (status === 408 || status === 429 || status >= 500) return Result.fail(unavailable(authority, response, request))
+  if (status === 429 || isOutageStatus(status)) return Result.fail(unavailable(authority, response, request))
   if (status === 400 || status === 404) return Result.fail(notFound(authority, status, request.correlationId))
   const malformed = (what: string) => Result.fail(malformedDocument(authority, status, request.correlationId, what))
   if (status < 200 || status >= 300) return malformed(`is not a discovery document (status ${status})`)
@@ -102,7 +102,7 @@ const isIssuerOf = (authority: Authority.Authority, issuer: string): boolean => 
 /** Returns whether both may be the same tenant. Two different ids are two tenants, but a name may belong to any id. */
 const isSameTenant = (authority: Authority.Authority, issuer: Authority.Authority): boolean => {
   const [one, other] = [tenantIn(authority), tenantIn(issuer)]
-  return one === other || !guidPattern.test(one) || !guidPattern.test(other)
+  return one === other || !isGuid(one) || !isGuid(other)
 }
 
 const tenantIn = ({ environment }: Authority.Authority): string =>
@@ -128,10 +128,8 @@ const isExternalTenant = (authority: Authority.Authority, issuer: Authority.Auth
   if (tenant === undefined || (path !== undefined && path.toLowerCase() !== tenant)) return false
   const configured = tenantIn(authority)
   return configured === tenant ||
-    (authority.host.endsWith(".ciamlogin.com") && guidPattern.test(tenant) && !guidPattern.test(configured))
+    (authority.host.endsWith(".ciamlogin.com") && isGuid(tenant) && !isGuid(configured))
 }
-
-const guidPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 // -----------------------------------------------------------------------------
 // problems

@@ -11,7 +11,7 @@ import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import type { IdentityHttp } from "../http/identityHttp.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
 import { closedError, copyOfOutage, invalidAuthority, isOutage, serviceUnavailable } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
@@ -35,14 +35,12 @@ const documentLifetime = 86_400_000
 const refreshRetryInterval = 300_000
 const failureLifetime = 3000
 
-const longestLifetime = 3_600_000
-
 const requestTimeout = 10_000
 
 /** Returns the longer of `usual` and the provider's `Retry-After`, which is limited to an hour. */
 const lifetimeAfter = (error: DiscoveryError, usual: number): number =>
   "retryAfter" in error && error.retryAfter !== undefined
-    ? Math.max(usual, Math.min(Duration.toMillis(error.retryAfter), longestLifetime))
+    ? Math.max(usual, Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter))
     : usual
 
 /** Creates a cache: a function that returns the endpoints of an issuer. */

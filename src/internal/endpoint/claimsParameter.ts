@@ -1,5 +1,7 @@
 /** The `claims` parameter: the claims of an API's challenge, merged with the client's capabilities (`xms_cc`). */
 
+import { isReadonlyObject } from "effect/Predicate"
+
 type JsonObject = Readonly<Record<string, unknown>>
 
 /**
@@ -11,7 +13,7 @@ export const claimsWith = (capabilities: ReadonlyArray<string>, claims: string):
   if (capabilities.length === 0) return claims
   const clientClaims: JsonObject = { access_token: { xms_cc: { values: capabilities } } }
   const challengeClaims: unknown = claims === "" ? undefined : JSON.parse(claims)
-  return JSON.stringify(isObject(challengeClaims) ? merged(clientClaims, challengeClaims) : clientClaims)
+  return JSON.stringify(isReadonlyObject(challengeClaims) ? merged(clientClaims, challengeClaims) : clientClaims)
 }
 
 /** Builds the object from entries, because an assignment to the name `__proto__` would set the prototype. */
@@ -25,11 +27,8 @@ const merged = (base: JsonObject, other: JsonObject): JsonObject =>
   ])
 
 const mergedValue = (one: unknown, another: unknown): unknown =>
-  isObject(one) && isObject(another)
+  isReadonlyObject(one) && isReadonlyObject(another)
     ? merged(one, another)
     : Array.isArray(one) && Array.isArray(another)
     ? [...one, ...another]
     : another ?? one
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value)

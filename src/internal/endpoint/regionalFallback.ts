@@ -3,7 +3,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
 import { logSafely } from "../shared/safeLog.ts"
 
 export interface RegionalFallback {
@@ -29,13 +29,13 @@ export const make = (clock: Clock.Clock): RegionalFallback => {
   const unavailableUntil = new Map<string, number>()
   return {
     isUnavailable: (origin) =>
-      isAhead(unavailableUntil.get(origin) ?? 0, clock.currentTimeMillisUnsafe(), longestUnavailability),
+      isAhead(unavailableUntil.get(origin) ?? 0, clock.currentTimeMillisUnsafe(), longestRetryAfter),
     recovered: (origin) => Effect.sync(() => fallenBack.delete(origin)),
     fallBack: (origin, fallback, error) =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (error.origin === "service" && error.retryAfter !== undefined) {
-          unavailableUntil.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestUnavailability))
+          unavailableUntil.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter))
         }
         if (fallenBack.has(origin) || isAhead(nextWarningAt.get(origin) ?? 0, now, warningInterval)) return Effect.void
         fallenBack.add(origin)
@@ -49,4 +49,3 @@ export const make = (clock: Clock.Clock): RegionalFallback => {
 
 /** Milliseconds. */
 const warningInterval = 60_000
-const longestUnavailability = 3_600_000

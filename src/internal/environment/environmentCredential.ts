@@ -3,6 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError, invalidRequest } from "../shared/errors.ts"
+import { isGuid } from "../shared/text.ts"
 
 /** The variables of a credential. A variable is undefined if it is unset or empty. */
 export interface CredentialVariables {
@@ -175,8 +176,6 @@ const parseFlag = (text: string | undefined): boolean | undefined => {
       return undefined
   }
 }
-
-export const isGuid = (text: string): boolean => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
 // -----------------------------------------------------------------------------
 // messages

@@ -6,8 +6,9 @@ import type { ConfigurationError, InvalidAuthorityError, InvalidRequestError } f
 import { hasRegions, noRegions, parseRegion } from "../authority/endpointLayout.ts"
 import { authorityWithTenant, clientSettingsOf, parseClientId, typeProblems } from "../request/clientOptions.ts"
 import { invalidAuthority, invalidRequest } from "../shared/errors.ts"
+import { isGuid } from "../shared/text.ts"
 import { combinedProblems, type ReportContext } from "./combinedProblems.ts"
-import { type CredentialKind, type CredentialVariables, isGuid } from "./environmentCredential.ts"
+import { type CredentialKind, type CredentialVariables } from "./environmentCredential.ts"
 
 /** The variables of a client. A variable is undefined if it is unset, empty or unreadable. */
 export interface EnvironmentVariables extends CredentialVariables {

@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import { invalidRequest } from "../shared/errors.ts"
-import { quote } from "../shared/text.ts"
+import { isLoopback, quote } from "../shared/text.ts"
 
 /** The scopes of each origin, or its scopes and tenant. A key is a serialized origin (RFC 6454 section 6.2). */
 export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | OriginRequest>>
@@ -40,10 +40,6 @@ const parseOrigin = (text: string): Result.Result<string, InvalidRequestError> =
     ? Result.succeed(text)
     : Result.fail(malformed(text, "would send the token unencrypted"))
 }
-
-/** Returns whether a host is this machine (RFC 6761 section 6.3, RFC 5735 and RFC 4291). */
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 const emptyTable = (): InvalidRequestError =>
   invalidRequest(

@@ -131,28 +131,31 @@ export interface Changes {
 }
 
 const changed = <E extends Refused | Outage | EntraError.ThrottledError | EntraError.InvalidResponseError>(
-  { attempts: _attempts, durations: _durations, ...rest }: E,
-  message: string,
+  error: E,
   { origin, retryAfter, sent }: Changes
-) => ({
-  ...rest,
-  message,
-  ...sent,
-  ...(retryAfter === undefined ? {} : { retryAfter }),
-  ...(origin === undefined ? {} : { origin })
-})
+) => {
+  const { attempts: _attempts, durations: _durations, ...rest } = error
+  return {
+    ...rest,
+    // A spread does not copy the message of an error.
+    message: error.message,
+    ...sent,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(origin === undefined ? {} : { origin })
+  }
+}
 
 /** Returns a copy of a refusal with other members; no error is changed once it is made. */
 export const copyOfRefusal = (error: Refused, changes: Changes): Refused => {
   switch (error._tag) {
     case "EntraInvalidAuthorityError":
-      return new EntraError.InvalidAuthorityError(changed(error, error.message, changes))
+      return new EntraError.InvalidAuthorityError(changed(error, changes))
     case "EntraInvalidClientError":
-      return new EntraError.InvalidClientError(changed(error, error.message, changes))
+      return new EntraError.InvalidClientError(changed(error, changes))
     case "EntraTokenRequestError":
-      return new EntraError.TokenRequestError(changed(error, error.message, changes))
+      return new EntraError.TokenRequestError(changed(error, changes))
     case "EntraClaimsChallengeError":
-      return new EntraError.ClaimsChallengeError(changed(error, error.message, changes))
+      return new EntraError.ClaimsChallengeError(changed(error, changes))
   }
 }
 
@@ -160,9 +163,9 @@ export const copyOfRefusal = (error: Refused, changes: Changes): Refused => {
 export const copyOfOutage = (error: Outage, changes: Changes): Outage => {
   switch (error._tag) {
     case "EntraServiceUnavailableError":
-      return new EntraError.ServiceUnavailableError(changed(error, error.message, changes))
+      return new EntraError.ServiceUnavailableError(changed(error, changes))
     case "EntraNetworkError":
-      return new EntraError.NetworkError(changed(error, error.message, changes))
+      return new EntraError.NetworkError(changed(error, changes))
   }
 }
 
@@ -175,9 +178,9 @@ export const withAttempts = (
   if (isOutage(error)) return copyOfOutage(error, { sent })
   switch (error._tag) {
     case "EntraThrottledError":
-      return new EntraError.ThrottledError({ ...changed(error, error.message, { sent }), retryAfter: error.retryAfter })
+      return new EntraError.ThrottledError({ ...changed(error, { sent }), retryAfter: error.retryAfter })
     case "EntraInvalidResponseError":
-      return new EntraError.InvalidResponseError(changed(error, error.message, { sent }))
+      return new EntraError.InvalidResponseError(changed(error, { sent }))
     default:
       return error
   }

@@ -63,12 +63,8 @@ export const boundOf = (field: string, value: number): ParsedNumber =>
  * the stack.
  */
 export const isJsonObject = (text: string): boolean => {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === "object" && value !== null && !Array.isArray(value) && isWithin(maxDepth, value)
-  } catch {
-    return false
-  }
+  const members = membersOf(text)
+  return members !== undefined && isWithin(maxDepth, members)
 }
 
 const maxDepth = 64

@@ -9,7 +9,8 @@ import * as Schema from "effect/Schema"
 import { type CredentialError } from "../../EntraError.ts"
 import { type IdentityResponse } from "../../internal/http/fields.ts"
 import * as IdentityHttp from "../../internal/http/identityHttp.ts"
-import { credentialError } from "../../internal/shared/errors.ts"
+import { credentialError, isOutageStatus } from "../../internal/shared/errors.ts"
+import { isLoopback } from "../../internal/shared/text.ts"
 import { isHeader } from "./managedIdentity/challenge.ts"
 
 /** Fetches a new token for each attempt, because a token lives for a few minutes only. */
@@ -73,7 +74,7 @@ export const endpointOf = (base: string, audience: string): Result.Result<string
 }
 
 const isSafe = ({ hostname, protocol }: URL): boolean =>
-  protocol === "https:" || (protocol === "http:" && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname))
+  protocol === "https:" || (protocol === "http:" && isLoopback(hostname))
 
 const Body = /*#__PURE__*/ Schema.fromJsonString(/*#__PURE__*/ Schema.Struct({ value: Schema.NonEmptyString }))
 
@@ -83,7 +84,7 @@ const decode = /*#__PURE__*/ Schema.decodeUnknownOption(Body)
 export const tokenOf = (
   { body, cut, status }: IdentityResponse
 ): Result.Result<Redacted.Redacted<string>, CredentialError> => {
-  if (status === 429 || status >= 500) return Result.fail(unavailable(`responded with status ${status}`))
+  if (status === 429 || isOutageStatus(status)) return Result.fail(unavailable(`responded with status ${status}`))
   if (status !== 200) {
     return Result.fail(credentialError(
       "github_actions_refused",

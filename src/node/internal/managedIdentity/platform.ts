@@ -3,8 +3,8 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError } from "../../../EntraError.ts"
 import { type Fields, secretsOf } from "../../../internal/http/fields.ts"
-import { credentialError } from "../../../internal/shared/errors.ts"
-import { quote } from "../../../internal/shared/text.ts"
+import { credentialError, isOutageStatus } from "../../../internal/shared/errors.ts"
+import { isGuid, isLoopback, quote } from "../../../internal/shared/text.ts"
 import { isHeader, type Keys } from "./challenge.ts"
 
 export type Source = "imds" | "appService" | "azureArc"
@@ -115,8 +115,7 @@ const endpointOf = (source: Source, variables: Variables): Result.Result<string,
 }
 
 /** Returns whether a key can be sent to the URL: over https, or to this machine, where the agent runs. */
-const isProtected = ({ hostname, protocol }: URL): boolean =>
-  protocol === "https:" || /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
+const isProtected = ({ hostname, protocol }: URL): boolean => protocol === "https:" || isLoopback(hostname)
 
 const remoteWithoutTls = () =>
   malformed(
@@ -162,14 +161,11 @@ const parameters: { readonly [S in Source]: { readonly [K in Kind]: string } } =
   azureArc: userAssigned
 }
 
-const patterns: { readonly [K in Kind]: RegExp } = {
-  clientId: guid(),
-  objectId: guid(),
-  resourceId: /^\/subscriptions\/[^/\s]+\/resourceGroups\/[^/]+\/providers\/[^/\s]+\/[^/\s]+\/[^/\s]+$/i
-}
-
-function guid(): RegExp {
-  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const isId: { readonly [K in Kind]: (id: string) => boolean } = {
+  clientId: isGuid,
+  objectId: isGuid,
+  resourceId: (id) =>
+    /^\/subscriptions\/[^/\s]+\/resourceGroups\/[^/]+\/providers\/[^/\s]+\/[^/\s]+\/[^/\s]+$/i.test(id)
 }
 
 const kinds = ["clientId", "objectId", "resourceId"] as const
@@ -188,7 +184,7 @@ const identityOf = (
   })
   const [only, ...others] = named
   return only !== undefined && others.length === 0 && typeof only.id === "string" && only.id.length <= 1024 &&
-      patterns[only.kind].test(only.id)
+      isId[only.kind](only.id)
     ? Result.succeed({ kind: only.kind, id: only.id })
     : Result.fail(credentialError(
       "identity_malformed",
@@ -243,7 +239,7 @@ export const probeRequestOf = (platform: Platform): PlatformRequest => ({
  * respond with 401, 403 or 404, and Docker Desktop responds with 403 when there is no service.
  */
 export const isImds = (status: number): boolean =>
-  status === 200 || status === 400 || status === 408 || status === 410 || status === 429 || status >= 500
+  status === 200 || status === 400 || status === 410 || status === 429 || isOutageStatus(status)
 
 // -----------------------------------------------------------------------------
 // retries
@@ -270,7 +266,7 @@ export const delayAfter = (
 const ruleOf = (source: Source, outcome: Outcome, attempt: number): number | undefined => {
   if (source !== "imds") return attempt <= 3 && retriedOutcomes.has(outcome) ? 1000 : undefined
   if (outcome === 410) return attempt <= 7 ? 10_000 : undefined
-  const isRetried = outcome === "timeout" || outcome === 404 || outcome === 408 || outcome === 429 || outcome >= 500
+  const isRetried = outcome === "timeout" || outcome === 404 || outcome === 429 || isOutageStatus(outcome)
   return isRetried && attempt <= 3 ? 1000 * 2 ** (attempt - 1) : undefined
 }
 
