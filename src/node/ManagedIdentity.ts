@@ -245,9 +245,9 @@ export const layerAssertion = (
  *
  * **Gotchas**
  *
- * The tokens stay in the memory of the process: the layer builds its own cache, because a machine that shared the cache could
- * act as this machine. The platform has its own cache too, so a
- * refresh that is forced, or that follows a 401 of an API, may return the same token.
+ * The tokens stay in the memory of the process: the layer builds its own cache, because a machine that shared the cache
+ * could act as this machine. The platform has its own cache too, so a refresh that is forced, or that follows a 401 of an
+ * API, may return the same token.
  *
  * **Example** (Calling an API as the machine)
  *

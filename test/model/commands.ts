@@ -206,6 +206,12 @@ class Acquire implements Command {
       ended.push(acquire(model, board, this, { key, kind, claims, refused }))
     }
     await board.system.settle()
+    // A later caller with the same hash may find the new token, and a renewal that this sets off may meet the caller's gate.
+    const renewed = model.certain(nameOf(key))
+    if (
+      kind === "replace" && wish.callers > 1 && renewed !== undefined &&
+      model.gate(key, "", model.revisions[wish.client] ?? "") !== undefined
+    ) renewed.restIsCertain = false
     for (const check of ended) check()
     await look(model, board)
   }

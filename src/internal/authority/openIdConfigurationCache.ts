@@ -56,7 +56,7 @@ export const make = (
     const documents = new Map<string, Lifetime & { readonly endpoints: Endpoints }>()
     const failures = new Map<string, Lifetime & { readonly error: DiscoveryError }>()
 
-    /** Returns whether an entry is still valid. An entry from before the clock was set back is not. */
+    /** Returns whether an entry is still valid. An entry is invalid if the clock was set back after it was stored. */
     const isCurrent = ({ lasts, since }: Lifetime): boolean =>
       isAhead(since + lasts, clock.currentTimeMillisUnsafe(), lasts)
 

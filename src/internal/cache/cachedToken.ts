@@ -79,7 +79,7 @@ export class CachedToken implements CachePlace, Times {
     return this.shared.scopes
   }
 
-  /** Whether the entry is cached. It is false after the entry was evicted, replaced or invalidated. */
+  /** True if the entry is cached. It is false after the entry was evicted, replaced or invalidated. */
   get isCached(): boolean {
     return this.place !== "none"
   }
@@ -168,7 +168,7 @@ export class CachedToken implements CachePlace, Times {
     }
   }
 
-  /** Whether a refresh is running. */
+  /** True if a refresh is running. */
   get isRefreshing(): boolean {
     return this.#refreshState?.isRefreshing ?? false
   }
@@ -231,7 +231,7 @@ const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
   }
 }
 
-/** What was cut out of a longer string keeps all of that in memory, unless it is made anew. */
+/** A slice keeps its whole source string in memory, so the text is copied. */
 const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
 
 const authorityOf = (fields: SharedFields, tenant: string): string =>

@@ -89,7 +89,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       if (previous !== undefined) remove(previous)
       if (size > bounds.maxBytes || bounds.maxEntries < 1) return
       for (const old of wheel.expired(now, sweep)) remove(old)
-      // Room is made before the newcomer stands in a queue, so that it cannot be its own victim.
+      // Entries are evicted before the new entry is queued, so that it cannot be evicted itself.
       while (usage.entries >= bounds.maxEntries || usage.bytes + size > bounds.maxBytes) {
         const victim = queue.victim()
         if (victim === undefined) return

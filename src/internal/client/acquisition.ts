@@ -125,7 +125,7 @@ export const make = (
         let authentication: ClientAuthentication | undefined
         let fetched = 0
         let tokenEndpoint: string | undefined
-        /** The cache took all that is neither credential nor HTTP nor the flight's own arithmetic. */
+        /** The remaining time counts as cache time. */
         const durations = (): Durations => {
           const total = clock.currentTimeMillisUnsafe() - startedAt
           return {

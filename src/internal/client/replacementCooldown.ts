@@ -13,7 +13,7 @@ type Token = Redacted.Redacted<string>
 
 interface Replacement {
   readonly until: number
-  /** Whether the API sent a claims challenge. */
+  /** True if the API sent a claims challenge. */
   readonly challenged: boolean
 }
 

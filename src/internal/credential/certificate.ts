@@ -22,7 +22,7 @@ import {
 } from "./privateKey.ts"
 
 export interface Certificate {
-  /** Whether the key is RSA; otherwise it is EC on P-256. */
+  /** True if the key is RSA; otherwise it is EC on P-256. */
   readonly rsa: boolean
   readonly thumbprints: Thumbprints
   /** The certificates in base64 DER, leaf first: the value of `x5c`. */

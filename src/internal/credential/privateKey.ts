@@ -13,7 +13,7 @@ export type Sign = (
 ) => Effect.Effect<Redacted.Redacted<string>, CredentialError>
 
 export interface SigningKey {
-  /** Whether the key is RSA. Otherwise it is EC on P-256. */
+  /** True if the key is RSA. Otherwise it is EC on P-256. */
   readonly rsa: boolean
   readonly key: KeyOf
   readonly sign: Sign
@@ -23,7 +23,9 @@ export interface SigningKey {
 // jose
 // -----------------------------------------------------------------------------
 
-/** Loads the parts of jose that are used. They load only with a key, because their import takes longer than all others. */
+/**
+ * Loads the parts of jose that are used. They load only with a key, because their import takes longer than all other imports.
+ */
 export const loadJose = /*#__PURE__*/ Effect.promise(async () => {
   const [{ importPKCS8, importX509 }, { CompactSign }, { compactVerify }] = await Promise.all([
     import("jose/key/import"),

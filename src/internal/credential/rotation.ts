@@ -46,7 +46,7 @@ interface Tried {
   readonly refused: Set<number>
   /** The material of the current attempt, or undefined before the first attempt and after a refusal. */
   sent: number | undefined
-  /** Whether a reload returned no new material. */
+  /** True if a reload returned no new material. */
   reloaded: boolean
 }
 

@@ -44,7 +44,7 @@ export interface IdentityResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: string
-  /** Whether the body was longer than the limit, and was cut there. */
+  /** True if the body was longer than the limit, and was cut there. */
   readonly cut: boolean
 }
 

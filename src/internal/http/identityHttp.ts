@@ -72,7 +72,7 @@ export const make = (
  * client does not trace it, so that it has no trace headers. The context records the destination.
  */
 const ownContext = (context: Context.Context<never>): Context.Context<never> => {
-  // To leave a service out costs a copy, and hardly any caller has a `fetch` of its own.
+  // The context is copied only if the caller has its own `fetch`, which is rare.
   const base = Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
       Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context
@@ -188,7 +188,7 @@ const read = (
 
 type Body = Pick<IdentityResponse, "body" | "cut">
 
-/** The body of a `fetch`, without a `Stream`, whose end costs an abort signal and its error each time. */
+/** Reads the body of a `fetch` without a `Stream`, which would create an abort signal and an error at its end. */
 const readWeb = (
   response: HttpClientResponse.HttpClientResponse,
   stream: ReadableStream<Uint8Array>

@@ -16,7 +16,7 @@ const longestProse = 2000
 const redacted = "<redacted>"
 
 export const scrubber = (secrets: ReadonlyArray<string>): Scrub => {
-  // A secret that contains another one goes first.
+  // A secret that contains another secret is replaced first.
   const removers = [...new Set(secrets.filter((secret) => secret !== ""))].sort((a, b) => b.length - a.length).map(
     remover
   )

@@ -274,7 +274,7 @@ const claimsProblem = (claims: string): InvalidRequestError | undefined =>
 
 const longestClaims = 65_536
 
-/** The value is not echoed: somebody may pass the token itself. */
+/** The value is not echoed, because it may be the token itself. */
 const hashProblem = (hash: string): InvalidRequestError | undefined =>
   /^[0-9a-f]{64}$/i.test(hash)
     ? undefined

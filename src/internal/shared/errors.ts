@@ -21,7 +21,7 @@ export const isRefused = (error: EntraError.AcquireTokenError): error is Refused
 
 export type Outage = EntraError.ServiceUnavailableError | EntraError.NetworkError
 
-/** Returns whether there was no answer, or one that only says that the service is out of order. */
+/** Returns whether there was no response, or only a response that reports an outage. */
 export const isOutage = (error: EntraError.AcquireTokenError): error is Outage =>
   error._tag === "EntraServiceUnavailableError" || error._tag === "EntraNetworkError"
 
@@ -123,7 +123,7 @@ export const tooSlow = (
 // copies
 // -----------------------------------------------------------------------------
 
-/** The members of a copy that differ. The requests and the time that the original took are told only if they are given. */
+/** The members of a copy that differ. The requests and the time that the original took are included only if they are given. */
 export interface Changes {
   readonly origin?: "local" | "service" | undefined
   readonly sent?: { readonly attempts: number; readonly durations: EntraError.Durations } | undefined
@@ -169,7 +169,7 @@ export const copyOfOutage = (error: Outage, changes: Changes): Outage => {
   }
 }
 
-/** Returns a copy that tells the requests and the time that the acquisition took; errors about input have no such members. */
+/** Returns a copy with the requests and the time that the acquisition took; errors about input have no such members. */
 export const withAttempts = (
   error: EntraError.AcquireTokenError,
   sent: Exclude<Changes["sent"], undefined>

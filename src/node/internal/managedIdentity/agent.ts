@@ -53,7 +53,7 @@ export const make = (
     const context = yield* Effect.context<Files>()
     const clock = yield* Clock.Clock
     const http = yield* IdentityHttp.make()
-    /** Whether the service has responded once. From then on a missing response is an outage. */
+    /** True if the service has responded once. From then on a missing response is an outage. */
     let isConfirmed = !platform.guessed
 
     const send = ({ headers, url }: Platform.PlatformRequest, { correlationId, timing }: AgentRequest) =>

@@ -30,7 +30,7 @@ export interface Platform {
   /** The URL without its query, which may contain a key and is not shown. */
   readonly endpoint: string
   readonly query: string
-  /** Whether the service was assumed because no variable names another one. */
+  /** True if the service was assumed because no variable names another one. */
   readonly guessed: boolean
   readonly header: Redacted.Redacted<string> | undefined
   readonly identity: Parameter | undefined
