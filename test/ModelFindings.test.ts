@@ -61,6 +61,30 @@ describe("invalidation", () => {
     }).pipe(Effect.provide(SharedWorld)))
 })
 
+describe("minimumValidity", () => {
+  it.effect("each of several callers of a shared request gets a token that is valid long enough", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const forced = ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true })
+      const needy = ConfidentialClient.acquireToken({ scopes: graph, minimumValidity: "50 minutes" })
+      // The first request has the lease of the key for eight seconds; the second stores a short token meanwhile.
+      yield* simulator.fail(Fault.delay("8 seconds"))
+      yield* start(forced)
+      yield* TestClock.adjust("1 second")
+      yield* simulator.setTokenLifetime("20 seconds")
+      yield* start(forced)
+      yield* start(acquire)
+      const callers = [yield* start(needy), yield* start(needy), yield* start(needy)]
+      yield* TestClock.adjust("1 second")
+      yield* simulator.setTokenLifetime("1 hour")
+      yield* TestClock.adjust("6 seconds")
+      for (const { expiresOn } of yield* Effect.forEach(callers, Fiber.join)) {
+        assert.strictEqual(expiresOn.epochMilliseconds, 3_608_000)
+      }
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+})
+
 const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
 
 const SharedWorld = ConfidentialClient.layer(client).pipe(

@@ -192,15 +192,16 @@ export const make = (options: {
       })
 
     /**
-     * Fetches again if the result of a shared flight is too short for this caller, for example a token of another
-     * client.
+     * Runs the plan again if a shared flight brought a token of another request that may be too short for this caller. The
+     * result does not have the time of issue, so it is judged by the cached token, if that is the same one.
      */
     const longEnough = (plan: Run, key: CacheKey, result: AuthenticationResult): Acquired => {
+      if (result.metadata.tokenSource === "IdentityProvider") return Effect.succeed(result)
       const token = cached(key)
-      return result.metadata.tokenSource === "Cache" && token !== undefined &&
-          isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
-        ? fetch({ ...plan, isCounted: true }, key, "Expired", token)
-        : Effect.succeed(result)
+      return token !== undefined && token.expiresOn === result.expiresOn.epochMilliseconds &&
+          !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
+        ? Effect.succeed(result)
+        : runPlan({ ...plan, isCounted: true })
     }
 
     /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
