@@ -48,6 +48,8 @@ export interface Flight extends Arrival {
   readonly startedAt: number
   /** The cached token that it is to renew, when that was certain. */
   readonly renews: Token | undefined
+  /** The tokens of which it may renew one, when the model does not know which of them is cached. */
+  readonly mayRenew: ReadonlyArray<Token>
   /** Whether what it brings is kept: "maybe" when the model cannot know what the client saw. */
   readonly keeps: "yes" | "no" | "maybe"
   /** How many invalidations its client had seen when it started. */
@@ -189,6 +191,7 @@ export class Model {
       seq: ++this.seq,
       startedAt: this.now,
       renews: kind === "plain" ? renews : undefined,
+      mayRenew: kind === "plain" && certain === undefined ? found.filter((token) => token !== undefined) : [],
       keeps,
       generation: this.generations[arrival.client] ?? 0,
       attempts: 0,
@@ -286,6 +289,7 @@ export class Model {
       } else this.gates.delete(name)
     }
     if (flight.renews !== undefined) this.rest(flight.renews)
+    for (const token of flight.mayRenew) token.restIsCertain = false
   }
 
   /** A renewal failed, whether the service was asked or not. */
