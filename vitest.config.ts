@@ -14,15 +14,15 @@ export const slow = [
 ]
 
 /**
- * Everything that decides about something a caller passed or a file held, before anything is sent for a token. Each of
- * their branches has a row in a table of tests: with `--coverage`, a branch that no test takes fails the run.
+ * The modules that decide about values of callers and contents of files, before a token request is sent. With `--coverage`
+ * the run fails if one of their branches is taken by no test of the suite.
  */
 const parsers = [
   "src/{Authority,TokenScope}.ts",
   "src/internal/request/{requestPlan,clientOptions,extraParameters}.ts",
   "src/internal/endpoint/claimsParameter.ts",
   "src/internal/authority/{endpointLayout,openIdConfigurationCache,instanceDiscovery}.ts",
-  "src/internal/environment/{environmentOptions,environmentCredential,combinedProblems}.ts",
+  "src/internal/environment/{environment,environmentOptions,environmentCredential,combinedProblems}.ts",
   "src/internal/shared/validate.ts",
   "src/internal/credential/{certificate,privateKey,signedAssertion,clientAssertion,certificateValidity,credentialSource,rotationState}.ts",
   "src/node/internal/{certificates,files,managedIdentity}/*.ts",

@@ -9,7 +9,6 @@ export default defineConfig({
     ...base.test,
     include: [...slow, "test/Model.test.ts"],
     exclude: [],
-    testTimeout: 120_000,
     env: {
       MODEL_SEEDS: process.env["MODEL_SEEDS"] ?? "1000",
       MODEL_SECONDS: process.env["MODEL_SECONDS"] ?? "60"

@@ -258,10 +258,12 @@ describe("every kind of authority, from the client to the wire", () => {
         ...place,
         credential: yield* ClientCredential.certificate({ certificate, privateKey })
       })
-      const { metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
+      const { authority, correlationId, metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
       assert.strictEqual(metadata.tokenEndpoint, token)
+      if (token.endsWith("/adfs/oauth2/token")) assert.strictEqual(`${authority}/oauth2/token`, token)
       const posts = seen.filter(({ method }) => method === "POST")
       assert.deepStrictEqual(posts.map(({ url }) => url.href), [token])
+      assert.strictEqual(posts[0]?.headers["client-request-id"], correlationId)
       // Of hosts that the table knows nobody asks anything, so that no failure of discovery can harm them.
       const isKnown = Object.values(Authority.clouds).some(({ network }) => new URL(token).host === network)
       if (isKnown) assert.strictEqual(seen.length, 1)

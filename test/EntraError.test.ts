@@ -11,26 +11,31 @@ const errors = [
   {
     error: new EntraError.InvalidAuthorityError({ ...input, code: "tenant_unknown" }),
     tag: "EntraInvalidAuthorityError",
+    code: "tenant_unknown",
     retryable: false
   },
   {
     error: new EntraError.InvalidScopeError({ ...input, code: "scope_malformed" }),
     tag: "EntraInvalidScopeError",
+    code: "scope_malformed",
     retryable: false
   },
   {
     error: new EntraError.InvalidRequestError({ ...input, code: "field_malformed" }),
     tag: "EntraInvalidRequestError",
+    code: "field_malformed",
     retryable: false
   },
   {
     error: new EntraError.CredentialError({ ...input, code: "credential_missing" }),
     tag: "EntraCredentialError",
+    code: "credential_missing",
     retryable: false
   },
   {
     error: new EntraError.InvalidClientError({ ...problem, code: "client_refused" }),
     tag: "EntraInvalidClientError",
+    code: "client_refused",
     retryable: false
   },
   {
@@ -42,21 +47,25 @@ const errors = [
       source: "server"
     }),
     tag: "EntraThrottledError",
+    code: "throttled",
     retryable: true
   },
   {
     error: new EntraError.ClaimsChallengeError({ ...problem, code: "claims_required", claims: "{}" }),
     tag: "EntraClaimsChallengeError",
+    code: "claims_required",
     retryable: false
   },
   {
     error: new EntraError.TokenRequestError({ ...problem, code: "request_refused" }),
     tag: "EntraTokenRequestError",
+    code: "request_refused",
     retryable: false
   },
   {
     error: new EntraError.ServiceUnavailableError({ ...problem, code: "service_unavailable" }),
     tag: "EntraServiceUnavailableError",
+    code: "service_unavailable",
     retryable: true
   },
   {
@@ -68,14 +77,16 @@ const errors = [
       reason: "ECONNRESET"
     }),
     tag: "EntraNetworkError",
+    code: "network",
     retryable: true
   },
   {
     error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }),
     tag: "EntraInvalidResponseError",
+    code: "response_malformed",
     retryable: false
   }
-] satisfies ReadonlyArray<{ error: EntraError.AcquireTokenError; tag: string; retryable: boolean }>
+] satisfies ReadonlyArray<{ error: EntraError.AcquireTokenError; tag: string; code: string; retryable: boolean }>
 
 describe("a network error", () => {
   const reasons = [
@@ -100,12 +111,12 @@ describe("a network error", () => {
 })
 
 describe("errors", () => {
-  it.each(errors)("$tag", ({ error, retryable, tag }) => {
+  it.each(errors)("$tag", ({ code, error, retryable, tag }) => {
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.name, tag)
     assert.instanceOf(error, Error)
     assert.strictEqual(error.message, "message")
-    assert.isNotEmpty(error.code)
+    assert.strictEqual(error.code, code)
     assert.strictEqual(error.remedy, "remedy")
     assert.strictEqual(error.isRetryable, retryable)
     assert.strictEqual(EntraError.isRetryable(error), retryable)

@@ -21,6 +21,9 @@ const malformed = ClientCredential.assertion("s3cret-nonsense")
 const worldOf = (...members: Parameters<typeof ClientCredential.firstOf<never>>[0]) =>
   World({ credential: ClientCredential.layerFirstOf(members) })
 
+const failureOf = (name: string) =>
+  name === "a" ? "signing_failed" : name === "bb" ? "assertion_failed" : "source_failed"
+
 /** A member that notes each attempt, and works while it is told to. */
 const member = (name: string, state: { works: boolean; attempts: Array<string> }) =>
   Effect.map(ClientCredential.assertion(() => Effect.succeed("a.b.c")), (base) => ({
@@ -32,7 +35,7 @@ const member = (name: string, state: { works: boolean; attempts: Array<string> }
           return state.works
             ? authenticate(attempt)
             : Effect.fail(
-              new EntraError.CredentialError({ ...problem, origin: "local", field: name, code: "signing_failed" })
+              new EntraError.CredentialError({ ...problem, origin: "local", field: name, code: failureOf(name) })
             )
         })
     })),
@@ -128,7 +131,7 @@ describe("firstOf", () => {
       states.ccc.works = false
       const error = yield* Effect.flip(authenticate(credential, { ...attempt, correlationId: "4" }))
       assert.deepStrictEqual(attempts.splice(0), ["ccc", "a", "bb"])
-      assert.match(error.message, /\[0\] signing_failed.*\[1\] signing_failed.*\[2\] signing_failed/)
+      assert.match(error.message, /\[0\] signing_failed.*\[1\] assertion_failed.*\[2\] source_failed/)
       states.a.works = true
       yield* authenticate(credential, { ...attempt, correlationId: "5" })
       assert.deepStrictEqual(attempts.splice(0), ["a"])

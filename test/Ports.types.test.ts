@@ -196,6 +196,9 @@ describe("TokenCache", () => {
     expectTypeOf<Cache["stats"]>().toEqualTypeOf<Effect.Effect<TokenCache.CacheStats>>()
     expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
     expectTypeOf<Cache>().toEqualTypeOf<TokenCache.TokenCacheService>()
+    expectTypeOf<Exclude<keyof Cache, symbol | `~${string}`>>().toEqualTypeOf<
+      "peek" | "lead" | "invalidate" | "invalidations" | "stats" | "disabled"
+    >()
   })
 
   it("in memory, or not at all, needs nothing", () => {

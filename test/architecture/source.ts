@@ -4,7 +4,6 @@ import { type ESTree, parseSync, Visitor } from "rolldown/utils"
 export interface Import {
   readonly specifier: string
   readonly line: number
-  /** Whether the whole statement is erased: `import type`, `export type ... from`, `import("...")` in a type position. */
 }
 
 export interface Source {

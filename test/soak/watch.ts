@@ -16,17 +16,13 @@ export interface Growth {
   readonly isGrowing: boolean
 }
 
-/**
- * The first quarter is warm-up. What is allowed is noise: a twentieth, and two mebibytes, or eight where a quarter has too few
- * samples for its median to say much.
- */
+/** The first quarter is warm-up. A twentieth and two mebibytes are noise. */
 export const growthOf = (samples: ReadonlyArray<{ readonly at: number; readonly bytes: number }>): Growth => {
   const quarter = Math.floor(samples.length / 4)
   const bytes = (part: typeof samples) => median(part.map(({ bytes }) => bytes))
   const before = bytes(samples.slice(quarter, 2 * quarter))
   const after = bytes(samples.slice(-quarter))
-  const noise = (quarter < 4 ? 8 : 2) * 1024 * 1024
-  return { before, after, slope: slopeOf(samples.slice(quarter)), isGrowing: after > before * 1.05 + noise }
+  return { before, after, slope: slopeOf(samples.slice(quarter)), isGrowing: after > before * 1.05 + 2 * 1024 * 1024 }
 }
 
 const median = (numbers: ReadonlyArray<number>): number =>

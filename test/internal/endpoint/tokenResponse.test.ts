@@ -79,12 +79,6 @@ describe("tokens", () => {
     assert.strictEqual(token.expiresOn, now + 3_599_000)
   })
 
-  it("a token is of the authority as a URL", () => {
-    const authorityUrl = "https://sts.contoso.com/adfs"
-    const token = success(readTokenResponse(answer(200, good), { ...asked, authorityUrl, tenantId: "" }))
-    assert.strictEqual(token.authority, authorityUrl)
-  })
-
   it("is out of sight", () => {
     assert.notInclude(printed(success(readTokenResponse(answer(200, good), asked))), "the-token")
   })
