@@ -68,29 +68,35 @@ const load = <M, A, R>(
     return { loaded, problems, warnings }
   })
 
+/**
+ * Returns functions that read one variable. The result is undefined if the variable is unset or empty. `onUnreadable`
+ * handles a variable that the `ConfigProvider` cannot read.
+ */
+export const variables = <E>(onUnreadable: (name: string) => Effect.Effect<undefined, E>) => {
+  const optional = <A>(name: string, config: Config.Config<A>): Effect.Effect<A | undefined, E> =>
+    Effect.suspend(() => Config.option(config)).pipe(
+      Effect.map(Option.getOrUndefined),
+      Effect.catchCause(() => onUnreadable(name))
+    )
+  return {
+    text: (name: string) => Effect.map(optional(name, Config.String(name)), (value) => value || undefined),
+    redacted: (name: string) =>
+      Effect.map(
+        optional(name, Config.Redacted(name)),
+        (value) => value === undefined || Redacted.value(value) === "" ? undefined : value
+      )
+  }
+}
+
 /** Reads the variables. An unreadable variable does not fail the effect. */
 export const readEnvironment: Effect.Effect<Environment> = /*#__PURE__*/ Effect.suspend(() => {
   const unreadable: Array<string> = []
-
-  const optional = <A>(name: string, config: Config.Config<A>): Effect.Effect<A | undefined> =>
-    Effect.suspend(() => Config.option(config)).pipe(
-      Effect.map(Option.getOrUndefined),
-      Effect.catchCause(() =>
-        Effect.sync(() => {
-          unreadable.push(name)
-          return undefined
-        })
-      )
-    )
-
-  const text = (name: string) => Effect.map(optional(name, Config.String(name)), (value) => value || undefined)
-
-  const redacted = (name: string) =>
-    Effect.map(
-      optional(name, Config.Redacted(name)),
-      (value) => value === undefined || Redacted.value(value) === "" ? undefined : value
-    )
-
+  const { redacted, text } = variables((name) =>
+    Effect.sync(() => {
+      unreadable.push(name)
+      return undefined
+    })
+  )
   return Effect.map(
     Effect.all({
       AZURE_CLIENT_ID: text("AZURE_CLIENT_ID"),

@@ -1,12 +1,10 @@
 /** Requests tokens from the platform's service: finds the service, answers the challenge of Azure Arc, and retries. */
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { type CredentialError, type NetworkError, type ServiceUnavailableError } from "../../../EntraError.ts"
+import { variables } from "../../../internal/environment/environment.ts"
 import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
@@ -48,7 +46,7 @@ export const make = (
   options: Options
 ): Effect.Effect<Agent, CredentialError, IdentityHttp.Transport | Files> =>
   Effect.gen(function*() {
-    const environment = yield* variables
+    const environment = yield* readVariables
     const platform = yield* Effect.fromResult(Platform.platformOf(options, environment, process.platform === "win32"))
     const context = yield* Effect.context<Files>()
     const clock = yield* Clock.Clock
@@ -177,28 +175,18 @@ const finalResult = (error: AttemptError): ReturnType<Agent["requestToken"]> =>
 // the environment
 // -----------------------------------------------------------------------------
 
-const optional = <A>(name: string, config: Config.Config<A>): Effect.Effect<A | undefined, CredentialError> =>
-  Effect.suspend(() => Config.option(config)).pipe(
-    Effect.map(Option.getOrUndefined),
-    Effect.catchCause(() => Effect.fail(Platform.unreadableVariable(name)))
-  )
-
-const text = (name: string) => Effect.map(optional(name, Config.String(name)), (value) => value || undefined)
-
-const variables: Effect.Effect<Platform.Variables, CredentialError> = /*#__PURE__*/ Effect.suspend(() =>
-  Effect.all({
+const readVariables: Effect.Effect<Platform.Variables, CredentialError> = /*#__PURE__*/ Effect.suspend(() => {
+  const { redacted, text } = variables((name) => Effect.fail(Platform.unreadableVariable(name)))
+  return Effect.all({
     IDENTITY_ENDPOINT: text("IDENTITY_ENDPOINT"),
-    IDENTITY_HEADER: Effect.map(
-      optional("IDENTITY_HEADER", Config.Redacted("IDENTITY_HEADER")),
-      (value) => value === undefined || Redacted.value(value) === "" ? undefined : value
-    ),
+    IDENTITY_HEADER: redacted("IDENTITY_HEADER"),
     IDENTITY_SERVER_THUMBPRINT: text("IDENTITY_SERVER_THUMBPRINT"),
     IMDS_ENDPOINT: text("IMDS_ENDPOINT"),
     MSI_ENDPOINT: text("MSI_ENDPOINT"),
     AZURE_POD_IDENTITY_AUTHORITY_HOST: text("AZURE_POD_IDENTITY_AUTHORITY_HOST"),
     ProgramData: text("ProgramData")
   })
-)
+})
 
 // -----------------------------------------------------------------------------
 // errors
