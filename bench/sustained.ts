@@ -58,7 +58,7 @@ const runtime = ManagedRuntime.make(
 const client = await runtime.runPromise(ConfidentialClient.ConfidentialClient)
 
 const order = tenantsOf(tenants, 1 << 20)
-/** The requests of a cache that acquires a token again after its expiry, or once for each used token that is due for refresh. */
+/** The requests of a cache that acquires a token again after its expiry, or once when it is used and due for refresh. */
 const needed = { atTheEnd: 0, whenDue: 0 }
 const ends = new Float64Array(tenants)
 const dueOn = new Float64Array(tenants)

@@ -1,4 +1,7 @@
-/** Types of the used part of echarts. Its own types fail under `exactOptionalPropertyTypes`, so its untyped bundle is imported. */
+/**
+ * Types of the used part of echarts. Its own types fail under `exactOptionalPropertyTypes`, so its untyped bundle is
+ * imported.
+ */
 declare module "echarts/dist/echarts.esm.min.mjs" {
   export const init: (
     dom: null,

@@ -153,7 +153,8 @@ const judgeToken = (model: Model, watched: Watched, result: Result, at: number):
   model.check(model.suffices(token, watched.minimum, at), `${got}, which is valid for less than ${watched.minimum} s`)
   // A caller that waits for a gate to open may find a token that was stored meanwhile and is no longer fresh.
   if (metadata.outage) model.check((isOld || watched.waits) && model.options.serveStaleOnOutage, `${got} as an outage`)
-  // A call after an invalidation gets no token from before it. Clients that share a cache do not see each other's invalidations.
+  // A call after an invalidation gets no token from before it. Clients that share a cache do not see each other's
+  // invalidations.
   const invalidated = model.invalidatedBy.get(`${watched.call.client} ${watched.name}`) ?? 0
   if (invalidated <= watched.seq) model.check(token.flight.seq > invalidated, `${got} from before the invalidation`)
   if (metadata.tokenSource === "Cache" && !isOld) {

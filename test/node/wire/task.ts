@@ -1,4 +1,4 @@
-/** A task for both libraries, which a separate process reads from the variable PARAMETERS, and the outcome that it prints. */
+/** A task for both libraries. A separate process reads it from the variable PARAMETERS and prints the outcome. */
 import { Schema } from "effect"
 
 const Certificate = Schema.Struct({
