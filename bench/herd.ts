@@ -1,5 +1,5 @@
 /**
- * What happens when many callers want one token at once, and there is none, or one that is due for renewal. See README.md.
+ * Many callers acquire one token at once, when no token is cached and when the cached one is due for refresh. See README.md.
  *
  * node --conditions=@effect-entra/source bench/herd.ts [--quick]
  */

@@ -1,5 +1,5 @@
 /**
- * What a cache hit costs: effect-entra, the peers, and the floor under all of them. See README.md.
+ * The cost of a cache hit: effect-entra, the peers, and the floor under all of them. See README.md.
  *
  * node --conditions=@effect-entra/source --expose-gc --max-old-space-size=8192 bench/hit.ts [--quick]
  */

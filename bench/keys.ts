@@ -1,5 +1,5 @@
 /**
- * What a scope-aware key costs: ours and three others. See README.md.
+ * The cost of a scope-aware key: ours and three others. See README.md.
  *
  * node --conditions=@effect-entra/source --expose-gc bench/keys.ts [--quick]
  */

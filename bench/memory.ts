@@ -1,5 +1,5 @@
 /**
- * What tokens take in memory beyond themselves, and whether a process grows.
+ * The memory that a cache takes in addition to its tokens, and the growth of a process.
  *
  * node --conditions=@effect-entra/source bench/memory.ts [--quick]
  */

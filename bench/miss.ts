@@ -1,5 +1,5 @@
 /**
- * What a token request costs beside the network: effect-entra and the peers. See README.md.
+ * The cost of a token request without the network: effect-entra and the peers. See README.md.
  *
  * node --conditions=@effect-entra/source --expose-gc bench/miss.ts [--quick]
  */
@@ -76,7 +76,7 @@ const bestOf = (group: string, name: string): number => {
   return found.best
 }
 
-/** What one signature takes where the library makes one for every request. */
+/** Returns the time of one signature if the library signs for every request, otherwise 0. */
 const signingOf = (proof: Misses.Proof, name: string): number =>
   proof === secret || name === names.msal || name === names.identity
     ? 0

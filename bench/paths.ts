@@ -60,7 +60,7 @@ const counted = async (name: string) => {
   return { files, row: { files: files.length, functions: sum("functions"), calls: sum("calls") } }
 }
 
-// What runs once in a process is not part of a path.
+// Code that runs once in a process is not part of a path.
 for (const name of ["one", "two", "three"]) await runtime.runPromise(acquire(name))
 const miss = await counted("miss")
 const hit = await counted("miss")

@@ -1,5 +1,5 @@
 /**
- * What an app pays to start with effect-entra, and what it weighs. See README.md.
+ * The startup time of an app with effect-entra, and the size of its bundle. See README.md.
  *
  * node --conditions=@effect-entra/source bench/startup.ts [--quick]
  */

@@ -58,7 +58,7 @@ const runtime = ManagedRuntime.make(
 const client = await runtime.runPromise(ConfidentialClient.ConfidentialClient)
 
 const order = tenantsOf(tenants, 1 << 20)
-/** What a cache has to send that asks again when a token has ended, or once for each that is used when it is due. */
+/** The requests of a cache that acquires a token again after its expiry, or once when it is used and due for refresh. */
 const needed = { atTheEnd: 0, whenDue: 0 }
 const ends = new Float64Array(tenants)
 const dueOn = new Float64Array(tenants)
@@ -117,7 +117,7 @@ await runtime.runPromise(
 const filling = (performance.now() - fillingBegun) / 1000
 if (provider.requests() !== tenants) throw new Error(`${provider.requests()} requests filled the cache`)
 
-/** What the generator and the machine alone do to the figures. */
+/** The figures of the generator and the machine alone. */
 const idle = await openLoop({ perSecond, seconds: quick ? 2 : 15, call: async () => true })
 const before = await runtime.runPromise(client.stats)
 hurry()

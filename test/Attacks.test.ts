@@ -1,4 +1,4 @@
-/** What a hostile reviewer found; each of these failed first. */
+/** Findings of a hostile review. Each of these tests failed first. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Redacted } from "effect"
 import {

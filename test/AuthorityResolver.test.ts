@@ -342,7 +342,7 @@ describe("metadata of one's own", () => {
             ["https://STS.cloud.example/c", "https://login.cloud.example/c/oauth2/v2.0/token"],
             ["https://login.cloud.example/c", "https://login.cloud.example/c/oauth2/v2.0/token"],
             ["https://login.other.example:8443/c", "https://login.other.example:8443/c/oauth2/v2.0/token"],
-            // What has no instances to discover is no matter of this.
+            // Instance metadata does not apply to authorities without instance discovery.
             ["https://fs.contoso.com/adfs", "https://fs.contoso.com/adfs/oauth2/token"],
             ["https://a.ciamlogin.com/c", "https://a.ciamlogin.com/c/oauth2/v2.0/token"]
           ] as const

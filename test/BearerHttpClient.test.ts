@@ -374,7 +374,7 @@ describe("a token never leaves for another origin", () => {
         })
         yield* Effect.provide(program, client)
         assert.deepStrictEqual(seen, Array(4).fill("Bearer a-token"))
-        // What the user has told the transport when it was built goes on to hold.
+        // The settings that the user gave the transport when it was built stay in effect.
         if (name === "fetch told to follow") assert.deepStrictEqual(kept, Array(4).fill("kept"))
       }))
   }

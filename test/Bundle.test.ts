@@ -1,4 +1,4 @@
-/** What stays of the package in a program's bundle: what the program uses. A top-level call needs `#__PURE__` for that. */
+/** A bundle contains only the parts of the package that its program uses. A top-level call needs `#__PURE__` for that. */
 import { join, relative, sep } from "node:path"
 import { rolldown } from "rolldown"
 import { assert, describe, it } from "vitest"
@@ -41,7 +41,7 @@ const clientWith = (credential: string) =>
     `]))`
   )
 
-/** What only those need whose credential is a file, an environment, or none. */
+/** Modules that only clients with a certificate or with the environment's credential need. */
 const special = [
   "src/internal/environment/environmentCredential.ts",
   "src/internal/environment/combinedProblems.ts",

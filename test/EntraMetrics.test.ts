@@ -132,7 +132,7 @@ describe("what is counted", () => {
         assert.strictEqual(of(series, EntraMetrics.httpAttempts, mine), 2)
         assert.strictEqual(of(series, EntraMetrics.throttledKeys), 1)
         assert.strictEqual(of(series, EntraMetrics.refusedKeys), 1)
-        // What was refused locally took no time worth counting.
+        // Local refusals have no duration worth recording.
         assert.strictEqual(of(series, EntraMetrics.duration, mine), 2)
         yield* TestClock.adjust("2 minutes")
         const later = yield* exported

@@ -1,6 +1,6 @@
 /**
- * What a client makes of an environment: a table of environments with what is wrong with each, over real files; none of it
- * shows a secret, a password or what a file holds.
+ * Clients from the environment: a table of environments and their problems, over real files. No problem shows a secret, a
+ * password or the content of a file.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"

@@ -235,7 +235,7 @@ const options: ReadonlyArray<OptionFault> = [
     "allowedTenants",
     "Pass the directory (tenant) id or a domain name of each tenant"
   ),
-  // What goes with every request.
+  // Options that apply to every request.
   malformed(
     "extraQueryParameters: a list",
     untyped(`{"extraQueryParameters":["a"]}`),

@@ -1,4 +1,4 @@
-/** What callers send who mean no good, or whose tenants come from the internet. */
+/** Requests of malicious callers, and requests whose tenants come from the internet. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { fileURLToPath } from "node:url"

@@ -347,7 +347,7 @@ describe("keepFresh", () => {
       const client = Context.get(context, ConfidentialClient.ConfidentialClient)
       const simulator = Context.get(context, EntraSimulator.EntraSimulator)
       const parent = yield* Scope.make()
-      /** What the scope would still have to end. */
+      /** Returns the number of finalizers that the scope has. */
       const children = () => {
         const { state } = parent
         return state._tag === "Open" ? (state.finalizers?.size ?? 0) + (state.finalizer === undefined ? 0 : 1) : 0

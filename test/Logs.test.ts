@@ -463,7 +463,7 @@ describe("a logger that throws", () => {
     })]),
     Layer.succeed(References.MinimumLogLevel, "All")
   )
-  /** What is asked of a client, and with what in its way: each says something. */
+  /** A client without retries, with the logger that throws. */
   const world = (options: Parameters<typeof World>[0] = {}) =>
     World({ retry: RetryPolicy.none, ...options }).pipe(Layer.provideMerge(throwing))
 

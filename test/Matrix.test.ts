@@ -47,7 +47,7 @@ const entra = {
   platform: "Accepted"
 } as const
 
-/** What is accepted where. The compiler sees that nothing is missing. */
+/** The expected verdict of each authority on each proof. The compiler checks that the table is complete. */
 const verdicts: Readonly<Record<Kind, Readonly<Record<Proof, Verdict>>>> = {
   Entra: entra,
   Ciam: entra,
@@ -157,7 +157,7 @@ const enter = Effect.fnUntraced(function*(row: Row, column: Column) {
       (context) => Context.get(context, ConfidentialClient.ConfidentialClient)
     )
   }
-  /** What the simulator was asked while the effect ran. */
+  /** Runs an effect, and returns its result and the requests that the simulator received meanwhile. */
   const watched = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
     yield* simulator.reset
     const result = yield* effect
@@ -173,7 +173,7 @@ const Keys = Schema.Struct({
   )
 })
 
-/** What an API does with a token: keys by the issuer's own document, issuer, audience, times. */
+/** Verifies a token as an API does: the keys from the issuer's own document, the issuer, the audience and the times. */
 const verify = Effect.fnUntraced(function*(token: string, place: Place) {
   const { jwks_uri } = yield* HttpClient.get(place.document).pipe(
     Effect.flatMap(HttpClientResponse.schemaBodyJson(Document))
@@ -312,7 +312,7 @@ describe("a managed identity's own tokens", () => {
           const acquire = ConfidentialClient.acquireToken({ scopes: "https://vault.azure.net/.default" })
           const first = yield* acquire
           const asked = yield* service.requests
-          // Whether somebody is there is asked without the header that makes it a question for a token.
+          // The probe of the metadata service lacks the header of a token request.
           const proven = asked.filter(({ headers }) => "metadata" in headers || "x-identity-header" in headers)
           assert.strictEqual(proven.length, 1)
           const jwks = jose.createLocalJWKSet(yield* signer.jwks)

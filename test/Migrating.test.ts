@@ -57,7 +57,7 @@ const identity = [
 ]
   .map(([, field]) => field ?? "")
 
-/** What a constructor takes: the names between its braces are among these. */
+/** The options of each constructor. The page may only name these between its braces. */
 const optionsOf: { readonly [name: string]: ReadonlyArray<string> } = {
   "ConfidentialClient.layer": client,
   "ConfidentialClient.layerDefault": [...client, ...fieldsOf("src/ConfidentialClient.ts", "DefaultOptions")],
@@ -134,7 +134,7 @@ const isCode = (name: string): boolean => /^[a-z]+(?:_[a-z]+)*$/.test(name) && a
 
 const namesIn = (braces: string): ReadonlyArray<string> => [...braces.matchAll(/[A-Za-z]\w*/g)].map(([name]) => name)
 
-/** What is wrong with a name of ours; undefined when it exists. */
+/** Returns the problem with a name of this package, or `undefined` if the name exists. */
 const complaint = (section: string, span: string): string | undefined => {
   const [, callee, braces] = /^([A-Z]\w*(?:\.\w+)+)\((?:\{ (.+) \})?\)$/.exec(span) ?? []
   if (callee !== undefined) {

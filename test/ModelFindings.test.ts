@@ -1,4 +1,4 @@
-/** What the model (`Model.test.ts`) found, each as small as it gets. */
+/** Failures that the model (`Model.test.ts`) found, each reduced to a minimal test. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"

@@ -20,7 +20,7 @@ import { contoso, fabrikam, orders } from "./support/world.ts"
 
 const clientId = EntraSimulator.daemonClientId
 
-/** What was posted, by path: `/v1/traces`, `/v1/metrics`, `/v1/logs`. */
+/** A server that records the posted bodies by path: `/v1/traces`, `/v1/metrics`, `/v1/logs`. */
 const collector = Effect.gen(function*() {
   const posted = new Map<string, Array<string>>()
   const port = yield* serve((request, response) => {

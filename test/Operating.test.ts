@@ -42,7 +42,7 @@ describe("metrics", () => {
 // log lines
 // -----------------------------------------------------------------------------
 
-/** What a call's first argument says, its variable parts left out; `undefined` for a call that says a variable. */
+/** Returns the constant parts of a call's message, or `undefined` if the message is a variable. */
 const piecesOf = (call: string): ReadonlyArray<string> | undefined => {
   const literals = call.match(/`[^`]*`|"(?:[^"\\]|\\.)*"/g)
   return literals?.flatMap((literal) => literal.slice(1, -1).split(/\$\{(?:[^{}]|\{[^}]*\})*\}/))

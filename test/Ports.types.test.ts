@@ -1,6 +1,6 @@
 /**
- * What the services owe each other, and what the client promises: compiled with everything else (`npm run check:types`),
- * where each line can fail.
+ * The types of the services and of the client. They are compiled with everything else (`npm run check:types`), where each
+ * line can fail.
  */
 import type { DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import {

@@ -35,7 +35,7 @@ describe("retry", () => {
     "a connection that ends with %s: %i attempts",
     ([code, attempts]) =>
       Effect.gen(function*() {
-        // What undici says when a proxy wants another password.
+        // The message of undici when a proxy refuses the password.
         const cause = { code, message: "Proxy response (407) !== 200 when HTTP Tunneling" }
         const transformClient = () =>
           HttpClient.make((request) =>

@@ -1,6 +1,6 @@
 /**
- * Whether a process grows: a client over a small cache goes through many operations, and now and then the heap is weighed
- * after a full collection. Prints the weights as JSON.
+ * Measures the growth of a process: a client over a small cache runs many operations, and now and then the heap is
+ * measured after a full collection. Prints the sizes as JSON.
  *
  * node --expose-gc bench/support/churn-child.ts <operations>
  */

@@ -1,4 +1,4 @@
-/** What was measured now against what was measured once: a plain function, so that it can be tested without measuring. */
+/** Compares new figures with earlier ones in a plain function, so that it can be tested without measuring. */
 import type { Watched } from "./result.ts"
 
 export interface Compared {

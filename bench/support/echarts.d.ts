@@ -1,4 +1,7 @@
-/** What is used of echarts: its own types do not hold under `exactOptionalPropertyTypes`, so its bundle is imported, which has none. */
+/**
+ * Types of the used part of echarts. Its own types fail under `exactOptionalPropertyTypes`, so its untyped bundle is
+ * imported.
+ */
 declare module "echarts/dist/echarts.esm.min.mjs" {
   export const init: (
     dom: null,

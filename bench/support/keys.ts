@@ -1,4 +1,4 @@
-/** What is asked for, in which order: the same for every contender. */
+/** The requested keys and their order, which are the same for every contender. */
 
 /** One token's address. */
 export interface Key {
@@ -69,7 +69,7 @@ interface Names {
   readonly scopes: ReadonlyArray<string>
 }
 
-/** What keys have in common is one string, as it is one constant in a program. */
+/** Keys share the strings of their equal parts, as they share constants in a program. */
 const namesOf = (tenants: number, scopes: number): Names => ({
   tenants: Array.from({ length: tenants }, (_, index) => {
     const tenantId = flat(tenantOf(index))

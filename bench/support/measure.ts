@@ -1,8 +1,8 @@
-/** What is timed, and how. */
+/** The contenders, and the measurement of their times. */
 
 export interface Contender {
   readonly name: string
-  /** What it has in common with those it is compared with. */
+  /** Contenders with the same group are compared with each other. */
   readonly group: string
   /** Operations in a batch. */
   readonly operations: number

@@ -1,5 +1,5 @@
 /**
- * What tokens take in memory: fills one cache in a process of its own and prints bytes per token, as JSON.
+ * Measures the memory of tokens: fills one cache in a process of its own and prints bytes per token, as JSON.
  *
  * node --expose-gc bench/support/memory-child.ts <contender> <tenants> <scopes per tenant>
  */
@@ -27,7 +27,7 @@ const heap = (): number => {
   return process.memoryUsage().heapUsed
 }
 
-/** What the tokens alone take, as an array of strings: the part that every cache has. */
+/** Returns the memory of the tokens alone, as an array of strings, which is the part that every cache has. */
 const tokensAlone = (): number => {
   const sample = Math.min(count, 100_000)
   const before = heap()

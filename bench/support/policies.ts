@@ -2,7 +2,7 @@
 
 export interface Policy {
   readonly name: string
-  /** Whether it was a hit. */
+  /** Records an access, and returns whether it was a hit. */
   readonly access: (key: number) => boolean
 }
 

@@ -1,4 +1,4 @@
-/** What every script of this folder leaves behind: one file of figures, from which the report and the plots are made. */
+/** The file of figures that each script of this folder writes. The report and the plots are made from these files. */
 import { Schema } from "effect"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 
@@ -17,7 +17,7 @@ export const Table = Schema.Struct({
   /** The first column is text, the others are figures. */
   columns: Schema.Array(Schema.String),
   rows: Schema.Array(Schema.Array(Schema.Union([Schema.String, Schema.Finite]))),
-  /** What to say below it, in Markdown; where a peer wins, it is said here. */
+  /** A remark below the table, in Markdown. It says where a peer is better. */
   note: Schema.optionalKey(Schema.String)
 })
 export type Table = typeof Table.Type
@@ -66,7 +66,7 @@ export const Result = Schema.Struct({
   name: Schema.String,
   /** The question that the script answers, as a heading. */
   question: Schema.String,
-  /** What was measured and how, in Markdown: what a reader must know to trust the figures. */
+  /** The subject and the method of the measurement, in Markdown. A reader needs them to trust the figures. */
   method: Schema.String,
   quick: Schema.Boolean,
   rounds: Schema.Finite,
@@ -75,7 +75,7 @@ export const Result = Schema.Struct({
   tables: Schema.Array(Table),
   goals: Schema.Array(Goal),
   plots: Schema.Array(Plot),
-  /** What `bench:compare` judges, by a name that stays the same from run to run. */
+  /** The figures that `bench:compare` judges, by a name that stays the same from run to run. */
   watched: Schema.Array(Watched)
 })
 export type Result = typeof Result.Type
@@ -91,7 +91,7 @@ export const save = async (result: Result): Promise<void> => {
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Result))
 
-/** What a script left behind; undefined when it has not run to its end. */
+/** Returns the result of a script, or `undefined` if it has not run to its end. */
 export const load = async (name: string): Promise<Result | undefined> => {
   const text = await readFile(fileOf(name), "utf8").catch(() => undefined)
   return text === undefined ? undefined : decode(text)

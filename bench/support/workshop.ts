@@ -21,7 +21,7 @@ export interface Bundle {
   readonly modules: ReadonlyArray<Part>
 }
 
-/** What a bundle has of one module. */
+/** The part of a bundle that comes from one module. */
 export interface Part {
   readonly id: string
   /** Minified alone, names at its top kept, so the sum is a little more than the bundle. */

@@ -1,4 +1,4 @@
-/** What a module exports, and the docstring of each export. */
+/** The exports of a module, and the docstring of each export. */
 import type { ESTree } from "rolldown/utils"
 import { lineAt, nameOf, parse } from "../architecture/source.ts"
 import { distinct, type Fence, fencesInComment } from "./fences.ts"
@@ -6,7 +6,7 @@ import { distinct, type Fence, fencesInComment } from "./fences.ts"
 export interface Declaration {
   readonly name: string
   readonly line: number
-  /** Whether it is an exported `const` or `function`, which can have an example. */
+  /** True if it is an exported `const` or `function`, which can have an example. */
   readonly isValue: boolean
   /** The docstring between its stars, "" when there is none. */
   readonly doc: string

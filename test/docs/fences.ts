@@ -17,7 +17,7 @@ export interface Block {
   /** Of the first line of code, from 1. */
   readonly line: number
   readonly code: string
-  /** What `<!-- include path#region -->` before it names; only blank lines may stand between. */
+  /** The target of the `<!-- include path#region -->` before it. Only blank lines may stand between. */
   readonly include: { readonly target: string; readonly line: number } | undefined
   /** The heading it stands under. */
   readonly heading: string

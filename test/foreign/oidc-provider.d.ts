@@ -1,4 +1,4 @@
-/** What `oidcProvider.ts` uses of a package that comes without types. */
+/** Types of the parts that `oidcProvider.ts` uses of a package without types. */
 declare module "oidc-provider" {
   import type { IncomingMessage, ServerResponse } from "node:http"
   import type { JWK } from "jose"

@@ -56,7 +56,7 @@ export const layer: Layer.Layer<OidcIssuers> = Layer.effect(
       RSA: yield* TestCertificate.make({ algorithm: "RSA" }),
       EC: yield* TestCertificate.make({ algorithm: "EC" })
     }
-    // Whoever writes it into a header as it is, is found out (RFC 6749 section 2.3.1).
+    // A client that writes this secret into a header without encoding it is refused (RFC 6749 section 2.3.1).
     const secret = Redacted.make("a secret: with + and % and ~")
     const clientIdOf = (method: string) => `app:${method}`
     const exchanges: Array<Exchange> = []

@@ -45,7 +45,7 @@ export class OidcProvider extends Context.Service<OidcProvider, {
   readonly certificate: string
   readonly apps: Apps
   readonly exchanges: Effect.Effect<ReadonlyArray<Exchange>>
-  /** What happens to the next requests with this `client-request-id`, one after the other. */
+  /** Sets the faults of the next requests with this `client-request-id`, one per request. */
   readonly fail: (correlationId: string, faults: ReadonlyArray<Fault>) => Effect.Effect<void>
 }>()("effect-entra/test/foreign/OidcProvider") {}
 

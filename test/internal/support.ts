@@ -1,4 +1,4 @@
-/** What the tests of the pure core share. */
+/** Helpers of the tests of the pure core. */
 import { Redacted, Result } from "effect"
 import type { AccessToken, EntraError } from "effect-entra"
 import fc from "fast-check"

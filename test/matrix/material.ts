@@ -1,4 +1,4 @@
-/** What the matrix is made of: keys, platforms and identities, made once a file, and the app that trusts them. */
+/** The material of the matrix: keys, platforms and identities, made once per file, and the app that trusts them. */
 import { Effect, Redacted } from "effect"
 import { EntraSimulator, MetadataService, TestCertificate, TestIssuer } from "effect-entra/testing"
 import { execFileSync } from "node:child_process"
@@ -9,7 +9,7 @@ import { make as makeForms, password } from "../node/material.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 
 export const clientId = EntraSimulator.daemonClientId
-/** Whoever writes it into a header as it is, is found out (RFC 6749 section 2.3.1). */
+/** A client that writes this secret into a header without encoding it is refused (RFC 6749 section 2.3.1). */
 export const secret = Redacted.make("a secret: with + and % and ~")
 export const pods = "system:serviceaccount:orders:daemon"
 export const job = "repo:contoso/orders:ref:refs/heads/main"

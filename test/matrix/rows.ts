@@ -11,8 +11,8 @@ import type { Place } from "./columns.ts"
 import { clientId, keyIds, type Material, pods, secret, subjectName } from "./material.ts"
 
 /**
- * What the authority gets to see. `subjectName` is a certificate that nobody registered, of a registered issuer;
- * `rsaKey` and `ecKey` have no certificate; `platform` is somebody else's token.
+ * The proof that the authority receives. `subjectName` is an unregistered certificate of a registered issuer; `rsaKey`
+ * and `ecKey` have no certificate; `platform` is a token of another issuer.
  */
 export type Proof = "secret" | "rsa" | "ec" | "subjectName" | "rsaKey" | "ecKey" | "platform"
 

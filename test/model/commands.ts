@@ -1,4 +1,4 @@
-/** What may happen to clients, as fast-check commands: each does it, and then everything is looked at. */
+/** The operations on clients, as fast-check commands. After each command all ended calls are checked. */
 import { Cause, Effect, Exit, Fiber, Redacted } from "effect"
 import type { EntraError, TokenRequest } from "effect-entra"
 import * as fc from "fast-check"
@@ -31,7 +31,7 @@ interface Watched {
   readonly refused: string
   readonly seq: number
   readonly from: number
-  /** What the cache may have held when the call came. */
+  /** The tokens that the cache may have held when the call started. */
   readonly possible: ReadonlySet<Token | undefined>
   /** In seconds. */
   readonly minimum: number
@@ -151,9 +151,10 @@ const judgeToken = (model: Model, watched: Watched, result: Result, at: number):
     `${got} from nowhere`
   )
   model.check(model.suffices(token, watched.minimum, at), `${got}, which is valid for less than ${watched.minimum} s`)
-  // Who waits for a gate to open may find what has been stored meanwhile, and has grown old.
+  // A caller that waits for a gate to open may find a token that was stored meanwhile and is no longer fresh.
   if (metadata.outage) model.check((isOld || watched.waits) && model.options.serveStaleOnOutage, `${got} as an outage`)
-  // Who comes after an invalidation gets nothing from before it. Clients over one cache do not hear of each other's.
+  // A call after an invalidation gets no token from before it. Clients that share a cache do not see each other's
+  // invalidations.
   const invalidated = model.invalidatedBy.get(`${watched.call.client} ${watched.name}`) ?? 0
   if (invalidated <= watched.seq) model.check(token.flight.seq > invalidated, `${got} from before the invalidation`)
   if (metadata.tokenSource === "Cache" && !isOld) {
@@ -251,7 +252,7 @@ const acquire = (
     scopes: spelled(scopes, wish.scope, wish.spelling),
     ...(waits ? { onThrottled: "wait" as const } : {}),
     ...(minimum > 0 ? { minimumValidity: `${minimum} seconds` as const } : {}),
-    // Who waits may send twice, and one id is for one flight.
+    // A caller that waits may send two requests, and a correlation id belongs to one flight.
     ...(kept || waits ? {} : { correlationId: `${kind}-${number}` }),
     ...(kind === "forced" ? { forceRefresh: true } : {}),
     ...(claims === "" ? {} : { claims }),
@@ -312,7 +313,7 @@ const acquire = (
       : ""
     const served = [...possible].find((token) => token?.text === text)
     model.check(served !== undefined, `${what} was not answered from the cache at once`)
-    // What was seen is what is cached, unless that has been renewed at the same moment.
+    // The returned token is the cached one, unless that was refreshed at the same moment.
     if (served !== undefined && model.possible(name) === possible && sent === 0) {
       model.cached.set(name, new Set([served]))
     }
@@ -332,8 +333,8 @@ const acquire = (
         )
     }
   }
-  // Who comes with the hash of an older token is served, and a renewal that this sets off may meet the caller's own gate.
-  // That renewal is for no claims, and its gate is not that of the claims.
+  // A caller with the hash of an older token gets the cached one, and the refresh that this starts may meet the caller's
+  // own gate. That refresh has no claims, so its gate is not the gate of the claims.
   if (kind === "replace" && certain !== undefined) {
     const own = model.gate(key, "", model.revisions[client] ?? "")
     if (gate !== undefined || own !== undefined) certain.restIsCertain = false
@@ -584,7 +585,7 @@ const wish: fc.Arbitrary<Wish> = fc.record({
   refused: fc.constantFrom(0, 0, 0, 1)
 }).map((wish) => plausible(wish))
 
-/** What is kept is an ordinary request in one spelling; claims are no claims when they are empty. */
+/** Makes a wish consistent: a kept effect is a plain request in one spelling, and a request with claims has claims. */
 const plausible = (wish: Wish): Wish =>
   wish.kept
     ? { ...wish, kind: "plain", spelling: 0, waits: false, minimum: 0 }

@@ -1,12 +1,12 @@
 /**
- * What a client is allowed and obliged to do, told as naively as possible: lists that are searched from end to end, one
- * clock, sets of what may be cached. It sees the requests that reach the token endpoint, decides their answers, and
- * complains. It shares no code with the library.
+ * A model of the behaviour that a client may and must show. It is as naive as possible: linear searches, one clock, and
+ * sets of tokens that may be cached. The model sees the requests that reach the token endpoint, decides their responses,
+ * and records problems. It shares no code with the library.
  */
 import { appOf, type Key, nameOf } from "./names.ts"
 
 // -----------------------------------------------------------------------------
-// What happens
+// Types
 // -----------------------------------------------------------------------------
 
 /** How the endpoint answers a request; times are in seconds, `after` is how long it takes. */
@@ -26,13 +26,13 @@ export interface WorldOptions {
   readonly maxEntries: number | undefined
   readonly breaker: boolean
   readonly serveStaleOnOutage: boolean
-  /** What the service answers when nothing else is scripted. */
+  /** The response of the service if no other response is scripted. */
   readonly usual: Answer
 }
 
 export type Kind = "plain" | "longer" | "forced" | "claims" | "replace"
 
-/** What a request at the endpoint says of itself. */
+/** The properties of a request that arrives at the endpoint. */
 export interface Arrival {
   readonly key: Key
   readonly client: number
@@ -50,7 +50,7 @@ export interface Flight extends Arrival {
   readonly renews: Token | undefined
   /** The tokens of which it may renew one, when the model does not know which of them is cached. */
   readonly mayRenew: ReadonlyArray<Token>
-  /** Whether what it brings is kept: "maybe" when the model cannot know what the client saw. */
+  /** "yes" if its token is cached; "maybe" if the model cannot know which cached token the client saw. */
   readonly keeps: "yes" | "no" | "maybe"
   /** How many invalidations its client had seen when it started. */
   readonly generation: number
@@ -98,7 +98,7 @@ export class Model {
   readonly flights: Array<Flight> = []
   readonly tokens = new Map<string, Token>()
   readonly gates = new Map<string, Gate>()
-  /** What the cache may hold under a name; undefined in the set: nothing. */
+  /** The tokens that the cache may hold under a name; `undefined` in the set means no token. */
   readonly cached = new Map<string, ReadonlySet<Token | undefined>>()
   /** Per client. */
   readonly generations = [0, 0, 0]
@@ -157,9 +157,9 @@ export class Model {
     for (const other of this.flights) {
       if (other.state !== "sending" || other.name !== name || other.claims !== arrival.claims) continue
       if (other.kind === "forced" || kind === "forced") continue
-      // What is not kept is shared within a client, and an invalidation parts what follows from what was.
-      // Of a "maybe" nobody knows what its caller found: what has expired leaves with another's store, and who waited for
-      // another's request may have called before the invalidation that woke him.
+      // A flight whose token is not cached is shared only within a client, and not across an invalidation. The token that
+      // the caller of a "maybe" found is unknown: an expired token is removed when another one is stored, and a caller
+      // that waited for another request may have started before the invalidation that ended its wait.
       if (keeps !== "yes" || other.keeps !== "yes") {
         if (keeps !== "no" || other.keeps !== "no" || other.client !== arrival.client) continue
         if (other.generation !== this.generations[arrival.client]) continue
@@ -337,7 +337,7 @@ export class Model {
       name !== flight.name && !(set.size === 1 && set.has(undefined))
     )
     if (maxEntries !== undefined && others.length >= maxEntries) {
-      // Who has to leave is not the model's business.
+      // The model does not predict which token is evicted.
       for (const [name, set] of others) this.cached.set(name, new Set([...set, undefined]))
     }
     this.cached.set(
@@ -347,7 +347,7 @@ export class Model {
   }
 
   // ---------------------------------------------------------------------------
-  // What people do
+  // Actions
   // ---------------------------------------------------------------------------
 
   invalidate(client: number, app: string, tenant: string | undefined, scope: string | undefined): void {
@@ -384,7 +384,7 @@ export class Model {
   }
 
   // ---------------------------------------------------------------------------
-  // What the model knows
+  // Queries
   // ---------------------------------------------------------------------------
 
   gate(key: Key, claims: string, revision: string): Gate | undefined {
@@ -423,7 +423,7 @@ export class Model {
     return this.now >= token.refreshOn ? "due" : "fresh"
   }
 
-  /** What a caller may find in the cache: what has expired, or is too short for the caller, is as good as gone. */
+  /** Returns the possible ages of a caller's cached token. An expired or too short-lived token counts as "none". */
   ages(name: string, minimum: number): ReadonlySet<"fresh" | "due" | "last" | "none"> {
     return new Set([...this.possible(name)].map((token) => {
       const age = token === undefined || !this.suffices(token, minimum, this.now) ? "none" : this.age(token)

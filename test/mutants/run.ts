@@ -223,7 +223,7 @@ try {
   console.log(`${chosen.length} of ${all.length} mutants`)
   const shared = runTool(chosen, false)
   const survivors = chosen.filter((mutant) => shared.get(keyOf(mutant)) === "survived")
-  // What a module computes when it is loaded was computed without the mutant, if another file had loaded it.
+  // If another file had loaded a module before, its top-level code ran without the mutant.
   if (survivors.length > 0) console.log(`${survivors.length} survived; each again with the library loaded anew`)
   const isolated = survivors.length === 0 ? new Map<string, Fate>() : runTool(survivors, true)
 

@@ -56,7 +56,7 @@ const client = (variables: Readonly<Record<string, string>>) =>
     )
   )
 
-/** What the last request presented. */
+/** The assertion of the last request. */
 const presented = Effect.gen(function*() {
   const { requests } = yield* EntraSimulator.EntraSimulator
   return (yield* requests).at(-1)?.form["client_assertion"] ?? ""
@@ -136,7 +136,7 @@ describe("certificates", () => {
 })
 
 describe("federated tokens", () => {
-  /** What a platform would write: a JWT for this app, signed with a key that the app's registration trusts. */
+  /** Returns a token as a platform would write it: a JWT for this app, signed with a key that the registered app trusts. */
   const issue = (id: string) =>
     Effect.promise(async () => {
       const { key, leaf } = made.RSA

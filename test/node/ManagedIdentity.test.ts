@@ -100,7 +100,7 @@ const claimsOf = (result: { readonly accessToken: Redacted.Redacted<string> }) =
 
 const json = (body: unknown) => JSON.stringify(body)
 
-/** What became of it after some time, and not a millisecond earlier. */
+/** Runs an effect that must end after `millis`, and not a millisecond earlier. */
 const after = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) {
   const fiber = yield* Effect.forkChild(effect)
   yield* TestClock.adjust(Math.max(millis - 1, 0))
@@ -1181,7 +1181,7 @@ describe("a redirect", () => {
     ))
 })
 
-/** What peers send, and we do not; each with its reason. */
+/** Headers of peers that are not compared, grouped by reason. */
 const peculiar = new Set([
   // Which library asks, in which process, and for which of its own logs.
   "user-agent",
@@ -1196,7 +1196,7 @@ const peculiar = new Set([
   "return-client-request-id",
   "x-ms-client-request-id",
   "x-ms-client-session-id",
-  // What their transports say for themselves.
+  // Headers of their transports.
   "accept",
   "accept-encoding",
   "accept-language",

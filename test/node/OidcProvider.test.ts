@@ -54,7 +54,7 @@ const Client = (method: typeof methods[number], options: {
 const acquire = (tenantId: Oidc.Tenant, options: { readonly forceRefresh?: boolean } = {}) =>
   ConfidentialClient.acquireToken({ scopes: `${orders}/.default`, tenantId, ...options })
 
-/** What the provider was asked while the effect ran. */
+/** Runs an effect, and returns its result and the requests that the provider received meanwhile. */
 const watched = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
   const { exchanges } = yield* Oidc.OidcProvider
   const before = (yield* exchanges).length
@@ -88,7 +88,7 @@ const Jwks = Schema.Struct({
   )
 })
 
-/** What a resource server learns about a tenant, from its issuer on. */
+/** Returns the issuer and the keys of a tenant, as a resource server discovers them. */
 const discover = Effect.fnUntraced(function*(tenant: Oidc.Tenant) {
   const { origin } = yield* Oidc.OidcProvider
   const issuer = `${origin}/${tenant}/v2.0`
@@ -286,7 +286,7 @@ layer(Oidc.layer, { excludeTestServices: true, timeout: "60 seconds" })("oidc-pr
   })
 
   describe("we never send an assertion twice", () => {
-    /** What befalls the attempts of acquisitions that run at the same time, one list each. */
+    /** The faults of acquisitions that run at the same time: a list per acquisition, a fault per attempt. */
     const troubles: ReadonlyArray<ReadonlyArray<Oidc.Fault>> = [
       [],
       ["unavailable"],
@@ -360,7 +360,7 @@ layer(Oidc.layer, { excludeTestServices: true, timeout: "60 seconds" })("oidc-pr
 layer(Issuers.layer, { excludeTestServices: true, timeout: "60 seconds" })(
   "oidc-provider, two issuers on one host",
   (it) => {
-    /** What each issuer takes, by its own document. */
+    /** The client authentication that each issuer accepts, according to its discovery document. */
     const proofs = [
       { realm: "One", method: "secret", sent: ["client_secret"] },
       { realm: "One", method: "RS256", sent: ["client_assertion", "client_assertion_type"] },
@@ -399,7 +399,7 @@ layer(Issuers.layer, { excludeTestServices: true, timeout: "60 seconds" })(
       return { result, seen: (yield* exchanges).slice(before) }
     })
 
-    /** What a resource server learns about an issuer. */
+    /** Returns the issuer and the keys that a resource server discovers. */
     const verifierOf = Effect.fnUntraced(function*(realm: Issuers.Realm) {
       const { issuerOf } = yield* Issuers.OidcIssuers
       const issuer = issuerOf(realm)

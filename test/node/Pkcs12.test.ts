@@ -33,7 +33,7 @@ beforeAll(async () => {
   long = await makeLongChain()
 }, 120_000)
 
-/** What `openssl pkcs12 -export` makes of PEM. */
+/** Converts PEM to PKCS#12 with `openssl pkcs12 -export`. */
 const exported = (pem: string, options: string, secret = password): Buffer => {
   writeFileSync(join(folder, "in.pem"), pem)
   const parameters = ["pkcs12", "-export", "-in", "in.pem", "-out", "out.pfx", "-passout", `pass:${secret}`]

@@ -247,7 +247,7 @@ const table: ReadonlyArray<Row> = [
   }
 ]
 
-/** What Node's `fetch` adds by itself: compared like all else, but not for us to say what it is. */
+/** Headers that Node's `fetch` adds by itself. They are compared like all others, but their values are not asserted. */
 const ofFetch = new Set(
   ["connection", "accept-language", "sec-fetch-mode", "user-agent", "accept-encoding"].map((name) => `header ${name}`)
 )

@@ -7,7 +7,7 @@ import { HttpClient, HttpClientError, type HttpClientRequest, HttpServerResponse
 
 export interface Provider {
   readonly layer: Layer.Layer<HttpClient.HttpClient>
-  /** Whether everything is refused with 503 for a while, and whether all is well from now on. */
+  /** True while every request is refused with 503. Faults at random end when `healed` is true. */
   outage: boolean
   healed: boolean
   requests: number

@@ -42,7 +42,7 @@ const provider = make(now)
 const late = lateness()
 
 // -----------------------------------------------------------------------------
-// What is wrong
+// Problems
 // -----------------------------------------------------------------------------
 
 const problems = new Map<string, number>()

@@ -1,4 +1,4 @@
-/** What a long run is watched for: memory after a full collection, the event loop's delays, errors that nobody handled. */
+/** Measurements of a long run: memory after a full collection, its growth, and the delays of the event loop. */
 
 /** Bytes in use after everything that can go has gone. */
 export const settledHeap = (): number => {

@@ -1,11 +1,11 @@
-/** What the fault tables share: a transport that nothing may reach, and what every fault must say and must not show. */
+/** Helpers of the fault tables: a transport that must not be used, and the assertions on every fault. */
 import { Effect, Layer } from "effect"
 import type { EntraError } from "effect-entra"
 import { HttpClient } from "effect/http"
 import { assert } from "vitest"
 import { printed } from "../internal/support.ts"
 
-/** What is told: `remedy` is a phrase of it. */
+/** The expected error; `remedy` is a phrase of its remedy. */
 export interface Fault {
   readonly name: string
   readonly tag: "Authority" | "Credential" | "Request" | "Scope"
@@ -25,7 +25,7 @@ const tags = {
   Scope: "EntraInvalidScopeError"
 } as const
 
-/** What a row gives as a secret somewhere, and what no error shows. */
+/** A secret in the input of a row. No error may show it. */
 export const hidden = "hunter2-THE-SECRET"
 
 /** Notes what is asked for, and answers nothing. */

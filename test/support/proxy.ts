@@ -11,7 +11,7 @@ import { listening } from "./server.ts"
 export interface Options {
   /** Basic credentials that it wants; others, or none, are answered with 407. */
   readonly credentials?: { readonly username: string; readonly password: string } | undefined
-  /** What it answers to `CONNECT` instead of opening a tunnel. */
+  /** The status of its response to `CONNECT`, instead of a tunnel. */
   readonly refusal?: number | undefined
   /** A proxy that is itself reached over TLS. */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined

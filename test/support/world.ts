@@ -19,7 +19,7 @@ export const orders = "api://orders/.default"
 export const Simulator = (options: Partial<Parameters<typeof EntraSimulator.layerMemory>[0]> = {}) =>
   EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake, ...options })
 
-/** What most tests need: the client over a simulator that stays reachable. */
+/** The layer that most tests need: a client over a simulator, and the simulator itself. */
 export const World = (options: {
   readonly client?: Partial<ConfidentialClient.Options> | undefined
   readonly endpoint?: TokenEndpoint.Options | undefined

@@ -57,7 +57,7 @@ const base64 = (pem: string) => der(pem).toString("base64")
 
 interface Draft {
   readonly leaf: Leaf
-  /** What stands in `x5c`, given the leaf's chain. */
+  /** Returns the value of `x5c` for the leaf's chain. */
   readonly x5c?: (chain: ReadonlyArray<string>) => unknown
   readonly alg?: string
   readonly thumbprintOf?: Leaf

@@ -1,4 +1,4 @@
-/** What the simulator's tests share: raw forms over Effect's HttpClient, without our own client. */
+/** Helpers of the simulator's tests: raw forms over Effect's HttpClient, without this library's client. */
 import { assert } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
 import { EntraSimulator } from "effect-entra/testing"

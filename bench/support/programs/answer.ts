@@ -1,4 +1,4 @@
-/** What all programs are the same in: who asks, for what, and the answer in place of `fetch`. */
+/** The parts that all programs share: the client, the tenant, the scope, and the response in place of `fetch`. */
 export const clientId = "11111111-1111-4111-8111-111111111111"
 export const tenantId = "22222222-2222-4222-8222-222222222222"
 export const scope = "https://graph.microsoft.com/.default"

@@ -1,2 +1,2 @@
-/** What a process costs that does nothing. */
+/** A program that does nothing, to measure the cost of a process. */
 export const nothing = undefined

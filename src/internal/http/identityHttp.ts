@@ -72,7 +72,7 @@ export const make = (
  * client does not trace it, so that it has no trace headers. The context records the destination.
  */
 const ownContext = (context: Context.Context<never>): Context.Context<never> => {
-  // The context is copied only if the caller has its own `fetch`, which is rare.
+  // The context is copied only if it has a `fetch` or a `RequestInit`, which is rare.
   const base = Context.getOrUndefined(context, FetchHttpClient.Fetch) === undefined &&
       Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context

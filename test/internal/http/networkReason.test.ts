@@ -1,4 +1,4 @@
-/** What a transport died of, as one word and as advice. */
+/** The reason why a transport failed, as one word and as a remedy. */
 import { assert, describe, it } from "vitest"
 import { reasonOf, remedyOf } from "../../../src/internal/http/networkReason.ts"
 

@@ -18,7 +18,7 @@ import { listening } from "../../support/server.ts"
 
 export const host = "contoso.vault.azure.net"
 
-/** What tokens for vaults are for; the simulator needs it among its resources. */
+/** The resource of tokens for vaults. The simulator needs it among its resources. */
 export const resource: EntraSimulator.Resource = {
   appId: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
   identifierUris: ["https://vault.azure.net"],
@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function*({ latency = 0, readers, tenant }
 
   const now = Date.now()
   const lifetime = { notBefore: new Date(now - 3_600_000), notAfter: new Date(now + 86_400_000) }
-  // Who trusts the simulator's authority too finds each by its name.
+  // The authority has its own name, so that a client that also trusts the simulator's authority can tell them apart.
   const issuing = yield* TestCertificate.makeAuthority({ commonName: "authority of the vault", ...lifetime })
   const tls = yield* issuing.issue({ commonName: host, algorithm: "EC", subjectAltNames: [host], ...lifetime })
   const server = createServer(

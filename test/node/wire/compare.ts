@@ -50,7 +50,7 @@ export const cases = [
 ] as const
 export type Case = typeof cases[number]
 
-/** What one library did: what it sent, and what it made of the answer. */
+/** The request of one library, and the outcome of its response. */
 export interface Side {
   readonly request: Recorded
   readonly outcome: Outcome
@@ -67,7 +67,7 @@ export interface Compared {
 export class Comparison extends Context.Service<Comparison, {
   readonly of: (name: Case) => Effect.Effect<Compared>
   readonly correlationId: (name: Case) => string
-  /** What was connected to, by us and by them. */
+  /** The destinations that each library connected to. */
   readonly connections: { readonly ours: ReadonlyArray<string>; readonly theirs: ReadonlyArray<string> }
   /** PEM, the leaf first. */
   readonly chain: ReadonlyArray<string>

@@ -19,7 +19,7 @@ export interface Recorded {
   readonly body: string
   /** Milliseconds. */
   readonly receivedAt: number
-  /** What it was answered with. */
+  /** The access token of the response. */
   readonly token: string
 }
 
@@ -50,7 +50,7 @@ export const recorder = (hosts: ReadonlyArray<string>) =>
       /** PEM: what a client has to trust. */
       certificate: tls.authority,
       proxy: url,
-      /** What came since the last call of this. */
+      /** The requests and connections since the last run of this effect. */
       take: Effect.sync(() => ({ requests: recorded.splice(0), connections: asked.splice(0) }))
     }
   })

@@ -1,4 +1,4 @@
-/** What both libraries are asked to do, told to a process of its own in the variable PARAMETERS, and what it prints. */
+/** A task for both libraries. A separate process reads it from the variable PARAMETERS and prints the outcome. */
 import { Schema } from "effect"
 
 const Certificate = Schema.Struct({
@@ -30,7 +30,7 @@ export type Task = typeof Task.Type
 
 export const Tasks = Schema.fromJsonString(Schema.Array(Task))
 
-/** What came of a task: the token, and what the function was told that makes assertions. */
+/** The outcome of a task: the token, and the arguments of the function that makes assertions. */
 export const Outcome = Schema.Struct({
   token: Schema.String,
   told: Schema.Array(Schema.Struct({ clientId: Schema.String, tokenEndpoint: Schema.String }))
