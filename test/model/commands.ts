@@ -151,6 +151,8 @@ const judgeToken = (model: Model, watched: Watched, result: Result, at: number):
     `${got} from nowhere`
   )
   model.check(model.suffices(token, watched.minimum, at), `${got}, which is valid for less than ${watched.minimum} s`)
+  // The refresh that a waiting caller starts may meet the caller's own gate, and then the token rests.
+  if (watched.waits && metadata.cacheRefreshReason === "ProactivelyRefreshed") token.restIsCertain = false
   // A caller that waits for a gate to open may find a token that was stored meanwhile and is no longer fresh.
   if (metadata.outage) model.check((isOld || watched.waits) && model.options.serveStaleOnOutage, `${got} as an outage`)
   // A call after an invalidation gets no token from before it. Clients that share a cache do not see each other's
