@@ -319,6 +319,8 @@ const acquire = (
     if (served !== undefined && model.possible(name) === possible && sent === 0) {
       model.cached.set(name, new Set([served]))
     }
+    // Before the call nobody knew which token is cached, so its refresh may have met a closed gate without being seen.
+    if (certain === undefined && served !== undefined && ages.has("due")) served.restIsCertain = false
     if (!ages.has("due")) model.check(sent === 0, `${what} sent a request for a fresh token`)
     else if (certain !== undefined && (open.length > 0 || model.options.breaker)) {
       // The renewal may wait behind another flight, or meet an open circuit, and fail without being seen.
