@@ -36,7 +36,7 @@ const atLeast = values["at-least"] === undefined ? undefined : numberOf("at-leas
 
 /** Tests of the sources as text, as types or as a bundle, and of programs in other processes. */
 const notReached = [
-  "test/{Architecture,Bundle,docs,examples}.test.ts",
+  "test/{Architecture,Bundle,Declarations,docs,examples}.test.ts",
   "test/Ports.types.test.ts",
   "test/bench/*.test.ts"
 ]
