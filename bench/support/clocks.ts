@@ -47,29 +47,28 @@ export const moving = (): Moving => {
 export interface Faster {
   readonly layer: Layer.Layer<never>
   readonly clock: Clock.Clock
-  /** Until then time passes as it does. */
+  /** Lets time pass faster. Before the first call it passes as it does. */
   readonly hurry: () => void
+  /** Lets time pass as it does again. */
+  readonly calm: () => void
 }
 
 /** So many times faster than real time, sleeps included. */
 export const faster = (times: number): Faster => {
   const wall = Date.now()
-  const begun = performance.now()
-  let hurriedAt = Infinity
-  const passed = (): number => {
-    const now = performance.now()
-    return now - begun + Math.max(0, now - hurriedAt) * (times - 1)
+  let speed = 1
+  let changedAt = performance.now()
+  let before = 0
+  const passed = (): number => before + (performance.now() - changedAt) * speed
+  const change = (to: number) => (): void => {
+    before = passed()
+    changedAt = performance.now()
+    speed = to
   }
   const clock = clockOf(
     () => Math.floor(wall + passed()),
     passed,
-    (millis) => hurriedAt === Infinity ? millis : millis / times
+    (millis) => millis / speed
   )
-  return {
-    clock,
-    layer: layerOf(clock),
-    hurry: () => {
-      hurriedAt = performance.now()
-    }
-  }
+  return { clock, layer: layerOf(clock), hurry: change(times), calm: change(1) }
 }

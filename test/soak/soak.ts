@@ -36,7 +36,7 @@ const appOf = (slot: number): string => slot === 2 ? apps[1] : apps[0]
 const scopes = ["api://orders/.default", "https://graph.microsoft.com/.default", "api://orders/2/.default"]
 const challenge = `{"access_token":{"nbf":{"essential":true}}}`
 
-const { clock, hurry, layer: clockLayer } = faster(speed)
+const { calm, clock, hurry, layer: clockLayer } = faster(speed)
 const now = (): number => clock.currentTimeMillisUnsafe()
 const provider = make(now)
 const late = lateness()
@@ -274,22 +274,20 @@ else {
 }
 // Longer than any gate or circuit holds after the faults above.
 await pause(180_000 / speed + 100)
-for (let slot = 0; slot < 3; slot++) {
-  const { client } = slotOf(slot)
-  await Promise.all(Array.from({ length: 50 }, async (_, tenant) => {
-    const asked = { slot, tenant: `tenant-${tenant}.example`, scope: scopes[0] ?? "", claims: "" }
-    const acquire = client.acquireToken({ tenantId: asked.tenant, scopes: asked.scope })
-    const lateBefore = late.sum()
-    let exit = await runtime.runPromiseExit(acquire)
-    // When this process was late by some milliseconds, the service was away for seconds of the fast clock.
-    for (let again = 0, lateAt = lateBefore; again < 20 && Exit.isFailure(exit) && late.sum() - lateAt > 5; again++) {
-      lateAt = late.sum()
-      await pause(100)
-      exit = await runtime.runPromiseExit(acquire)
-    }
-    judge(asked, exit, lateBefore)
-    if (Exit.isFailure(exit)) complain(`at the end a client gets no token: ${Cause.pretty(exit.cause).slice(0, 200)}`)
-  }))
+// At the true speed a delay of this process is no timeout, so nobody has a reason to fail.
+calm()
+const atEnd = async (slot: number, tenant: number): Promise<void> => {
+  const asked = { slot, tenant: `tenant-${tenant}.example`, scope: scopes[0] ?? "", claims: "" }
+  const acquire = slotOf(slot).client.acquireToken({ tenantId: asked.tenant, scopes: asked.scope })
+  const lateBefore = late.sum()
+  const exit = await runtime.runPromiseExit(acquire)
+  judge(asked, exit, lateBefore)
+  if (Exit.isFailure(exit)) complain(`at the end a client gets no token: ${Cause.pretty(exit.cause).slice(0, 200)}`)
+}
+for (const [slot, { client }] of slots.entries()) {
+  // A half-open circuit admits one request, which closes it.
+  await atEnd(slot, 0)
+  await Promise.all(Array.from({ length: 50 }, (_, tenant) => atEnd(slot, tenant)))
   const flights = async (): Promise<number> => (await runtime.runPromise(client.stats)).flights
   // The last of them renew in the background.
   for (let wait = 0; wait < 50 && await flights() > 0; wait++) await pause(100)
