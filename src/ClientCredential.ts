@@ -131,7 +131,8 @@ export interface SourceOptions {
  *
  * **Details**
  *
- * - `certificate`: PEM. In a chain the certificate of the app comes first.
+ * - `certificate`: PEM. In a chain the certificate of the app comes first. Here and in `privateKey` line breaks may be
+ *   lost, changed or written as `\n`, and the whole text may be in quotes or in base64.
  * - `privateKey`: unencrypted PKCS#8 in PEM (RFC 5958): RSA with 2,048 bits or more, or EC on P-256.
  * - `sign`: instead of `privateKey`, a function that signs bytes with a key in a vault or an HSM. An ES256 signature
  *   has 64 bytes (RFC 7518 section 3.4).

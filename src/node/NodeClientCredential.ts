@@ -54,7 +54,8 @@ export {
  * **Details**
  *
  * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key Vault.
- *   PEM holds the certificate, its private key and optionally its issuers, in any order.
+ *   PEM holds the certificate, its private key and optionally its issuers, in any order. Its line breaks may be lost, and it
+ *   may be in quotes or in base64.
  * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
