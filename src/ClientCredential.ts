@@ -242,7 +242,9 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * - An effect runs when the credential is first used, after each `reloadEvery`, and when the service has refused all
  *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
  *   `source_failed`, which contains only the tag or class of the error.
- * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`.
+ * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`. A text that is certainly no secret
+ *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced, such
+ *   as `@Microsoft.KeyVault(...)` or `$(NAME)`.
  * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication.
  *
  * **Example** (Fetching the secret from a store)

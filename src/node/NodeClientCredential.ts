@@ -233,7 +233,7 @@ export const certificateFile = (
  * **Details**
  *
  * Line breaks at the end of the file are removed. The effect fails with a `CredentialError` `file_empty` if the file is
- * empty, and `secret_malformed` if it has several lines. The file is read when this effect runs, every `reloadEvery`
+ * empty, and `secret_malformed` if it has several lines, or quotes around the secret. The file is read when this effect runs, every `reloadEvery`
  * (default: 10 seconds), and when the service has refused the secret. While the file is missing or empty, the previous
  * secret stays in use and one warning is logged.
  *

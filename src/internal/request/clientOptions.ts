@@ -4,7 +4,7 @@ import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters } from "../../TokenRequest.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
-import { quote } from "../shared/text.ts"
+import { guidIn, isGuid, nonValueOf, quote } from "../shared/text.ts"
 import { isText } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
@@ -55,17 +55,34 @@ const conflictsWithIssuer = ["authority", "tenantId", "allowedTenants"] as const
 export const parseClientId = (
   clientId: string,
   field = "clientId"
-): Result.Result<string, InvalidRequestError> =>
-  isText(clientId) && /^[\x21-\x7e]{1,256}$/.test(clientId)
-    ? Result.succeed(clientId)
-    : Result.fail(
-      invalidRequest(
-        clientId ? "field_malformed" : "field_missing",
-        field,
-        clientId ? `${field} ${quote(clientId)} is not an application id` : `${field} is empty or not set`,
-        "Pass the application (client) id from the overview of the app registration."
-      )
+): Result.Result<string, InvalidRequestError> => {
+  if (!isText(clientId) || clientId === "") return Result.fail(clientIdProblem(field, clientId, "is empty or not set"))
+  const told = `${quote(clientId)} `
+  const defect = nonValueOf(clientId)
+  if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, told + defect.what, defect.remedy))
+  if (!isGuid(clientId) && decoratedGuid.test(clientId)) {
+    return Result.fail(
+      clientIdProblem(field, clientId, `${told}is not the id alone`, `Pass ${quote(guidIn(clientId) ?? "")} alone.`)
     )
+  }
+  return /^[\x21-\x7e]{1,256}$/.test(clientId)
+    ? Result.succeed(clientId)
+    : Result.fail(clientIdProblem(field, clientId, `${told}is not an application id`))
+}
+
+/**
+ * A GUID as part of an application ID URI or of a service principal name, or with punctuation around it. Ids of other
+ * providers may contain a GUID, so other texts are valid.
+ */
+const decoratedGuid = /^(?:api:\/\/|spn:|urn:uuid:)?\W*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\W*|[@/]\S+)$/i
+
+const clientIdProblem = (field: string, clientId: string, what: string, remedy = ""): InvalidRequestError =>
+  invalidRequest(
+    clientId ? "field_malformed" : "field_missing",
+    field,
+    `${field} ${what}`,
+    `${remedy} Pass the application (client) id from the overview of the app registration.`.trim()
+  )
 
 /** Returns the authority for a tenant option. AD FS has no tenants, but the Azure SDKs write AD FS as the tenant `adfs`. */
 export const authorityWithTenant = (
