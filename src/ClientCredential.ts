@@ -279,7 +279,9 @@ export const secret = <E = never, R = never>(
  * - The source is a certificate, several certificates during a rotation with the newest first, or an effect that loads
  *   them; the rules for effects are those of {@link secret}.
  * - A certificate is checked when it is loaded: it must be readable and valid now, and its key must belong to it, be
- *   supported and be long enough. Several certificates are loaded without those that are not valid now.
+ *   supported and be long enough. Several certificates are loaded without those that are not valid now. If no
+ *   certificate is valid, one whose validity begins within 5 minutes is used with a warning, because the clock of this
+ *   machine may be slow.
  * - The next certificate is tried when the service does not know the key (AADSTS700027) or refuses the time of the
  *   assertion (AADSTS700024).
  * - An assertion is valid for 600 seconds and is used once.

@@ -69,6 +69,9 @@ export const loadCertificate = (options: {
     }
   })
 
+/** A certificate whose validity begins within this time, in milliseconds, is used if no other is valid. */
+export const clockTolerance = 300_000
+
 /** Returns the reason why a certificate is not valid now, or undefined if it is valid. */
 export const validityProblem = (
   { expiresOn, validFrom }: Pick<Certificate, "expiresOn" | "validFrom">,

@@ -230,13 +230,15 @@ const throttled = (
   loop: boolean
 ): EntraError.ThrottledError => {
   const { code, remedy } = throttledMeaning
-  const retryAfter = retryAfterOf(answer, context) ?? Duration.millis(defaultRetryAfter)
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now) ?? defaultRetryAfter
+  const retryAfter = Duration.millis(millis)
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
 }
 
+/** Returns the time to wait, or undefined if the service names none or means now. */
 const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
-  const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
-  return millis === undefined ? undefined : Duration.millis(millis)
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now) ?? 0
+  return millis === 0 ? undefined : Duration.millis(millis)
 }
 
 /** Returns the error of a malformed response. Its message does not show the body, which may contain anything. */

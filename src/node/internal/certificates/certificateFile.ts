@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
+import { clockTolerance } from "../../../internal/credential/certificate.ts"
 import { type Fault, faultOf, type Pem, readPem } from "../../../internal/credential/pem.ts"
 import { type Place, placeError, textOf } from "../files/files.ts"
 import { isPkcs12, pkcs12Blocks } from "./pkcs12.ts"
@@ -122,7 +123,8 @@ const usableNow = (
   now: number
 ): Result.Result<Pair, CredentialError> => {
   const supported = pairs.filter(({ key }) => unsupportedKey(key, places.key) === undefined)
-  const current = supported.find(({ certificate }) => isValid(certificate, now))
+  const current = supported.find(({ certificate }) => isValid(certificate, now)) ??
+    supported.find(({ certificate }) => isValid(certificate, now + clockTolerance))
   if (current !== undefined) return Result.succeed(current)
   const isStarted = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
   const [latest = first] = supported.toSorted((one, other) =>
