@@ -29,6 +29,7 @@ export interface Services {
   readonly clientId: string
   readonly capabilities: ReadonlyArray<string>
   readonly margin: number
+  readonly defaultLifetime: number | undefined
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
@@ -61,7 +62,8 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, capabilities, clientId, credential, endpoint, margin, resolver, telemetry } = services
+    const { cache, capabilities, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } =
+      services
     const claimsOfClient = claimsWith(capabilities, "")
 
     const fetch = (
@@ -75,6 +77,7 @@ export const make = (
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
+        defaultLifetime,
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,

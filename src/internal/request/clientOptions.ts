@@ -1,11 +1,12 @@
 /** The options of a client, validated once when it is built. */
+import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters } from "../../TokenRequest.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
 import { guidIn, isGuid, nonValueOf, quote } from "../shared/text.ts"
-import { isText } from "../shared/validate.ts"
+import { isText, longestLifetime, millisOf } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
 
@@ -15,6 +16,7 @@ export const clientSettingsOf = (options: {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
@@ -29,6 +31,7 @@ export const clientSettingsOf = (options: {
       clientId,
       extras: yield* clientExtrasOf(options),
       authority: yield* authorityWithTenant(authority, tenant, "tenantId"),
+      defaultLifetime: yield* defaultLifetimeOf(options),
       allows: yield* tenantPredicateOf(options.allowedTenants)
     }
   })
@@ -47,6 +50,27 @@ const baseAuthorityOf = (options: {
   if (issuer === undefined) return Authority.parse(options.authority ?? "public")
   const conflicting = conflictsWithIssuer.find((field) => options[field] !== undefined)
   return conflicting === undefined ? Authority.parseIssuer(issuer) : Result.fail(issuerConflict(conflicting))
+}
+
+/** Returns 0 for an issuer without the option: its tokens without a lifetime are not cached. */
+const defaultLifetimeOf = ({ defaultLifetime, issuer }: {
+  readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
+}): Result.Result<number | undefined, InvalidRequestError> => {
+  if (issuer !== undefined) {
+    const millis = millisOf(defaultLifetime ?? 0)
+    return millis === undefined || millis > longestLifetime
+      ? Result.fail(notA("a duration from 0 to ten years", "defaultLifetime"))
+      : Result.succeed(millis)
+  }
+  return defaultLifetime === undefined ? Result.succeed(undefined) : Result.fail(
+    invalidRequest(
+      "field_malformed",
+      "defaultLifetime",
+      "defaultLifetime is set without issuer, but Entra and AD FS name the lifetime of each token",
+      "Leave defaultLifetime out."
+    )
+  )
 }
 
 const conflictsWithIssuer = ["authority", "tenantId", "allowedTenants"] as const
