@@ -363,7 +363,7 @@ export const isTenanted = (self: Authority): boolean => self.kind === "Entra" ||
  * @since 0.1.0
  */
 export const requireTenant = (self: Authority): Result.Result<string, InvalidAuthorityError> => {
-  if (!isTenanted(self)) return Result.succeed("")
+  if (self.kind !== "Entra" && self.kind !== "Ciam") return Result.succeed("")
   if (self.tenant === undefined) {
     return Result.fail(
       problem(

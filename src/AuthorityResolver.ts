@@ -303,6 +303,13 @@ interface Known {
   readonly since: number
 }
 
+/** The endpoints of an authority whose host needs no discovery. */
+interface Resolved {
+  readonly authority: Authority.Authority
+  readonly channel: "standard" | "mtls"
+  readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError>
+}
+
 /** The options that can fail the layer. */
 type Fallible = Pick<Options, "discoveryHost" | "validateAuthority" | "instanceMetadata" | "region">
 
@@ -377,8 +384,12 @@ const makeDiscovering = (
         : flights.join(authority.host, discover(authority))
     }
 
+    // Most resolvers serve one client with one tenant.
+    let last: Resolved | undefined
+
     return AuthorityResolver.of({
       resolve: (authority, { channel }) => {
+        if (last !== undefined && last.authority === authority && last.channel === channel) return last.endpoints
         const at = (host: string) => Effect.fromResult(endpointsOf(authority, host, channel, region))
         if (authority.kind === "Oidc") {
           if (region !== undefined) return Effect.fail(noRegions(authority, "region"))
@@ -390,7 +401,8 @@ const makeDiscovering = (
         }
         // With a region an unknown host is refused in any case, so discovery is not needed.
         if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined || !validates) {
-          return at(Authority.networkHost(authority))
+          last = { authority, channel, endpoints: at(Authority.networkHost(authority)) }
+          return last.endpoints
         }
         return Effect.flatMap(
           verdictOn(authority),

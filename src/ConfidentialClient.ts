@@ -881,10 +881,12 @@ interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, Acqu
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 class AcquireTokenOfContext implements TokenCall {
   readonly request: TokenRequest
-  lifecycle: Lifecycle.Lifecycle | undefined = undefined
-  entry: CachedToken | undefined = undefined
+  lifecycle: Lifecycle.Lifecycle | undefined
+  entry: CachedToken | undefined
   constructor(request: TokenRequest) {
     this.request = request
+    this.lifecycle = undefined
+    this.entry = undefined
   }
 }
 Object.setPrototypeOf(

@@ -415,11 +415,11 @@ const make = (
       const { fallback } = endpoints
       const left = deadline - clock.currentTimeMillisUnsafe()
       const key = () => originOf(endpoints)
-      if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
+      if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
       if (regions.isUnavailable(origin)) return reach(request, fallback, deadline)
       const answered = regions.recovered(origin)
-      return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left / 2))).pipe(
+      return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
         Effect.tap(answered),
         // A refusal is an answer, so the other endpoint is not asked.
         Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
