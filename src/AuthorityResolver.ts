@@ -356,7 +356,7 @@ const makeDiscovering = (
     const newId = yield* randomId
     const known = new Map<string, Known>()
     const flights = yield* SingleFlight.make<InstanceDiscovery.Verdict, ServiceUnavailableError>({
-      closed: () => closedError("the authority resolver")
+      closed: () => closedError("The authority resolver")
     })
 
     const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>

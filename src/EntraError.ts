@@ -560,8 +560,8 @@ export type ServiceUnavailableCode =
  * - `service_unavailable`: the service responded with 408, 5xx or a transient error.
  * - `timeout`: an attempt took longer than `attemptTimeout`, or a discovery document took longer than 10 seconds.
  * - `budget_exceeded`: all attempts together took longer than `budget`.
- * - `circuit_open`: nothing was sent, because several acquisitions in a row got no answer.
- * - `client_closed`: the layer was closed before the answer came.
+ * - `circuit_open`: nothing was sent, because several acquisitions in a row got no response.
+ * - `client_closed`: the layer was closed before the response came.
  *
  * @category errors
  * @since 0.1.0

@@ -81,10 +81,10 @@ export const make = (options: {
     const { acquire, cache, renewal: { backoff, maxWait, serveStaleOnOutage }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
-      closed: () => closedError("the client")
+      closed: () => closedError("The client")
     })
     // Callers that wait for a gate share one timer per key, so that they share the next request too.
-    const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
+    const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("The client") })
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const { partition: own } = settings.extras.own
     const bearer = spaceOf(owner, undefined, own)
@@ -133,18 +133,20 @@ export const make = (options: {
       const plan = planOf(call.request, settings)
       if (Result.isFailure(plan)) return Exit.fail(plan.failure)
       const answer = runPlan(plan.success)
-      return (plan.success.onThrottled ?? options.onThrottled) === "wait" ? patiently(plan.success, answer) : answer
+      return (plan.success.onThrottled ?? options.onThrottled) === "wait"
+        ? waitWhileThrottled(plan.success, answer)
+        : answer
     }
 
     /** Waits for the service's Retry-After, and runs the plan again. */
-    const patiently = (plan: Run, answer: Acquired): Acquired =>
+    const waitWhileThrottled = (plan: Run, answer: Acquired): Acquired =>
       Effect.catch(answer, (error) => {
         const left = retryWait(error)
         if (left === undefined) return Effect.fail(error)
         const again = { ...plan, isCounted: true }
         return Effect.andThen(
           waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
-          Effect.suspend(() => patiently(again, runPlan(again)))
+          Effect.suspend(() => waitWhileThrottled(again, runPlan(again)))
         )
       })
 
