@@ -313,13 +313,15 @@ describe("accepted", () => {
     })))
 
   // MSAL for Python pads the thumbprint and sends no nbf.
-  it.live.each([
-    { name: "a padded SHA-1 thumbprint", alg: "RS256", hash: "sha1", claims: {} },
-    { name: "a padded SHA-256 thumbprint", alg: "PS256", hash: "sha256", claims: {} },
-    { name: "no nbf", alg: "PS256", hash: "sha256", claims: { nbf: undefined } },
-    { name: "neither nbf nor iat", alg: "RS256", hash: "sha1", claims: { nbf: undefined, iat: undefined } },
-    { name: "iat as old as a day", alg: "PS256", hash: "sha256", claims: { nbf: undefined, iat: seconds() - 85_000 } }
-  ])("as MSAL for Python writes it: $name", ({ alg, claims, hash }) =>
+  it.live.each(
+    [
+      { name: "a padded SHA-1 thumbprint", alg: "RS256", hash: "sha1", claims: {} },
+      { name: "a padded SHA-256 thumbprint", alg: "PS256", hash: "sha256", claims: {} },
+      { name: "no nbf", alg: "PS256", hash: "sha256", claims: { nbf: undefined } },
+      { name: "neither nbf nor iat", alg: "RS256", hash: "sha1", claims: { nbf: undefined, iat: undefined } },
+      { name: "iat as old as a day", alg: "PS256", hash: "sha256", claims: { nbf: undefined, iat: seconds() - 85_000 } }
+    ] as const
+  )("as MSAL for Python writes it: $name", ({ alg, claims, hash }) =>
     withCertificates(Effect.gen(function*() {
       const { rsa } = yield* material
       const header = {
