@@ -28,7 +28,7 @@ import * as Graph from "./internal/routes/graph.ts"
 import * as Realm from "./internal/routes/realm.ts"
 import { token } from "./internal/routes/tokenRoute.ts"
 import { readCertificate, type RegisteredCertificate } from "./internal/world/certificates.ts"
-import { defaultOptions } from "./internal/world/defaultWorld.ts"
+import { azureResources, defaultOptions } from "./internal/world/defaultWorld.ts"
 import { type Counters, makeLedger, type RecordedRequest } from "./internal/world/ledger.ts"
 import { registrations } from "./internal/world/registrations.ts"
 import {
@@ -55,6 +55,7 @@ export type { Endpoint } from "./internal/faults/faultQueue.ts"
 export { DropConnection } from "./internal/faults/faultResponse.ts"
 export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/proof/clientAssertion.ts"
 export {
+  azureResources,
   contosoDomain,
   contosoTenantId,
   daemonClientId,
@@ -250,6 +251,7 @@ export const make = Effect.fnUntraced(function*(
     clock,
     ledger,
     faults,
+    wellKnown: Object.values(azureResources),
     certificatesOf: (app) => certificatesOf(app.certificates ?? [])
   })
   const scripted = (endpoint: Endpoint, handler: Handler, targetOf = readTarget): Handler => (request) =>

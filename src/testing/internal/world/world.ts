@@ -230,7 +230,7 @@ export interface Realm {
  *
  * - `origin`: the origin in the issuer of the tokens.
  * - `aliases`: further hosts of instance discovery; default: no further hosts.
- * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs.
+ * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs. The `azureResources` are known too.
  * - `tokenLifetime`: the lifetime of tokens, rounded down to whole seconds.
  * - `refreshIn`: the `refresh_in` of token responses; default: no `refresh_in`, as recorded from the real service.
  * - `signer`: the signer of the tokens.
@@ -418,6 +418,8 @@ export const makeWorld = (
     & Pick<Options, Optional>,
   parts: Pick<World, "clock" | "ledger" | "faults"> & {
     readonly certificatesOf: (app: App) => ReadonlyArray<RegisteredCertificate>
+    /** The resources that are known unless a resource of the options replaces them. */
+    readonly wellKnown: ReadonlyArray<Resource>
   }
 ): World => {
   const tenants = new Map<string, Tenant>()
@@ -433,7 +435,9 @@ export const makeWorld = (
   options.tenants.forEach(addTenant)
   const findTenant = (name: string) => tenants.get(fold(name))
   const ownerOf = (origin: string) => owners.get(new URL(origin).host)
-  const resources = options.resources.map(makeResource)
+  const own = options.resources.map(makeResource)
+  const isReplaced = ({ names }: ResourceState) => own.some((known) => [...known.names].some((name) => names.has(name)))
+  const resources = [...own, ...parts.wellKnown.map(makeResource).filter((known) => !isReplaced(known))]
   const apps = new Map(
     options.apps.map((app) => [fold(app.clientId), makeApp(app, parts.certificatesOf(app), resources)])
   )
