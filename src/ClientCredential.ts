@@ -131,7 +131,8 @@ export interface SourceOptions {
  *
  * **Details**
  *
- * - `certificate`: PEM. In a chain the certificate of the app comes first.
+ * - `certificate`: PEM. In a chain the certificate of the app comes first. Here and in `privateKey` line breaks may be
+ *   lost, changed or written as `\n`, and the whole text may be in quotes or in base64.
  * - `privateKey`: unencrypted PKCS#8 in PEM (RFC 5958): RSA with 2,048 bits or more, or EC on P-256.
  * - `sign`: instead of `privateKey`, a function that signs bytes with a key in a vault or an HSM. An ES256 signature
  *   has 64 bytes (RFC 7518 section 3.4).
@@ -241,7 +242,9 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * - An effect runs when the credential is first used, after each `reloadEvery`, and when the service has refused all
  *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
  *   `source_failed`, which contains only the tag or class of the error.
- * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`.
+ * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`. A text that is certainly no secret
+ *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced, such
+ *   as `@Microsoft.KeyVault(...)` or `$(NAME)`.
  * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication.
  *
  * **Example** (Fetching the secret from a store)
@@ -276,7 +279,9 @@ export const secret = <E = never, R = never>(
  * - The source is a certificate, several certificates during a rotation with the newest first, or an effect that loads
  *   them; the rules for effects are those of {@link secret}.
  * - A certificate is checked when it is loaded: it must be readable and valid now, and its key must belong to it, be
- *   supported and be long enough. Several certificates are loaded without those that are not valid now.
+ *   supported and be long enough. Several certificates are loaded without those that are not valid now. If no
+ *   certificate is valid, one whose validity begins within 5 minutes is used with a warning, because the clock of this
+ *   machine may be slow.
  * - The next certificate is tried when the service does not know the key (AADSTS700027) or refuses the time of the
  *   assertion (AADSTS700024).
  * - An assertion is valid for 600 seconds and is used once.

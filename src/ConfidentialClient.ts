@@ -135,6 +135,9 @@ export interface RenewalOptions {
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
  * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
  *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
+ * - `defaultLifetime`: with `issuer`, the lifetime of a token whose response has no `expires_in` (optional in RFC 6749
+ *   section 5.1); default: 0, which means that such a token is used once and not cached. Its `expiresOn` is then the time
+ *   of issue.
  * - `allowedTenants`: the tenants that requests may name; default: every tenant. An array contains ids or domain names,
  *   as callers use them, in any case. A predicate gets the id or name of a request in lower case, and allows it only by
  *   returning `true`.
@@ -171,6 +174,7 @@ export interface Options {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
@@ -576,6 +580,7 @@ export const make = (
       clientId: settings.clientId,
       capabilities: settings.extras.capabilities,
       margin,
+      defaultLifetime: settings.defaultLifetime,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,

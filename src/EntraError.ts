@@ -326,7 +326,8 @@ export type CredentialCode =
  *
  * Codes of secrets:
  * - `secret_empty`: the secret is empty or not set.
- * - `secret_malformed`: the secret is not redacted, or contains characters that a secret cannot have.
+ * - `secret_malformed`: the secret is not redacted, contains characters that a secret cannot have, or is a placeholder or
+ *   a reference to a secret.
  *
  * Codes of certificates:
  * - `certificate_missing`: there is no certificate.

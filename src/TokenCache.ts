@@ -256,7 +256,9 @@ const makeMemory = (
     if (!leases.has(name)) leases.set(name, lead)
     return fetch.pipe(
       Effect.map((token) => {
-        if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
+        const now = clock.currentTimeMillisUnsafe()
+        // A token without a lifetime is for its callers alone.
+        if (!lead.invalidated && now < token.expiresOn) memory.store(token, now)
         if (fresh) outdate(lead)
         return { token, level: "None" as const }
       }),

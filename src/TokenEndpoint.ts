@@ -67,6 +67,8 @@ export {
  * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` ignores
  *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
+ * - `defaultLifetime`: the lifetime in milliseconds of a token whose response has no `expires_in`; 0: the token is not
+ *   cached; default: such a response is an error.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
@@ -78,6 +80,7 @@ export interface EndpointRequest {
   readonly acquisition: Acquisition
   readonly authority: Authority.Authority
   readonly tokenType: string
+  readonly defaultLifetime?: number | undefined
   readonly gate: { readonly key: CacheKey; readonly sent: string; readonly forced: boolean }
   readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
   readonly query: Fields
@@ -318,6 +321,7 @@ const make = (
             tenantId: acquisition.tenantId,
             scopes: acquisition.scope,
             tokenType: request.tokenType,
+            defaultLifetime: request.defaultLifetime,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
             now: clock.currentTimeMillisUnsafe(),

@@ -20,9 +20,9 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
+import { readPem } from "../internal/credential/pem.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
-import { blocksOf } from "./internal/certificates/pem.ts"
 import * as Proxies from "./internal/proxies.ts"
 
 // -----------------------------------------------------------------------------
@@ -286,7 +286,7 @@ const secureContextOf = (
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
   if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
-  const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
+  const certificates = texts.map((text) => readPem(text).blocks.filter(({ label }) => label === "CERTIFICATE"))
   const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
   )

@@ -28,6 +28,7 @@ export interface Services {
   readonly clientId: string
   readonly capabilities: ReadonlyArray<string>
   readonly margin: number
+  readonly defaultLifetime: number | undefined
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
@@ -60,7 +61,8 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, capabilities, clientId, credential, endpoint, margin, resolver, telemetry } = services
+    const { cache, capabilities, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } =
+      services
     const claimsOfClient = claimsWith(capabilities, "")
 
     const fetch = (
@@ -74,6 +76,7 @@ export const make = (
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
+        defaultLifetime,
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,

@@ -242,6 +242,12 @@ export const make = (options: {
         if (token === undefined) return reported(plan, flight)
         token.isRefreshing = true
         return flight.pipe(
+          Effect.tap((result) =>
+            Effect.sync(() => {
+              // The token stays in the cache, and is due for another refresh at once.
+              if (!KeepFresh.hasLifetime(result)) token.retryOn = clock.currentTimeMillisUnsafe() + backoff.cap
+            })
+          ),
           Effect.tapError((error) =>
             Effect.suspend(() => {
               token.failures++

@@ -16,6 +16,8 @@ export interface ClientSettings {
   readonly authority: Authority.Authority
   readonly allows: ((tenantId: string) => boolean) | undefined
   readonly extras: ClientExtras
+  /** Milliseconds; undefined for authorities that always name the lifetime of a token. */
+  readonly defaultLifetime?: number | undefined
 }
 
 export interface RequestPlan {
