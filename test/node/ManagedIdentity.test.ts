@@ -951,7 +951,6 @@ const faults: ReadonlyArray<Fault> = [
       "InvalidAuthority",
       "authority_unsupported"
     ],
-    ["claims", { claims: "{\"access_token\":{}}" }, "InvalidRequest", "field_unsupported"],
     ["extraBodyParameters", { extraBodyParameters: { a: "b" } }, "InvalidRequest", "field_unsupported"],
     ["extraQueryParameters", { extraQueryParameters: { a: "b" } }, "InvalidRequest", "field_unsupported"]
   ].map(([field, request, tag, code]): Fault => ({

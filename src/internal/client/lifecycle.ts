@@ -204,7 +204,10 @@ export const make = (options: {
         : runPlan({ ...plan, isCounted: true })
     }
 
-    /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
+    /**
+     * The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already, or
+     * has received the same token again.
+     */
     const replace = (plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const token = cached(key)
@@ -212,7 +215,7 @@ export const make = (options: {
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
           cached(key) !== token
             ? replace(plan, key)
-            : hash === plan.refused
+            : hash === plan.refused && !ReplacementCooldown.isUnchanged(token.accessToken, clock)
             ? fetch(plan, key, "ForceRefreshOrClaims", token)
             : runPlan({ ...plan, ...withoutReplacement(plan) }))
       })
