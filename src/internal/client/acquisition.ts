@@ -17,6 +17,7 @@ import { CachedToken } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
 import { isTooShort, timesOf } from "../cache/freshness.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
+import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { clientCredentialsForm } from "../endpoint/tokenForm.ts"
 import type { RequestPlan } from "../request/requestPlan.ts"
@@ -67,11 +68,12 @@ export const make = (
     const fetch = (
       { beforeSending, key, plan }: Flight,
       acquisition: Acquisition,
-      authentication: ClientAuthentication,
+      begin: () => ClientAuthentication,
       timing: EndpointRequest["timing"]
     ) => {
+      const since = clock.currentTimeMillisUnsafe()
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
-      const request = {
+      const first: EndpointRequest = {
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
@@ -86,22 +88,33 @@ export const make = (
             claims: plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
           })
         },
-        authentication,
+        authentication: begin(),
         timing
       }
       /** Repeats the request while there is other material that the service has not refused. */
-      const persistent = (left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
+      const persistent = (request: EndpointRequest, left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
         Effect.catchTag(
           endpoint.request(request),
           "EntraInvalidClientError",
           (error) =>
             // A Retry-After applies to other material too.
             error.retryAfter !== undefined || left === 0 ? Effect.fail(error) : Effect.flatMap(
-              Effect.andThen(telemetry.used(authentication.revision()), hasOther(authentication, error)),
-              (again) => again ? persistent(left - 1) : Effect.fail(error)
+              Effect.andThen(
+                telemetry.used(request.authentication.revision()),
+                hasOther(request.authentication, error)
+              ),
+              (again) => again ? persistent({ ...request, repeats: undefined }, left - 1) : Effect.fail(error)
             )
         )
-      return Effect.map(persistent(mostRequests - 1), (token) => ({
+      const patient = Effect.catchTag(
+        persistent(first, mostRequests - 1),
+        "EntraInvalidClientError",
+        (refusal) =>
+          isReplicationLag(refusal)
+            ? persistent({ ...first, authentication: begin(), repeats: { refusal, since } }, mostRequests - 1)
+            : Effect.fail(refusal)
+      )
+      return Effect.map(patient, (token) => ({
         token: new CachedToken(key, token, timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })),
         tokenEndpoint: token.tokenEndpoint
       }))
@@ -139,7 +152,7 @@ export const make = (
           const begun = clock.currentTimeMillisUnsafe()
           return Effect.onExit(
             Effect.map(
-              fetch(flight, acquisition, authentication = credential.begin(acquisition), timing),
+              fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
               (fetched) => {
                 tokenEndpoint = fetched.tokenEndpoint
                 return fetched.token

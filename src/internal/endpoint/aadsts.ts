@@ -5,6 +5,7 @@
 import type {
   InvalidAuthorityCode,
   InvalidClientCode,
+  InvalidClientError,
   ServiceUnavailableCode,
   ThrottledCode,
   TokenRequestCode
@@ -124,7 +125,8 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_refused",
-      "Register this certificate or federated credential with the app, or use a registered credential.",
+      "Register this certificate or federated credential with the app, or use a registered one; a new or changed "
+        + "registration takes some minutes.",
       "aadsts700027"
     ),
     [700027, 7000214, 1000502, 700030, 700021, 700023, 50012, 50013, 50027, 50048]
@@ -132,7 +134,8 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_refused",
-      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them.",
+      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them; a "
+        + "new or changed registration takes some minutes.",
       "a-federated-credential"
     ),
     [70021, 700211, 700212, 700213, 7002137, 7002138]
@@ -190,6 +193,27 @@ const meanings: ReadonlyMap<number, Meaning> = new Map(
 
 /** The codes for which the remedy is an administrator's consent, so that the consent link helps. */
 export const consentHelps: ReadonlySet<string> = new Set(["consent_missing", "service_principal_missing"])
+
+/**
+ * The numbers for an assertion that the service cannot match with the app's certificates or federated credentials. A server
+ * of the service that has not received a new registration yet responds with them too, and so do a few servers for a
+ * registration that is months old.
+ */
+const unmatchedAssertion: ReadonlySet<number> = new Set([
+  70021,
+  700211,
+  700212,
+  700213,
+  7002137,
+  7002138,
+  700027
+])
+
+/** Returns whether another server may accept the same client, because the registration may not have reached this server. */
+export const isReplicationLag = (
+  { errorCodes = [], origin, retryAfter }: Pick<InvalidClientError, "errorCodes" | "origin" | "retryAfter">
+): boolean =>
+  origin === "service" && retryAfter === undefined && errorCodes.some((code) => unmatchedAssertion.has(code))
 
 /** The number for the same request in a loop, without a cache. */
 export const loopDetected = 50196
