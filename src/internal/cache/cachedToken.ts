@@ -30,6 +30,7 @@ interface RefreshState {
   accessToken: Redacted.Redacted<string> | undefined
   staleHit: Hit | undefined
   outageHit: Hit | undefined
+  outageReason: ResultMetadata["outageReason"]
 }
 
 export class CachedToken implements CachePlace, Times {
@@ -120,7 +121,14 @@ export class CachedToken implements CachePlace, Times {
   }
 
   get outageHit(): Hit {
-    return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
+    const state = this.#opened
+    const { outageReason } = state
+    return (state.outageHit ??= Exit.succeed(
+      this.result(
+        outageReason === undefined ? outageMetadata : Object.freeze({ ...outageMetadata, outageReason }),
+        true
+      )
+    ))
   }
 
   /** The token. It is always the same object, because it is the key of `WeakMap`s. */
@@ -164,7 +172,8 @@ export class CachedToken implements CachePlace, Times {
       stretchedUntil: 0,
       accessToken: undefined,
       staleHit: undefined,
-      outageHit: undefined
+      outageHit: undefined,
+      outageReason: undefined
     }
   }
 
@@ -182,6 +191,14 @@ export class CachedToken implements CachePlace, Times {
   }
   set failures(failures: number) {
     this.#opened.failures = failures
+  }
+
+  /** The code of the error of the last refresh. */
+  set outageReason(reason: ResultMetadata["outageReason"]) {
+    const state = this.#opened
+    if (state.outageReason === reason) return
+    state.outageReason = reason
+    state.outageHit = undefined
   }
 
   /** The time of the next refresh after a failure. */

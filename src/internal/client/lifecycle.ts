@@ -57,6 +57,7 @@ export interface Lifecycle {
 export interface Renewal {
   readonly maxWait: number
   readonly serveStaleOnOutage: boolean
+  readonly serveStaleOnRefusal: boolean
   readonly backoff: { readonly base: number; readonly cap: number }
 }
 
@@ -78,7 +79,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, renewal: { backoff, maxWait, serveStaleOnOutage }, settings } = options
+    const { acquire, cache, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("the client")
@@ -164,7 +165,7 @@ export const make = (options: {
         case "staleWhileRevalidate":
           return Effect.flatMap(refreshInBackground(token, plan, key), () => counted(plan, token.staleHit))
         case "staleIfError":
-          return serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
+          return stale.serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
         case "expired":
           return fetch(plan, key, "Expired", token)
       }
@@ -238,7 +239,7 @@ export const make = (options: {
         refreshes++
         const anonymous = { ...plan, correlationId: undefined }
         const isSpared = (error: AcquireTokenError) =>
-          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), serveStaleOnOutage)
+          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
         if (token === undefined) return reported(plan, flight)
         token.isRefreshing = true
@@ -246,6 +247,7 @@ export const make = (options: {
           Effect.tapError((error) =>
             Effect.suspend(() => {
               token.failures++
+              token.outageReason = error.code
               const rest = coolDown(token.failures, backoff)
               token.retryOn = clock.currentTimeMillisUnsafe() + rest
               return isSpared(error)
@@ -279,7 +281,7 @@ export const make = (options: {
         return flight.pipe(
           Effect.tap(() => Effect.sync(() => missed(plan))),
           Effect.catch((error) => {
-            if (!isRefused(error)) return serveOr(Effect.fail(error))
+            if (isServable(error, stale)) return serveOr(Effect.fail(error))
             missed(plan)
             return Effect.fail(error)
           }),
@@ -344,9 +346,15 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Returns whether callers are served the current token after its refresh failed. Near expiry callers receive a refusal. */
-const staysInUse = (times: Times, error: AcquireTokenError, now: number, serveStaleOnOutage: boolean): boolean =>
-  now < times.usableUntil || (serveStaleOnOutage && now < times.expiresOn && !isRefused(error))
+type Stale = Pick<Renewal, "serveStaleOnOutage" | "serveStaleOnRefusal">
+
+/** Returns whether callers are served a token near expiry although its refresh failed. */
+const isServable = (error: AcquireTokenError, { serveStaleOnOutage, serveStaleOnRefusal }: Stale): boolean =>
+  serveStaleOnOutage && (serveStaleOnRefusal || !isRefused(error))
+
+/** Returns whether callers are served the current token after its refresh failed. */
+const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: Stale): boolean =>
+  now < times.usableUntil || (now < times.expiresOn && isServable(error, stale))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false
