@@ -578,7 +578,6 @@ export const make = (
     })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
-      capabilities: settings.extras.capabilities,
       margin,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,

@@ -28,7 +28,6 @@ import type { Telemetry } from "../telemetry/telemetry.ts"
 /** The services of an acquisition; `margin` is in milliseconds. */
 export interface Services {
   readonly clientId: string
-  readonly capabilities: ReadonlyArray<string>
   readonly margin: number
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
@@ -62,8 +61,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, capabilities, clientId, credential, endpoint, margin, resolver, telemetry } = services
-    const claimsOfClient = claimsWith(capabilities, "")
+    const { cache, clientId, credential, endpoint, margin, resolver, telemetry } = services
 
     const fetch = (
       { beforeSending, key, plan }: Flight,
@@ -85,7 +83,7 @@ export const make = (
           ...clientCredentialsForm({
             clientId,
             scopes: plan.scopes.wire,
-            claims: plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
+            claims: claimsWith(plan.extras.capabilities, plan.claims)
           })
         },
         authentication: begin(),
@@ -131,7 +129,7 @@ export const make = (
           scope: plan.scopes.wire,
           authority: Authority.format(plan.authority),
           claims: plan.claims,
-          clientCapabilities: capabilities,
+          clientCapabilities: plan.extras.capabilities,
           sendCertificateChain: plan.sendCertificateChain,
           correlationId: plan.correlationId ?? newId()
         }
