@@ -228,7 +228,8 @@ const rows: ReadonlyArray<
     tag: "EntraInvalidClientError",
     code: "client_unknown",
     number: 700016,
-    anchor: "aadsts700016"
+    anchor: "aadsts700016",
+    link: consentLink.replace(contoso, fabrikam)
   },
   {
     left: "the service principal was not created",

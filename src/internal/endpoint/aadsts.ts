@@ -20,7 +20,13 @@ interface Codes {
 }
 
 type MeaningOf<Kind extends keyof Codes> = {
-  readonly [K in Kind]: { readonly kind: K; readonly code: Codes[K]; readonly remedy: string }
+  readonly [K in Kind]: {
+    readonly kind: K
+    readonly code: Codes[K]
+    readonly remedy: string
+    /** True if the remedy is an administrator's consent, so that the consent link helps. */
+    readonly consentHelps?: true
+  }
 }[Kind]
 
 export type Meaning = MeaningOf<keyof Codes>
@@ -46,6 +52,8 @@ const refused = (code: TokenRequestCode, remedy: string, anchor?: string): Meani
   code,
   remedy: withPage(remedy, anchor)
 })
+
+const withConsent = <M extends Meaning>(meaning: M): M => ({ ...meaning, consentHelps: true })
 
 const tenantUnknown = authority(
   "tenant_unknown",
@@ -101,17 +109,25 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "client_unknown",
-      "Check the client id, and check that an administrator has installed the app in this tenant (admin consent).",
+      "Check the client id, which is not the id of an app.",
       "aadsts700016"
     ),
-    [700016, 700038, 700011]
+    [700038]
   ],
   [
-    client(
+    withConsent(client(
+      "client_unknown",
+      "Check the client id and the tenant, and have an administrator of the tenant install the app (admin consent).",
+      "aadsts700016"
+    )),
+    [700016, 700011]
+  ],
+  [
+    withConsent(client(
       "service_principal_missing",
       "Create the app's service principal in this tenant, where the app is registered but not installed.",
       "aadsts7000229"
-    ),
+    )),
     [7000229]
   ],
   [
@@ -144,19 +160,19 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [authority("tenant_not_tenanted", "Pass the tenant's id or domain name as tenantId."), [50059, 50194, 9001023]],
   [instanceInvalid, [50049]],
   [
-    refused(
+    withConsent(refused(
       "consent_missing",
       "Ask an administrator of the tenant to grant the app its permissions.",
       "aadsts65001"
-    ),
+    )),
     [65001, 650056, 650057]
   ],
   [
-    refused(
+    withConsent(refused(
       "consent_missing",
       "Ask an administrator to assign the app one of the API's roles, which the API requires.",
       "aadsts501051"
-    ),
+    )),
     [501051]
   ],
   [
@@ -190,9 +206,6 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
 const meanings: ReadonlyMap<number, Meaning> = new Map(
   meaningTable.flatMap(([meaning, numbers]) => numbers.map((number) => [number, meaning] as const))
 )
-
-/** The codes for which the remedy is an administrator's consent, so that the consent link helps. */
-export const consentHelps: ReadonlySet<string> = new Set(["consent_missing", "service_principal_missing"])
 
 /**
  * The numbers for an assertion that the service cannot match with the app's certificates or federated credentials. A server
