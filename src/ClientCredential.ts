@@ -35,7 +35,7 @@ export {
    * - `clientId`, `tenantId`, `scope`: the client, the tenant and the scopes of the token request.
    * - `authority`: the URL of the authority, with the tenant of the request.
    * - `claims`: the claims of the request; the empty string when there are no claims.
-   * - `clientCapabilities`: the client's option.
+   * - `clientCapabilities`: those of the client and of the request.
    * - `sendCertificateChain`: the field of the request; undefined when the credential decides.
    * - `correlationId`: the correlation id of the token requests.
    *

@@ -108,8 +108,10 @@ export {
  * - `margin`: how long before its expiry a token becomes near expiry, at most a tenth of its lifetime; default: 5
  *   minutes. A token near expiry is refreshed before it is served.
  * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
- * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. It is
- *   not served after a refusal. False treats a token near expiry as expired.
+ * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. False
+ *   treats a token near expiry as expired.
+ * - `serveStaleOnRefusal`: whether it is also served when the service refused the refresh, for example because the app
+ *   was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the callers.
  * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
  *   5 minutes (`cap`).
  *
@@ -120,6 +122,7 @@ export interface RenewalOptions {
   readonly margin?: Duration.Input | undefined
   readonly maxWait?: Duration.Input | undefined
   readonly serveStaleOnOutage?: boolean | undefined
+  readonly serveStaleOnRefusal?: boolean | undefined
   readonly backoff?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
@@ -194,6 +197,7 @@ export const defaults = {
     margin: "5 minutes",
     maxWait: "2 seconds",
     serveStaleOnOutage: true,
+    serveStaleOnRefusal: true,
     backoff: { base: "30 seconds", cap: "5 minutes" }
   },
   onThrottled: "fail",
@@ -578,7 +582,6 @@ export const make = (
     })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
-      capabilities: settings.extras.capabilities,
       margin,
       defaultLifetime: settings.defaultLifetime,
       credential: options.credential,
@@ -839,20 +842,26 @@ const renewalOf = (
   renewal: RenewalOptions
 ): Result.Result<Lifecycle.Renewal & { readonly margin: number }, InvalidRequestError> =>
   Result.gen(function*() {
-    const { backoff, margin, maxWait, serveStaleOnOutage } = renewal
-    if (serveStaleOnOutage !== undefined && typeof serveStaleOnOutage !== "boolean") {
-      return yield* Result.fail(notA("true or false", "renewal.serveStaleOnOutage"))
-    }
+    const { backoff, margin, maxWait } = renewal
     return {
       margin: yield* durationOf("renewal.margin", margin ?? defaults.renewal.margin),
       maxWait: yield* durationOf("renewal.maxWait", maxWait ?? defaults.renewal.maxWait),
-      serveStaleOnOutage: serveStaleOnOutage ?? defaults.renewal.serveStaleOnOutage,
+      serveStaleOnOutage: yield* flagOf("serveStaleOnOutage", renewal),
+      serveStaleOnRefusal: yield* flagOf("serveStaleOnRefusal", renewal),
       backoff: {
         base: yield* durationOf("renewal.backoff.base", backoff?.base ?? defaults.renewal.backoff.base),
         cap: yield* durationOf("renewal.backoff.cap", backoff?.cap ?? defaults.renewal.backoff.cap)
       }
     }
   })
+
+const flagOf = (
+  name: "serveStaleOnOutage" | "serveStaleOnRefusal",
+  renewal: RenewalOptions
+): Result.Result<boolean, InvalidRequestError> => {
+  const flag = renewal[name] === undefined ? defaults.renewal[name] : renewal[name]
+  return typeof flag === "boolean" ? Result.succeed(flag) : Result.fail(notA("true or false", `renewal.${name}`))
+}
 
 class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly lifecycle: Lifecycle.Lifecycle

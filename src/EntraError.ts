@@ -417,7 +417,7 @@ export type InvalidClientCode =
  * - `secret_wrong`: the secret is wrong (AADSTS7000215).
  * - `secret_expired`: the secret has expired (AADSTS7000222).
  * - `assertion_refused`: the certificate or the federated credential is not registered, or the assertion is invalid
- *   (AADSTS700027, 70021 and others).
+ *   (AADSTS700027, 70021 and others). A new or changed registration takes some minutes.
  * - `assertion_time`: the assertion is outside its time range (AADSTS700024).
  * - `managed_identity_refused`: the platform refused the managed identity.
  *

@@ -24,6 +24,7 @@ import type {
   AcquireTokenError,
   CredentialError,
   InvalidAuthorityError,
+  InvalidClientError,
   InvalidRequestError,
   NetworkError,
   ServiceUnavailableError
@@ -38,7 +39,14 @@ import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
-import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
+import {
+  credentialDefect,
+  credentialTimeout,
+  isOutage,
+  type Outage,
+  serviceUnavailable,
+  tooSlow
+} from "./internal/shared/errors.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -72,6 +80,9 @@ export {
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds. The
+ *   endpoint waits before it repeats the request. If the retry policy or the budget does not allow a further request, it
+ *   fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -87,6 +98,7 @@ export interface EndpointRequest {
   readonly form: Fields
   readonly authentication: ClientAuthentication
   readonly timing: { attempts: number; credential: number; http: number }
+  readonly repeats?: { readonly refusal: InvalidClientError; readonly since: number } | undefined
 }
 
 /**
@@ -95,7 +107,8 @@ export interface EndpointRequest {
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides whether
+ *   a refusal that a new registration may explain is repeated once, after a second or more.
  * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
@@ -379,11 +392,11 @@ const make = (
       })
     }
 
-    const retries = (
+    const retries = <A>(
       first: Outage,
-      attempt: Effect.Effect<AccessToken, AcquireTokenError>,
+      attempt: Effect.Effect<A, AcquireTokenError>,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+    ): Effect.Effect<A, AcquireTokenError> =>
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const schedule = policy.pipe(
@@ -438,13 +451,42 @@ const make = (
       )
     }
 
-    return TokenEndpoint.of(
-      ThrottleGate.guarding(
-        gates,
-        (request: EndpointRequest, endpoints: Endpoints) =>
-          reach(request, endpoints, clock.currentTimeMillisUnsafe() + budget)
-      )
+    const guarded = ThrottleGate.guarding(
+      gates,
+      (request: EndpointRequest, endpoints: Endpoints) =>
+        reach(request, endpoints, (request.repeats?.since ?? clock.currentTimeMillisUnsafe()) + budget)
     )
+
+    /** Repeats a refused request after the delay that `retries` computes for an outage. */
+    const repeated = (
+      request: EndpointRequest,
+      { refusal, since }: NonNullable<EndpointRequest["repeats"]>
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const lag = replicationLag(request.acquisition.correlationId)
+      const { scopes, space, tenant } = request.gate.key
+      const again = Effect.suspend(() => {
+        gates.forget({ owner: space, tenant, scopes })
+        return Effect.result(guarded.request(request))
+      })
+      return retries(lag, again, since + budget).pipe(
+        Effect.mapError((error) => error === lag ? refusal : error),
+        Effect.flatMap(Effect.fromResult)
+      )
+    }
+
+    return TokenEndpoint.of({
+      ...guarded,
+      request: (request) =>
+        request.repeats === undefined ? guarded.request(request) : repeated(request, request.repeats)
+    })
+  })
+
+/** Returns the outage that stands for a registration which has not reached all servers of the service. */
+const replicationLag = (correlationId: string): ServiceUnavailableError =>
+  serviceUnavailable("service_unavailable", "the registration may not have reached this server", "Try again later.", {
+    origin: "service",
+    correlationId,
+    retryAfter: Duration.seconds(1)
   })
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

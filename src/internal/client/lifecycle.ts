@@ -57,6 +57,7 @@ export interface Lifecycle {
 export interface Renewal {
   readonly maxWait: number
   readonly serveStaleOnOutage: boolean
+  readonly serveStaleOnRefusal: boolean
   readonly backoff: { readonly base: number; readonly cap: number }
 }
 
@@ -78,7 +79,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, renewal: { backoff, maxWait, serveStaleOnOutage }, settings } = options
+    const { acquire, cache, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("The client")
@@ -166,7 +167,7 @@ export const make = (options: {
         case "staleWhileRevalidate":
           return Effect.flatMap(refreshInBackground(token, plan, key), () => counted(plan, token.staleHit))
         case "staleIfError":
-          return serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
+          return stale.serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
         case "expired":
           return fetch(plan, key, "Expired", token)
       }
@@ -206,7 +207,10 @@ export const make = (options: {
         : runPlan({ ...plan, isCounted: true })
     }
 
-    /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
+    /**
+     * The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already, or
+     * has received the same token again.
+     */
     const replace = (plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const token = cached(key)
@@ -214,7 +218,7 @@ export const make = (options: {
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
           cached(key) !== token
             ? replace(plan, key)
-            : hash === plan.refused
+            : hash === plan.refused && !ReplacementCooldown.isUnchanged(token.accessToken, clock)
             ? fetch(plan, key, "ForceRefreshOrClaims", token)
             : runPlan({ ...plan, ...withoutReplacement(plan) }))
       })
@@ -237,7 +241,7 @@ export const make = (options: {
         refreshes++
         const anonymous = { ...plan, correlationId: undefined }
         const isSpared = (error: AcquireTokenError) =>
-          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), serveStaleOnOutage)
+          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
         if (token === undefined) return reported(plan, flight)
         token.isRefreshing = true
@@ -251,6 +255,7 @@ export const make = (options: {
           Effect.tapError((error) =>
             Effect.suspend(() => {
               token.failures++
+              token.outageReason = error.code
               const rest = coolDown(token.failures, backoff)
               token.retryOn = clock.currentTimeMillisUnsafe() + rest
               return isSpared(error)
@@ -284,7 +289,7 @@ export const make = (options: {
         return flight.pipe(
           Effect.tap(() => Effect.sync(() => missed(plan))),
           Effect.catch((error) => {
-            if (!isRefused(error)) return serveOr(Effect.fail(error))
+            if (isServable(error, stale)) return serveOr(Effect.fail(error))
             missed(plan)
             return Effect.fail(error)
           }),
@@ -349,9 +354,15 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Returns whether callers are served the current token after its refresh failed. Near expiry callers receive a refusal. */
-const staysInUse = (times: Times, error: AcquireTokenError, now: number, serveStaleOnOutage: boolean): boolean =>
-  now < times.usableUntil || (serveStaleOnOutage && now < times.expiresOn && !isRefused(error))
+type Stale = Pick<Renewal, "serveStaleOnOutage" | "serveStaleOnRefusal">
+
+/** Returns whether callers are served a token near expiry although its refresh failed. */
+const isServable = (error: AcquireTokenError, { serveStaleOnOutage, serveStaleOnRefusal }: Stale): boolean =>
+  serveStaleOnOutage && (serveStaleOnRefusal || !isRefused(error))
+
+/** Returns whether callers are served the current token after its refresh failed. */
+const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: Stale): boolean =>
+  now < times.usableUntil || (now < times.expiresOn && isServable(error, stale))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false

@@ -67,7 +67,7 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
   let extras = settings.extras.own
   if (
     request.cachePartition !== undefined || request.extraBodyParameters !== undefined ||
-    request.extraQueryParameters !== undefined
+    request.extraQueryParameters !== undefined || request.clientCapabilities !== undefined
   ) {
     const own = extrasOf(request, settings.extras)
     if (Result.isFailure(own)) return Result.fail(own.failure)
