@@ -14,13 +14,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type CredentialError, type InvalidRequestError } from "./EntraError.ts"
-import { type Algorithm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
+import { type Algorithm, assertionForm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
 import type { Acquisition, Attempt, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CredentialSource from "./internal/credential/credentialSource.ts"
 import * as FirstOf from "./internal/credential/firstOf.ts"
 import { type SecretMethod, secrets } from "./internal/credential/secret.ts"
 import { certificates, keys } from "./internal/credential/signedAssertion.ts"
-import { assertionForm } from "./internal/endpoint/tokenForm.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Fields } from "./internal/http/fields.ts"
@@ -36,7 +35,7 @@ export {
    * - `clientId`, `tenantId`, `scope`: the client, the tenant and the scopes of the token request.
    * - `authority`: the URL of the authority, with the tenant of the request.
    * - `claims`: the claims of the request; the empty string when there are no claims.
-   * - `clientCapabilities`: the client's option.
+   * - `clientCapabilities`: those of the client and of the request.
    * - `sendCertificateChain`: the field of the request; undefined when the credential decides.
    * - `correlationId`: the correlation id of the token requests.
    *
@@ -72,9 +71,10 @@ export {
    *
    * **Details**
    *
-   * - `revision`: returns a name for the material of the last attempt, or before the first attempt for the material in
-   *   use. It changes with the material, so that the remembered refusals of an old secret do not concern a new secret.
-   *   It is never derived from a secret, is valid in this process only, and is empty before any material was loaded.
+   * - `revision`: returns a name for the material (secret, key or token) of the last attempt; before the first attempt,
+   *   for the material in use. It changes with the material, so that the remembered refusals of an old secret do not
+   *   concern a new secret. It is never derived from a secret, is valid in this process only, and is empty before any
+   *   material was loaded.
    * - `authenticate`: returns the additions to one token request. It runs once per attempt, and not for cache hits.
    * - `refused`: runs when the service refused the client. Returns true when there is other material for one more try.
    *
@@ -171,8 +171,8 @@ export interface SecretOptions extends SourceOptions {
  * - `mergeWithDefaultClaims`: true adds `assertionClaims` to the default claims and overrides claims of the same name;
  *   `jti` is not allowed then. False replaces all default claims, so `assertionClaims` must contain `aud`, `iss`,
  *   `sub`, `exp` and `jti`; default: true.
- * - `algorithm`: default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and most issuers), for EC
- *   keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and
+ *   most issuers), for EC keys ES256.
  * - `keyId`: the header `kid`; default: no `kid`, because the thumbprint identifies the certificate.
  *
  * @category models
@@ -206,7 +206,7 @@ export type CertificateOptions =
  *
  * - `privateKey`: unencrypted PKCS#8 in PEM: RSA with 2,048 bits or more, or EC on P-256.
  * - `keyId`: the header `kid`, by which the provider identifies the public key; default: no `kid`.
- * - `algorithm`: default: for RSA keys the algorithm of the authority, for EC keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority, for EC keys ES256.
  * - `audience`: the claim `aud` of the assertion, or `"tokenEndpoint"` for the URL of the token endpoint; default: the
  *   issuer for an issuer that is not Microsoft's, otherwise the URL of the token endpoint.
  *

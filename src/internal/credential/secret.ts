@@ -4,7 +4,6 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
-import { secretForm } from "../endpoint/tokenForm.ts"
 import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
 import { nonValueOf } from "../shared/text.ts"
@@ -62,7 +61,7 @@ export const secretValueOf = (
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
 
 const proofOf = (secret: Secret, clientId: string, method: Attempt["secretMethod"]): Authentication => {
-  if (method !== "client_secret_basic") return { form: secretForm(secret) }
+  if (method !== "client_secret_basic") return { form: { client_secret: secret } }
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return {
     form: {},

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialCode, CredentialError } from "../../EntraError.ts"
-import { assertionForm } from "../endpoint/tokenForm.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import { isText } from "../shared/validate.ts"
@@ -15,6 +14,7 @@ import {
   algorithmFor,
   algorithms,
   assertionClaims,
+  assertionForm,
   assertionHeader,
   isAlgorithmOfKey,
   parseAdditionalClaims,

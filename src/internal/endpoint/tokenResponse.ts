@@ -11,7 +11,7 @@ import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
 import { isOutageStatus } from "../shared/errors.ts"
 import { quote, sentence } from "../shared/text.ts"
 import { longestLifetime, type Members, membersOf } from "../shared/validate.ts"
-import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
+import { loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
 export interface ResponseContext {
   /** The effective authority, with the tenant of the request. */
@@ -233,7 +233,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
       claims: context.scrub(claims, "data")
     })
   }
-  const remedy = consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
+  const remedy = meaning.consentHelps === true ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
   switch (meaning.kind) {
     case "authority":
       return new EntraError.InvalidAuthorityError({ ...details, code: meaning.code, remedy, field: "tenantId" })

@@ -424,7 +424,8 @@ describe("refusals", () => {
   it.each([
     { number: 65001, error: "invalid_grant", tag: "EntraTokenRequestError" },
     { number: 501051, error: "invalid_grant", tag: "EntraTokenRequestError" },
-    { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" }
+    { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" },
+    { number: 700016, error: "unauthorized_client", tag: "EntraInvalidClientError" }
   ])("AADSTS$number comes with the link for the administrator, at the end", ({ error: name, number, tag }) => {
     const error = failure(readTokenResponse(answer(400, { error: name, error_codes: [number] }), asked))
     assert.strictEqual(error._tag, tag)
@@ -432,7 +433,7 @@ describe("refusals", () => {
     assert.isTrue(error.remedy.endsWith(`See docs/registering.md#aadsts${number} of effect-entra. Link: ${link}`))
   })
 
-  it.each([700016, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
+  it.each([700038, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
     const error = failure(readTokenResponse(answer(400, { error: "x", error_codes: [number] }), asked))
     assert.notInclude(error.remedy, "adminconsent")
   })
