@@ -216,7 +216,8 @@ const assertSent = (
     assert.notStrictEqual(claims.iss, clientId)
     return
   }
-  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, place.token])
+  const audience = column.kind === "Oidc" ? place.issuer : place.token
+  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, audience])
   assert.deepInclude(claims, { ...row.claims })
   const { rsa, thumbprint } = looks[column.kind]
   const isEc = row.proof === "ec" || row.proof === "ecKey"
