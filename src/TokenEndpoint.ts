@@ -39,6 +39,7 @@ import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./i
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
 import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -238,7 +239,7 @@ const make = (
     const clock = yield* Clock.Clock
     const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
     const gates = ThrottleGate.make(clock, { base, cap })
-    const breaker = yield* CircuitBreaker.make({ failures, openDuration })
+    const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
@@ -249,7 +250,7 @@ const make = (
       limit: number
     ): Effect.Effect<Authentication, CredentialError> =>
       Effect.suspend(() => {
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         const proof = authentication.authenticate({
           ...acquisition,
           tokenEndpoint: endpoints.token,
@@ -264,7 +265,7 @@ const make = (
             orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
           }),
           Effect.onExit(() => {
-            timing.credential += clock.currentTimeMillisUnsafe() - begun
+            timing.credential += monotonicMillis(clock) - begun
             return Effect.void
           })
         )
@@ -282,7 +283,7 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
-      const begun = clock.currentTimeMillisUnsafe()
+      const begun = monotonicMillis(clock)
       timing.attempts++
       return http.send({
         method: "POST",
@@ -301,7 +302,7 @@ const make = (
             )
         }),
         Effect.onExit(() => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         }),
         Effect.flatMap((response) => {
@@ -335,11 +336,11 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.flatMap(
-        authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), limit),
+        authenticated(request, endpoints, deadline - monotonicMillis(clock), limit),
         (proof) => {
           const verdict = gates.throttle(request)
           return verdict === undefined
-            ? sent(request, endpoints, proof, deadline - clock.currentTimeMillisUnsafe(), limit)
+            ? sent(request, endpoints, proof, deadline - monotonicMillis(clock), limit)
             : Effect.fail(verdict)
         }
       )
@@ -356,11 +357,11 @@ const make = (
       endpoints: Endpoints,
       limit: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const deadline = clock.currentTimeMillisUnsafe() + limit
+      const deadline = monotonicMillis(clock) + limit
       const { timing } = request
       const before = timing.attempts
       return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const left = deadline - monotonicMillis(clock)
         if (left <= 0 || !first.isRetryable) return Effect.fail(first)
         return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
           duration: left,
@@ -386,7 +387,7 @@ const make = (
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
-          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
+          Schedule.while(({ duration }) => monotonicMillis(clock) + Duration.toMillis(duration) < deadline)
         )
         // The schedule starts with the failure of the first attempt.
         let known: Outage | undefined = first
@@ -413,7 +414,7 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { fallback } = endpoints
-      const left = deadline - clock.currentTimeMillisUnsafe()
+      const left = deadline - monotonicMillis(clock)
       const key = () => originOf(endpoints)
       if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
       const origin = key()
@@ -437,8 +438,7 @@ const make = (
     return TokenEndpoint.of(
       ThrottleGate.guarding(
         gates,
-        (request: EndpointRequest, endpoints: Endpoints) =>
-          reach(request, endpoints, clock.currentTimeMillisUnsafe() + budget)
+        (request: EndpointRequest, endpoints: Endpoints) => reach(request, endpoints, monotonicMillis(clock) + budget)
       )
     )
   })

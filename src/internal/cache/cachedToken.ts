@@ -161,7 +161,7 @@ export class CachedToken implements CachePlace, Times {
       isRefreshing: false,
       failures: 0,
       retryOn: 0,
-      stretchedUntil: 0,
+      stretchedUntil: -Infinity,
       accessToken: undefined,
       staleHit: undefined,
       outageHit: undefined
@@ -184,7 +184,7 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.failures = failures
   }
 
-  /** The time of the next refresh after a failure. */
+  /** The monotonic time of the next refresh after a failure. */
   get retryOn(): number {
     return this.#refreshState?.retryOn ?? 0
   }
@@ -192,9 +192,9 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.retryOn = retryOn
   }
 
-  /** Near expiry: the time until which the token is served without another refresh first. */
+  /** Near expiry: the monotonic time until which the token is served without another refresh first. */
   get stretchedUntil(): number {
-    return this.#refreshState?.stretchedUntil ?? 0
+    return this.#refreshState?.stretchedUntil ?? -Infinity
   }
   set stretchedUntil(until: number) {
     this.#opened.stretchedUntil = until

@@ -21,6 +21,7 @@ import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { clientCredentialsForm } from "../endpoint/tokenForm.ts"
 import type { RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
 
@@ -110,7 +111,7 @@ export const make = (
     return (flight) =>
       Effect.suspend(() => {
         const { plan, reason } = flight
-        const startedAt = clock.currentTimeMillisUnsafe()
+        const startedAt = monotonicMillis(clock)
         const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
         const acquisition: Acquisition = {
           clientId,
@@ -127,7 +128,7 @@ export const make = (
         let tokenEndpoint: string | undefined
         /** The remaining time counts as cache time. */
         const durations = (): Durations => {
-          const total = clock.currentTimeMillisUnsafe() - startedAt
+          const total = monotonicMillis(clock) - startedAt
           return {
             total: Duration.millis(total),
             cache: Duration.millis(total - fetched),
@@ -136,7 +137,7 @@ export const make = (
           }
         }
         const fetching = Effect.suspend(() => {
-          const begun = clock.currentTimeMillisUnsafe()
+          const begun = monotonicMillis(clock)
           return Effect.onExit(
             Effect.map(
               fetch(flight, acquisition, authentication = credential.begin(acquisition), timing),
@@ -146,7 +147,7 @@ export const make = (
               }
             ),
             () => {
-              fetched += clock.currentTimeMillisUnsafe() - begun
+              fetched += monotonicMillis(clock) - begun
               return Effect.void
             }
           )

@@ -7,7 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { AuthenticationResult } from "../../AccessToken.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 type Token = Redacted.Redacted<string>
 
@@ -25,7 +25,7 @@ const cooldown = 30_000
 /** Returns whether a token is in its cooldown. During the cooldown one claims challenge is still allowed. */
 export const isAtRest = (token: Token, claims: string, clock: Clock.Clock): boolean => {
   const replacement = replacements.get(token)
-  return replacement !== undefined && isAhead(replacement.until, clock.currentTimeMillisUnsafe(), cooldown) &&
+  return replacement !== undefined && monotonicMillis(clock) < replacement.until &&
     (claims === "" || replacement.challenged)
 }
 
@@ -37,7 +37,7 @@ export const noted = <E>(
   clock: Clock.Clock
 ): Effect.Effect<AuthenticationResult, E> => {
   const record = (token: Token) => {
-    replacements.set(token, { until: clock.currentTimeMillisUnsafe() + cooldown, challenged: claims !== "" })
+    replacements.set(token, { until: monotonicMillis(clock) + cooldown, challenged: claims !== "" })
   }
   return flight.pipe(
     Effect.tap(({ accessToken, metadata }) =>
