@@ -119,12 +119,15 @@ describe("other hosts", () => {
     }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
   })
 
-  it.effect("are asked about again when the clock has been put back", () => {
+  it.effect("are asked about again after a day, also when the clock has been put back", () => {
     const { layer, seen } = answering(() => ({ status: 400, body: { error: "invalid_instance" } }))
     return Effect.gen(function*() {
       yield* TestClock.setTime(90 * 86_400_000)
       yield* Effect.flip(resolve(`https://${host}/${contoso}`))
       yield* TestClock.setTime(0)
+      yield* Effect.flip(resolve(`https://${host}/${contoso}`))
+      assert.strictEqual(seen.length, 1)
+      yield* TestClock.adjust("1 day")
       yield* Effect.flip(resolve(`https://${host}/${contoso}`))
       assert.strictEqual(seen.length, 2)
     }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))

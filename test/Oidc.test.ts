@@ -347,9 +347,11 @@ describe("the document", () => {
       yield* Effect.flip(acquire())
       yield* hours(9)
       isBroken = false
+      yield* TestClock.adjust("3 seconds")
       yield* acquire("a")
       assert.strictEqual(discoveries(), 2)
       yield* hours(8)
+      yield* TestClock.adjust("1 day")
       yield* acquire("b")
       yield* TestClock.adjust(0)
       assert.strictEqual(discoveries(), 3)
