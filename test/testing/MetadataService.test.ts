@@ -5,6 +5,7 @@ import { EntraSimulator, MetadataService } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose"
+import { assertShown } from "../support/shown.ts"
 
 const { systemAssigned, userAssigned } = MetadataService
 const { clientId, objectId, resourceId } = userAssigned
@@ -107,6 +108,7 @@ describe("refused", () => {
       const answer = yield* ask(query, headers)
       assert.strictEqual(answer.status, status)
       assert.include(answer.text, text)
+      assertShown(answer.text)
     }).pipe(Effect.provide(Service({ platform, resources: [vault] }))))
 
   it.effect("are a machine without identities, and one with several and no word which", () =>
