@@ -40,6 +40,7 @@ import {
 import { runChild } from "../support/child.ts"
 import { authenticate } from "../support/credentials.ts"
 import { record, silent } from "../support/log.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { contoso, graph } from "../support/world.ts"
 
 const { systemAssigned, userAssigned } = MetadataService
@@ -344,6 +345,7 @@ describe("the source", () => {
       assert.deepStrictEqual([result.success.source, result.success.endpoint, result.success.guessed], expected)
     } else {
       assert.deepStrictEqual([result.failure.code, result.failure.field], expected)
+      assertToldInFull(result.failure)
       assert.notInclude(json(result.failure), "secret")
       assert.isNotEmpty(result.failure.remedy)
     }
@@ -354,6 +356,7 @@ describe("the source", () => {
       // @ts-expect-error what the types do not let through
       const refused = Result.getOrThrow(Result.flip(platformOf({ source }, none, false)))
       assert.deepStrictEqual([refused.code, refused.field], ["managed_identity_unsupported", "source"])
+      assertToldInFull(refused)
     }
   })
 })
@@ -397,6 +400,7 @@ describe("the identity", () => {
     // @ts-expect-error what the types do not let through
     const refused = Result.getOrThrow(Result.flip(platformOf({ identity }, none, false)))
     assert.deepStrictEqual([refused.code, refused.field], ["identity_malformed", "identity"])
+    assertToldInFull(refused)
   })
 
   it("has a name of its own", () => {
@@ -410,6 +414,7 @@ describe("the identity", () => {
     for (const identity of [{ clientId }, { objectId }, { resourceId }]) {
       const refused = Result.getOrThrow(Result.flip(platformOf({ source: "azureArc", identity }, none, false)))
       assert.deepStrictEqual([refused.code, refused.field], ["managed_identity_unsupported", "identity"])
+      assertToldInFull(refused)
     }
   })
 })
@@ -505,6 +510,7 @@ describe("Azure Arc's challenge", () => {
   ])("refuses %s", (challenge, keys) => {
     const refused = Result.getOrThrow(Result.flip(keyFileOf(challenge, keys)))
     assert.deepStrictEqual([refused.code, refused.field], ["managed_identity_challenge", "IDENTITY_ENDPOINT"])
+    assertToldInFull(refused)
   })
 
   it("believes a key of 4096 bytes, and nothing that is longer or none", () => {
