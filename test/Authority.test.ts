@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
 import { anyString, failure, guid, mixedCase, success } from "./internal/support.ts"
-import { assertToldInFull } from "./support/shown.ts"
+import { assertShown, assertToldInFull } from "./support/shown.ts"
 
 const host = "login.microsoftonline.com"
 
@@ -226,6 +226,10 @@ describe("parse", () => {
     const error = failure(Authority.parse(input))
     assert.notInclude(error.message, "pa55word")
     assert.notInclude(JSON.stringify(error), "pa55word")
+  })
+
+  it("knows these clouds by these hosts", () => {
+    assertShown(Object.entries(Authority.clouds).map(([name, cloud]) => `${name}: ${JSON.stringify(cloud)}`).join("\n"))
   })
 
   it.each(Object.values(Authority.clouds))("knows the cloud $name by name and by every alias", (cloud) => {

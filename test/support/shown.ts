@@ -1,4 +1,5 @@
 /** Compares whole texts that users read with the snapshots of the tests (`npx vitest run -u` writes them anew). */
+import { Duration } from "effect"
 import type { EntraError } from "effect-entra"
 import { tmpdir } from "node:os"
 import { expect } from "vitest"
@@ -16,8 +17,26 @@ const stable = (text: string): string =>
 /** The text is the snapshot of the running test. */
 export const assertShown = (text: string): void => expect(stable(text)).toMatchSnapshot()
 
+/** Left out of the details: shown before them, or different between runs. */
+const apart = new Set(["_tag", "name", "code", "field", "origin", "message", "remedy", "stack", "cause"])
+const varying = new Set(["correlationId", "traceId", "timestamp", "durations"])
+
+/** Returns the other fields of an error, those that vary by name only. */
+const detailsOf = (error: EntraError.AcquireTokenError): string =>
+  Object.entries(error)
+    .filter(([name, value]) => value !== undefined && !apart.has(name))
+    .map(([name, value]) =>
+      varying.has(name)
+        ? name
+        : `${name}: ${Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value)}`
+    )
+    .sort()
+    .join(", ")
+
 /** Everything that the error tells a user is the snapshot of the running test. */
 export const assertToldInFull = (error: EntraError.AcquireTokenError): void => {
   const place = "field" in error && error.field !== undefined ? ` at ${error.field}` : ""
-  assertShown(`${error._tag}: ${error.code}${place} (${error.origin})\n${error.message}\n${error.remedy}`)
+  assertShown(
+    [`${error._tag}: ${error.code}${place} (${error.origin})`, error.message, error.remedy, detailsOf(error)].join("\n")
+  )
 }
