@@ -293,7 +293,7 @@ describe("the fake signer", () => {
     Effect.gen(function*() {
       const signed = yield* EntraSimulator.signerFake.sign(claims)
       assert.deepStrictEqual(yield* EntraSimulator.signerFake.verify(signed, expected), claims)
-      assertShown(JSON.stringify(jose.decodeProtectedHeader(signed)))
+      assertShown(`${signed}\n${JSON.stringify(jose.decodeProtectedHeader(signed))}`)
     }))
 
   it.effect.each<readonly [name: string, change: Readonly<Record<string, unknown>>]>([
@@ -315,7 +315,11 @@ describe("the fake signer", () => {
     ["a token without its last part", (signed) => signed.slice(0, signed.lastIndexOf("."))],
     ["a token with another header", (signed) => `e30${signed.slice(signed.indexOf("."))}`],
     ["a token with other claims", (signed) => signed.replace(/\.[^.]+\./, ".e30.")],
-    ["text", () => "text"]
+    ["text", () => "text"],
+    [
+      "claims that are no JSON",
+      () => "eyJ0eXAiOiJKV1QiLCJhbGciOiJGQUtFIiwia2lkIjoiZWZmZWN0LWVudHJhLXNpbXVsYXRvciJ9.bm8.x"
+    ]
   ])("refuses %s", ([, change]) =>
     Effect.gen(function*() {
       const signed = change(yield* EntraSimulator.signerFake.sign(claims))
