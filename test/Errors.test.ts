@@ -15,7 +15,7 @@ import { HttpClient, HttpClientError, type HttpClientRequest } from "effect/http
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { record } from "./support/log.ts"
-import { assertToldInFull } from "./support/shown.ts"
+import { assertShown, assertToldInFull } from "./support/shown.ts"
 import { graph, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -322,6 +322,15 @@ describe("every error through the public API", () => {
         assertClean(shown(error), forbidden)
         assertClean([...log.lines, ...log.spans].join("\n"), forbidden)
         if (row.sent > 0) assert.isAbove(log.lines.length + log.spans.length, 0)
+        assertShown(
+          [
+            ...log.entries.map(({ annotations, level, text }) => `${level}: ${text} ${JSON.stringify(annotations)}`),
+            ...log.attributes.map((attributes) => JSON.stringify(attributes))
+          ]
+            .filter((line) => !line.includes("this client was built"))
+            .map((line) => line.replace(/("(?:entra\.)?correlation_?[iI]d":")[^"]*/g, "$1<id>"))
+            .join("\n")
+        )
       }).pipe(
         Effect.provide(World({ credential: ClientCredential.layerSecret(Redacted.make(secret)), ...row.world })),
         Effect.provide(log.layer)

@@ -205,6 +205,15 @@ describe("a service", () => {
       assert.deepStrictEqual(Object.keys((yield* MetadataService.make(options)).environment), names)
     }))
 
+  it.effect("keeps the newest thousand requests", () =>
+    Effect.gen(function*() {
+      const { requests } = yield* MetadataService.MetadataService
+      for (let request = 1; request <= 1001; request++) yield* ask(`request=${request}`, metadata)
+      const kept = yield* requests
+      assert.lengthOf(kept, 1000)
+      assert.match(kept[0]?.url ?? "", /request=2$/)
+    }).pipe(Effect.provide(Service({}))))
+
   it.effect("leaves other origins to the client behind it", () =>
     Effect.gen(function*() {
       const refused = yield* Effect.flip(HttpClient.get("https://login.microsoftonline.com/"))

@@ -174,6 +174,19 @@ describe("Graph", () => {
       Effect.flatMap(HttpClient.get(`${graph}/users`, { headers }), assertResponse).pipe(Effect.provide(world))
   )
 
+  it.effect.each<readonly [status: number, header: string]>([
+    [200, "Bearer $token"],
+    [200, "bearer  $token"],
+    [401, "Bearer$token"],
+    [401, "Bearer $token more"],
+    [401, "Basic Bearer $token"],
+    [401, "Bearer token=$token"]
+  ])("%d for %s", ([status, header]) =>
+    Effect.gen(function*() {
+      const authorization = header.replace("$token", yield* token())
+      assert.strictEqual((yield* HttpClient.get(`${graph}/users`, { headers: { authorization } })).status, status)
+    }).pipe(Effect.provide(world)))
+
   it.effect("a token without a role", () =>
     Effect.gen(function*() {
       yield* assertResponse(yield* get(`${graph}/organization`, yield* token({ client_id: visitor })))
