@@ -165,11 +165,11 @@ export interface Options {
  * The layer fails with an `InvalidAuthorityError`:
  * - `host_malformed`, when `discoveryHost` is not a host name;
  * - `metadata_malformed`, when `instanceMetadata` is not a response of instance discovery;
- * - `region_malformed` or `region_detection`, when `region` is not the name of a region;
+ * - `region_malformed`, when `region` is not a short name; `region_detection`, when it requests detection;
  * - `discovery_contradictory`, when `instanceMetadata` is combined with another option than `transformClient`, or
  *   `discoveryHost` with `validateAuthority: false`.
  *
- * With a `region` token requests go to the endpoint of that region. During an outage of that endpoint they go to the
+ * If `region` is set, token requests go to the endpoint of that region. During an outage of that endpoint they go to the
  * global endpoint of the cloud, and a warning is logged. An authority without regions (another host, an external
  * tenant, AD FS, an issuer) fails with `authority_unsupported` when it is resolved.
  *
@@ -356,7 +356,7 @@ const makeDiscovering = (
     const newId = yield* randomId
     const known = new Map<string, Known>()
     const flights = yield* SingleFlight.make<InstanceDiscovery.Verdict, ServiceUnavailableError>({
-      closed: () => closedError("the authority resolver")
+      closed: () => closedError("The authority resolver")
     })
 
     const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>

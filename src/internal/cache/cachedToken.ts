@@ -37,6 +37,7 @@ interface RefreshState {
   accessToken: Redacted.Redacted<string> | undefined
   staleHit: Hit | undefined
   outageHit: Hit | undefined
+  outageReason: ResultMetadata["outageReason"]
 }
 
 export class CachedToken implements CachePlace, Times {
@@ -127,7 +128,14 @@ export class CachedToken implements CachePlace, Times {
   }
 
   get outageHit(): Hit {
-    return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
+    const state = this.#opened
+    const { outageReason } = state
+    return (state.outageHit ??= Exit.succeed(
+      this.result(
+        outageReason === undefined ? outageMetadata : Object.freeze({ ...outageMetadata, outageReason }),
+        true
+      )
+    ))
   }
 
   /** The token. It is always the same object, because it is the key of `WeakMap`s. */
@@ -171,7 +179,8 @@ export class CachedToken implements CachePlace, Times {
       stretchedUntil: 0,
       accessToken: undefined,
       staleHit: undefined,
-      outageHit: undefined
+      outageHit: undefined,
+      outageReason: undefined
     }
   }
 
@@ -189,6 +198,14 @@ export class CachedToken implements CachePlace, Times {
   }
   set failures(failures: number) {
     this.#opened.failures = failures
+  }
+
+  /** The code of the error of the last refresh. */
+  set outageReason(reason: ResultMetadata["outageReason"]) {
+    const state = this.#opened
+    if (state.outageReason === reason) return
+    state.outageReason = reason
+    state.outageHit = undefined
   }
 
   /** The time of the next refresh after a failure. */

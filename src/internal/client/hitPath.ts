@@ -55,7 +55,8 @@ export const make = (options: {
       (request.forceRefresh !== undefined && request.forceRefresh !== false) || request.claims !== undefined ||
       request.authority !== undefined || request.minimumValidity !== undefined ||
       request.accessTokenSha256ToRefresh !== undefined || request.cachePartition !== undefined ||
-      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined
+      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined ||
+      request.clientCapabilities !== undefined
     ) return undefined
     // These fields do not choose the token, but a malformed one fails a hit as it fails a miss.
     if (
