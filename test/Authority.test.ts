@@ -656,10 +656,32 @@ describe("parseConsentResponse", () => {
   it.each<{ name: string; query: string; field: string; code?: string; expected?: string }>([
     { name: "no state", query: `tenant=${tenant}&admin_consent=True`, field: "state", code: "field_missing" },
     { name: "another state", query: `tenant=${tenant}&admin_consent=True&state=x`, field: "state" },
-    { name: "a state twice", query: `tenant=${tenant}&admin_consent=True&state=s&state=s`, field: "state", expected: "s" },
-    { name: "no state expected", query: `tenant=${tenant}&admin_consent=True&state=`, field: "state", expected: "", code: "field_missing" },
-    { name: "a state in another case", query: `tenant=${tenant}&admin_consent=True&state=S`, field: "state", expected: "s" },
-    { name: "no consent", query: `tenant=${tenant}&state=s`, field: "admin_consent", expected: "s", code: "field_missing" },
+    {
+      name: "a state twice",
+      query: `tenant=${tenant}&admin_consent=True&state=s&state=s`,
+      field: "state",
+      expected: "s"
+    },
+    {
+      name: "no state expected",
+      query: `tenant=${tenant}&admin_consent=True&state=`,
+      field: "state",
+      expected: "",
+      code: "field_missing"
+    },
+    {
+      name: "a state in another case",
+      query: `tenant=${tenant}&admin_consent=True&state=S`,
+      field: "state",
+      expected: "s"
+    },
+    {
+      name: "no consent",
+      query: `tenant=${tenant}&state=s`,
+      field: "admin_consent",
+      expected: "s",
+      code: "field_missing"
+    },
     { name: "False", query: `tenant=${tenant}&state=s&admin_consent=False`, field: "admin_consent", expected: "s" },
     {
       name: "consent twice",
@@ -687,7 +709,9 @@ describe("parseConsentResponse", () => {
 
   it("refuses values that JavaScript callers pass", () => {
     for (const query of ["null", "1", "{}", "[]"]) {
-      assert.deepInclude<object>(failure(Authority.parseConsentResponse(JSON.parse(query), { state })), { field: "query" })
+      assert.deepInclude<object>(failure(Authority.parseConsentResponse(JSON.parse(query), { state })), {
+        field: "query"
+      })
     }
     for (const options of ["null", "{}", `{"state":null}`, `{"state":1}`]) {
       assert.deepInclude<object>(
@@ -704,7 +728,8 @@ describe("parseConsentResponse", () => {
       fc.property(fc.array(fc.tuple(name, value), { maxLength: 8 }), fc.constantFrom("s", ""), (members, expected) => {
         const query = new URLSearchParams(members)
         const isGranted = query.get("state") === expected && expected !== "" && query.get("tenant") === tenant &&
-          query.get("admin_consent")?.toLowerCase() === "true" && !query.has("error") && !query.has("error_description") &&
+          query.get("admin_consent")?.toLowerCase() === "true" && !query.has("error") &&
+          !query.has("error_description") &&
           ["state", "tenant", "admin_consent"].every((name) => query.getAll(name).length === 1)
         for (const form of [query, `?${query}`, new URL(`https://h/p?${query}`)]) {
           assert.strictEqual(Result.isSuccess(parse(form, expected)), isGranted)

@@ -114,8 +114,8 @@ export interface ClientOptions extends
  * **Details**
  *
  * The federated credential of the registration needs the issuer `https://login.microsoftonline.com/<tenant>/v2.0`, the object
- * (principal) id of the identity as the subject, and the audience `api://AzureADTokenExchange`. Microsoft recommends a
- * user-assigned identity.
+ * (principal) id of the identity as the subject, and the audience `api://AzureADTokenExchange`. Microsoft's guide
+ * asks for a user-assigned identity.
  *
  * Every failure is a `CredentialError`. Options and environment are checked when this effect runs. An attempt fails with
  * `managed_identity_unavailable` (the service does not respond, or responds with an outage), `managed_identity_refused` (the

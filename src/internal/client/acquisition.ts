@@ -13,14 +13,13 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, Durations, InvalidClientError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { EndpointRequest, TokenEndpoint } from "../../TokenEndpoint.ts"
-import { CachedToken } from "../cache/cachedToken.ts"
+import { CachedToken, timesOf } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
-import { isTooShort, timesOf } from "../cache/freshness.ts"
+import { isTooShort } from "../cache/freshness.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
 import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
-import { clientCredentialsForm } from "../endpoint/tokenForm.ts"
-import type { RequestPlan } from "../request/requestPlan.ts"
+import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
@@ -29,6 +28,7 @@ import type { Telemetry } from "../telemetry/telemetry.ts"
 export interface Services {
   readonly clientId: string
   readonly margin: number
+  readonly defaultLifetime: number | undefined
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
@@ -61,7 +61,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, clientId, credential, endpoint, margin, resolver, telemetry } = services
+    const { cache, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } = services
 
     const fetch = (
       { beforeSending, key, plan }: Flight,
@@ -75,17 +75,11 @@ export const make = (
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
+        defaultLifetime,
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,
-        form: {
-          ...plan.extras.form,
-          ...clientCredentialsForm({
-            clientId,
-            scopes: plan.scopes.wire,
-            claims: claimsWith(plan.extras.capabilities, plan.claims)
-          })
-        },
+        form: clientCredentialsForm(clientId, plan, claimsWith(plan.extras.capabilities, plan.claims)),
         authentication: begin(),
         timing
       }
@@ -104,7 +98,7 @@ export const make = (
               (again) => again ? persistent({ ...request, repeats: undefined }, left - 1) : Effect.fail(error)
             )
         )
-      const patient = Effect.catchTag(
+      return Effect.catchTag(
         persistent(first, mostRequests - 1),
         "EntraInvalidClientError",
         (refusal) =>
@@ -112,10 +106,6 @@ export const make = (
             ? persistent({ ...first, authentication: begin(), repeats: { refusal, since } }, mostRequests - 1)
             : Effect.fail(refusal)
       )
-      return Effect.map(patient, (token) => ({
-        token: new CachedToken(key, token, timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })),
-        tokenEndpoint: token.tokenEndpoint
-      }))
     }
 
     return (flight) =>
@@ -151,9 +141,13 @@ export const make = (
           return Effect.onExit(
             Effect.map(
               fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
-              (fetched) => {
-                tokenEndpoint = fetched.tokenEndpoint
-                return fetched.token
+              (token) => {
+                tokenEndpoint = token.tokenEndpoint
+                return new CachedToken(
+                  flight.key,
+                  token,
+                  timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })
+                )
               }
             ),
             () => {

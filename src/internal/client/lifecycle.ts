@@ -14,9 +14,9 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
-import type { CachedToken, Hit } from "../cache/cachedToken.ts"
+import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
-import { freshness, isTooShort, type Times } from "../cache/freshness.ts"
+import { freshness, isTooShort } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
   type ClientSettings,
@@ -82,10 +82,10 @@ export const make = (options: {
     const { acquire, cache, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
-      closed: () => closedError("the client")
+      closed: () => closedError("The client")
     })
     // Callers that wait for a gate share one timer per key, so that they share the next request too.
-    const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("the client") })
+    const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("The client") })
     const owner = ownerOf(settings.clientId, settings.authority.environment)
     const { partition: own } = settings.extras.own
     const bearer = spaceOf(owner, undefined, own)
@@ -134,18 +134,20 @@ export const make = (options: {
       const plan = planOf(call.request, settings)
       if (Result.isFailure(plan)) return Exit.fail(plan.failure)
       const answer = runPlan(plan.success)
-      return (plan.success.onThrottled ?? options.onThrottled) === "wait" ? patiently(plan.success, answer) : answer
+      return (plan.success.onThrottled ?? options.onThrottled) === "wait"
+        ? waitWhileThrottled(plan.success, answer)
+        : answer
     }
 
     /** Waits for the service's Retry-After, and runs the plan again. */
-    const patiently = (plan: Run, answer: Acquired): Acquired =>
+    const waitWhileThrottled = (plan: Run, answer: Acquired): Acquired =>
       Effect.catch(answer, (error) => {
         const left = retryWait(error)
         if (left === undefined) return Effect.fail(error)
         const again = { ...plan, isCounted: true }
         return Effect.andThen(
           waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
-          Effect.suspend(() => patiently(again, runPlan(again)))
+          Effect.suspend(() => waitWhileThrottled(again, runPlan(again)))
         )
       })
 
@@ -173,7 +175,7 @@ export const make = (options: {
 
     const fetch = (plan: Run, key: CacheKey, reason: CacheRefreshReason, seen?: CachedToken): Acquired =>
       Effect.suspend(() => {
-        missed(plan)
+        if (plan.isCounted !== true) misses++
         const flight = flightOf(plan, key)
         // Where no cache answers callers that come a moment later, callers of the same moment still join the flight. A forced
         // flight is closed to new callers once its request is sent.
@@ -244,6 +246,12 @@ export const make = (options: {
         if (token === undefined) return reported(plan, flight)
         token.isRefreshing = true
         return flight.pipe(
+          Effect.tap((result) =>
+            Effect.sync(() => {
+              // The token stays in the cache, and is due for another refresh at once.
+              if (!KeepFresh.hasLifetime(result)) token.retryOn = clock.currentTimeMillisUnsafe() + backoff.cap
+            })
+          ),
           Effect.tapError((error) =>
             Effect.suspend(() => {
               token.failures++
