@@ -26,8 +26,8 @@ import {
 import * as InstanceDiscovery from "./internal/authority/instanceDiscovery.ts"
 import * as OpenIdConfigurationCache from "./internal/authority/openIdConfigurationCache.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
-import { isAhead } from "./internal/shared/cooldown.ts"
 import { closedError, invalidAuthority } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { randomId } from "./internal/shared/randomId.ts"
 import * as SingleFlight from "./internal/shared/singleFlight.ts"
 
@@ -366,16 +366,14 @@ const makeDiscovering = (
         Effect.catch(() => Effect.succeed(InstanceDiscovery.unknownVerdict)),
         Effect.tap((verdict) =>
           Effect.sync(() => {
-            const now = clock.currentTimeMillisUnsafe()
+            const now = monotonicMillis(clock)
             if (known.size >= keptHosts) known.delete(known.keys().next().value ?? "")
             known.set(authority.host, { verdict, since: now })
           })
         )
       )
 
-    /** Returns false also for a verdict from the future: then the clock was set back. */
-    const isCurrent = ({ since, verdict }: Known): boolean =>
-      isAhead(since + verdictTtl[verdict._tag], clock.currentTimeMillisUnsafe(), verdictTtl[verdict._tag])
+    const isCurrent = ({ since, verdict }: Known): boolean => monotonicMillis(clock) - since < verdictTtl[verdict._tag]
 
     const verdictOn = (authority: Authority.Authority) => {
       const kept = known.get(authority.host)

@@ -47,6 +47,7 @@ import {
   serviceUnavailable,
   tooSlow
 } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -80,9 +81,9 @@ export {
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
- * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds. The
- *   endpoint waits before it repeats the request. If the retry policy or the budget does not allow a further request, it
- *   fails with `refusal`.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
+ *   further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -254,7 +255,7 @@ const make = (
     const clock = yield* Clock.Clock
     const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
     const gates = ThrottleGate.make(clock, { base, cap })
-    const breaker = yield* CircuitBreaker.make({ failures, openDuration })
+    const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
@@ -265,7 +266,7 @@ const make = (
       limit: number
     ): Effect.Effect<Authentication, CredentialError> =>
       Effect.suspend(() => {
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         const proof = authentication.authenticate({
           ...acquisition,
           tokenEndpoint: endpoints.token,
@@ -280,7 +281,7 @@ const make = (
             orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
           }),
           Effect.onExit(() => {
-            timing.credential += clock.currentTimeMillisUnsafe() - begun
+            timing.credential += monotonicMillis(clock) - begun
             return Effect.void
           })
         )
@@ -298,7 +299,7 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
-      const begun = clock.currentTimeMillisUnsafe()
+      const begun = monotonicMillis(clock)
       timing.attempts++
       return http.send({
         method: "POST",
@@ -317,7 +318,7 @@ const make = (
             )
         }),
         Effect.onExit(() => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         }),
         Effect.flatMap((response) => {
@@ -352,11 +353,11 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.flatMap(
-        authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), limit),
+        authenticated(request, endpoints, deadline - monotonicMillis(clock), limit),
         (proof) => {
           const verdict = gates.throttle(request)
           return verdict === undefined
-            ? sent(request, endpoints, proof, deadline - clock.currentTimeMillisUnsafe(), limit)
+            ? sent(request, endpoints, proof, deadline - monotonicMillis(clock), limit)
             : Effect.fail(verdict)
         }
       )
@@ -373,11 +374,11 @@ const make = (
       endpoints: Endpoints,
       limit: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const deadline = clock.currentTimeMillisUnsafe() + limit
+      const deadline = monotonicMillis(clock) + limit
       const { timing } = request
       const before = timing.attempts
       return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const left = deadline - monotonicMillis(clock)
         if (left <= 0 || !first.isRetryable) return Effect.fail(first)
         return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
           duration: left,
@@ -403,7 +404,7 @@ const make = (
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
-          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
+          Schedule.while(({ duration }) => monotonicMillis(clock) + Duration.toMillis(duration) < deadline)
         )
         // The schedule starts with the failure of the first attempt.
         let known: Outage | undefined = first
@@ -430,7 +431,7 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { fallback } = endpoints
-      const left = deadline - clock.currentTimeMillisUnsafe()
+      const left = deadline - monotonicMillis(clock)
       const key = () => originOf(endpoints)
       if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
@@ -454,7 +455,7 @@ const make = (
     const guarded = ThrottleGate.guarding(
       gates,
       (request: EndpointRequest, endpoints: Endpoints) =>
-        reach(request, endpoints, (request.repeats?.since ?? clock.currentTimeMillisUnsafe()) + budget)
+        reach(request, endpoints, (request.repeats?.since ?? monotonicMillis(clock)) + budget)
     )
 
     /** Repeats a refused request after the delay that `retries` computes for an outage. */

@@ -131,6 +131,7 @@ const options: ReadonlyArray<OptionFault> = [
     "renewal.serveStaleOnOutage",
     "true or false"
   ),
+  malformed("renewal: null", untyped(`{"renewal":null}`), "renewal", "an object"),
   malformed(
     "renewal.serveStaleOnRefusal: null",
     untyped(`{"renewal":{"serveStaleOnRefusal":null}}`),

@@ -16,6 +16,7 @@ import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, type Asked, documentOf, dropped, isDiscovery, type Reply } from "./support/answering.ts"
 import { type Line, record, silent } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, Simulator } from "./support/world.ts"
 
 const issuer = "https://idp.example/realms/One"
@@ -347,9 +348,11 @@ describe("the document", () => {
       yield* Effect.flip(acquire())
       yield* hours(9)
       isBroken = false
+      yield* TestClock.adjust("3 seconds")
       yield* acquire("a")
       assert.strictEqual(discoveries(), 2)
       yield* hours(8)
+      yield* TestClock.adjust("1 day")
       yield* acquire("b")
       yield* TestClock.adjust(0)
       assert.strictEqual(discoveries(), 3)
@@ -489,6 +492,7 @@ describe("what can be wrong with the document", () => {
         const error = yield* Effect.flip(acquire()).pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))
         assert.strictEqual(error._tag, tag)
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.match(error.message, says)
         assert.strictEqual(error.origin, "service")
         assert.isNotEmpty(error.remedy)
@@ -510,6 +514,7 @@ describe("what can be wrong with the document", () => {
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "EntraServiceUnavailableError")
       assert.strictEqual(error.code, "timeout")
+      assertToldInFull(error)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 })
@@ -618,6 +623,7 @@ describe("what does not go with an issuer", () => {
         const error = yield* Effect.flip(Layer.build(clientOf(transport, options)))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.match(error.message, /together with issuer/)
         assert.deepStrictEqual(transport.seen, [])
@@ -635,6 +641,7 @@ describe("what does not go with an issuer", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: "read", ...request }))
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.strictEqual(error.origin, "local")
         assert.deepStrictEqual(transport.seen, [])
@@ -647,6 +654,7 @@ describe("what does not go with an issuer", () => {
     return Effect.gen(function*() {
       const error = yield* Effect.flip(acquire())
       assert.strictEqual(error.code, "authority_unsupported")
+      assertToldInFull(error)
       assert.strictEqual("field" in error ? error.field : undefined, "issuer")
       assert.include(error.remedy, "AuthorityResolver.layer")
       assert.deepStrictEqual(transport.seen, [])
@@ -669,6 +677,7 @@ describe("what does not go with an issuer", () => {
           )
         )
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
       }
       assert.deepStrictEqual(transport.seen, [])

@@ -27,6 +27,7 @@ import { runChild, temporaryFile } from "./support/child.ts"
 import { ensureOpenssl } from "./support/openssl.ts"
 import { proxyTo } from "./support/proxy.ts"
 import { serve } from "./support/server.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, orders } from "./support/world.ts"
 
 const page = readText("docs/registering.md") ?? ""
@@ -318,6 +319,7 @@ describe("when a step was left out", () => {
         const error = yield* Effect.flip(ask(row.request))
         assert.strictEqual(error._tag, row.tag)
         assert.strictEqual(error.code, row.code)
+        assertToldInFull(error)
         assert.deepStrictEqual("errorCodes" in error ? error.errorCodes : undefined, [row.number])
         assert.deepStrictEqual(pointersIn(error.remedy), [row.anchor])
         assert.include(anchors, row.anchor)

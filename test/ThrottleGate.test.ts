@@ -5,6 +5,7 @@ import { ClientCredential, ConfidentialClient, type EntraError, TokenCache, type
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { wrapped } from "./support/credentials.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, orders, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -434,6 +435,7 @@ describe("onThrottled: wait", () => {
       const wrong: TokenRequest.TokenRequest = JSON.parse(JSON.stringify({ ...request, onThrottled }))
       const error = yield* Effect.flip(ConfidentialClient.acquireToken(wrong))
       assert.deepStrictEqual([error.code, "field" in error ? error.field : ""], ["field_malformed", "onThrottled"])
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 0)
     }).pipe(Effect.provide(World())))
 

@@ -10,6 +10,7 @@ import {
 } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.acquireToken({ scopes: graph })
@@ -414,6 +415,7 @@ describe("renewal", () => {
       yield* acquire
       const error = yield* Effect.flip(guarded.acquireToken({ scopes: graph, tenantId: contoso }))
       assert.strictEqual(error.code, "tenant_not_allowed")
+      assertToldInFull(error)
     }).pipe(Effect.provide(SharedWorld)))
 })
 
@@ -439,6 +441,7 @@ describe("minimumValidity", () => {
       const error = yield* Effect.flip(ConfidentialClient.acquireToken(wrong))
       assert.strictEqual(error._tag, "EntraInvalidRequestError")
       assert.deepStrictEqual([error.code, "field" in error ? error.field : ""], ["field_malformed", "minimumValidity"])
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 0)
       yield* acquire
       assert.isUndefined(yield* ConfidentialClient.peek(wrong))

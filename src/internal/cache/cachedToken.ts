@@ -175,8 +175,8 @@ export class CachedToken implements CachePlace, Times {
     return this.#refreshState ??= {
       isRefreshing: false,
       failures: 0,
-      retryOn: 0,
-      stretchedUntil: 0,
+      retryOn: -Infinity,
+      stretchedUntil: -Infinity,
       accessToken: undefined,
       staleHit: undefined,
       outageHit: undefined,
@@ -208,17 +208,17 @@ export class CachedToken implements CachePlace, Times {
     state.outageHit = undefined
   }
 
-  /** The time of the next refresh after a failure. */
+  /** The monotonic time of the next refresh after a failure. */
   get retryOn(): number {
-    return this.#refreshState?.retryOn ?? 0
+    return this.#refreshState?.retryOn ?? -Infinity
   }
   set retryOn(retryOn: number) {
     this.#opened.retryOn = retryOn
   }
 
-  /** Near expiry: the time until which the token is served without another refresh first. */
+  /** Near expiry: the monotonic time until which the token is served without another refresh first. */
   get stretchedUntil(): number {
-    return this.#refreshState?.stretchedUntil ?? 0
+    return this.#refreshState?.stretchedUntil ?? -Infinity
   }
   set stretchedUntil(until: number) {
     this.#opened.stretchedUntil = until

@@ -21,6 +21,7 @@ import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
 
@@ -69,7 +70,7 @@ export const make = (
       begin: () => ClientAuthentication,
       timing: EndpointRequest["timing"]
     ) => {
-      const since = clock.currentTimeMillisUnsafe()
+      const since = monotonicMillis(clock)
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
       const first: EndpointRequest = {
         acquisition,
@@ -111,7 +112,7 @@ export const make = (
     return (flight) =>
       Effect.suspend(() => {
         const { plan, reason } = flight
-        const startedAt = clock.currentTimeMillisUnsafe()
+        const startedAt = monotonicMillis(clock)
         const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
         const acquisition: Acquisition = {
           clientId,
@@ -128,7 +129,7 @@ export const make = (
         let tokenEndpoint: string | undefined
         /** The remaining time counts as cache time. */
         const durations = (): Durations => {
-          const total = clock.currentTimeMillisUnsafe() - startedAt
+          const total = monotonicMillis(clock) - startedAt
           return {
             total: Duration.millis(total),
             cache: Duration.millis(total - fetched),
@@ -137,7 +138,7 @@ export const make = (
           }
         }
         const fetching = Effect.suspend(() => {
-          const begun = clock.currentTimeMillisUnsafe()
+          const begun = monotonicMillis(clock)
           return Effect.onExit(
             Effect.map(
               fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
@@ -151,7 +152,7 @@ export const make = (
               }
             ),
             () => {
-              fetched += clock.currentTimeMillisUnsafe() - begun
+              fetched += monotonicMillis(clock) - begun
               return Effect.void
             }
           )

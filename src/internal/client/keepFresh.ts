@@ -18,6 +18,7 @@ import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
 import { refreshFrom } from "../cache/freshness.ts"
 import { coolDown } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 /** A token to keep fresh. */
 export interface Task {
@@ -46,7 +47,7 @@ export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boo
 export const make = (options: {
   readonly clock: Clock.Clock
   readonly backoff: { readonly base: number; readonly cap: number }
-  readonly isResting: (entry: CachedToken, now: number) => boolean
+  readonly isResting: (entry: CachedToken) => boolean
 }): Effect.Effect<Keepers, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock } = options
@@ -63,7 +64,10 @@ export const make = (options: {
 
     /** Returns the time until a refresh is due. It is 0 or less if a refresh is due now. */
     const pauseUntilDue = (entry: CachedToken, minimumValidity: number, now: number): number =>
-      Math.max(refreshFrom(entry, minimumValidity), options.isResting(entry, now) ? entry.retryOn : 0) - now
+      Math.max(
+        now < entry.issuedAt ? 0 : refreshFrom(entry, minimumValidity) - now,
+        options.isResting(entry) ? entry.retryOn - monotonicMillis(clock) : 0
+      )
 
     const pauseAfterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))

@@ -16,7 +16,7 @@ import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
-import { freshness, isTooShort } from "../cache/freshness.ts"
+import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
   type ClientSettings,
@@ -26,8 +26,9 @@ import {
   selectorOf,
   withoutReplacement
 } from "../request/requestPlan.ts"
-import { coolDown, isAhead } from "../shared/cooldown.ts"
+import { coolDown } from "../shared/cooldown.ts"
 import { closedError, isRefused } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { accessTokenSha256 } from "../shared/sha256.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
@@ -109,8 +110,7 @@ export const make = (options: {
       peek: cache.peek,
       space,
       homeTenant,
-      allows: settings.allows,
-      longestRest: backoff.cap
+      allows: settings.allows
     })
     const counted = (run: Run, exit: Hit): Hit => run.isCounted === true ? exit : hit(exit)
     const missed = (run: Run): void => {
@@ -225,7 +225,7 @@ export const make = (options: {
 
     const refreshInBackground = (token: CachedToken, plan: RequestPlan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() =>
-        token.isRefreshing || isResting(token, clock.currentTimeMillisUnsafe())
+        token.isRefreshing || isResting(token)
           ? Effect.void
           : flights.launch(flightOf(plan, key), refresh(token, plan, key, "ProactivelyRefreshed"))
       )
@@ -249,7 +249,7 @@ export const make = (options: {
           Effect.tap((result) =>
             Effect.sync(() => {
               // The token stays in the cache, and is due for another refresh at once.
-              if (!KeepFresh.hasLifetime(result)) token.retryOn = clock.currentTimeMillisUnsafe() + backoff.cap
+              if (!KeepFresh.hasLifetime(result)) token.retryOn = monotonicMillis(clock) + backoff.cap
             })
           ),
           Effect.tapError((error) =>
@@ -257,7 +257,7 @@ export const make = (options: {
               token.failures++
               token.outageReason = error.code
               const rest = coolDown(token.failures, backoff)
-              token.retryOn = clock.currentTimeMillisUnsafe() + rest
+              token.retryOn = monotonicMillis(clock) + rest
               return isSpared(error)
                 ? refreshFailed(error, rest, about(plan, settings))
                 : requestFailed(error, about(plan, settings))
@@ -274,16 +274,16 @@ export const make = (options: {
     const refreshFirst = (token: CachedToken, plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        if (isAhead(token.stretchedUntil, now, maxWait)) return counted(plan, token.outageHit)
+        if (monotonicMillis(clock) < token.stretchedUntil) return counted(plan, token.outageHit)
         const flight = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
         const serveOr = (otherwise: Acquired): Acquired =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
-            if (later >= token.expiresOn || isTooShort(token, later, plan.minimumValidity)) {
+            if (freshness(token, later) === "expired" || isTooShort(token, later, plan.minimumValidity)) {
               missed(plan)
               return otherwise
             }
-            token.stretchedUntil = later + maxWait
+            token.stretchedUntil = monotonicMillis(clock) + maxWait
             return counted(plan, token.outageHit)
           })
         return flight.pipe(
@@ -333,7 +333,7 @@ export const make = (options: {
               const key = keyOf(plan)
               const reason = token === undefined
                 ? "NoCachedAccessToken"
-                : clock.currentTimeMillisUnsafe() < token.usableUntil
+                : isUsable(token, clock.currentTimeMillisUnsafe())
                 ? "ProactivelyRefreshed"
                 : "Expired"
               return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
@@ -362,7 +362,7 @@ const isServable = (error: AcquireTokenError, { serveStaleOnOutage, serveStaleOn
 
 /** Returns whether callers are served the current token after its refresh failed. */
 const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: Stale): boolean =>
-  now < times.usableUntil || (now < times.expiresOn && isServable(error, stale))
+  isUsable(times, now) || (freshness(times, now) !== "expired" && isServable(error, stale))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false

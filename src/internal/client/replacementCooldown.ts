@@ -8,7 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { AuthenticationResult } from "../../AccessToken.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 type Token = Redacted.Redacted<string>
 
@@ -36,9 +36,7 @@ export const isUnchanged = (token: Token, clock: Clock.Clock): boolean => curren
 
 const current = (token: Token, clock: Clock.Clock): Replacement | undefined => {
   const replacement = replacements.get(token)
-  return replacement !== undefined && isAhead(replacement.until, clock.currentTimeMillisUnsafe(), cooldown)
-    ? replacement
-    : undefined
+  return replacement !== undefined && monotonicMillis(clock) < replacement.until ? replacement : undefined
 }
 
 /** Records the outcome of an acquisition that replaces a token. A token from a cache is not a replacement. */
@@ -49,11 +47,7 @@ export const noted = <E>(
   clock: Clock.Clock
 ): Effect.Effect<AuthenticationResult, E> => {
   const record = (token: Token, unchanged: boolean) => {
-    replacements.set(token, {
-      until: clock.currentTimeMillisUnsafe() + cooldown,
-      challenged: claims !== "",
-      unchanged
-    })
+    replacements.set(token, { until: monotonicMillis(clock) + cooldown, challenged: claims !== "", unchanged })
   }
   return flight.pipe(
     Effect.tap(({ accessToken, metadata }) =>

@@ -1,6 +1,6 @@
 /**
  * The throttle gate: after which outcome the gate of a key closes, for how long, and with which error a closed gate fails.
- * Each key has one state, which is a plain value. Times are in milliseconds.
+ * Each key has one state, which is a plain value. Times are monotonic milliseconds.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,8 +11,9 @@ import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
 import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
-import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
 import { copyOfRefusal, isRefused, type Refused } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 export type Outcome = Refused | EntraError.ServiceError
 
@@ -50,7 +51,7 @@ export const closeAfter = (
 }
 
 /** Returns whether a gate is closed now. */
-export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longestRetryAfter)
+export const isClosed = (state: GateState, now: number): boolean => now < state.until
 
 /**
  * Returns the milliseconds that a waiting caller waits before the next request, or undefined if waiting does not help. A
@@ -155,13 +156,13 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
     const name = nameOf(request)
     // A request that was sent before the service asked to wait may succeed later, and does not end the wait.
     const state = closed.get(name)?.state
-    if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
+    if (state?.kind === "throttled" && monotonicMillis(clock) < state.until) return
     closed.delete(name)
   }
   const close = (request: Gated, error: AcquireTokenError): void => {
     if (!isOutcome(error)) return
     const name = nameOf(request)
-    const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
+    const state = closeAfter(closed.get(name)?.state, error, monotonicMillis(clock), ttl)
     closed.delete(name)
     if (state === undefined) return
     // Until its stack is formatted, an error references every caller, including fibers and closed clients.
@@ -170,7 +171,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
     if (closed.size > keptGates) closed.delete(gateToEvict())
   }
   const ask = (request: Gated, forced: boolean) =>
-    judge(closed.get(nameOf(request))?.state, clock.currentTimeMillisUnsafe(), forced)
+    judge(closed.get(nameOf(request))?.state, monotonicMillis(clock), forced)
   return {
     judge: (request) => closed.size === 0 ? undefined : ask(request, request.gate.forced),
     throttle: (request) => closed.size === 0 ? undefined : ask(request, true),
@@ -188,7 +189,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       }
     },
     counts: () => {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = monotonicMillis(clock)
       const counts = { throttled: 0, refused: 0 }
       for (const { state } of closed.values()) if (isClosed(state, now)) counts[state.kind]++
       return counts

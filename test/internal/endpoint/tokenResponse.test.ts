@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { readTokenResponse, type ResponseContext } from "../../../src/internal/endpoint/tokenResponse.ts"
 import { type IdentityResponse } from "../../../src/internal/http/fields.ts"
 import { scrubber } from "../../../src/internal/http/redaction.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { anyString, failure, guid, printed, success } from "../support.ts"
 
 const now = Date.UTC(2026, 0, 1)
@@ -106,6 +107,7 @@ describe("tokens", () => {
     const error = failure(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(error._tag, "EntraInvalidResponseError")
     assert.strictEqual(error.code, "response_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.status, 200)
     assert.notInclude(printed(error), "the-token")
   })
@@ -113,6 +115,7 @@ describe("tokens", () => {
   it("refuses another type", () => {
     const error = failure(readTokenResponse(answer(200, { ...good, token_type: "pop" }), asked))
     assert.strictEqual(error.code, "response_token_type")
+    assertToldInFull(error)
     assert.include(error.message, "\"pop\"")
     assert.notInclude(printed(error), "the-token")
   })
@@ -375,6 +378,7 @@ describe("refusals", () => {
     const error = failure(readTokenResponse(answer(status, body), asked))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.status, status)
     assert.strictEqual(error.origin, "service")
     assert.strictEqual(error.correlationId, "c-1")
@@ -525,6 +529,7 @@ describe("bodies that were cut", () => {
   it.each([200, 400])("%i: too large", (status) => {
     const error = failure(readTokenResponse(answer(status, good, {}, true), asked))
     assert.strictEqual(error.code, "response_too_large")
+    assertToldInFull(error)
     assert.notInclude(printed(error), "the-token")
   })
 

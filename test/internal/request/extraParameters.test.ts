@@ -3,6 +3,7 @@ import { Redacted, Result } from "effect"
 import type { TokenRequest } from "effect-entra"
 import fc from "fast-check"
 import { clientExtrasOf, type ExtraOptions, extrasOf } from "../../../src/internal/request/extraParameters.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { failure, success } from "../support.ts"
 
 const plain = success(clientExtrasOf({}))
@@ -188,6 +189,7 @@ describe("extrasOf", () => {
     const error = failure(extrasOf(options, plain))
     assert.strictEqual(error._tag, "EntraInvalidRequestError")
     assert.strictEqual(error.code, "field_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.field, field)
     assert.include(error.message, says)
     assert.notInclude(error.message, "hush")

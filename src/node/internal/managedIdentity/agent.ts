@@ -10,6 +10,7 @@ import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
+import { monotonicMillis } from "../../../internal/shared/monotonic.ts"
 import type { EndpointRequest } from "../../../TokenEndpoint.ts"
 import { type Files, type NamedFile, read, type ReadLimits, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
@@ -59,9 +60,9 @@ export const make = (
         const response = http.send({ method: "GET", url, headers, correlationId })
         if (timing === undefined) return response
         timing.attempts++
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         return Effect.onExit(response, () => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         })
       })

@@ -104,7 +104,7 @@ const isApp = (value: string, { clientId }: AssertionContext) => value.toLowerCa
 export const readHeader = (assertion: string) =>
   Effect.try({
     try: () => {
-      if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(assertion)) throw new Error("not three segments")
+      if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(assertion)) throw new Error()
       return jose.decodeProtectedHeader(assertion)
     },
     catch: () => malformedAssertion("it is not three base64url segments with a JSON header")
