@@ -521,7 +521,8 @@ export type TokenRequestCode =
  * **Details**
  *
  * Codes:
- * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057).
+ * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057), or an administrator
+ *   did not consent (`Authority.parseConsentResponse`).
  * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001).
  * - `blocked_by_policy`: a conditional access policy blocks the app (AADSTS53003, 530032).
  * - `region_refused`: the regional endpoint does not serve this app (AADSTS100007).

@@ -81,9 +81,9 @@ export {
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
- * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds. The
- *   endpoint waits before it repeats the request. If the retry policy or the budget does not allow a further request, it
- *   fails with `refusal`.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
+ *   further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
