@@ -195,12 +195,23 @@ describe("what is counted", () => {
   it.effect.each([
     { name: "an outage leaves the token in use", fault: Fault.unavailable(), reason: "ProactivelyRefreshed" },
     {
-      name: "a refusal is the caller's",
+      name: "so does a refusal",
       fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
-      reason: "Expired"
+      reason: "ProactivelyRefreshed"
     },
-    { name: "without serveStaleOnOutage so is an outage", fault: Fault.unavailable(), reason: "Expired", strict: true }
-  ])("failures in a token's last minutes: $name", ({ fault, reason, strict }) =>
+    {
+      name: "without serveStaleOnRefusal a refusal is the caller's",
+      fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
+      reason: "Expired",
+      renewal: { serveStaleOnRefusal: false }
+    },
+    {
+      name: "without serveStaleOnOutage so is an outage",
+      fault: Fault.unavailable(),
+      reason: "Expired",
+      renewal: { serveStaleOnOutage: false }
+    }
+  ])("failures in a token's last minutes: $name", ({ fault, reason, renewal }) =>
     isolated(
       Effect.gen(function*() {
         yield* acquire
@@ -215,7 +226,7 @@ describe("what is counted", () => {
         assert.strictEqual(failures.length, 1)
         assert.include(failures[0]?.[0], `reason=${reason}`)
       }).pipe(
-        Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnOutage: strict !== true } } }))
+        Effect.provide(World({ retry: RetryPolicy.none, client: { renewal } }))
       )
     ))
 

@@ -711,3 +711,86 @@ describe("the environment beside an issuer", () => {
       }).pipe(Effect.scoped)
     ))
 })
+
+describe("a provider that names no lifetime of its tokens", () => {
+  /** A provider whose tokens are counted, with or without `expires_in`. */
+  const counting = (lifetime: (count: number) => unknown = () => undefined) => {
+    let count = 0
+    const transport = answering((asked) =>
+      isDiscovery(asked) ? { body: documentOf(asked) } : Effect.as(Effect.yieldNow, {
+        body: { access_token: `token-${++count}`, token_type: "Bearer", expires_in: lifetime(count) }
+      })
+    )
+    return { transport, count: () => count }
+  }
+  const tokenOf = Effect.map(acquire(), ({ accessToken }) => Redacted.value(accessToken))
+
+  it.effect.each([undefined, null])("%s: each acquisition uses a new token, and the cache stays empty", (lifetime) => {
+    const { count, transport } = counting(() => lifetime)
+    return Effect.gen(function*() {
+      const result = yield* acquire()
+      assert.strictEqual(result.expiresOn.epochMilliseconds, 0)
+      assert.strictEqual(result.metadata.tokenSource, "IdentityProvider")
+      assert.deepStrictEqual([yield* tokenOf, yield* tokenOf], ["token-2", "token-3"])
+      const together = yield* Effect.all([tokenOf, tokenOf, tokenOf], { concurrency: "unbounded" })
+      assert.deepStrictEqual(together, ["token-4", "token-4", "token-4"])
+      assert.strictEqual((yield* ConfidentialClient.stats).entries, 0)
+      const client = yield* ConfidentialClient.ConfidentialClient
+      assert.isUndefined(client.peek({ scopes: "read" }))
+      assert.strictEqual(count(), 4)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("defaultLifetime is its lifetime, and a lifetime of the provider goes before", () => {
+    const { count, transport } = counting((count) => count === 2 ? 60 : undefined)
+    return Effect.gen(function*() {
+      const first = yield* acquire()
+      assert.strictEqual(first.expiresOn.epochMilliseconds, 600_000)
+      assert.strictEqual(yield* tokenOf, "token-1")
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* acquire()).expiresOn.epochMilliseconds, 660_000)
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport, { defaultLifetime: "10 minutes" })))
+  })
+
+  it.effect("keepFresh asks every five minutes, not every second", () => {
+    const { count, transport } = counting()
+    return Effect.gen(function*() {
+      const client = yield* ConfidentialClient.ConfidentialClient
+      yield* client.keepFresh({ scopes: "read" })
+      yield* TestClock.adjust("14 minutes")
+      assert.strictEqual(count(), 3)
+    }).pipe(Effect.scoped, Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("a refresh that brings none rests for five minutes, and the cached token stays in use", () => {
+    const { count, transport } = counting((count) => count === 1 ? 3600 : undefined)
+    return Effect.gen(function*() {
+      yield* acquire()
+      yield* TestClock.adjust("40 minutes")
+      for (let call = 0; call < 10; call++) {
+        assert.strictEqual(yield* tokenOf, "token-1")
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it("an invalid option is refused, and so is the option without an issuer", async () => {
+    const built = (options: ConfidentialClient.Options) =>
+      run(Effect.flip(Effect.scoped(Layer.build(
+        ConfidentialClient.layerDefault(options).pipe(
+          Layer.provide([ClientCredential.layerSecret(secret), counting().transport.layer])
+        )
+      ))))
+    for (const defaultLifetime of [-1, Number.NaN, "soon", Infinity, "4000 days"]) {
+      const wrong: Duration.Input = JSON.parse(JSON.stringify(defaultLifetime))
+      const given = typeof defaultLifetime === "number" ? defaultLifetime : wrong
+      const error = await built({ clientId, issuer, defaultLifetime: given })
+      assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    }
+    const error = await built({ clientId, tenantId: contoso, defaultLifetime: "1 hour" })
+    assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    assert.include(error.message, "without issuer")
+  })
+})

@@ -8,6 +8,7 @@ import {
   ClientCredential,
   ConfidentialClient,
   type EntraError,
+  RetryPolicy,
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
@@ -90,7 +91,10 @@ const federated = (
   }))
 
 const ask = (request: { readonly scopes?: string; readonly tenantId?: string } = {}) =>
-  ConfidentialClient.acquireToken({ scopes: graph, ...request })
+  ConfidentialClient.acquireToken({ scopes: graph, ...request }).pipe(
+    // Some refusals are repeated after a second otherwise.
+    Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+  )
 
 const users = (accessToken: Redacted.Redacted) =>
   HttpClient.execute(
@@ -224,7 +228,8 @@ const rows: ReadonlyArray<
     tag: "EntraInvalidClientError",
     code: "client_unknown",
     number: 700016,
-    anchor: "aadsts700016"
+    anchor: "aadsts700016",
+    link: consentLink.replace(contoso, fabrikam)
   },
   {
     left: "the service principal was not created",

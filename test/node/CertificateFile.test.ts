@@ -183,7 +183,9 @@ describe("times", () => {
   }
 
   it.each([
-    [from - 1, "certificate_not_yet_valid"],
+    [from - 300_001, "certificate_not_yet_valid"],
+    [from - 300_000, undefined],
+    [from - 1, undefined],
     [from, undefined],
     [to - 1, undefined],
     [to, "certificate_expired"]

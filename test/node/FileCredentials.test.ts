@@ -7,6 +7,7 @@ import {
   ClientCredential,
   ConfidentialClient,
   EntraError,
+  RetryPolicy,
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
@@ -224,7 +225,9 @@ describe("federated tokens", () => {
       const sent = Effect.map(counters, ({ tokenRequests }) => tokenRequests)
       yield* Effect.gen(function*() {
         // Nobody has registered the certificate yet.
-        const error = yield* Effect.flip(acquire)
+        const error = yield* Effect.flip(acquire).pipe(
+          Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+        )
         assert.strictEqual(error._tag, "EntraInvalidClientError")
         yield* register(made.RSA.leaf)
         yield* Effect.sleep("1100 millis")

@@ -195,7 +195,7 @@ const unavailable = (
       origin: "service",
       status: response.status,
       correlationId: request.correlationId,
-      retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter)
+      retryAfter: retryAfter === undefined || retryAfter === 0 ? undefined : Duration.millis(retryAfter)
     }
   )
 }

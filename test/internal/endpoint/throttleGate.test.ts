@@ -40,6 +40,7 @@ const [refusal = throttled(1)] = refusals
 describe("closeAfter, row by row", () => {
   it.each<{ name: string; error: Outcome; kind: string | undefined; millis: number }>([
     { name: "429 with Retry-After", error: throttled(7000), kind: "throttled", millis: 7000 },
+    { name: "429 with zero", error: throttled(0), kind: undefined, millis: 0 },
     { name: "429 with a day", error: throttled(86_400_000), kind: "throttled", millis: 3_600_000 },
     { name: "a loop", error: throttled(60_000, true), kind: "throttled", millis: 60_000 },
     { name: "5xx", error: outage(), kind: undefined, millis: 0 },

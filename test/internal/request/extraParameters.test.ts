@@ -11,7 +11,7 @@ const of = (options: ExtraOptions, client = plain) => success(extrasOf(options, 
 describe("extrasOf", () => {
   it("a request without any has the client's", () => {
     assert.deepStrictEqual(of({}), plain.own)
-    assert.deepStrictEqual(plain.own, { query: {}, form: {}, partition: "", sent: "" })
+    assert.deepStrictEqual(plain.own, { query: {}, form: {}, capabilities: [], partition: "", sent: "" })
   })
 
   it("a parameter of the request is taken before the client's of the same name", () => {
@@ -139,6 +139,12 @@ describe("extrasOf", () => {
       options: { extraBodyParameters: JSON.parse("null") },
       field: "extraBodyParameters",
       says: "object"
+    },
+    {
+      name: "capabilities in one string",
+      options: { clientCapabilities: JSON.parse(`"cp1"`) },
+      field: "clientCapabilities",
+      says: "array"
     },
     { name: "no name", options: { extraQueryParameters: { "": "x" } }, field: "extraQueryParameters", says: "name" },
     {
