@@ -219,6 +219,7 @@ export type InvalidRequestCode =
   | "field_malformed"
   | "field_unsupported"
   | "configuration_invalid"
+  | "transport_unsupported"
 
 /**
  * The error of any other invalid field of a request or option of a client.
@@ -230,6 +231,7 @@ export type InvalidRequestCode =
  * - `field_malformed`: a value has the wrong type or form.
  * - `field_unsupported`: a managed identity does not support the field.
  * - `configuration_invalid`: several problems of the environment together, or a variable that cannot be read.
+ * - `transport_unsupported`: the runtime or the bundle has no undici that `NodeTransport` can use.
  *
  * @category errors
  * @since 0.1.0
@@ -351,7 +353,7 @@ export type CredentialCode =
  * - `pkcs12_unsupported`: its protection is not supported.
  * - `pkcs12_password_missing`: it is protected, and there is no password.
  * - `pkcs12_password_wrong`: the password does not open it.
- * - `pkcs12_library_missing`: the package `node-forge` is not installed.
+ * - `pkcs12_library_missing`: the package `node-forge` is not installed, or does not load in the bundle.
  *
  * Codes of assertions:
  * - `algorithm_unsupported`: the algorithm is unknown or does not fit the key.
