@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -16,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
 import type { IdentityRequest, IdentityResponse } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
+import { followedTo, withoutRedirects } from "./redirects.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
@@ -46,10 +48,12 @@ export const make = (
             if (Cause.hasInterruptsOnly(cause)) {
               return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
             }
+            if (cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === redirectRefused)) {
+              return Effect.succeed(redirect)
+            }
             const error = Cause.findErrorOption(cause)
             // The defect of a transport may contain the request with the secret, so it is replaced.
-            const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
-            return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
+            return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value) : "DEFECT"))
           }),
           // The client's own span would end with the transport's error, which may quote the request; a span of ours would
           // end with the body, so that is hidden from it.
@@ -77,13 +81,16 @@ const ownContext = (context: Context.Context<never>): Context.Context<never> => 
       Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context
     : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+  const destination = { url: undefined }
   return base.pipe(
-    Context.add(HttpClient.TracerDisabledWhen, always),
-    Context.add(Destination, { url: undefined })
+    // A client calls this with each request that it sends, so it also sees those of a middleware below this module.
+    Context.add(HttpClient.TracerDisabledWhen, (request) => {
+      arrive(destination, request)
+      return true
+    }),
+    Context.add(Destination, destination)
   )
 }
-
-const always = (): boolean => true
 
 const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const plain: Record<string, string> = {}
@@ -100,66 +107,56 @@ const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClien
 // -----------------------------------------------------------------------------
 
 /** The destination of the first request of a call. Further requests must have the same origin. */
-class Destination extends Context.Service<Destination, { url: string | undefined }>()(
-  "effect-entra/internal/identityHttp/Destination"
-) {}
+interface Destination {
+  url: string | undefined
+}
+
+const Destination = Context.Service<Destination>("effect-entra/internal/identityHttp/Destination")
+
+/** The destinations of bodies, which may contain a secret, for a middleware that sends them in another runtime. */
+const destinations = new WeakMap<HttpBody.HttpBody, Destination>()
 
 /**
  * Guards a transport directly, below all middleware of `transformClient`, so that it gets every request that is sent. It
- * makes `fetch` refuse redirects, which would send the secret to another URL, and fails if a middleware follows one.
+ * makes `fetch` refuse redirects, which would send the secret to another URL, and dies if a middleware follows one.
  */
 const guarded = (client: Transport): Transport =>
   watched(client, (request, context) => {
-    const destination = Context.getOrUndefined(context, Destination)
-    if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) return redirected(request)
-    if (destination !== undefined) destination.url = request.url
-    return Effect.succeed(request)
+    const known = Context.getOrUndefined(context, Destination) ?? destinations.get(request.body)
+    const destination = known ?? { url: undefined }
+    arrive(destination, request)
+    if (request.body._tag !== "Empty") destinations.set(request.body, destination)
   })
 
 /** Makes `fetch` refuse redirects, and allows every request. */
-const staying = (client: Transport): Transport => watched(client, Effect.succeed)
+const staying = (client: Transport): Transport => watched(client, () => {})
 
 const watched = (
   client: Transport,
-  judge: (
-    request: HttpClientRequest.HttpClientRequest,
-    context: Context.Context<never>
-  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>
+  watch: (request: HttpClientRequest.HttpClientRequest, context: Context.Context<never>) => void
 ): Transport =>
   HttpClient.makeWith(
     (request) =>
       client.postprocess(
         Effect.flatMap(request, (request) =>
           Effect.withFiber((fiber) => {
-            const verdict = judge(request, fiber.context)
-            fiber.setContext(withoutRedirects(fiber.context))
-            return verdict
+            watch(request, fiber.context)
+            return withoutRedirects(request)
           }))
       ),
     client.preprocess
   )
 
-const isSameOrigin = (one: string, other: string): boolean =>
-  one === other || new URL(one).origin === new URL(other).origin
+/** Throws if a call has gone on to another origin than that of its first request. */
+const arrive = (destination: Destination, { url }: HttpClientRequest.HttpClientRequest): void => {
+  destination.url ??= url
+  if (destination.url !== url && new URL(destination.url).origin !== new URL(url).origin) throw redirectRefused
+}
 
-/** Returns a context in which `fetch` follows no redirects. Other options of `fetch` are kept. */
-export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
-  Context.add(context, FetchHttpClient.RequestInit, {
-    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
-    redirect: "manual"
-  })
+const redirectRefused = new Error("A redirect was not followed.")
 
-const redirectRefused = "REDIRECT_REFUSED"
-
-/** The response that stands for a redirect that a middleware tried to follow. */
+/** The response that stands for a redirect that was followed, or was about to be. */
 const redirect: IdentityResponse = { status: 302, headers: {}, body: "", cut: false }
-
-const redirected = (request: HttpClientRequest.HttpClientRequest) =>
-  Effect.fail(
-    new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({ request, cause: { code: redirectRefused } })
-    })
-  )
 
 // -----------------------------------------------------------------------------
 // bodies
@@ -169,6 +166,7 @@ const read = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<IdentityResponse, HttpClientError.HttpClientError> => {
   const { headers, status } = response
+  if (followedTo(response) !== undefined) return Effect.succeed(redirect)
   const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   const body = web !== undefined && !web.bodyUsed
     ? web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
