@@ -81,8 +81,8 @@ export type Kind = "Entra" | "Ciam" | "Adfs" | "Oidc"
  * - `kind`: the kind of the authority.
  * - `host`: the host in lower case, with the port unless that is 443.
  * - `tenant`: the tenant in lower case; undefined when the authority has no tenant.
- * - `environment`: the part of the cache key. It is one name for all aliases of a cloud, the whole issuer for `"Oidc"`
- *   (a host may have several issuers), and otherwise the host.
+ * - `environment`: the part of the cache key that stands for the authority's cloud. It is one name for all aliases of a
+ *   cloud, the whole issuer for `"Oidc"` (a host may have several issuers), and otherwise the host.
  * - `cloud`: the name of the known cloud; undefined for other hosts.
  *
  * @category models
@@ -110,8 +110,8 @@ const cloud = (name: CloudName, network: string, aliases: ReadonlyArray<string> 
  *
  * The hosts of the worldwide cloud and of the national clouds are those of "National clouds" on Microsoft Learn
  * (https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud). The aliases are those that
- * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the hosts that it does not
- * return are those that MSAL knows.
+ * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the other hosts are
+ * those of MSAL's table.
  *
  * @category models
  * @since 0.1.0
@@ -363,7 +363,7 @@ export const isTenanted = (self: Authority): boolean => self.kind === "Entra" ||
  * @since 0.1.0
  */
 export const requireTenant = (self: Authority): Result.Result<string, InvalidAuthorityError> => {
-  if (!isTenanted(self)) return Result.succeed("")
+  if (self.kind !== "Entra" && self.kind !== "Ciam") return Result.succeed("")
   if (self.tenant === undefined) {
     return Result.fail(
       problem(

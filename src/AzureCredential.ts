@@ -44,7 +44,7 @@ export interface AbortSignalLike {
  *   aborted before the call, a cached token is still returned, unless it is near expiry.
  * - `tenantId`: the tenant; default: the client's. An SDK may take it from an API's challenge, so restrict it with the
  *   client's `allowedTenants`.
- * - `claims`: the claims of an API's challenge, which means that the API refused the cached token. The token is
+ * - `claims`: the claims of an API's challenge. They mean that the API refused the cached token, so the token is
  *   replaced for all callers. The replacement is not replaced again for 30 seconds, whatever the claims.
  *
  * @category models

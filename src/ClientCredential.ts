@@ -14,13 +14,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type CredentialError, type InvalidRequestError } from "./EntraError.ts"
-import { type Algorithm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
+import { type Algorithm, assertionForm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
 import type { Acquisition, Attempt, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CredentialSource from "./internal/credential/credentialSource.ts"
 import * as FirstOf from "./internal/credential/firstOf.ts"
 import { secrets } from "./internal/credential/secret.ts"
 import { certificates, keys } from "./internal/credential/signedAssertion.ts"
-import { assertionForm } from "./internal/endpoint/tokenForm.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Fields } from "./internal/http/fields.ts"
@@ -72,9 +71,10 @@ export {
    *
    * **Details**
    *
-   * - `revision`: returns a name for the material of the last attempt, or before the first attempt for the material in
-   *   use. It changes with the material, so that the remembered refusals of an old secret do not concern a new secret.
-   *   It is never derived from a secret, is valid in this process only, and is empty before any material was loaded.
+   * - `revision`: returns a name for the material (secret, key or token) of the last attempt; before the first attempt,
+   *   for the material in use. It changes with the material, so that the remembered refusals of an old secret do not
+   *   concern a new secret. It is never derived from a secret, is valid in this process only, and is empty before any
+   *   material was loaded.
    * - `authenticate`: returns the additions to one token request. It runs once per attempt, and not for cache hits.
    * - `refused`: runs when the service refused the client. Returns true when there is other material for one more try.
    *
@@ -142,8 +142,8 @@ export interface SourceOptions {
  * - `mergeWithDefaultClaims`: true adds `assertionClaims` to the default claims and overrides claims of the same name;
  *   `jti` is not allowed then. False replaces all default claims, so `assertionClaims` must contain `aud`, `iss`,
  *   `sub`, `exp` and `jti`; default: true.
- * - `algorithm`: default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and most issuers), for EC
- *   keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and
+ *   most issuers), for EC keys ES256.
  * - `keyId`: the header `kid`; default: no `kid`, because the thumbprint identifies the certificate.
  *
  * @category models
@@ -176,7 +176,7 @@ export type CertificateOptions =
  *
  * - `privateKey`: unencrypted PKCS#8 in PEM: RSA with 2,048 bits or more, or EC on P-256.
  * - `keyId`: the header `kid`, by which the provider identifies the public key; default: no `kid`.
- * - `algorithm`: default: for RSA keys the algorithm of the authority, for EC keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority, for EC keys ES256.
  *
  * @category models
  * @since 0.1.0

@@ -9,7 +9,7 @@ import type { CacheLevel, CacheRefreshReason } from "./AccessToken.ts"
 import type { AcquireTokenError, Durations } from "./EntraError.ts"
 
 /**
- * A flight: one request that several callers may share, from its start to its result.
+ * A flight: one acquisition that several callers may share, from its start to its result.
  *
  * **Details**
  *

@@ -105,7 +105,7 @@ export {
  *
  * **Details**
  *
- * - `margin`: the time before its expiry in which a token is near expiry, at most a tenth of its lifetime; default: 5
+ * - `margin`: how long before its expiry a token becomes near expiry, at most a tenth of its lifetime; default: 5
  *   minutes. A token near expiry is refreshed before it is served.
  * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
  * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. It is
@@ -135,14 +135,14 @@ export interface RenewalOptions {
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
  * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
  *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
- * - `allowedTenants`: the tenants of requests that are allowed; default: every tenant. An array contains ids or domain
- *   names, as callers use them, in any case. A predicate gets this name in lower case and allows it only by returning
- *   `true`.
+ * - `allowedTenants`: the tenants that requests may name; default: every tenant. An array contains ids or domain names,
+ *   as callers use them, in any case. A predicate gets the id or name of a request in lower case, and allows it only by
+ *   returning `true`.
  * - `clientCapabilities`: the capabilities of the app, sent as the claim `xms_cc`; default: none. `["cp1"]` declares
  *   that the app handles claims challenges, as `BearerHttpClient` does; Entra then issues tokens with a longer
- *   lifetime. They are part of the cache key.
- * - `extraQueryParameters`: query parameters of every token request, percent-encoded; default: none. A parameter of the
- *   request overrides one of the same name.
+ *   lifetime. The capabilities are part of the cache key.
+ * - `extraQueryParameters`: query parameters of every token request, which the library percent-encodes; default: none. A
+ *   parameter of the request overrides the parameter of the same name.
  * - `renewal`: the refresh of tokens; see {@link RenewalOptions}.
  * - `onThrottled`: the behaviour of calls while the service is throttled; default: `"fail"`. See
  *   `TokenRequest.OnThrottled`. Cached tokens are served without a wait. A refusal and an open circuit breaker always
@@ -201,11 +201,11 @@ export const defaults = {
  *
  * **Details**
  *
- * A flight is one request that several callers may share.
+ * A flight is one acquisition that several calls may share.
  *
- * - `hits`: acquisitions that were served from the cache, also near expiry.
- * - `misses`: acquisitions that got the result of a flight.
- * - `hitRate`: `hits` divided by the sum of both; 0 before the first hit.
+ * - `hits`: calls of `acquireToken` that were served from the cache, also near expiry.
+ * - `misses`: calls of `acquireToken` that waited for a flight and got its result.
+ * - `hitRate`: `hits` divided by the sum of `hits` and `misses`; 0 before the first hit.
  * - `refreshes`: flights that refresh a token, in the background or near expiry, and all flights of `keepFresh`.
  * - `flights`: flights that run now.
  * - `throttled`, `refused`: keys that the service throttles now, and keys whose recent refusal is repeated locally.
@@ -321,8 +321,8 @@ export const acquireToken = (
  *
  * **Details**
  *
- * Returns undefined for an invalid request, and for a request with `forceRefresh`, `claims` or
- * `accessTokenSha256ToRefresh`.
+ * Returns undefined for an invalid request, for a request with `forceRefresh`, `claims` or
+ * `accessTokenSha256ToRefresh`, and when the token is valid for less than `minimumValidity`.
  *
  * **Example** (Reading the cache)
  *
@@ -881,10 +881,12 @@ interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, Acqu
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 class AcquireTokenOfContext implements TokenCall {
   readonly request: TokenRequest
-  lifecycle: Lifecycle.Lifecycle | undefined = undefined
-  entry: CachedToken | undefined = undefined
+  lifecycle: Lifecycle.Lifecycle | undefined
+  entry: CachedToken | undefined
   constructor(request: TokenRequest) {
     this.request = request
+    this.lifecycle = undefined
+    this.entry = undefined
   }
 }
 Object.setPrototypeOf(

@@ -152,7 +152,7 @@ export type InvalidAuthorityCode =
  *
  * Codes of the `AuthorityResolver` options:
  * - `region_malformed`: the region is not a short name.
- * - `region_detection`: the region asks for its detection, which is not supported.
+ * - `region_detection`: the value requests detection of the region, which is not supported.
  * - `endpoint_malformed`: the token endpoint of `layerStatic` is not a plain http or https URL.
  * - `host_malformed`: `discoveryHost` is not a host name.
  * - `metadata_malformed`: `instanceMetadata` is not a response of instance discovery.

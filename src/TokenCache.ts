@@ -75,8 +75,7 @@ export interface CacheStats {
  * - `stats`: the numbers of the cache.
  * - `disabled`: true when the cache stores nothing.
  *
- * The other members serve the client and are not part of the published types: a program chooses a cache by its layer, and
- * extends it by a `TokenStore`.
+ * The other members serve the client and are not part of the published types. A program chooses a cache by its layer.
  *
  * @category models
  * @since 0.1.0

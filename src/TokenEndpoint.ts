@@ -64,7 +64,7 @@ export {
  *
  * - `acquisition`: the client, the tenant, the scope and the correlation id; `authority` is its parsed authority.
  * - `tokenType`: the type that the token must have.
- * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` passes
+ * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` ignores
  *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
@@ -93,14 +93,14 @@ export interface EndpointRequest {
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
  * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
- * - `attemptTimeout`: the longest time of one client authentication and of one token request; default: 10 seconds.
+ * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
  * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
  *   refusal up to 60 seconds (`cap`).
  * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
- *   is sent to that origin for `openDuration` (default: 30 seconds).
+ *   is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
  *
  * @stability unstable
  * @category models
@@ -415,11 +415,11 @@ const make = (
       const { fallback } = endpoints
       const left = deadline - clock.currentTimeMillisUnsafe()
       const key = () => originOf(endpoints)
-      if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
+      if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
       if (regions.isUnavailable(origin)) return reach(request, fallback, deadline)
       const answered = regions.recovered(origin)
-      return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left / 2))).pipe(
+      return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
         Effect.tap(answered),
         // A refusal is an answer, so the other endpoint is not asked.
         Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),

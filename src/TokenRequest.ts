@@ -12,7 +12,8 @@ import type * as Redacted from "effect/Redacted"
  * **Details**
  *
  * - `"fail"`: the call fails at once with a `ThrottledError`.
- * - `"wait"`: the call waits until the service may be asked again. Bound the wait with `Effect.timeout`.
+ * - `"wait"`: the call waits for the `Retry-After` of the service, then tries again. Bound the wait with
+ *   `Effect.timeout`.
  *
  * @category models
  * @since 0.1.0
@@ -63,9 +64,9 @@ export type ExtraParameters = Readonly<
  * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
  * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
  *   default: the credential's. It is not part of the cache key.
- * - `extraQueryParameters`, `extraBodyParameters`: further parameters, percent-encoded. A redacted value appears in no
- *   log and no error, and is not part of the cache key as plain text. The body parameters that the library sends itself
- *   (`client_id`, `scope` and others) are refused.
+ * - `extraQueryParameters`, `extraBodyParameters`: further parameters, which the library percent-encodes. A redacted value
+ *   appears in no log and no error, and is not part of the cache key as plain text. The body parameters that the
+ *   library sends itself (`client_id`, `scope` and others) are refused.
  * - `cachePartition`: a name that is part of the cache key and is not sent. Requests with a partition or with extra
  *   parameters get only tokens that were requested with the same partition and parameters.
  * - `correlationId`: an id for the service, the logs and the errors: letters, digits, `_`, `.` and `-`, at most 64

@@ -137,7 +137,7 @@ export interface GitHubActions {
  *
  * **Details**
  *
- * Reads formats that `ClientCredential.certificate` does not: private keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1
+ * Reads more formats than `ClientCredential.certificate`: private keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1
  * (`EC PRIVATE KEY`) and encrypted PKCS#8, certificates in any order, and PKCS#12 (PFX) with RSA or EC. PKCS#12 may be
  * protected as by OpenSSL 3 (PBES2, AES, SHA-256), or as by Windows, Key Vault and older OpenSSL (3DES, RC2, SHA-1). The key
  * must be RSA with 2048 bits or more, or EC on P-256.
@@ -272,12 +272,12 @@ export const secretFile = (
  * **Details**
  *
  * The file is read for every attempt, so a replaced token is used at once. While a refusal is remembered, no token request is
- * sent: the calls refused locally check the file, at most once a second, and the call after such a check uses the new token.
+ * sent. Calls that are refused locally check the file, at most once a second. The call after a check uses the new token.
  * The file is also read when this effect runs, so that a missing file is reported early. While the file is missing or
  * incomplete, the previous token stays in use until it expires. White space around the token is ignored. A pipe, a device, a
  * file that is larger than 1 MiB, and a file that cannot be read within 5 seconds are a `CredentialError` `file_unreadable`.
  *
- * If the platform provides its token in another way, use `ClientCredential.assertion` with an effect that fetches the token.
+ * If the platform provides its token in another way, use `ClientCredential.assertion` with a function that fetches the token.
  *
  * **Example** (Authenticating a workload in Kubernetes)
  *

@@ -34,8 +34,8 @@ import * as Proxies from "./internal/proxies.ts"
  *
  * **Details**
  *
- * - `proxy`: one proxy for all requests; `false`: no proxy. Default: the variables. Credentials are given in `username` and
- *   `password` without percent-encoding, or percent-encoded in the URL.
+ * - `proxy`: one proxy for all requests; `false`: no proxy. Default: `HTTPS_PROXY`, `HTTP_PROXY`. Credentials are given in
+ *   `username` and `password` without percent-encoding, or percent-encoded in the URL.
  * - `noProxy`: hosts that are reached directly: `"example.com"` with its subdomains, `"*.example.com"` for the subdomains
  *   alone, `"example.com:8080"`, `"10.0.0.7"`, `"*"`. Default: `NO_PROXY`.
  * - `certificateAuthorities`: certificates (PEM, several in one string or in an array) that are trusted in addition to those

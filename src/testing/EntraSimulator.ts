@@ -121,8 +121,8 @@ export type Part =
  * - `counters`: the numbers of requests, tokens, refusals and faults.
  * - `requests`: the last 1,000 token requests, oldest first.
  * - `reset`: clears counters, requests and faults. Tenants, apps and their credentials stay.
- * - `fail`: scripts the next responses. Faults are used in the order of the calls. `endpoint` is the group of endpoints;
- *   default: `"token"`. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
+ * - `fail`: scripts the next responses. Faults are used in the order of the calls. `endpoint` is a group of endpoints:
+ *   `"token"` (the default), `"discovery"` or `"graph"`. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
  *   one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and hosts.
  * - `clearFaults`: removes all scripted faults.
  * - `setTokenLifetime`: sets the lifetime of new tokens.

@@ -13,13 +13,12 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, Durations, InvalidClientError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { EndpointRequest, TokenEndpoint } from "../../TokenEndpoint.ts"
-import { CachedToken } from "../cache/cachedToken.ts"
+import { CachedToken, timesOf } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
-import { isTooShort, timesOf } from "../cache/freshness.ts"
+import { isTooShort } from "../cache/freshness.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
-import { clientCredentialsForm } from "../endpoint/tokenForm.ts"
-import type { RequestPlan } from "../request/requestPlan.ts"
+import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
@@ -78,14 +77,11 @@ export const make = (
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,
-        form: {
-          ...plan.extras.form,
-          ...clientCredentialsForm({
-            clientId,
-            scopes: plan.scopes.wire,
-            claims: plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
-          })
-        },
+        form: clientCredentialsForm(
+          clientId,
+          plan,
+          plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
+        ),
         authentication,
         timing
       }
@@ -101,10 +97,7 @@ export const make = (
               (again) => again ? persistent(left - 1) : Effect.fail(error)
             )
         )
-      return Effect.map(persistent(mostRequests - 1), (token) => ({
-        token: new CachedToken(key, token, timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })),
-        tokenEndpoint: token.tokenEndpoint
-      }))
+      return persistent(mostRequests - 1)
     }
 
     return (flight) =>
@@ -140,9 +133,13 @@ export const make = (
           return Effect.onExit(
             Effect.map(
               fetch(flight, acquisition, authentication = credential.begin(acquisition), timing),
-              (fetched) => {
-                tokenEndpoint = fetched.tokenEndpoint
-                return fetched.token
+              (token) => {
+                tokenEndpoint = token.tokenEndpoint
+                return new CachedToken(
+                  flight.key,
+                  token,
+                  timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })
+                )
               }
             ),
             () => {

@@ -74,23 +74,16 @@ export const make = (options: {
     return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
 
-  const find = (call: TokenCall): CachedToken | undefined => {
-    const entry = lookUp(call.request)
-    // The result of the predicate may change, so with a predicate every run looks up its entry.
-    if (entry !== undefined && entry.isCached && allows === undefined) call.entry = entry
-    return entry
-  }
-
   return {
     hit,
     isResting,
     hits: () => hits,
     serve: (call) => {
       const known = call.entry
-      const entry = known !== undefined && known.isCached && known.space === space()
-        ? known
-        : find(call)
+      const entry = known !== undefined && known.isCached && known.space === space() ? known : lookUp(call.request)
       if (entry === undefined) return undefined
+      // The result of the predicate may change, so with a predicate every run looks up its entry.
+      if (entry !== known && entry.isCached && allows === undefined) call.entry = entry
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
       if (now < entry.refreshOn) return hit(entry.freshHit)

@@ -14,9 +14,9 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
-import type { CachedToken, Hit } from "../cache/cachedToken.ts"
+import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
-import { freshness, isTooShort, type Times } from "../cache/freshness.ts"
+import { freshness, isTooShort } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
   type ClientSettings,
@@ -172,7 +172,7 @@ export const make = (options: {
 
     const fetch = (plan: Run, key: CacheKey, reason: CacheRefreshReason, seen?: CachedToken): Acquired =>
       Effect.suspend(() => {
-        missed(plan)
+        if (plan.isCounted !== true) misses++
         const flight = flightOf(plan, key)
         // Where no cache answers callers that come a moment later, callers of the same moment still join the flight. A forced
         // flight is closed to new callers once its request is sent.

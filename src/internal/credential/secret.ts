@@ -2,7 +2,6 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
-import { secretForm } from "../endpoint/tokenForm.ts"
 import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
@@ -28,7 +27,7 @@ export const secrets: MaterialKind<Secret, Secret> = {
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
 
 const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
-  if (secretMethod !== "client_secret_basic") return { form: secretForm(secret) }
+  if (secretMethod !== "client_secret_basic") return { form: { client_secret: secret } }
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return {
     form: {},

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
-import { assertionForm } from "../endpoint/tokenForm.ts"
 import { randomId } from "../shared/randomId.ts"
 import { isText } from "../shared/validate.ts"
 import { type Certificate, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
@@ -14,6 +13,7 @@ import {
   algorithmFor,
   algorithms,
   assertionClaims,
+  assertionForm,
   assertionHeader,
   isAlgorithmOfKey,
   parseAdditionalClaims,

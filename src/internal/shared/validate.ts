@@ -12,7 +12,7 @@ export const isText = (value: unknown): value is string => typeof value === "str
 /** Returns whether a value is a redacted string that has not been wiped. */
 export const isRedactedText = (value: unknown): value is Redacted.Redacted<string> => {
   try {
-    return Redacted.isRedacted(value) && isText(Redacted.value(value))
+    return Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
   } catch {
     return false
   }
