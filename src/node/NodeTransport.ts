@@ -10,7 +10,8 @@ import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -20,6 +21,7 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
+import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
 import { blocksOf } from "./internal/certificates/pem.ts"
@@ -94,6 +96,7 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  * - If the proxy refuses the tunnel, the request fails with a `NetworkError` whose reason is `PROXY_RESPONSE_<status>` (407:
  *   the proxy refused the credentials). If the proxy cannot be reached, the reason is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND`
  *   and so on.
+ * - Requests have the `User-Agent` `effect-entra/<version>`, unless they have their own.
  * - The connections are closed with the scope of the layer.
  *
  * **Gotchas**
@@ -153,13 +156,20 @@ export const layer: Layer.Layer<HttpClient.HttpClient, InvalidRequestError> = /*
  * @since 0.1.0
  */
 export const layerWith = (options: Options): Layer.Layer<HttpClient.HttpClient, InvalidRequestError> =>
-  NodeHttpClient.layerUndiciNoDispatcher.pipe(
+  Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(withUserAgent))).pipe(
+    Layer.provide(NodeHttpClient.layerUndiciNoDispatcher),
     Layer.provide(Layer.effect(NodeHttpClient.Dispatcher, makeDispatcher(options)))
   )
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** undici sends no `User-Agent` of its own, and firewalls refuse requests without it. */
+const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  request.headers["user-agent"] === undefined
+    ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
+    : request
 
 const makeDispatcher = Effect.fnUntraced(function*(
   options: Options

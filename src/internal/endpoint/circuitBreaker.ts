@@ -67,13 +67,14 @@ export const make = (options: {
   )
 
 /**
- * Returns whether an acquisition ended in an outage. A refusal proves that the service is up, and an interrupted acquisition
- * proves nothing.
+ * Returns whether an acquisition ended in an outage, or in an answer of something else than a token endpoint. A refusal
+ * proves that the service is up, and an interrupted acquisition proves nothing.
  */
 const isOutageExit = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.findErrorOption(exit.cause)
-  return error._tag === "None" || isOutage(error.value)
+  return error._tag === "None" || isOutage(error.value) ||
+    (error.value._tag === "EntraInvalidResponseError" && error.value.code !== "response_token_type")
 }
 
 const circuitOpen = (origin: string, error: CircuitBreaker.CircuitBreakerError): ServiceUnavailableError =>

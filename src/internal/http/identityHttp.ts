@@ -15,8 +15,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
-import type { IdentityRequest, IdentityResponse } from "./fields.ts"
+import { type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
+import { scrubberOf } from "./redaction.ts"
 import { followedTo, withoutRedirects } from "./redirects.ts"
 
 /** The transport that users provide. */
@@ -53,7 +54,7 @@ export const make = (
             }
             const error = Cause.findErrorOption(cause)
             // The defect of a transport may contain the request with the secret, so it is replaced.
-            return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value) : "DEFECT"))
+            return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value, request) : "DEFECT"))
           }),
           // The client's own span would end with the transport's error, which may quote the request; a span of ours would
           // end with the body, so that is hidden from it.
@@ -256,6 +257,7 @@ const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
 
 const networkError = (request: IdentityRequest, reason: string): NetworkError => {
   const endpoint = new URL(request.url).origin
+  const status = /^PROXY_RESPONSE_(\d{3})$/.exec(reason)?.[1]
   return new NetworkError({
     code: "network",
     message: `${request.method} ${endpoint} got no response (${reason})`,
@@ -264,10 +266,14 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
     correlationId: request.correlationId,
     method: request.method,
     endpoint,
-    reason
+    reason,
+    ...(status === undefined ? {} : { status: Number(status) })
   })
 }
 
-const reasonOf = (error: HttpClientError.HttpClientError): string =>
+const reasonOf = (error: HttpClientError.HttpClientError, { form = noFields, headers }: IdentityRequest): string => {
   // A `transformClient` may add errors that its type does not show.
-  HttpClientError.isHttpClientError(error) ? NetworkReason.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"
+  if (!HttpClientError.isHttpClientError(error)) return "UNKNOWN"
+  return NetworkReason.reasonOf(error.reason) ??
+    NetworkReason.wordsOf(error.reason, scrubberOf([form], secretsOf(headers))) ?? "UNKNOWN"
+}
