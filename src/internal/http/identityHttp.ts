@@ -174,7 +174,7 @@ const read = (
     // A declared length binds an uncompressed body, so the cheap way is safe.
     : Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
     ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
-    : readStream(response)
+    : Effect.flatMap(readStream(response), (raw) => decoded(response, raw))
   return Effect.matchEffect(body, {
     onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
     // The status and Retry-After of a refusal are valid even if its body is empty or incomplete.
@@ -196,11 +196,7 @@ const readWeb = (
     const reader = stream.getReader()
     readUpTo(reader).then(
       (body) => resume(Effect.succeed(body)),
-      (cause) => {
-        const { request } = response
-        const reason = new HttpClientError.DecodeError({ request, response, cause })
-        resume(Effect.fail(new HttpClientError.HttpClientError({ reason })))
-      }
+      (cause) => resume(Effect.fail(undecodable(response, cause)))
     )
     // Canceling the body aborts the request.
     return Effect.sync(() => cancel(reader))
@@ -231,14 +227,57 @@ const readStream = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.map(
     Stream.runFoldEffect(
       Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
-      () => ({ chunks: Array<Uint8Array>(), total: 0 }),
+      () => ({ chunks: Array<Uint8Array<ArrayBuffer>>(), total: 0 }),
       (state, { chunk, total }) => {
-        if (total <= bodyLimit) state.chunks.push(chunk)
+        if (total <= bodyLimit) state.chunks.push(Uint8Array.from(chunk))
         return Effect.succeed({ chunks: state.chunks, total })
       }
     ),
-    ({ chunks, total }) => ({ body: decodeUtf8(chunks), cut: total > bodyLimit })
+    ({ chunks, total }) => ({ chunks, cut: total > bodyLimit })
   )
+
+/** Decodes a body that is encoded although `identity` was asked for. The limit holds for the decoded body too. */
+const decoded = (
+  response: HttpClientResponse.HttpClientResponse,
+  { chunks, cut }: Effect.Success<ReturnType<typeof readStream>>
+): Effect.Effect<Body, HttpClientError.HttpClientError> => {
+  const codings = codingsOf(response.headers["content-encoding"] ?? "", chunks)
+  if (cut || chunks.length === 0 || codings.length === 0) return Effect.succeed({ body: decodeUtf8(chunks), cut })
+  return Effect.try({
+    try: () =>
+      codings.reduce<ReadableStream<Uint8Array<ArrayBuffer>>>(
+        (stream, coding) => stream.pipeThrough(decoderOf(coding)),
+        new Blob(chunks).stream()
+      ),
+    catch: (cause) => undecodable(response, cause)
+  }).pipe(Effect.flatMap((stream) => readWeb(response, stream)))
+}
+
+/** Throws where the runtime does not know the format. The types of the DOM do not know `brotli` yet. */
+const decoderOf = (coding: string): DecompressionStream => Reflect.construct(DecompressionStream, [coding])
+
+/** Returns the formats of `Content-Encoding`, the last applied first. Some servers send `deflate` without its header. */
+const codingsOf = (header: string, chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<string> =>
+  header.toLowerCase().split(",").toReversed().flatMap((name, index) => {
+    const coding = codings.get(name.trim())
+    return coding === undefined
+      ? []
+      : coding === "deflate" && index === 0 && ((chunks[0]?.[0] ?? 0) & 0x0f) !== 8
+      ? ["deflate-raw"]
+      : [coding]
+  })
+
+const codings: ReadonlyMap<string, string> = new Map([
+  ["gzip", "gzip"],
+  ["x-gzip", "gzip"],
+  ["deflate", "deflate"],
+  ["br", "brotli"]
+])
+
+const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unknown) =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
+  })
 
 const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
   Stream.mapAccum(stream, () => 0, (sum, chunk) => {
