@@ -33,12 +33,20 @@ import type { CacheKey, Selector } from "./internal/cache/cacheKey.ts"
 import type { Acquisition, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
+import * as RequestSlots from "./internal/endpoint/requestSlots.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
 import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
-import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
+import {
+  credentialDefect,
+  credentialTimeout,
+  crowded,
+  isOutage,
+  type Outage,
+  tooSlow
+} from "./internal/shared/errors.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -97,6 +105,10 @@ export interface EndpointRequest {
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
+ * - `maxConcurrentRequests`: the number of token requests that run at a time, per origin; default: 32. Further requests
+ *   wait, and tenants take turns. The client authentication begins after the wait, which is part of `budget` and not of
+ *   `attemptTimeout`. A request whose wait uses up
+ *   the budget fails with a `ServiceUnavailableError` `concurrency_limit`.
  * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
  *   refusal up to 60 seconds (`cap`).
  * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
@@ -111,6 +123,7 @@ export interface Options {
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   readonly attemptTimeout?: Duration.Input | undefined
   readonly budget?: Duration.Input | undefined
+  readonly maxConcurrentRequests?: number | undefined
   readonly refusalTtl?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
@@ -140,6 +153,7 @@ export interface EndpointStats {
 export const defaults = {
   attemptTimeout: "10 seconds",
   budget: "30 seconds",
+  maxConcurrentRequests: 32,
   refusalTtl: { base: "5 seconds", cap: "60 seconds" },
   breaker: { failures: 5, openDuration: "30 seconds" }
 } as const
@@ -220,10 +234,16 @@ export const layerWith = (
 // internal
 // -----------------------------------------------------------------------------
 
-const boundsOf = ({ attemptTimeout, breaker, budget, refusalTtl }: Options) =>
+/** Returns the error of an acquisition whose budget is used up, from the limit in milliseconds. */
+type TooLate = (
+  errorOf: (limit: number) => CredentialError | ServiceUnavailableError
+) => CredentialError | ServiceUnavailableError
+
+const boundsOf = ({ attemptTimeout, breaker, budget, maxConcurrentRequests, refusalTtl }: Options) =>
   Result.all({
     attemptTimeout: timeoutOf("attemptTimeout", attemptTimeout ?? defaults.attemptTimeout),
     budget: timeoutOf("budget", budget ?? defaults.budget),
+    most: countOf("maxConcurrentRequests", maxConcurrentRequests ?? defaults.maxConcurrentRequests),
     base: durationOf("refusalTtl.base", refusalTtl?.base ?? defaults.refusalTtl.base),
     cap: durationOf("refusalTtl.cap", refusalTtl?.cap ?? defaults.refusalTtl.cap),
     failures: countOf("breaker.failures", breaker?.failures ?? defaults.breaker.failures),
@@ -236,18 +256,21 @@ const make = (
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
-    const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
+    const { attemptTimeout, base, budget, cap, failures, most, openDuration } = yield* Effect.fromResult(
+      boundsOf(options)
+    )
     const gates = ThrottleGate.make(clock, { base, cap })
     const breaker = yield* CircuitBreaker.make({ failures, openDuration })
     const regions = RegionalFallback.make(clock)
+    const lanes = new Map<string, RequestSlots.Lane>()
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
     const authenticated = (
       { acquisition, authentication, timing }: EndpointRequest,
       endpoints: Endpoints,
       left: number,
-      limit: number
-    ): Effect.Effect<Authentication, CredentialError> =>
+      tooLate: TooLate
+    ): Effect.Effect<Authentication, CredentialError | ServiceUnavailableError> =>
       Effect.suspend(() => {
         const begun = clock.currentTimeMillisUnsafe()
         const proof = authentication.authenticate({
@@ -261,7 +284,8 @@ const make = (
         return proof.pipe(
           Effect.timeoutOrElse({
             duration: Math.min(attemptTimeout, left),
-            orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
+            orElse: () =>
+              Effect.fail(attemptTimeout <= left ? credentialTimeout(attemptTimeout) : tooLate(credentialTimeout))
           }),
           Effect.onExit(() => {
             timing.credential += clock.currentTimeMillisUnsafe() - begun
@@ -278,11 +302,10 @@ const make = (
       endpoints: Endpoints,
       proof: Authentication,
       left: number,
-      limit: number
+      tooLate: TooLate
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
-      const begun = clock.currentTimeMillisUnsafe()
       timing.attempts++
       return http.send({
         method: "POST",
@@ -297,12 +320,8 @@ const make = (
             Effect.fail(
               attemptTimeout <= left
                 ? tooSlow("timeout", endpoints.token, acquisition.correlationId, attemptTimeout)
-                : tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit)
+                : tooLate((limit) => tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit))
             )
-        }),
-        Effect.onExit(() => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
-          return Effect.void
         }),
         Effect.flatMap((response) => {
           // A response with a token has nothing to scrub.
@@ -327,22 +346,60 @@ const make = (
       )
     }
 
-    /** Authenticates and sends once. At the deadline the budget of `limit` milliseconds is used up. */
+    /**
+     * Authenticates and sends once, as soon as a slot of the origin is free. At the deadline the budget of `limit`
+     * milliseconds is used up.
+     */
     const attempt = (
       request: EndpointRequest,
       endpoints: Endpoints,
       limit: number,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
-      Effect.flatMap(
-        authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), limit),
-        (proof) => {
-          const verdict = gates.throttle(request)
-          return verdict === undefined
-            ? sent(request, endpoints, proof, deadline - clock.currentTimeMillisUnsafe(), limit)
-            : Effect.fail(verdict)
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const { acquisition, timing } = request
+      const { origin } = new URL(endpoints.token)
+      const lane = lanes.get(origin) ?? { running: 0, waiting: undefined }
+      lanes.set(origin, lane)
+      const slot = { isHeld: false }
+      let hasWaited = false
+      let sentAt: number | undefined
+      const waitedTooLong = () => crowded(endpoints.token, acquisition.correlationId, most, limit)
+      // A wait that left too little time is the cause, and not the credential or the service.
+      const tooLate: TooLate = (errorOf) => hasWaited ? waitedTooLong() : errorOf(limit)
+      const authenticatedAndSent: Effect.Effect<AccessToken, AcquireTokenError> = Effect.suspend(() => {
+        if (!slot.isHeld) {
+          if (lane.running >= most) {
+            hasWaited = true
+            return RequestSlots.wait(lane, most, acquisition.tenantId, slot).pipe(
+              Effect.timeoutOrElse({
+                duration: deadline - clock.currentTimeMillisUnsafe(),
+                orElse: () => Effect.fail(waitedTooLong())
+              }),
+              Effect.andThen(authenticatedAndSent)
+            )
+          }
+          lane.running++
+          slot.isHeld = true
         }
-      )
+        return Effect.flatMap(
+          authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), tooLate),
+          (proof) => {
+            const verdict = gates.throttle(request)
+            if (verdict !== undefined) return Effect.fail(verdict)
+            sentAt = clock.currentTimeMillisUnsafe()
+            return sent(request, endpoints, proof, deadline - sentAt, tooLate)
+          }
+        )
+      })
+      return Effect.onExit(authenticatedAndSent, () => {
+        if (sentAt !== undefined) timing.http += clock.currentTimeMillisUnsafe() - sentAt
+        if (slot.isHeld) {
+          if (lane.waiting === undefined) lane.running--
+          else RequestSlots.release(lane)
+        }
+        return Effect.void
+      })
+    }
 
     const again = (request: EndpointRequest, endpoints: Endpoints, limit: number) =>
       Effect.suspend(() => {

@@ -42,6 +42,7 @@ export const make = (options: {
               suspects.add(key)
               return CircuitBreaker.failure()
             }
+            if (isLocal(exit)) return CircuitBreaker.ignored
             suspects.delete(key)
             return CircuitBreaker.success
           }
@@ -67,13 +68,18 @@ export const make = (options: {
   )
 
 /**
- * Returns whether an acquisition ended in an outage. A refusal proves that the service is up, and an interrupted acquisition
- * proves nothing.
+ * Returns whether an acquisition ended in an outage. A refusal proves that the service is up. An acquisition that was
+ * interrupted, or failed in this process, proves nothing.
  */
 const isOutageExit = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return false
   const error = Cause.findErrorOption(exit.cause)
-  return error._tag === "None" || isOutage(error.value)
+  return error._tag === "None" || (isOutage(error.value) && error.value.origin === "service")
+}
+
+const isLocal = (exit: Exit.Exit<unknown, AcquireTokenError>): boolean => {
+  const error = Exit.findErrorOption(exit)
+  return error._tag === "Some" && error.value.origin === "local"
 }
 
 const circuitOpen = (origin: string, error: CircuitBreaker.CircuitBreakerError): ServiceUnavailableError =>
