@@ -664,6 +664,8 @@ export const layer = (options: Options): Layer.Layer<
  * - `region`: the short name of an Azure region; default: the global endpoint. See `AuthorityResolver.layerWith`.
  * - `transformClient`: wraps the HTTP client of all requests to the service (a proxy, a log, a header).
  * - `retry`: the schedule of further attempts; default: `RetryPolicy.standard`.
+ * - `maxConcurrentRequests`: the number of token requests that run at a time, per origin; default: 32. See
+ *   `TokenEndpoint.layerWith`.
  * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
  *
  * @stability unstable
@@ -674,6 +676,7 @@ export interface DefaultOptions extends Options {
   readonly region?: string | undefined
   readonly transformClient?: ((client: Transport) => Transport) | undefined
   readonly retry?: RetryPolicy.RetryPolicy | undefined
+  readonly maxConcurrentRequests?: number | undefined
   readonly cache?: TokenCache.MemoryOptions | undefined
 }
 
@@ -710,12 +713,12 @@ export interface DefaultOptions extends Options {
  * @since 0.1.0
  */
 export const layerDefault = (
-  { cache = {}, region, retry, transformClient, ...options }: DefaultOptions
+  { cache = {}, maxConcurrentRequests, region, retry, transformClient, ...options }: DefaultOptions
 ): Layer.Layer<ConfidentialClient, ConfigurationError, ClientCredential.ClientCredential | Transport> =>
   layer(options).pipe(
     Layer.provide([
       AuthorityResolver.layerWith({ region, transformClient }),
-      TokenEndpoint.layerWith({ retry, transformClient }),
+      TokenEndpoint.layerWith({ maxConcurrentRequests, retry, transformClient }),
       TokenCache.layerMemory(cache)
     ])
   )

@@ -552,6 +552,7 @@ export type ServiceUnavailableCode =
   | "service_unavailable"
   | "timeout"
   | "budget_exceeded"
+  | "concurrency_limit"
   | "circuit_open"
   | "client_closed"
 
@@ -564,6 +565,8 @@ export type ServiceUnavailableCode =
  * - `service_unavailable`: the service responded with 408, 5xx or a transient error.
  * - `timeout`: an attempt took longer than `attemptTimeout`, or a discovery document took longer than 10 seconds.
  * - `budget_exceeded`: all attempts together took longer than `budget`.
+ * - `concurrency_limit`: the wait for other requests to the same origin used up `budget`. `maxConcurrentRequests` of
+ *   them run at a time.
  * - `circuit_open`: nothing was sent, because several acquisitions in a row got no response.
  * - `client_closed`: the layer was closed before the response came.
  *

@@ -34,6 +34,7 @@ import type { CacheKey, Selector } from "./internal/cache/cacheKey.ts"
 import type { Acquisition, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
+import * as RequestSlots from "./internal/endpoint/requestSlots.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
 import { finalError, readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
@@ -42,6 +43,7 @@ import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
 import {
   credentialDefect,
   credentialTimeout,
+  crowded,
   isOutage,
   type Outage,
   serviceUnavailable,
@@ -114,6 +116,9 @@ export interface EndpointRequest {
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
+ * - `maxConcurrentRequests`: the number of token requests that run at a time, per origin; default: 32. Further requests
+ *   wait, and tenants take turns. The client authentication begins after the wait, which is part of `budget` and not of
+ *   `attemptTimeout`. A request whose wait uses up the budget fails with a `ServiceUnavailableError` `concurrency_limit`.
  * - `refusalTtl`: how long a refusal, or a response that is not a token response, is repeated locally; default: 5 seconds
  *   (`base`), doubling with each further refusal up to 60 seconds (`cap`).
  * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage, or in a response that
@@ -128,6 +133,7 @@ export interface Options {
   readonly retry?: RetryPolicy.RetryPolicy | undefined
   readonly attemptTimeout?: Duration.Input | undefined
   readonly budget?: Duration.Input | undefined
+  readonly maxConcurrentRequests?: number | undefined
   readonly refusalTtl?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
@@ -157,6 +163,7 @@ export interface EndpointStats {
 export const defaults = {
   attemptTimeout: "10 seconds",
   budget: "30 seconds",
+  maxConcurrentRequests: 32,
   refusalTtl: { base: "5 seconds", cap: "60 seconds" },
   breaker: { failures: 5, openDuration: "30 seconds" }
 } as const
@@ -237,10 +244,16 @@ export const layerWith = (
 // internal
 // -----------------------------------------------------------------------------
 
-const boundsOf = ({ attemptTimeout, breaker, budget, refusalTtl }: Options) =>
+/** Returns the error of an acquisition whose budget is used up, from the limit in milliseconds. */
+type TooLate = (
+  errorOf: (limit: number) => CredentialError | ServiceUnavailableError
+) => CredentialError | ServiceUnavailableError
+
+const boundsOf = ({ attemptTimeout, breaker, budget, maxConcurrentRequests, refusalTtl }: Options) =>
   Result.all({
     attemptTimeout: timeoutOf("attemptTimeout", attemptTimeout ?? defaults.attemptTimeout),
     budget: timeoutOf("budget", budget ?? defaults.budget),
+    most: countOf("maxConcurrentRequests", maxConcurrentRequests ?? defaults.maxConcurrentRequests),
     base: durationOf("refusalTtl.base", refusalTtl?.base ?? defaults.refusalTtl.base),
     cap: durationOf("refusalTtl.cap", refusalTtl?.cap ?? defaults.refusalTtl.cap),
     failures: countOf("breaker.failures", breaker?.failures ?? defaults.breaker.failures),
@@ -253,20 +266,22 @@ const make = (
   Effect.gen(function*() {
     const http = yield* IdentityHttp.make(options)
     const clock = yield* Clock.Clock
-    const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
+    const { attemptTimeout, base, budget, cap, failures, most, openDuration } = yield* Effect.fromResult(
+      boundsOf(options)
+    )
     const gates = ThrottleGate.make(clock, { base, cap })
     const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
+    const slots = RequestSlots.make(most)
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
     const authenticated = (
       { acquisition, authentication, timing }: EndpointRequest,
       endpoints: Endpoints,
-      left: number,
-      limit: number
-    ): Effect.Effect<Authentication, CredentialError> =>
+      deadline: number,
+      tooLate: TooLate
+    ): Effect.Effect<Authentication, CredentialError | ServiceUnavailableError> =>
       Effect.suspend(() => {
-        const begun = monotonicMillis(clock)
         const proof = authentication.authenticate({
           ...acquisition,
           tokenEndpoint: endpoints.token,
@@ -275,10 +290,13 @@ const make = (
           secretMethod: endpoints.secretMethod
         })
         if (Exit.isExit(proof) && Exit.isSuccess(proof)) return proof
+        const begun = monotonicMillis(clock)
+        const left = deadline - begun
         return proof.pipe(
           Effect.timeoutOrElse({
             duration: Math.min(attemptTimeout, left),
-            orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
+            orElse: () =>
+              Effect.fail(attemptTimeout <= left ? credentialTimeout(attemptTimeout) : tooLate(credentialTimeout))
           }),
           Effect.onExit(() => {
             timing.credential += monotonicMillis(clock) - begun
@@ -295,11 +313,10 @@ const make = (
       endpoints: Endpoints,
       proof: Authentication,
       left: number,
-      limit: number
+      tooLate: TooLate
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
-      const begun = monotonicMillis(clock)
       timing.attempts++
       return http.send({
         method: "POST",
@@ -314,12 +331,8 @@ const make = (
             Effect.fail(
               attemptTimeout <= left
                 ? tooSlow("timeout", endpoints.token, acquisition.correlationId, attemptTimeout)
-                : tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit)
+                : tooLate((limit) => tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit))
             )
-        }),
-        Effect.onExit(() => {
-          timing.http += monotonicMillis(clock) - begun
-          return Effect.void
         }),
         Effect.flatMap((response) => {
           // A response with a token has nothing to scrub.
@@ -345,22 +358,44 @@ const make = (
       )
     }
 
-    /** Authenticates and sends once. At the deadline the budget of `limit` milliseconds is used up. */
+    /**
+     * Authenticates and sends once, as soon as a slot of the origin is free. At the deadline the budget of `limit`
+     * milliseconds is used up.
+     */
     const attempt = (
       request: EndpointRequest,
       endpoints: Endpoints,
       limit: number,
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
-      Effect.flatMap(
-        authenticated(request, endpoints, deadline - monotonicMillis(clock), limit),
-        (proof) => {
-          const verdict = gates.throttle(request)
-          return verdict === undefined
-            ? sent(request, endpoints, proof, deadline - monotonicMillis(clock), limit)
-            : Effect.fail(verdict)
-        }
-      )
+      Effect.suspend(() => {
+        const { acquisition, timing } = request
+        const slot = slots.slotOf(originOf(endpoints), acquisition.tenantId)
+        const waitedTooLong = () => crowded(endpoints.token, acquisition.correlationId, most, limit)
+        let sentAt: number | undefined
+        const send = (tooLate: TooLate): Effect.Effect<AccessToken, AcquireTokenError> =>
+          Effect.flatMap(authenticated(request, endpoints, deadline, tooLate), (proof) => {
+            const verdict = gates.throttle(request)
+            if (verdict !== undefined) return Effect.fail(verdict)
+            sentAt = monotonicMillis(clock)
+            return sent(request, endpoints, proof, deadline - sentAt, tooLate)
+          })
+        const attempted = slot.take()
+          ? send((errorOf) => errorOf(limit))
+          : slot.wait.pipe(
+            Effect.timeoutOrElse({
+              duration: deadline - monotonicMillis(clock),
+              orElse: () => Effect.fail(waitedTooLong())
+            }),
+            // A wait that left too little time is the cause, and not the credential or the service.
+            Effect.andThen(Effect.suspend(() => send(waitedTooLong)))
+          )
+        return Effect.onExit(attempted, () => {
+          if (sentAt !== undefined) timing.http += monotonicMillis(clock) - sentAt
+          slot.release()
+          return Effect.void
+        })
+      })
 
     const again = (request: EndpointRequest, endpoints: Endpoints, limit: number) =>
       Effect.suspend(() => {

@@ -656,6 +656,18 @@ const endpoints: ReadonlyArray<Omit<Fault, "tag" | "code"> & { readonly options:
   { name: "no time for an attempt", options: { attemptTimeout: 0 }, field: "attemptTimeout", remedy: "more than 0" },
   { name: "a word", options: untyped(`{"attemptTimeout":"soon"}`), field: "attemptTimeout", remedy: "more than 0" },
   { name: "below zero", options: { budget: "-1 seconds" }, field: "budget", remedy: "more than 0" },
+  ...[0, -1, 2.5, NaN, Infinity].map((maxConcurrentRequests) => ({
+    name: String(maxConcurrentRequests),
+    options: { maxConcurrentRequests },
+    field: "maxConcurrentRequests",
+    remedy: "a whole number above 0"
+  })),
+  {
+    name: "a word",
+    options: untyped(`{"maxConcurrentRequests":"32"}`),
+    field: "maxConcurrentRequests",
+    remedy: "a whole number above 0"
+  },
   { name: "no number", options: { refusalTtl: { base: NaN } }, field: "refusalTtl.base", remedy: anyDuration },
   { name: "below zero", options: { refusalTtl: { cap: -1 } }, field: "refusalTtl.cap", remedy: anyDuration },
   { name: "none", options: { breaker: { failures: 0 } }, field: "breaker.failures", remedy: "a whole number above 0" },

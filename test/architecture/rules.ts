@@ -48,7 +48,7 @@ export const ranks: ReadonlyArray<Rank> = [
   wing("http", "identityHttp", "redactedResponse", "redirects"),
   wing("cache"),
   wing("authority", "openIdConfigurationCache"),
-  wing("endpoint", "circuitBreaker", "regionalFallback", "throttleGate"),
+  wing("endpoint", "circuitBreaker", "regionalFallback", "requestSlots", "throttleGate"),
   wing(
     "credential",
     "certificate",

@@ -121,12 +121,13 @@ export const make = (clock: Clock.Clock, options: Options): Breaker => {
 
 /**
  * Returns the outcome of an acquisition. A refusal proves that the service is up. The answer of something else than a token
- * endpoint does not.
+ * endpoint does not, and an error of this process proves nothing.
  */
 const outcomeOf = (exit: Exit.Exit<unknown, AcquireTokenError>): Outcome => {
   if (Exit.isSuccess(exit)) return "up"
   if (Cause.hasInterruptsOnly(exit.cause)) return "unknown"
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  if (error?.origin === "local") return "unknown"
   return error === undefined || isOutage(error) ||
       (error._tag === "EntraInvalidResponseError" && error.code !== "response_token_type")
     ? "down"

@@ -37,6 +37,8 @@ export const make = (clock: Clock.Clock): RegionalFallback => {
         if (error.origin === "service" && error.retryAfter !== undefined) {
           unavailableUntil.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter))
         }
+        // The region is not the cause when this process has too many requests of its own.
+        if (error.code === "concurrency_limit") return Effect.void
         if (fallenBack.has(origin) || now < (nextWarningAt.get(origin) ?? -Infinity)) return Effect.void
         fallenBack.add(origin)
         nextWarningAt.set(origin, now + warningInterval)

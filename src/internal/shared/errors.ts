@@ -126,6 +126,20 @@ export const tooSlow = (
     { origin: "service", correlationId }
   )
 
+/** Returns the error of a request that waited for others until the budget of `limit` milliseconds was used up. */
+export const crowded = (
+  endpoint: string,
+  correlationId: string,
+  most: number,
+  limit: number
+): EntraError.ServiceUnavailableError =>
+  serviceUnavailable(
+    "concurrency_limit",
+    `The budget of ${limit} ms was used up by the wait for other requests to ${endpoint}, of which ${most} run at a time`,
+    "Acquire many tokens with prefetch, or raise budget or maxConcurrentRequests of the TokenEndpoint layer.",
+    { origin: "local", correlationId }
+  )
+
 // -----------------------------------------------------------------------------
 // copies
 // -----------------------------------------------------------------------------
