@@ -12,7 +12,7 @@ import { HttpClient, HttpClientResponse } from "effect/http"
 import * as jose from "jose"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { afterAll } from "vitest"
-import { type Column, columns, type Kind, type Place } from "./matrix/columns.ts"
+import { audienceAt, type Column, columns, type Kind, type Place } from "./matrix/columns.ts"
 import { clientId, job, make, type Material, secret } from "./matrix/material.ts"
 import { type Proof, type Row, rows } from "./matrix/rows.ts"
 import { contoso } from "./support/world.ts"
@@ -216,8 +216,7 @@ const assertSent = (
     assert.notStrictEqual(claims.iss, clientId)
     return
   }
-  const audience = column.kind === "Oidc" ? place.issuer : place.token
-  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, audience])
+  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, audienceAt(place)])
   assert.deepInclude(claims, { ...row.claims })
   const { rsa, thumbprint } = looks[column.kind]
   const isEc = row.proof === "ec" || row.proof === "ecKey"
