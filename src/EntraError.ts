@@ -594,8 +594,9 @@ export type NetworkCode = "network"
  *
  * - `method`: the HTTP method.
  * - `endpoint`: the origin of the URL.
- * - `reason`: the code of the transport, for example `ECONNREFUSED`. The error of the transport is not kept, because it
- *   contains the request and so the secret.
+ * - `reason`: the code of the transport, for example `ECONNREFUSED`, or its words if there is no code. The error of the
+ *   transport is not kept, because it contains the request and so the secret.
+ * - `status`: the status with which a proxy refused the request, if it did.
  * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise
  *   true.
  *

@@ -606,7 +606,7 @@ describe("how the document wants the client to prove itself", () => {
     const endpoints = await resolved(
       algorithms === undefined ? {} : { token_endpoint_auth_signing_alg_values_supported: algorithms }
     )
-    assert.deepStrictEqual({ ...endpoints.assertion }, { thumbprint: "x5t", rsa })
+    assert.deepStrictEqual({ ...endpoints.assertion }, { thumbprint: "x5t", also: "x5t#S256", rsa })
     assert.strictEqual(endpoints.audience, issuer)
   })
 })

@@ -9,7 +9,8 @@ import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -21,6 +22,7 @@ import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
 import { readPem } from "../internal/credential/pem.ts"
+import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
 import { loadFailure } from "./internal/packages.ts"
@@ -95,6 +97,7 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  * - If the proxy refuses the tunnel, the request fails with a `NetworkError` whose reason is `PROXY_RESPONSE_<status>` (407:
  *   the proxy refused the credentials). If the proxy cannot be reached, the reason is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND`
  *   and so on.
+ * - Requests have the `User-Agent` `effect-entra/<version>`, unless they have their own.
  * - The connections are closed with the scope of the layer.
  *
  * **Gotchas**
@@ -162,9 +165,11 @@ export const layerWith = (options: Options): Layer.Layer<HttpClient.HttpClient, 
       timeout: yield* Effect.fromResult(timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout))
     }
     const { client, undici } = yield* loadUndici
-    return client.layerUndiciNoDispatcher.pipe(
-      Layer.provide(Layer.effect(client.Dispatcher, makeDispatcher(undici, settings)))
-    )
+    return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(withUserAgent)))
+      .pipe(
+        Layer.provide(client.layerUndiciNoDispatcher),
+        Layer.provide(Layer.effect(client.Dispatcher, makeDispatcher(undici, settings)))
+      )
   }))
 
 // -----------------------------------------------------------------------------
@@ -214,6 +219,12 @@ interface Settings {
   /** The connect timeout in milliseconds. */
   readonly timeout: number
 }
+
+/** undici sends no `User-Agent` of its own, and firewalls refuse requests without it. */
+const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  request.headers["user-agent"] === undefined
+    ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
+    : request
 
 const makeDispatcher = Effect.fnUntraced(function*(
   undici: typeof Undici,

@@ -85,7 +85,8 @@ const Document = Schema.Struct({
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(Document))
 
 /**
- * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. A document without methods
+ * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. Providers look for the
+ * certificate by either thumbprint, so assertions have both. A document without methods
  * means `client_secret_basic`, and the post method is preferred if the document lists it.
  */
 const endpointsOf = (document: typeof Document.Type, authority: Authority.Authority): Endpoints => {
@@ -96,6 +97,7 @@ const endpointsOf = (document: typeof Document.Type, authority: Authority.Author
     audience: isOfMicrosoft(document, authority) ? document.token_endpoint : document.issuer,
     assertion: {
       thumbprint: "x5t",
+      also: "x5t#S256",
       rsa: !algorithms.includes("RS256") && algorithms.includes("PS256") ? "PS256" : "RS256"
     },
     secretMethod: methods.includes("client_secret_basic") && !methods.includes("client_secret_post")

@@ -130,6 +130,7 @@ export const certificates: Effect.Effect<MaterialKind<CertificateOptions, Certif
         const header = assertionHeader({
           algorithm: algorithmFor(certificate.rsa, options.algorithm, attempt.assertion),
           thumbprint: attempt.assertion.thumbprint,
+          also: attempt.assertion.also,
           thumbprints: certificate.thumbprints,
           keyId: options.keyId,
           chain: isChainSent ? certificate.chain : undefined

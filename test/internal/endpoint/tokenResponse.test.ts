@@ -87,7 +87,6 @@ describe("tokens", () => {
   it.each([
     { name: "nothing", body: "" },
     { name: "HTML", body: "<html>the-token</html>" },
-    { name: "half a document", body: "{\"access_token\":\"the-token\"" },
     { name: "null", body: null },
     { name: "a number", body: 1 },
     { name: "an array", body: [good] },
@@ -307,8 +306,8 @@ describe("refusals", () => {
       name: "a throttled tenant",
       status: 503,
       body: { error: "x", error_codes: [90055] },
-      tag: "EntraThrottledError",
-      code: "throttled"
+      tag: "EntraServiceUnavailableError",
+      code: "service_unavailable"
     },
     {
       name: "500 with a refusal",
