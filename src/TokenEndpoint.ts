@@ -284,6 +284,7 @@ const make = (
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
       const begun = monotonicMillis(clock)
+      const sentAt = clock.currentTimeMillisUnsafe()
       timing.attempts++
       return http.send({
         method: "POST",
@@ -321,6 +322,7 @@ const make = (
             tokenType: request.tokenType,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))
