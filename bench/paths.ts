@@ -1,14 +1,13 @@
-/**
- * Counts the files and calls that one acquisition passes through: a hit, a miss with a secret, and a call that finds the
- * throttle gate closed. V8 counts (precise coverage), so one run is enough. Effect's own code and the transport do not count.
- * `--detail` lists the files.
- */
-import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
+/** How much of our code does a call pass? V8 counts, so one run is enough. `--detail` lists the files. */
+import { Effect, Layer, Logger, ManagedRuntime, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { Session } from "node:inspector/promises"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import { finish, machineWith } from "./support/tell.ts"
+
+const begun = performance.now()
 
 const source = pathToFileURL(join(import.meta.dirname, "../src/")).href
 const token = JSON.stringify({ token_type: "Bearer", expires_in: 3599, access_token: "a-token" })
@@ -37,7 +36,8 @@ const runtime = ManagedRuntime.make(
       TokenEndpoint.layer,
       TokenCache.layerMemory()
     ]),
-    Layer.provide(Transport)
+    Layer.provide(Transport),
+    Layer.provideMerge(Logger.layer([]))
   )
 )
 
@@ -68,11 +68,43 @@ isThrottling = true
 await runtime.runPromise(Effect.exit(acquire("throttled")))
 const closedGate = await counted("throttled")
 
-console.table({ hit: hit.row, miss: miss.row, "closed gate": closedGate.row })
+const paths = { hit, miss, "closed gate": closedGate }
 if (process.argv.includes("--detail")) {
-  console.log("miss")
-  console.table(miss.files)
-  console.log("closed gate")
-  console.table(closedGate.files)
+  for (const [name, { files }] of Object.entries(paths)) {
+    console.log(name)
+    console.table(files)
+  }
 }
 await runtime.dispose()
+
+const most = { files: 25, calls: 150 }
+
+await finish({
+  name: "paths",
+  question: "How much code does a call pass?",
+  method: [
+    "The files, functions and calls of this library that one acquisition passes, counted by V8's precise coverage: a hit, a",
+    "miss with a secret, and a call that finds the throttle gate closed. Effect's own code and the transport do not count,",
+    "nor does code that runs once in a process."
+  ].join(" "),
+  quick: process.argv.includes("--quick"),
+  rounds: 1,
+  seconds: Math.round((performance.now() - begun) / 1000),
+  machine: machineWith(["effect"]),
+  tables: [{
+    title: "Files, functions and calls of one acquisition",
+    columns: ["path", "files", "functions", "calls"],
+    rows: Object.entries(paths).map(([name, { row }]) => [name, row.files, row.functions, row.calls])
+  }],
+  goals: [{
+    goal: `a miss passes at most ${most.files} files and ${most.calls} calls`,
+    measured: `${miss.row.files} files, ${miss.row.calls} calls`,
+    passed: miss.row.files <= most.files && miss.row.calls <= most.calls
+  }],
+  plots: [],
+  watched: Object.entries(paths).map(([name, { row }]) => ({
+    name: `calls of a ${name}`,
+    kind: "count",
+    value: row.calls
+  }))
+})

@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import { type InvalidAuthorityCode, InvalidAuthorityError } from "./EntraError.ts"
-import { quote, sentence } from "./internal/shared/text.ts"
+import { guidIn, nonValueOf, quote, sentence } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -81,8 +81,8 @@ export type Kind = "Entra" | "Ciam" | "Adfs" | "Oidc"
  * - `kind`: the kind of the authority.
  * - `host`: the host in lower case, with the port unless that is 443.
  * - `tenant`: the tenant in lower case; undefined when the authority has no tenant.
- * - `environment`: the part of the cache key. It is one name for all aliases of a cloud, the whole issuer for `"Oidc"`
- *   (a host may have several issuers), and otherwise the host.
+ * - `environment`: the part of the cache key that stands for the authority's cloud. It is one name for all aliases of a
+ *   cloud, the whole issuer for `"Oidc"` (a host may have several issuers), and otherwise the host.
  * - `cloud`: the name of the known cloud; undefined for other hosts.
  *
  * @category models
@@ -110,8 +110,8 @@ const cloud = (name: CloudName, network: string, aliases: ReadonlyArray<string> 
  *
  * The hosts of the worldwide cloud and of the national clouds are those of "National clouds" on Microsoft Learn
  * (https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud). The aliases are those that
- * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the hosts that it does not
- * return are those that MSAL knows.
+ * instance discovery returns (https://login.microsoftonline.com/common/discovery/instance); the other hosts are
+ * those of MSAL's table.
  *
  * @category models
  * @since 0.1.0
@@ -178,6 +178,10 @@ export const parse = (
   if (cloud !== undefined) return Result.succeed(make(cloud.network, undefined))
   const malformed = (problem: string) => Result.fail(malformedAuthority(field, text, problem))
   if (text === "") return malformed("is empty")
+  const meant = cloudOfAnotherLibrary(text)
+  if (meant !== undefined) return Result.fail(foreignCloudName(field, text, meant))
+  const defect = nonValueOf(text)
+  if (defect !== undefined) return Result.fail(malformedAuthority(field, text, defect.what, defect.remedy))
   if (hasControlOrSpace(text) || text.includes("\\")) {
     return malformed("contains white space, control characters or backslashes")
   }
@@ -243,6 +247,8 @@ export const parseIssuer = (
   const text = typeof input === "string" ? input : input.href
   const malformed = (problem: string) => Result.fail(malformedIssuer(field, text, problem))
   if (text === "") return malformed("is empty")
+  const defect = nonValueOf(text)
+  if (defect !== undefined) return Result.fail(malformedIssuer(field, text, defect.what, defect.remedy))
   if (hasControlOrSpace(text) || text.includes("\\")) {
     return malformed("contains white space, control characters or backslashes")
   }
@@ -288,17 +294,23 @@ export const parseIssuer = (
  * @category constructors
  * @since 0.1.0
  */
-export const parseTenant = (input: string, field = "tenantId"): Result.Result<string, InvalidAuthorityError> =>
-  input.length <= 253 && tenantPattern.test(input)
-    ? Result.succeed(input.toLowerCase())
-    : Result.fail(
-      problem(
-        "tenant_malformed",
-        field,
-        `${field} ${quote(input)} ${input === "" ? "is empty" : "is not a tenant id or a domain name"}`,
-        "Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
-      )
+export const parseTenant = (input: string, field = "tenantId"): Result.Result<string, InvalidAuthorityError> => {
+  const defect = nonValueOf(input)
+  if (defect === undefined && input.length <= 253 && tenantPattern.test(input)) {
+    return Result.succeed(input.toLowerCase())
+  }
+  const id = defect === undefined ? guidIn(input) : undefined
+  const remedy = defect?.remedy ?? (id === undefined ? "" : `Pass ${quote(id)} alone.`)
+  return Result.fail(
+    problem(
+      "tenant_malformed",
+      field,
+      `${field} ${quote(input)} ${defect?.what ?? (input === "" ? "is empty" : "is not a tenant id or a domain name")}`,
+      `${remedy} Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com.`
+        .trim()
     )
+  )
+}
 
 /**
  * Returns the authority with another tenant. The tenant is not checked; see {@link parseTenant}.
@@ -363,7 +375,7 @@ export const isTenanted = (self: Authority): boolean => self.kind === "Entra" ||
  * @since 0.1.0
  */
 export const requireTenant = (self: Authority): Result.Result<string, InvalidAuthorityError> => {
-  if (!isTenanted(self)) return Result.succeed("")
+  if (self.kind !== "Entra" && self.kind !== "Ciam") return Result.succeed("")
   if (self.tenant === undefined) {
     return Result.fail(
       problem(
@@ -529,6 +541,29 @@ const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
 const cloudNamed = (text: string): Cloud | undefined =>
   Object.hasOwn(clouds, text) ? Object.values(clouds).find((cloud) => cloud.name === text) : undefined
 
+/** The names of clouds in other libraries and tools, in lower case and without punctuation. */
+const foreignNames: ReadonlyArray<readonly [pattern: RegExp, cloud: CloudName]> = [
+  [/^(?:azure)?(?:us)?(?:gov|government|gcchigh|dod|fairfax|arlington)(?:cloud)?$/, "usGovernment"],
+  [/^(?:azure)?(?:china|cn|mooncake)(?:cloud)?$/, "china"],
+  [/^(?:azure)?(?:germany|german|blackforest)(?:cloud)?$/, "germany"],
+  [/^(?:azure)?(?:public|global|commercial|worldwide)(?:cloud)?$|^azure(?:cloud)?$/, "public"]
+]
+
+const cloudOfAnotherLibrary = (text: string): Cloud | undefined => {
+  if (/[:/]/.test(text) || text.length > 60) return undefined
+  const name = text.toLowerCase().replace(/[^a-z]/g, "").replace(/^azure(?:authorityhosts?|cloudinstance)/, "")
+  const found = foreignNames.find(([pattern]) => pattern.test(name))
+  return found === undefined ? undefined : clouds[found[1]]
+}
+
+const foreignCloudName = (field: string, text: string, { name, network }: Cloud): InvalidAuthorityError =>
+  problem(
+    "authority_malformed",
+    field,
+    `${field} ${quote(text)} is the name of a cloud in other programs, not the URL of an authority`,
+    `Pass https://${network} instead.${name === "germany" ? " Microsoft closed that cloud in 2021." : ""}`
+  )
+
 const problem = (
   code: InvalidAuthorityCode,
   field: string,
@@ -537,20 +572,22 @@ const problem = (
 ): InvalidAuthorityError =>
   new InvalidAuthorityError({ code, field, origin: "local", message: sentence(message), remedy })
 
-const malformedAuthority = (field: string, text: string, what: string): InvalidAuthorityError =>
+const malformedAuthority = (field: string, text: string, what: string, remedy = ""): InvalidAuthorityError =>
   problem(
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud."
+    `${remedy} Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud.`
+      .trim()
   )
 
-const malformedIssuer = (field: string, text: string, what: string): InvalidAuthorityError =>
+const malformedIssuer = (field: string, text: string, what: string, remedy = ""): InvalidAuthorityError =>
   problem(
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one."
+    `${remedy} Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one.`
+      .trim()
   )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>

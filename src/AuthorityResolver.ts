@@ -165,11 +165,11 @@ export interface Options {
  * The layer fails with an `InvalidAuthorityError`:
  * - `host_malformed`, when `discoveryHost` is not a host name;
  * - `metadata_malformed`, when `instanceMetadata` is not a response of instance discovery;
- * - `region_malformed` or `region_detection`, when `region` is not the name of a region;
+ * - `region_malformed`, when `region` is not a short name; `region_detection`, when it requests detection;
  * - `discovery_contradictory`, when `instanceMetadata` is combined with another option than `transformClient`, or
  *   `discoveryHost` with `validateAuthority: false`.
  *
- * With a `region` token requests go to the endpoint of that region. During an outage of that endpoint they go to the
+ * If `region` is set, token requests go to the endpoint of that region. During an outage of that endpoint they go to the
  * global endpoint of the cloud, and a warning is logged. An authority without regions (another host, an external
  * tenant, AD FS, an issuer) fails with `authority_unsupported` when it is resolved.
  *
@@ -303,6 +303,13 @@ interface Known {
   readonly since: number
 }
 
+/** The endpoints of an authority whose host needs no discovery. */
+interface Resolved {
+  readonly authority: Authority.Authority
+  readonly channel: "standard" | "mtls"
+  readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError>
+}
+
 /** The options that can fail the layer. */
 type Fallible = Pick<Options, "discoveryHost" | "validateAuthority" | "instanceMetadata" | "region">
 
@@ -349,7 +356,7 @@ const makeDiscovering = (
     const newId = yield* randomId
     const known = new Map<string, Known>()
     const flights = yield* SingleFlight.make<InstanceDiscovery.Verdict, ServiceUnavailableError>({
-      closed: () => closedError("the authority resolver")
+      closed: () => closedError("The authority resolver")
     })
 
     const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>
@@ -375,8 +382,12 @@ const makeDiscovering = (
         : flights.join(authority.host, discover(authority))
     }
 
+    // Most resolvers serve one client with one tenant.
+    let last: Resolved | undefined
+
     return AuthorityResolver.of({
       resolve: (authority, { channel }) => {
+        if (last !== undefined && last.authority === authority && last.channel === channel) return last.endpoints
         const at = (host: string) => Effect.fromResult(endpointsOf(authority, host, channel, region))
         if (authority.kind === "Oidc") {
           if (region !== undefined) return Effect.fail(noRegions(authority, "region"))
@@ -388,7 +399,8 @@ const makeDiscovering = (
         }
         // With a region an unknown host is refused in any case, so discovery is not needed.
         if (authority.cloud !== undefined || authority.kind !== "Entra" || region !== undefined || !validates) {
-          return at(Authority.networkHost(authority))
+          last = { authority, channel, endpoints: at(Authority.networkHost(authority)) }
+          return last.endpoints
         }
         return Effect.flatMap(
           verdictOn(authority),

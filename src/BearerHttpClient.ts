@@ -103,7 +103,8 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  *
  * - The transport does not follow redirects of a request that carries a token. The caller gets the redirect without its
  *   body. `HttpClient.followRedirects` around this client follows it, and the table is checked for each hop.
- * - `HttpClient.withScope` works on the client below this one, not around this one.
+ * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to
+ *   requests with a token.
  * - With `NODE_USE_ENV_PROXY`, http requests to this machine use the proxy too, unless `NO_PROXY` contains
  *   `localhost,127.0.0.1`.
  *

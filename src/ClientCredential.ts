@@ -14,13 +14,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type CredentialError, type InvalidRequestError } from "./EntraError.ts"
-import { type Algorithm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
+import { type Algorithm, assertionForm, isCompactJwt } from "./internal/credential/clientAssertion.ts"
 import type { Acquisition, Attempt, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CredentialSource from "./internal/credential/credentialSource.ts"
 import * as FirstOf from "./internal/credential/firstOf.ts"
 import { secrets } from "./internal/credential/secret.ts"
 import { certificates, keys } from "./internal/credential/signedAssertion.ts"
-import { assertionForm } from "./internal/endpoint/tokenForm.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Fields } from "./internal/http/fields.ts"
@@ -36,7 +35,7 @@ export {
    * - `clientId`, `tenantId`, `scope`: the client, the tenant and the scopes of the token request.
    * - `authority`: the URL of the authority, with the tenant of the request.
    * - `claims`: the claims of the request; the empty string when there are no claims.
-   * - `clientCapabilities`: the client's option.
+   * - `clientCapabilities`: those of the client and of the request.
    * - `sendCertificateChain`: the field of the request; undefined when the credential decides.
    * - `correlationId`: the correlation id of the token requests.
    *
@@ -72,9 +71,10 @@ export {
    *
    * **Details**
    *
-   * - `revision`: returns a name for the material of the last attempt, or before the first attempt for the material in
-   *   use. It changes with the material, so that the remembered refusals of an old secret do not concern a new secret.
-   *   It is never derived from a secret, is valid in this process only, and is empty before any material was loaded.
+   * - `revision`: returns a name for the material (secret, key or token) of the last attempt; before the first attempt,
+   *   for the material in use. It changes with the material, so that the remembered refusals of an old secret do not
+   *   concern a new secret. It is never derived from a secret, is valid in this process only, and is empty before any
+   *   material was loaded.
    * - `authenticate`: returns the additions to one token request. It runs once per attempt, and not for cache hits.
    * - `refused`: runs when the service refused the client. Returns true when there is other material for one more try.
    *
@@ -131,7 +131,8 @@ export interface SourceOptions {
  *
  * **Details**
  *
- * - `certificate`: PEM. In a chain the certificate of the app comes first.
+ * - `certificate`: PEM. In a chain the certificate of the app comes first. Here and in `privateKey` line breaks may be
+ *   lost, changed or written as `\n`, and the whole text may be in quotes or in base64.
  * - `privateKey`: unencrypted PKCS#8 in PEM (RFC 5958): RSA with 2,048 bits or more, or EC on P-256.
  * - `sign`: instead of `privateKey`, a function that signs bytes with a key in a vault or an HSM. An ES256 signature
  *   has 64 bytes (RFC 7518 section 3.4).
@@ -142,8 +143,8 @@ export interface SourceOptions {
  * - `mergeWithDefaultClaims`: true adds `assertionClaims` to the default claims and overrides claims of the same name;
  *   `jti` is not allowed then. False replaces all default claims, so `assertionClaims` must contain `aud`, `iss`,
  *   `sub`, `exp` and `jti`; default: true.
- * - `algorithm`: default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and most issuers), for EC
- *   keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority (PS256; RS256 for AD FS and
+ *   most issuers), for EC keys ES256.
  * - `keyId`: the header `kid`; default: no `kid`, because the thumbprint identifies the certificate.
  *
  * @category models
@@ -176,7 +177,7 @@ export type CertificateOptions =
  *
  * - `privateKey`: unencrypted PKCS#8 in PEM: RSA with 2,048 bits or more, or EC on P-256.
  * - `keyId`: the header `kid`, by which the provider identifies the public key; default: no `kid`.
- * - `algorithm`: default: for RSA keys the algorithm of the authority, for EC keys ES256.
+ * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority, for EC keys ES256.
  *
  * @category models
  * @since 0.1.0
@@ -241,7 +242,9 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * - An effect runs when the credential is first used, after each `reloadEvery`, and when the service has refused all
  *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
  *   `source_failed`, which contains only the tag or class of the error.
- * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`.
+ * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`. A text that is certainly no secret
+ *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced, such
+ *   as `@Microsoft.KeyVault(...)` or `$(NAME)`.
  * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication.
  *
  * **Example** (Fetching the secret from a store)
@@ -276,7 +279,9 @@ export const secret = <E = never, R = never>(
  * - The source is a certificate, several certificates during a rotation with the newest first, or an effect that loads
  *   them; the rules for effects are those of {@link secret}.
  * - A certificate is checked when it is loaded: it must be readable and valid now, and its key must belong to it, be
- *   supported and be long enough. Several certificates are loaded without those that are not valid now.
+ *   supported and be long enough. Several certificates are loaded without those that are not valid now. If no
+ *   certificate is valid, one whose validity begins within 5 minutes is used with a warning, because the clock of this
+ *   machine may be slow.
  * - The next certificate is tried when the service does not know the key (AADSTS700027) or refuses the time of the
  *   assertion (AADSTS700024).
  * - An assertion is valid for 600 seconds and is used once.

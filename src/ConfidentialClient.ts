@@ -105,11 +105,13 @@ export {
  *
  * **Details**
  *
- * - `margin`: the time before its expiry in which a token is near expiry, at most a tenth of its lifetime; default: 5
+ * - `margin`: how long before its expiry a token becomes near expiry, at most a tenth of its lifetime; default: 5
  *   minutes. A token near expiry is refreshed before it is served.
  * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
- * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. It is
- *   not served after a refusal. False treats a token near expiry as expired.
+ * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. False
+ *   treats a token near expiry as expired.
+ * - `serveStaleOnRefusal`: whether it is also served when the service refused the refresh, for example because the app
+ *   was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the callers.
  * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
  *   5 minutes (`cap`).
  *
@@ -120,6 +122,7 @@ export interface RenewalOptions {
   readonly margin?: Duration.Input | undefined
   readonly maxWait?: Duration.Input | undefined
   readonly serveStaleOnOutage?: boolean | undefined
+  readonly serveStaleOnRefusal?: boolean | undefined
   readonly backoff?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
@@ -135,14 +138,17 @@ export interface RenewalOptions {
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
  * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
  *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
- * - `allowedTenants`: the tenants of requests that are allowed; default: every tenant. An array contains ids or domain
- *   names, as callers use them, in any case. A predicate gets this name in lower case and allows it only by returning
- *   `true`.
+ * - `defaultLifetime`: with `issuer`, the lifetime of a token whose response has no `expires_in` (optional in RFC 6749
+ *   section 5.1); default: 0, which means that such a token is used once and not cached. Its `expiresOn` is then the time
+ *   of issue.
+ * - `allowedTenants`: the tenants that requests may name; default: every tenant. An array contains ids or domain names,
+ *   as callers use them, in any case. A predicate gets the id or name of a request in lower case, and allows it only by
+ *   returning `true`.
  * - `clientCapabilities`: the capabilities of the app, sent as the claim `xms_cc`; default: none. `["cp1"]` declares
  *   that the app handles claims challenges, as `BearerHttpClient` does; Entra then issues tokens with a longer
- *   lifetime. They are part of the cache key.
- * - `extraQueryParameters`: query parameters of every token request, percent-encoded; default: none. A parameter of the
- *   request overrides one of the same name.
+ *   lifetime. The capabilities are part of the cache key.
+ * - `extraQueryParameters`: query parameters of every token request, which the library percent-encodes; default: none. A
+ *   parameter of the request overrides the parameter of the same name.
  * - `renewal`: the refresh of tokens; see {@link RenewalOptions}.
  * - `onThrottled`: the behaviour of calls while the service is throttled; default: `"fail"`. See
  *   `TokenRequest.OnThrottled`. Cached tokens are served without a wait. A refusal and an open circuit breaker always
@@ -171,6 +177,7 @@ export interface Options {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
@@ -190,6 +197,7 @@ export const defaults = {
     margin: "5 minutes",
     maxWait: "2 seconds",
     serveStaleOnOutage: true,
+    serveStaleOnRefusal: true,
     backoff: { base: "30 seconds", cap: "5 minutes" }
   },
   onThrottled: "fail",
@@ -201,11 +209,11 @@ export const defaults = {
  *
  * **Details**
  *
- * A flight is one request that several callers may share.
+ * A flight is one acquisition that several calls may share.
  *
- * - `hits`: acquisitions that were served from the cache, also near expiry.
- * - `misses`: acquisitions that got the result of a flight.
- * - `hitRate`: `hits` divided by the sum of both; 0 before the first hit.
+ * - `hits`: calls of `acquireToken` that were served from the cache, also near expiry.
+ * - `misses`: calls of `acquireToken` that waited for a flight and got its result.
+ * - `hitRate`: `hits` divided by the sum of `hits` and `misses`; 0 before the first hit.
  * - `refreshes`: flights that refresh a token, in the background or near expiry, and all flights of `keepFresh`.
  * - `flights`: flights that run now.
  * - `throttled`, `refused`: keys that the service throttles now, and keys whose recent refusal is repeated locally.
@@ -321,8 +329,8 @@ export const acquireToken = (
  *
  * **Details**
  *
- * Returns undefined for an invalid request, and for a request with `forceRefresh`, `claims` or
- * `accessTokenSha256ToRefresh`.
+ * Returns undefined for an invalid request, for a request with `forceRefresh`, `claims` or
+ * `accessTokenSha256ToRefresh`, and when the token is valid for less than `minimumValidity`.
  *
  * **Example** (Reading the cache)
  *
@@ -574,8 +582,8 @@ export const make = (
     })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
-      capabilities: settings.extras.capabilities,
       margin,
+      defaultLifetime: settings.defaultLifetime,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,
@@ -834,20 +842,26 @@ const renewalOf = (
   renewal: RenewalOptions
 ): Result.Result<Lifecycle.Renewal & { readonly margin: number }, InvalidRequestError> =>
   Result.gen(function*() {
-    const { backoff, margin, maxWait, serveStaleOnOutage } = renewal
-    if (serveStaleOnOutage !== undefined && typeof serveStaleOnOutage !== "boolean") {
-      return yield* Result.fail(notA("true or false", "renewal.serveStaleOnOutage"))
-    }
+    const { backoff, margin, maxWait } = renewal
     return {
       margin: yield* durationOf("renewal.margin", margin ?? defaults.renewal.margin),
       maxWait: yield* durationOf("renewal.maxWait", maxWait ?? defaults.renewal.maxWait),
-      serveStaleOnOutage: serveStaleOnOutage ?? defaults.renewal.serveStaleOnOutage,
+      serveStaleOnOutage: yield* flagOf("serveStaleOnOutage", renewal),
+      serveStaleOnRefusal: yield* flagOf("serveStaleOnRefusal", renewal),
       backoff: {
         base: yield* durationOf("renewal.backoff.base", backoff?.base ?? defaults.renewal.backoff.base),
         cap: yield* durationOf("renewal.backoff.cap", backoff?.cap ?? defaults.renewal.backoff.cap)
       }
     }
   })
+
+const flagOf = (
+  name: "serveStaleOnOutage" | "serveStaleOnRefusal",
+  renewal: RenewalOptions
+): Result.Result<boolean, InvalidRequestError> => {
+  const flag = renewal[name] === undefined ? defaults.renewal[name] : renewal[name]
+  return typeof flag === "boolean" ? Result.succeed(flag) : Result.fail(notA("true or false", `renewal.${name}`))
+}
 
 class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly lifecycle: Lifecycle.Lifecycle
@@ -881,10 +895,12 @@ interface AcquireTokenOfContext extends Effect.Effect<AuthenticationResult, Acqu
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 class AcquireTokenOfContext implements TokenCall {
   readonly request: TokenRequest
-  lifecycle: Lifecycle.Lifecycle | undefined = undefined
-  entry: CachedToken | undefined = undefined
+  lifecycle: Lifecycle.Lifecycle | undefined
+  entry: CachedToken | undefined
   constructor(request: TokenRequest) {
     this.request = request
+    this.lifecycle = undefined
+    this.entry = undefined
   }
 }
 Object.setPrototypeOf(

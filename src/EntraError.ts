@@ -152,7 +152,7 @@ export type InvalidAuthorityCode =
  *
  * Codes of the `AuthorityResolver` options:
  * - `region_malformed`: the region is not a short name.
- * - `region_detection`: the region asks for its detection, which is not supported.
+ * - `region_detection`: the value requests detection of the region, which is not supported.
  * - `endpoint_malformed`: the token endpoint of `layerStatic` is not a plain http or https URL.
  * - `host_malformed`: `discoveryHost` is not a host name.
  * - `metadata_malformed`: `instanceMetadata` is not a response of instance discovery.
@@ -326,7 +326,8 @@ export type CredentialCode =
  *
  * Codes of secrets:
  * - `secret_empty`: the secret is empty or not set.
- * - `secret_malformed`: the secret is not redacted, or contains characters that a secret cannot have.
+ * - `secret_malformed`: the secret is not redacted, contains characters that a secret cannot have, or is a placeholder or
+ *   a reference to a secret.
  *
  * Codes of certificates:
  * - `certificate_missing`: there is no certificate.
@@ -416,7 +417,7 @@ export type InvalidClientCode =
  * - `secret_wrong`: the secret is wrong (AADSTS7000215).
  * - `secret_expired`: the secret has expired (AADSTS7000222).
  * - `assertion_refused`: the certificate or the federated credential is not registered, or the assertion is invalid
- *   (AADSTS700027, 70021 and others).
+ *   (AADSTS700027, 70021 and others). A new or changed registration takes some minutes.
  * - `assertion_time`: the assertion is outside its time range (AADSTS700024).
  * - `managed_identity_refused`: the platform refused the managed identity.
  *
@@ -560,8 +561,8 @@ export type ServiceUnavailableCode =
  * - `service_unavailable`: the service responded with 408, 5xx or a transient error.
  * - `timeout`: an attempt took longer than `attemptTimeout`, or a discovery document took longer than 10 seconds.
  * - `budget_exceeded`: all attempts together took longer than `budget`.
- * - `circuit_open`: nothing was sent, because several acquisitions in a row got no answer.
- * - `client_closed`: the layer was closed before the answer came.
+ * - `circuit_open`: nothing was sent, because several acquisitions in a row got no response.
+ * - `client_closed`: the layer was closed before the response came.
  *
  * @category errors
  * @since 0.1.0

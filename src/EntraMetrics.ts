@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * A flight is one request that several callers may share.
+ * A flight is one acquisition that several callers may share.
  *
  * - The metrics are registered in the `Metric.MetricRegistry` of the context in which a client is built, with the
  *   attributes of `Metric.CurrentMetricAttributes` in that context.
@@ -239,8 +239,8 @@ export const credentialExpiry: Metric.Gauge<number> = Metric.gauge("entra_creden
  *
  * **Details**
  *
- * A key is a client, a tenant, its scopes, the further fields of the request and the material of the credential. The
- * metric has no attributes.
+ * A key is a client, a tenant, the scopes, the further fields of the request, and the secret or key of the credential.
+ * The metric has no attributes.
  *
  * @category metrics
  * @since 0.1.0

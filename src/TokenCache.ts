@@ -76,8 +76,7 @@ export interface CacheStats {
  * - `stats`: the numbers of the cache.
  * - `disabled`: true when the cache stores nothing.
  *
- * The other members serve the client and are not part of the published types: a program chooses a cache by its layer, and
- * extends it by a `TokenStore`.
+ * The other members serve the client and are not part of the published types. A program chooses a cache by its layer.
  *
  * @category models
  * @since 0.1.0
@@ -258,7 +257,9 @@ const makeMemory = (
     if (!leases.has(name)) leases.set(name, lead)
     return fetch.pipe(
       Effect.map((token) => {
-        if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
+        const now = clock.currentTimeMillisUnsafe()
+        // A token without a lifetime is for its callers alone.
+        if (!lead.invalidated && now < token.expiresOn) memory.store(token, now)
         if (fresh) outdate(lead)
         return { token, level: "None" as const }
       }),

@@ -24,6 +24,7 @@ import type {
   AcquireTokenError,
   CredentialError,
   InvalidAuthorityError,
+  InvalidClientError,
   InvalidRequestError,
   NetworkError,
   ServiceUnavailableError
@@ -38,7 +39,14 @@ import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
-import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
+import {
+  credentialDefect,
+  credentialTimeout,
+  isOutage,
+  type Outage,
+  serviceUnavailable,
+  tooSlow
+} from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -65,12 +73,17 @@ export {
  *
  * - `acquisition`: the client, the tenant, the scope and the correlation id; `authority` is its parsed authority.
  * - `tokenType`: the type that the token must have.
- * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` passes
+ * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` ignores
  *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
+ * - `defaultLifetime`: the lifetime in milliseconds of a token whose response has no `expires_in`; 0: the token is not
+ *   cached; default: such a response is an error.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds. The
+ *   endpoint waits before it repeats the request. If the retry policy or the budget does not allow a further request, it
+ *   fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -79,12 +92,14 @@ export interface EndpointRequest {
   readonly acquisition: Acquisition
   readonly authority: Authority.Authority
   readonly tokenType: string
+  readonly defaultLifetime?: number | undefined
   readonly gate: { readonly key: CacheKey; readonly sent: string; readonly forced: boolean }
   readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
   readonly query: Fields
   readonly form: Fields
   readonly authentication: ClientAuthentication
   readonly timing: { attempts: number; credential: number; http: number }
+  readonly repeats?: { readonly refusal: InvalidClientError; readonly since: number } | undefined
 }
 
 /**
@@ -93,15 +108,16 @@ export interface EndpointRequest {
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
- * - `attemptTimeout`: the longest time of one client authentication and of one token request; default: 10 seconds.
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides whether
+ *   a refusal that a new registration may explain is repeated once, after a second or more.
+ * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
  * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
  *   refusal up to 60 seconds (`cap`).
  * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
- *   is sent to that origin for `openDuration` (default: 30 seconds).
+ *   is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
  *
  * @stability unstable
  * @category models
@@ -320,6 +336,7 @@ const make = (
             tenantId: acquisition.tenantId,
             scopes: acquisition.scope,
             tokenType: request.tokenType,
+            defaultLifetime: request.defaultLifetime,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
             sentAt,
@@ -378,11 +395,11 @@ const make = (
       })
     }
 
-    const retries = (
+    const retries = <A>(
       first: Outage,
-      attempt: Effect.Effect<AccessToken, AcquireTokenError>,
+      attempt: Effect.Effect<A, AcquireTokenError>,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+    ): Effect.Effect<A, AcquireTokenError> =>
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const schedule = policy.pipe(
@@ -418,11 +435,11 @@ const make = (
       const { fallback } = endpoints
       const left = deadline - monotonicMillis(clock)
       const key = () => originOf(endpoints)
-      if (fallback === undefined) return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left)))
+      if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
       if (regions.isUnavailable(origin)) return reach(request, fallback, deadline)
       const answered = regions.recovered(origin)
-      return breaker.protect(key, Effect.suspend(() => attempts(request, endpoints, left / 2))).pipe(
+      return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
         Effect.tap(answered),
         // A refusal is an answer, so the other endpoint is not asked.
         Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),
@@ -437,12 +454,42 @@ const make = (
       )
     }
 
-    return TokenEndpoint.of(
-      ThrottleGate.guarding(
-        gates,
-        (request: EndpointRequest, endpoints: Endpoints) => reach(request, endpoints, monotonicMillis(clock) + budget)
-      )
+    const guarded = ThrottleGate.guarding(
+      gates,
+      (request: EndpointRequest, endpoints: Endpoints) =>
+        reach(request, endpoints, (request.repeats?.since ?? monotonicMillis(clock)) + budget)
     )
+
+    /** Repeats a refused request after the delay that `retries` computes for an outage. */
+    const repeated = (
+      request: EndpointRequest,
+      { refusal, since }: NonNullable<EndpointRequest["repeats"]>
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const lag = replicationLag(request.acquisition.correlationId)
+      const { scopes, space, tenant } = request.gate.key
+      const again = Effect.suspend(() => {
+        gates.forget({ owner: space, tenant, scopes })
+        return Effect.result(guarded.request(request))
+      })
+      return retries(lag, again, since + budget).pipe(
+        Effect.mapError((error) => error === lag ? refusal : error),
+        Effect.flatMap(Effect.fromResult)
+      )
+    }
+
+    return TokenEndpoint.of({
+      ...guarded,
+      request: (request) =>
+        request.repeats === undefined ? guarded.request(request) : repeated(request, request.repeats)
+    })
+  })
+
+/** Returns the outage that stands for a registration which has not reached all servers of the service. */
+const replicationLag = (correlationId: string): ServiceUnavailableError =>
+  serviceUnavailable("service_unavailable", "the registration may not have reached this server", "Try again later.", {
+    origin: "service",
+    correlationId,
+    retryAfter: Duration.seconds(1)
   })
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

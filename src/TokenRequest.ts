@@ -12,7 +12,8 @@ import type * as Redacted from "effect/Redacted"
  * **Details**
  *
  * - `"fail"`: the call fails at once with a `ThrottledError`.
- * - `"wait"`: the call waits until the service may be asked again. Bound the wait with `Effect.timeout`.
+ * - `"wait"`: the call waits for the `Retry-After` of the service, then tries again. Bound the wait with
+ *   `Effect.timeout`.
  *
  * @category models
  * @since 0.1.0
@@ -56,6 +57,9 @@ export type ExtraParameters = Readonly<
  * - `accessTokenSha256ToRefresh`: the hash of a token that an API refused; see `ConfidentialClient.accessTokenSha256`.
  *   If the cached token has this hash, it is replaced by a new token, which is requested with `claims`. Otherwise
  *   another caller has replaced it already, and the cached token is served.
+ * - `clientCapabilities`: capabilities of the app in addition to those of the client, sent as the claim `xms_cc` and part
+ *   of the cache key. `["cp1"]` declares that this caller handles claims challenges; Entra then issues a token with a
+ *   longer lifetime. Default: none.
  * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first,
  *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
  *   ago is served in any case, so that short-lived tokens do not cause a token request per call. Check `expiresOn` of
@@ -63,9 +67,9 @@ export type ExtraParameters = Readonly<
  * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
  * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
  *   default: the credential's. It is not part of the cache key.
- * - `extraQueryParameters`, `extraBodyParameters`: further parameters, percent-encoded. A redacted value appears in no
- *   log and no error, and is not part of the cache key as plain text. The body parameters that the library sends itself
- *   (`client_id`, `scope` and others) are refused.
+ * - `extraQueryParameters`, `extraBodyParameters`: further parameters, which the library percent-encodes. A redacted value
+ *   appears in no log and no error, and is not part of the cache key as plain text. The body parameters that the
+ *   library sends itself (`client_id`, `scope` and others) are refused.
  * - `cachePartition`: a name that is part of the cache key and is not sent. Requests with a partition or with extra
  *   parameters get only tokens that were requested with the same partition and parameters.
  * - `correlationId`: an id for the service, the logs and the errors: letters, digits, `_`, `.` and `-`, at most 64
@@ -81,6 +85,7 @@ export interface TokenRequest {
   readonly forceRefresh?: boolean | undefined
   readonly claims?: string | undefined
   readonly accessTokenSha256ToRefresh?: string | undefined
+  readonly clientCapabilities?: ReadonlyArray<string> | undefined
   readonly minimumValidity?: Duration.Input | undefined
   readonly onThrottled?: OnThrottled | undefined
   readonly sendCertificateChain?: boolean | undefined

@@ -3,7 +3,7 @@
  *
  * **Gotchas**
  *
- * No layer of this version uses a store yet. The port is named now, so that its names stay as they are.
+ * No layer of this version uses a store yet. The port is published early, so that its names do not change later.
  *
  * @since 0.1.0
  */

@@ -3,6 +3,7 @@ import { Result } from "effect"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
 import { anyString, failure, guid, mixedCase, success } from "./internal/support.ts"
+import { assertShown, assertToldInFull } from "./support/shown.ts"
 
 const host = "login.microsoftonline.com"
 
@@ -176,6 +177,7 @@ describe("parse", () => {
     const error = failure(Authority.parse(input, "here"))
     assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "here")
     assert.strictEqual(error.origin, "local")
     assert.isNotEmpty(error.remedy)
@@ -224,6 +226,10 @@ describe("parse", () => {
     const error = failure(Authority.parse(input))
     assert.notInclude(error.message, "pa55word")
     assert.notInclude(JSON.stringify(error), "pa55word")
+  })
+
+  it("knows these clouds by these hosts", () => {
+    assertShown(Object.entries(Authority.clouds).map(([name, cloud]) => `${name}: ${JSON.stringify(cloud)}`).join("\n"))
   })
 
   it.each(Object.values(Authority.clouds))("knows the cloud $name by name and by every alias", (cloud) => {
@@ -379,6 +385,7 @@ describe("parseIssuer", () => {
     const error = failure(Authority.parseIssuer(input, "here"))
     assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "here")
     assert.strictEqual(error.origin, "local")
     assert.isTrue(error.message.startsWith("here "))
@@ -481,6 +488,7 @@ describe("parseTenant", () => {
   ])("refuses $name", ({ input }) => {
     const error = failure(Authority.parseTenant(input, "there"))
     assert.strictEqual(error.code, "tenant_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.field, "there")
     assert.isBelow(error.message.length, 200)
   })
@@ -520,6 +528,7 @@ describe("requireTenant", () => {
   it.each(["common", "organizations", "consumers"])("refuses %s", (name) => {
     const error = failure(Authority.requireTenant(success(Authority.parse(`https://${host}/${name.toUpperCase()}`))))
     assert.strictEqual(error.code, "tenant_not_tenanted")
+    assertToldInFull(error)
     assert.include(error.message, `"${name}"`)
   })
 

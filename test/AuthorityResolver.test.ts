@@ -13,6 +13,7 @@ import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, documentOf, isDiscovery } from "./support/answering.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, Simulator } from "./support/world.ts"
 
 const parse = (text: string) => Result.getOrThrow(Authority.parse(text))
@@ -81,6 +82,7 @@ describe("other hosts", () => {
       const error = yield* Effect.flip(resolve(`https://login.evil.example/${contoso}`))
       assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
       assert.strictEqual(error.code, "instance_invalid")
+      assertToldInFull(error)
     }).pipe(Effect.provide(Private(AuthorityResolver.layerWith({ discoveryHost: host })))))
 
   it.effect("that cannot be asked are used as they are, and asked again after five minutes", () =>
@@ -361,6 +363,7 @@ describe("metadata of one's own", () => {
           const error = yield* Effect.flip(resolve(authority))
           assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
           assert.strictEqual(error.code, "instance_invalid")
+          assertToldInFull(error)
           assert.strictEqual(error.origin, "local")
           assert.include(error.message, "instanceMetadata")
         }
@@ -398,6 +401,7 @@ describe("metadata of one's own", () => {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(layer))))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "metadata_malformed")
+        assertToldInFull(error)
         assert.strictEqual(error.field, "instanceMetadata")
         assert.strictEqual(error.origin, "local")
       }))
@@ -416,6 +420,7 @@ describe("metadata of one's own", () => {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(AuthorityResolver.layerWith(options)))))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "discovery_contradictory")
+        assertToldInFull(error)
         assert.strictEqual(error.field, fields)
         assert.isNotEmpty(error.remedy)
       }))
@@ -441,6 +446,7 @@ describe("a region", () => {
         const error = yield* Effect.flip(resolve(authority))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual(yield* discoveries, 0)
       }).pipe(Effect.provide(Regional)))
   }
@@ -456,6 +462,7 @@ describe("a region", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(AuthorityResolver.layerWith({ region })))))
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.strictEqual(error.field, "region")
       }))
   }

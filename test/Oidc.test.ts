@@ -16,6 +16,7 @@ import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, type Asked, documentOf, dropped, isDiscovery, type Reply } from "./support/answering.ts"
 import { type Line, record, silent } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, Simulator } from "./support/world.ts"
 
 const issuer = "https://idp.example/realms/One"
@@ -491,6 +492,7 @@ describe("what can be wrong with the document", () => {
         const error = yield* Effect.flip(acquire()).pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))
         assert.strictEqual(error._tag, tag)
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.match(error.message, says)
         assert.strictEqual(error.origin, "service")
         assert.isNotEmpty(error.remedy)
@@ -512,6 +514,7 @@ describe("what can be wrong with the document", () => {
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "EntraServiceUnavailableError")
       assert.strictEqual(error.code, "timeout")
+      assertToldInFull(error)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 })
@@ -620,6 +623,7 @@ describe("what does not go with an issuer", () => {
         const error = yield* Effect.flip(Layer.build(clientOf(transport, options)))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.match(error.message, /together with issuer/)
         assert.deepStrictEqual(transport.seen, [])
@@ -637,6 +641,7 @@ describe("what does not go with an issuer", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: "read", ...request }))
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.strictEqual(error.origin, "local")
         assert.deepStrictEqual(transport.seen, [])
@@ -649,6 +654,7 @@ describe("what does not go with an issuer", () => {
     return Effect.gen(function*() {
       const error = yield* Effect.flip(acquire())
       assert.strictEqual(error.code, "authority_unsupported")
+      assertToldInFull(error)
       assert.strictEqual("field" in error ? error.field : undefined, "issuer")
       assert.include(error.remedy, "AuthorityResolver.layer")
       assert.deepStrictEqual(transport.seen, [])
@@ -671,6 +677,7 @@ describe("what does not go with an issuer", () => {
           )
         )
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
       }
       assert.deepStrictEqual(transport.seen, [])
@@ -712,4 +719,87 @@ describe("the environment beside an issuer", () => {
         assert.strictEqual("field" in error ? error.field : undefined, field)
       }).pipe(Effect.scoped)
     ))
+})
+
+describe("a provider that names no lifetime of its tokens", () => {
+  /** A provider whose tokens are counted, with or without `expires_in`. */
+  const counting = (lifetime: (count: number) => unknown = () => undefined) => {
+    let count = 0
+    const transport = answering((asked) =>
+      isDiscovery(asked) ? { body: documentOf(asked) } : Effect.as(Effect.yieldNow, {
+        body: { access_token: `token-${++count}`, token_type: "Bearer", expires_in: lifetime(count) }
+      })
+    )
+    return { transport, count: () => count }
+  }
+  const tokenOf = Effect.map(acquire(), ({ accessToken }) => Redacted.value(accessToken))
+
+  it.effect.each([undefined, null])("%s: each acquisition uses a new token, and the cache stays empty", (lifetime) => {
+    const { count, transport } = counting(() => lifetime)
+    return Effect.gen(function*() {
+      const result = yield* acquire()
+      assert.strictEqual(result.expiresOn.epochMilliseconds, 0)
+      assert.strictEqual(result.metadata.tokenSource, "IdentityProvider")
+      assert.deepStrictEqual([yield* tokenOf, yield* tokenOf], ["token-2", "token-3"])
+      const together = yield* Effect.all([tokenOf, tokenOf, tokenOf], { concurrency: "unbounded" })
+      assert.deepStrictEqual(together, ["token-4", "token-4", "token-4"])
+      assert.strictEqual((yield* ConfidentialClient.stats).entries, 0)
+      const client = yield* ConfidentialClient.ConfidentialClient
+      assert.isUndefined(client.peek({ scopes: "read" }))
+      assert.strictEqual(count(), 4)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("defaultLifetime is its lifetime, and a lifetime of the provider goes before", () => {
+    const { count, transport } = counting((count) => count === 2 ? 60 : undefined)
+    return Effect.gen(function*() {
+      const first = yield* acquire()
+      assert.strictEqual(first.expiresOn.epochMilliseconds, 600_000)
+      assert.strictEqual(yield* tokenOf, "token-1")
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* acquire()).expiresOn.epochMilliseconds, 660_000)
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport, { defaultLifetime: "10 minutes" })))
+  })
+
+  it.effect("keepFresh asks every five minutes, not every second", () => {
+    const { count, transport } = counting()
+    return Effect.gen(function*() {
+      const client = yield* ConfidentialClient.ConfidentialClient
+      yield* client.keepFresh({ scopes: "read" })
+      yield* TestClock.adjust("14 minutes")
+      assert.strictEqual(count(), 3)
+    }).pipe(Effect.scoped, Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("a refresh that brings none rests for five minutes, and the cached token stays in use", () => {
+    const { count, transport } = counting((count) => count === 1 ? 3600 : undefined)
+    return Effect.gen(function*() {
+      yield* acquire()
+      yield* TestClock.adjust("40 minutes")
+      for (let call = 0; call < 10; call++) {
+        assert.strictEqual(yield* tokenOf, "token-1")
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it("an invalid option is refused, and so is the option without an issuer", async () => {
+    const built = (options: ConfidentialClient.Options) =>
+      run(Effect.flip(Effect.scoped(Layer.build(
+        ConfidentialClient.layerDefault(options).pipe(
+          Layer.provide([ClientCredential.layerSecret(secret), counting().transport.layer])
+        )
+      ))))
+    for (const defaultLifetime of [-1, Number.NaN, "soon", Infinity, "4000 days"]) {
+      const wrong: Duration.Input = JSON.parse(JSON.stringify(defaultLifetime))
+      const given = typeof defaultLifetime === "number" ? defaultLifetime : wrong
+      const error = await built({ clientId, issuer, defaultLifetime: given })
+      assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    }
+    const error = await built({ clientId, tenantId: contoso, defaultLifetime: "1 hour" })
+    assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    assert.include(error.message, "without issuer")
+  })
 })

@@ -63,7 +63,7 @@ const unchanged: Record<string, ReadonlyArray<string>> = {
     "50 users, the first of them Ada Abe",
     "50 users, the first of them Chidi Eriksen",
     "20 users, the first of them Emre Ivanova",
-    "acquisitions: 3, token requests: 1"
+    "calls: 3, cache hits: 2"
   ]
 }
 

@@ -54,7 +54,8 @@ export {
  * **Details**
  *
  * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key Vault.
- *   PEM holds the certificate, its private key and optionally its issuers, in any order.
+ *   PEM holds the certificate, its private key and optionally its issuers, in any order. Its line breaks may be lost, and it
+ *   may be in quotes or in base64.
  * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
@@ -137,7 +138,7 @@ export interface GitHubActions {
  *
  * **Details**
  *
- * Reads formats that `ClientCredential.certificate` does not: private keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1
+ * Reads more formats than `ClientCredential.certificate`: private keys in PKCS#1 (`RSA PRIVATE KEY`), SEC1
  * (`EC PRIVATE KEY`) and encrypted PKCS#8, certificates in any order, and PKCS#12 (PFX) with RSA or EC. PKCS#12 may be
  * protected as by OpenSSL 3 (PBES2, AES, SHA-256), or as by Windows, Key Vault and older OpenSSL (3DES, RC2, SHA-1). The key
  * must be RSA with 2048 bits or more, or EC on P-256.
@@ -232,7 +233,7 @@ export const certificateFile = (
  * **Details**
  *
  * Line breaks at the end of the file are removed. The effect fails with a `CredentialError` `file_empty` if the file is
- * empty, and `secret_malformed` if it has several lines. The file is read when this effect runs, every `reloadEvery`
+ * empty, and `secret_malformed` if it has several lines, or quotes around the secret. The file is read when this effect runs, every `reloadEvery`
  * (default: 10 seconds), and when the service has refused the secret. While the file is missing or empty, the previous
  * secret stays in use and one warning is logged.
  *
@@ -272,12 +273,12 @@ export const secretFile = (
  * **Details**
  *
  * The file is read for every attempt, so a replaced token is used at once. While a refusal is remembered, no token request is
- * sent: the calls refused locally check the file, at most once a second, and the call after such a check uses the new token.
+ * sent. Calls that are refused locally check the file, at most once a second. The call after a check uses the new token.
  * The file is also read when this effect runs, so that a missing file is reported early. While the file is missing or
  * incomplete, the previous token stays in use until it expires. White space around the token is ignored. A pipe, a device, a
  * file that is larger than 1 MiB, and a file that cannot be read within 5 seconds are a `CredentialError` `file_unreadable`.
  *
- * If the platform provides its token in another way, use `ClientCredential.assertion` with an effect that fetches the token.
+ * If the platform provides its token in another way, use `ClientCredential.assertion` with a function that fetches the token.
  *
  * **Example** (Authenticating a workload in Kubernetes)
  *

@@ -20,9 +20,9 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
+import { readPem } from "../internal/credential/pem.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
-import { blocksOf } from "./internal/certificates/pem.ts"
 import * as Proxies from "./internal/proxies.ts"
 
 // -----------------------------------------------------------------------------
@@ -34,8 +34,8 @@ import * as Proxies from "./internal/proxies.ts"
  *
  * **Details**
  *
- * - `proxy`: one proxy for all requests; `false`: no proxy. Default: the variables. Credentials are given in `username` and
- *   `password` without percent-encoding, or percent-encoded in the URL.
+ * - `proxy`: one proxy for all requests; `false`: no proxy. Default: `HTTPS_PROXY`, `HTTP_PROXY`. Credentials are given in
+ *   `username` and `password` without percent-encoding, or percent-encoded in the URL.
  * - `noProxy`: hosts that are reached directly: `"example.com"` with its subdomains, `"*.example.com"` for the subdomains
  *   alone, `"example.com:8080"`, `"10.0.0.7"`, `"*"`. Default: `NO_PROXY`.
  * - `certificateAuthorities`: certificates (PEM, several in one string or in an array) that are trusted in addition to those
@@ -286,7 +286,7 @@ const secureContextOf = (
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
   if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
-  const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
+  const certificates = texts.map((text) => readPem(text).blocks.filter(({ label }) => label === "CERTIFICATE"))
   const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
   )

@@ -57,7 +57,7 @@ export type Options = Omit<EntraSimulator.Options, "origin">
  *
  * **When to use**
  *
- * Use for tests of transports and for demos. Clients of the real service require https: use {@link layerHttps} for them.
+ * Use for tests of transports and for demos. A `ConfidentialClient` requires https: use {@link layerHttps} for it.
  *
  * **Example** (Sending a request with any HTTP client)
  *

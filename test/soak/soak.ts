@@ -276,18 +276,18 @@ else {
 await pause(180_000 / speed + 100)
 // At the true speed a delay of this process is no timeout, so nobody has a reason to fail.
 calm()
-const atEnd = async (slot: number, tenant: number): Promise<void> => {
+const atEnd = async (slot: number, tenant: number, forceRefresh: boolean): Promise<void> => {
   const asked = { slot, tenant: `tenant-${tenant}.example`, scope: scopes[0] ?? "", claims: "" }
-  const acquire = slotOf(slot).client.acquireToken({ tenantId: asked.tenant, scopes: asked.scope })
+  const acquire = slotOf(slot).client.acquireToken({ tenantId: asked.tenant, scopes: asked.scope, forceRefresh })
   const lateBefore = late.sum()
   const exit = await runtime.runPromiseExit(acquire)
   judge(asked, exit, lateBefore)
   if (Exit.isFailure(exit)) complain(`at the end a client gets no token: ${Cause.pretty(exit.cause).slice(0, 200)}`)
 }
 for (const [slot, { client }] of slots.entries()) {
-  // A half-open circuit admits one request, which closes it.
-  await atEnd(slot, 0)
-  await Promise.all(Array.from({ length: 50 }, (_, tenant) => atEnd(slot, tenant)))
+  // A half-open circuit admits one request and refuses the others, so the one that closes it comes first.
+  await atEnd(slot, 0, true)
+  await Promise.all(Array.from({ length: 50 }, (_, tenant) => atEnd(slot, tenant, false)))
   const flights = async (): Promise<number> => (await runtime.runPromise(client.stats)).flights
   // The last of them renew in the background.
   for (let wait = 0; wait < 50 && await flights() > 0; wait++) await pause(100)

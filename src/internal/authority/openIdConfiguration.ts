@@ -106,7 +106,7 @@ const isSameTenant = (authority: Authority.Authority, issuer: Authority.Authorit
 }
 
 const tenantIn = ({ environment }: Authority.Authority): string =>
-  new URL(environment).pathname.split("/", 2)[1]?.toLowerCase() ?? ""
+  new URL(environment).pathname.slice(1).split("/", 1).join("").toLowerCase()
 
 /** Returns the same name for all hosts of a cloud. */
 const environmentOf = (host: string): string => authorityAt(host)?.environment ?? host
@@ -195,7 +195,7 @@ const unavailable = (
       origin: "service",
       status: response.status,
       correlationId: request.correlationId,
-      retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter)
+      retryAfter: retryAfter === undefined || retryAfter === 0 ? undefined : Duration.millis(retryAfter)
     }
   )
 }

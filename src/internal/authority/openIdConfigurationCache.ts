@@ -52,7 +52,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     const flights = yield* SingleFlight.make<Endpoints, DiscoveryError>({
-      closed: () => closedError("the authority resolver")
+      closed: () => closedError("The authority resolver")
     })
     const documents = new Map<string, Lifetime & { readonly endpoints: Endpoints }>()
     const failures = new Map<string, Lifetime & { readonly error: DiscoveryError }>()

@@ -8,7 +8,6 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason, ResultMetadata } from "../../AccessToken.ts"
 import type { CachePlace } from "./cacheKey.ts"
-import type { Times } from "./freshness.ts"
 
 export type Hit = Exit.Exit<AuthenticationResult>
 
@@ -22,6 +21,14 @@ const outageMetadata = fromMemory("NotApplicable", true)
 /** The queue of the cache that an entry is in. */
 export type Place = "none" | "small" | "main"
 
+/** The times of a token: `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
+export interface Times {
+  readonly issuedAt: number
+  readonly refreshOn: number
+  readonly usableUntil: number
+  readonly expiresOn: number
+}
+
 interface RefreshState {
   isRefreshing: boolean
   failures: number
@@ -30,6 +37,7 @@ interface RefreshState {
   accessToken: Redacted.Redacted<string> | undefined
   staleHit: Hit | undefined
   outageHit: Hit | undefined
+  outageReason: ResultMetadata["outageReason"]
 }
 
 export class CachedToken implements CachePlace, Times {
@@ -86,8 +94,8 @@ export class CachedToken implements CachePlace, Times {
 
   /** The estimated size in bytes: the token, the names, and all objects after a cache hit. */
   get size(): number {
-    return this.#secret.length + this.space.length + this.scopes.length + this.tenant.length +
-      this.correlationId.length + 640
+    const { scopes, space } = this.shared
+    return this.#secret.length + space.length + scopes.length + this.tenant.length + this.correlationId.length + 640
   }
 
   get issuedAt(): number {
@@ -120,7 +128,14 @@ export class CachedToken implements CachePlace, Times {
   }
 
   get outageHit(): Hit {
-    return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
+    const state = this.#opened
+    const { outageReason } = state
+    return (state.outageHit ??= Exit.succeed(
+      this.result(
+        outageReason === undefined ? outageMetadata : Object.freeze({ ...outageMetadata, outageReason }),
+        true
+      )
+    ))
   }
 
   /** The token. It is always the same object, because it is the key of `WeakMap`s. */
@@ -137,7 +152,7 @@ export class CachedToken implements CachePlace, Times {
       refreshOn: DateTime.makeUnsafe(this.#refresh * 1000),
       scopes: this.shared.grantedScopes,
       tenantId: this.tenant,
-      authority: authorityOf(this.shared, this.tenant),
+      authority: this.shared.isTenanted ? this.shared.authority + this.tenant : this.shared.authority,
       correlationId: this.correlationId,
       metadata
     })
@@ -160,11 +175,12 @@ export class CachedToken implements CachePlace, Times {
     return this.#refreshState ??= {
       isRefreshing: false,
       failures: 0,
-      retryOn: 0,
+      retryOn: -Infinity,
       stretchedUntil: -Infinity,
       accessToken: undefined,
       staleHit: undefined,
-      outageHit: undefined
+      outageHit: undefined,
+      outageReason: undefined
     }
   }
 
@@ -184,9 +200,17 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.failures = failures
   }
 
+  /** The code of the error of the last refresh. */
+  set outageReason(reason: ResultMetadata["outageReason"]) {
+    const state = this.#opened
+    if (state.outageReason === reason) return
+    state.outageReason = reason
+    state.outageHit = undefined
+  }
+
   /** The monotonic time of the next refresh after a failure. */
   get retryOn(): number {
-    return this.#refreshState?.retryOn ?? 0
+    return this.#refreshState?.retryOn ?? -Infinity
   }
   set retryOn(retryOn: number) {
     this.#opened.retryOn = retryOn
@@ -198,6 +222,30 @@ export class CachedToken implements CachePlace, Times {
   }
   set stretchedUntil(until: number) {
     this.#opened.stretchedUntil = until
+  }
+}
+
+/**
+ * Returns the times of a token. The margin is at most a tenth of the lifetime, so that tokens of five minutes are cached
+ * too. Without a valid `refresh_in` from the service, a token is refreshed at half its lifetime. Jitter (0 to 1) makes the
+ * refresh earlier by up to a tenth.
+ */
+export const timesOf = (
+  token: { readonly issuedAt: number; readonly expiresOn: number; readonly refreshOn: number | undefined },
+  options: { readonly margin: number; readonly jitter: number }
+): Times => {
+  const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
+  const usableUntil = token.expiresOn - Math.min(Math.max(0, options.margin), lifetime / 10)
+  const named = token.refreshOn
+  const span = named !== undefined && named > token.issuedAt && named < token.expiresOn
+    ? named - token.issuedAt
+    : lifetime / 2
+  const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)
+  return {
+    issuedAt: token.issuedAt,
+    refreshOn: Math.min(refreshOn, usableUntil),
+    usableUntil,
+    expiresOn: token.expiresOn
   }
 }
 
@@ -233,9 +281,6 @@ const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
 
 /** A slice keeps its whole source string in memory, so the text is copied. */
 const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
-
-const authorityOf = (fields: SharedFields, tenant: string): string =>
-  fields.isTenanted ? fields.authority + tenant : fields.authority
 
 export interface SharedFieldsTable {
   /** Returns the known fields of this space and these scopes if they are equal; otherwise the given ones. */

@@ -1,12 +1,5 @@
-/** The times at which a token is served, refreshed and no longer served. All times are milliseconds since the epoch. */
-
-/** The times of a token: `issuedAt <= refreshOn <= usableUntil <= expiresOn`. */
-export interface Times {
-  readonly issuedAt: number
-  readonly refreshOn: number
-  readonly usableUntil: number
-  readonly expiresOn: number
-}
+/** Decides from the times of a token whether it is served, refreshed or too short. */
+import type { Times } from "./cachedToken.ts"
 
 /**
  * The freshness of a token:
@@ -33,30 +26,6 @@ export const freshness = (times: Times, now: number): Freshness =>
 
 /** Returns whether a token is served without a refresh first. */
 export const isUsable = (times: Times, now: number): boolean => now >= times.issuedAt && now < times.usableUntil
-
-/**
- * Returns the times of a token. The margin is at most a tenth of the lifetime, so that tokens of five minutes are cached
- * too. Without a valid `refresh_in` from the service, a token is refreshed at half its lifetime. Jitter (0 to 1) makes the
- * refresh earlier by up to a tenth.
- */
-export const timesOf = (
-  token: { readonly issuedAt: number; readonly expiresOn: number; readonly refreshOn: number | undefined },
-  options: { readonly margin: number; readonly jitter: number }
-): Times => {
-  const lifetime = Math.max(0, token.expiresOn - token.issuedAt)
-  const usableUntil = token.expiresOn - Math.min(Math.max(0, options.margin), lifetime / 10)
-  const named = token.refreshOn
-  const span = named !== undefined && named > token.issuedAt && named < token.expiresOn
-    ? named - token.issuedAt
-    : lifetime / 2
-  const refreshOn = token.issuedAt + span * (1 - 0.1 * options.jitter)
-  return {
-    issuedAt: token.issuedAt,
-    refreshOn: Math.min(refreshOn, usableUntil),
-    usableUntil,
-    expiresOn: token.expiresOn
-  }
-}
 
 /** Returns the time until which a new token would not be valid for noticeably longer: a tenth of the lifetime. */
 const settledAt = ({ expiresOn, issuedAt }: Times): number => issuedAt + Math.max(0, expiresOn - issuedAt) / 10

@@ -13,13 +13,13 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { AcquireTokenError, Durations, InvalidClientError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { EndpointRequest, TokenEndpoint } from "../../TokenEndpoint.ts"
-import { CachedToken } from "../cache/cachedToken.ts"
+import { CachedToken, timesOf } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
-import { isTooShort, timesOf } from "../cache/freshness.ts"
+import { isTooShort } from "../cache/freshness.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
+import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
-import { clientCredentialsForm } from "../endpoint/tokenForm.ts"
-import type { RequestPlan } from "../request/requestPlan.ts"
+import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
@@ -28,8 +28,8 @@ import type { Telemetry } from "../telemetry/telemetry.ts"
 /** The services of an acquisition; `margin` is in milliseconds. */
 export interface Services {
   readonly clientId: string
-  readonly capabilities: ReadonlyArray<string>
   readonly margin: number
+  readonly defaultLifetime: number | undefined
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
@@ -62,50 +62,51 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, capabilities, clientId, credential, endpoint, margin, resolver, telemetry } = services
-    const claimsOfClient = claimsWith(capabilities, "")
+    const { cache, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } = services
 
     const fetch = (
       { beforeSending, key, plan }: Flight,
       acquisition: Acquisition,
-      authentication: ClientAuthentication,
+      begin: () => ClientAuthentication,
       timing: EndpointRequest["timing"]
     ) => {
+      const since = monotonicMillis(clock)
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
-      const request = {
+      const first: EndpointRequest = {
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
+        defaultLifetime,
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,
-        form: {
-          ...plan.extras.form,
-          ...clientCredentialsForm({
-            clientId,
-            scopes: plan.scopes.wire,
-            claims: plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
-          })
-        },
-        authentication,
+        form: clientCredentialsForm(clientId, plan, claimsWith(plan.extras.capabilities, plan.claims)),
+        authentication: begin(),
         timing
       }
       /** Repeats the request while there is other material that the service has not refused. */
-      const persistent = (left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
+      const persistent = (request: EndpointRequest, left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
         Effect.catchTag(
           endpoint.request(request),
           "EntraInvalidClientError",
           (error) =>
             // A Retry-After applies to other material too.
             error.retryAfter !== undefined || left === 0 ? Effect.fail(error) : Effect.flatMap(
-              Effect.andThen(telemetry.used(authentication.revision()), hasOther(authentication, error)),
-              (again) => again ? persistent(left - 1) : Effect.fail(error)
+              Effect.andThen(
+                telemetry.used(request.authentication.revision()),
+                hasOther(request.authentication, error)
+              ),
+              (again) => again ? persistent({ ...request, repeats: undefined }, left - 1) : Effect.fail(error)
             )
         )
-      return Effect.map(persistent(mostRequests - 1), (token) => ({
-        token: new CachedToken(key, token, timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })),
-        tokenEndpoint: token.tokenEndpoint
-      }))
+      return Effect.catchTag(
+        persistent(first, mostRequests - 1),
+        "EntraInvalidClientError",
+        (refusal) =>
+          isReplicationLag(refusal)
+            ? persistent({ ...first, authentication: begin(), repeats: { refusal, since } }, mostRequests - 1)
+            : Effect.fail(refusal)
+      )
     }
 
     return (flight) =>
@@ -119,7 +120,7 @@ export const make = (
           scope: plan.scopes.wire,
           authority: Authority.format(plan.authority),
           claims: plan.claims,
-          clientCapabilities: capabilities,
+          clientCapabilities: plan.extras.capabilities,
           sendCertificateChain: plan.sendCertificateChain,
           correlationId: plan.correlationId ?? newId()
         }
@@ -140,10 +141,14 @@ export const make = (
           const begun = monotonicMillis(clock)
           return Effect.onExit(
             Effect.map(
-              fetch(flight, acquisition, authentication = credential.begin(acquisition), timing),
-              (fetched) => {
-                tokenEndpoint = fetched.tokenEndpoint
-                return fetched.token
+              fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
+              (token) => {
+                tokenEndpoint = token.tokenEndpoint
+                return new CachedToken(
+                  flight.key,
+                  token,
+                  timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })
+                )
               }
             ),
             () => {

@@ -45,7 +45,7 @@ export const make = (options: {
   }
 
   // The monotonic clock is read only after a failed refresh.
-  const isResting = (entry: CachedToken): boolean => entry.failures > 0 && monotonicMillis(clock) < entry.retryOn
+  const isResting = (entry: CachedToken): boolean => monotonicMillis(clock) < entry.retryOn
 
   /** Looks up the caller's own strings, and checks only the allowed tenants. Another spelling is found by the plan. */
   const lookUp = (request: TokenRequest): CachedToken | undefined => {
@@ -54,7 +54,8 @@ export const make = (options: {
       (request.forceRefresh !== undefined && request.forceRefresh !== false) || request.claims !== undefined ||
       request.authority !== undefined || request.minimumValidity !== undefined ||
       request.accessTokenSha256ToRefresh !== undefined || request.cachePartition !== undefined ||
-      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined
+      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined ||
+      request.clientCapabilities !== undefined
     ) return undefined
     // These fields do not choose the token, but a malformed one fails a hit as it fails a miss.
     if (
@@ -73,23 +74,16 @@ export const make = (options: {
     return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
 
-  const find = (call: TokenCall): CachedToken | undefined => {
-    const entry = lookUp(call.request)
-    // The result of the predicate may change, so with a predicate every run looks up its entry.
-    if (entry !== undefined && entry.isCached && allows === undefined) call.entry = entry
-    return entry
-  }
-
   return {
     hit,
     isResting,
     hits: () => hits,
     serve: (call) => {
       const known = call.entry
-      const entry = known !== undefined && known.isCached && known.space === space()
-        ? known
-        : find(call)
+      const entry = known !== undefined && known.isCached && known.space === space() ? known : lookUp(call.request)
       if (entry === undefined) return undefined
+      // The result of the predicate may change, so with a predicate every run looks up its entry.
+      if (entry !== known && entry.isCached && allows === undefined) call.entry = entry
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
       // The wall clock was set back after the token was issued.

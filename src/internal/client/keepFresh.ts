@@ -39,6 +39,10 @@ export interface Keepers {
 /** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
 const minPause = 1000
 
+/** Returns whether the service named the lifetime of a token. Otherwise no cache stores the token. */
+export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boolean =>
+  refreshOn.epochMilliseconds < expiresOn.epochMilliseconds
+
 /** Creates the registry of the tokens that one client keeps fresh. */
 export const make = (options: {
   readonly clock: Clock.Clock
@@ -88,9 +92,9 @@ export const make = (options: {
           const current = task.find()
           pause = Exit.isFailure(exit)
             ? pauseAfterFailure(failures, exit.cause)
-            // A token that the cache does not hold has a time of refresh too.
+            // A token that the cache does not hold has a time of refresh too, unless its lifetime is not known.
             : Math.max(
-              minPause,
+              hasLifetime(exit.value) ? minPause : options.backoff.cap,
               current === undefined
                 ? exit.value.refreshOn.epochMilliseconds - now
                 : pauseUntilDue(current, task.minimumValidity, now)

@@ -1,6 +1,14 @@
-/** The header and the claims of a client assertion (RFC 7523 section 3), as Entra requires them. */
+/** The form, the header and the claims of a client assertion (RFC 7523), as Entra requires them. */
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ThumbprintName } from "../authority/endpointLayout.ts"
+import type { Fields } from "../http/fields.ts"
+
+/** Returns the parameters of a client assertion (RFC 7523 section 2.2). */
+export const assertionForm = (assertion: Redacted.Redacted<string>): Fields => ({
+  client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+  client_assertion: assertion
+})
 
 /** The digests of the certificate in base64url, by the name of their header. */
 export type Thumbprints = Readonly<Record<ThumbprintName, string>>

@@ -4,16 +4,17 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
-import { assertionForm } from "../endpoint/tokenForm.ts"
 import { randomId } from "../shared/randomId.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import { isText } from "../shared/validate.ts"
-import { type Certificate, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
+import { type Certificate, clockTolerance, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
 import {
   type AdditionalClaims,
   type Algorithm,
   algorithmFor,
   algorithms,
   assertionClaims,
+  assertionForm,
   assertionHeader,
   isAlgorithmOfKey,
   parseAdditionalClaims,
@@ -90,12 +91,33 @@ export const certificates: Effect.Effect<MaterialKind<CertificateOptions, Certif
   .gen(function*() {
     const clock = yield* Clock.Clock
     const newId = yield* randomId
+    let warnedAbout = ""
+    const warn = ({ certificate: { validFrom }, content }: CertificateMaterial): Effect.Effect<void> => {
+      if (content === warnedAbout || validFrom === undefined) return Effect.void
+      warnedAbout = content
+      return logSafely(
+        Effect.logWarning(
+          `the certificate is not valid before ${
+            new Date(validFrom).toISOString()
+          } by the clock of this machine, and is used already. Check that clock`
+        )
+      )
+    }
     return {
       read: (input) =>
-        Effect.flatMap(
-          Effect.forEach(input, certificateMaterialOf),
-          (all) => Effect.fromResult(currentlyValid(all, clock.currentTimeMillisUnsafe()))
-        ),
+        Effect.gen(function*() {
+          const all = yield* Effect.forEach(input, certificateMaterialOf)
+          const now = clock.currentTimeMillisUnsafe()
+          const valid = currentlyValid(all, now)
+          if (Result.isSuccess(valid)) return valid.success
+          // The clock of this machine may be slow.
+          const early = yield* Effect.mapError(
+            Effect.fromResult(currentlyValid(all, now + clockTolerance)),
+            () => valid.failure
+          )
+          yield* Effect.forEach(early, warn, { discard: true })
+          return early
+        }),
       same: (one, other) => one.content === other.content,
       expiresOn: ({ certificate }) => certificate.expiresOn,
       prove: ({ additional, certificate, options }, attempt) => {

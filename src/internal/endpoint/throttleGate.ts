@@ -34,8 +34,10 @@ export const closeAfter = (
   now: number,
   ttl: RefusalTtl
 ): GateState | undefined => {
-  if (error._tag === "EntraThrottledError" || error.retryAfter !== undefined) {
-    const millis = error.retryAfter === undefined ? defaultRetryAfter : Duration.toMillis(error.retryAfter)
+  const millis = error.retryAfter === undefined
+    ? error._tag === "EntraThrottledError" ? defaultRetryAfter : 0
+    : Duration.toMillis(error.retryAfter)
+  if (millis > 0) {
     const until = now + Math.min(millis, longestRetryAfter)
     return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }
   }
@@ -59,9 +61,12 @@ export const retryWait = (error: EntraError.AcquireTokenError): number | undefin
   const asksToWait = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
   return asksToWait && error.retryAfter !== undefined
-    ? Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
+    ? Math.min(Math.max(Duration.toMillis(error.retryAfter), shortestWait), longestRetryAfter)
     : undefined
 }
+
+/** Milliseconds. A service that throttles and asks for no wait must not get one request after another. */
+const shortestWait = 1000
 
 /** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
 export const judge = (

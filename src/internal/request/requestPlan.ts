@@ -5,6 +5,7 @@ import type { InvalidAuthorityError, InvalidRequestError, InvalidScopeError } fr
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import * as TokenScope from "../../TokenScope.ts"
 import type { Selector } from "../cache/cacheKey.ts"
+import type { Fields } from "../http/fields.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
 import { isJsonObject, isText, millisOf } from "../shared/validate.ts"
@@ -15,6 +16,8 @@ export interface ClientSettings {
   readonly authority: Authority.Authority
   readonly allows: ((tenantId: string) => boolean) | undefined
   readonly extras: ClientExtras
+  /** Milliseconds; undefined for authorities that always name the lifetime of a token. */
+  readonly defaultLifetime?: number | undefined
 }
 
 export interface RequestPlan {
@@ -64,7 +67,7 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
   let extras = settings.extras.own
   if (
     request.cachePartition !== undefined || request.extraBodyParameters !== undefined ||
-    request.extraQueryParameters !== undefined
+    request.extraQueryParameters !== undefined || request.clientCapabilities !== undefined
   ) {
     const own = extrasOf(request, settings.extras)
     if (Result.isFailure(own)) return Result.fail(own.failure)
@@ -87,6 +90,19 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
     correlationId: request.correlationId
   })
 }
+
+/** Returns the parameters of the client credentials grant (RFC 6749 section 4.4.2). */
+export const clientCredentialsForm = (
+  clientId: string,
+  { extras, scopes }: Pick<RequestPlan, "extras" | "scopes">,
+  claims: string
+): Fields => ({
+  ...extras.form,
+  client_id: clientId,
+  ...(scopes.wire === "" ? {} : { scope: scopes.wire }),
+  grant_type: "client_credentials",
+  ...(claims === "" ? {} : { claims })
+})
 
 /** Returns the plan of an ordinary request: it replaces no token and asks for no claims. */
 export const withoutReplacement = (plan: RequestPlan): RequestPlan => ({

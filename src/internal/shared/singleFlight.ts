@@ -64,7 +64,7 @@ export const make = <A, E>(options: {
         fiber.addObserver((exit) => {
           running.delete(fiber)
           if (flights.get(key) === deferred) flights.delete(key)
-          Deferred.doneUnsafe(deferred, hideInterrupt(exit, options.closed))
+          Deferred.doneUnsafe(deferred, Exit.isSuccess(exit) ? exit : hideInterrupt(exit, options.closed))
         })
         return Effect.succeed(deferred)
       })
@@ -81,8 +81,8 @@ export const make = <A, E>(options: {
   })
 
 /** Replaces interruption by `closed`: the flight was interrupted, and the waiting caller was not. */
-const hideInterrupt = <A, E>(exit: Exit.Exit<A, E>, closed: () => E): Exit.Exit<A, E> =>
-  Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+const hideInterrupt = <A, E>(exit: Exit.Failure<A, E>, closed: () => E): Exit.Exit<A, E> =>
+  Cause.hasInterrupts(exit.cause)
     ? Exit.failCause(Cause.combine(
       Cause.fail(closed()),
       Cause.fromReasons(exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason)))

@@ -12,7 +12,7 @@ export const isText = (value: unknown): value is string => typeof value === "str
 /** Returns whether a value is a redacted string that has not been wiped. */
 export const isRedactedText = (value: unknown): value is Redacted.Redacted<string> => {
   try {
-    return Redacted.isRedacted(value) && isText(Redacted.value(value))
+    return Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
   } catch {
     return false
   }
@@ -31,6 +31,9 @@ export const millisOf = (input: Duration.Input): number | undefined => {
     (millis > 0 || parts.every((part) => part === undefined || Number(part) === 0))
   return isValid ? millis : undefined
 }
+
+/** The longest lifetime of a token in milliseconds: ten years. */
+export const longestLifetime = 10 * 365 * 86_400_000
 
 type ParsedNumber = Result.Result<number, InvalidRequestError>
 

@@ -211,6 +211,13 @@ const endOfTime = 8.64e15
 /** The last warning about each cache. Clients that share a cache share its warnings. */
 const lastEvictionWarnings = new WeakMap<ExportedMetrics.Cache, LastWarning>()
 
+/** The histograms of a flight's durations. */
+const timed = [
+  [EntraMetrics.duration, "total"],
+  [EntraMetrics.httpDuration, "http"],
+  [EntraMetrics.credentialDuration, "credential"]
+] as const
+
 /** The metrics of flights. A series computes its key when it is created, so each series is created once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
@@ -232,36 +239,34 @@ const metricsOf = (context: Context.Context<never>, clientId: string) => {
     made.updateUnsafe(value, context)
   }
 
-  const time = ({ attributes, description, id }: Metric.Histogram<number>, duration: Duration.Duration) => {
-    const seconds = Duration.toSeconds(duration)
-    const known = series.get(id)
-    if (known !== undefined) return known.updateUnsafe(seconds, context)
-    const made = Metric.histogram(id, {
-      description,
-      attributes: { ...attributes, client_id: clientId },
-      boundaries: EntraMetrics.boundaries
-    })
-    series.set(id, made)
-    made.updateUnsafe(seconds, context)
-  }
-
-  const took = ({ attempts, durations }: Flight) => {
-    if (attempts === 0) return
-    time(EntraMetrics.httpDuration, durations.http)
-    time(EntraMetrics.credentialDuration, durations.credential)
+  const time = ({ attempts, durations }: Flight, isTotalKnown: boolean) => {
+    for (const [{ attributes, description, id }, part] of timed) {
+      if (part === "total" ? !isTotalKnown : attempts === 0) continue
+      const seconds = Duration.toSeconds(durations[part])
+      const known = series.get(id)
+      if (known !== undefined) {
+        known.updateUnsafe(seconds, context)
+        continue
+      }
+      const made = Metric.histogram(id, {
+        description,
+        attributes: { ...attributes, client_id: clientId },
+        boundaries: EntraMetrics.boundaries
+      })
+      series.set(id, made)
+      made.updateUnsafe(seconds, context)
+    }
   }
 
   return {
     sent: (attempts: number) => count(EntraMetrics.httpAttempts, attempts, "", () => ({})),
     acquired: (source: string, reason: CacheRefreshReason, flight: Flight) => {
       count(EntraMetrics.acquisitions, 1, `${source} ${reason}`, () => ({ source, reason }))
-      time(EntraMetrics.duration, flight.durations.total)
-      took(flight)
+      time(flight, true)
     },
     failed: (error: AcquireTokenError, reason: CacheRefreshReason, flight: Flight) => {
       count(EntraMetrics.failures, 1, `${error._tag} ${reason}`, () => ({ error: error._tag, reason }))
-      if (flight.attempts > 0) time(EntraMetrics.duration, flight.durations.total)
-      took(flight)
+      time(flight, flight.attempts > 0)
     }
   }
 }

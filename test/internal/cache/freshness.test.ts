@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { type Freshness, freshness, isTooShort, refreshFrom, timesOf } from "../../../src/internal/cache/freshness.ts"
+import { timesOf } from "../../../src/internal/cache/cachedToken.ts"
+import { type Freshness, freshness, isTooShort, refreshFrom } from "../../../src/internal/cache/freshness.ts"
 import { coolDown } from "../../../src/internal/shared/cooldown.ts"
 
 const minute = 60_000

@@ -4,6 +4,7 @@ import fc from "fast-check"
 import {
   algorithmFor,
   assertionClaims,
+  assertionForm,
   assertionHeader,
   assertionLifetime,
   isAlgorithmOfKey,
@@ -11,7 +12,7 @@ import {
   parseAdditionalClaims,
   withAdditionalClaims
 } from "../../../src/internal/credential/clientAssertion.ts"
-import { failure, success } from "../support.ts"
+import { failure, printed, success } from "../support.ts"
 
 const thumbprints = { "x5t#S256": "long", x5t: "short" }
 
@@ -175,5 +176,16 @@ describe("isCompactJwt", () => {
   it("whatever base64url writes is one", () => {
     const part = fc.uint8Array({ minLength: 1 }).map((bytes) => Buffer.from(bytes).toString("base64url"))
     fc.assert(fc.property(fc.tuple(part, part, part), (parts) => assert.isTrue(isCompactJwt(parts.join(".")))))
+  })
+})
+
+describe("assertionForm", () => {
+  it("is client_assertion with its type, and stays redacted", () => {
+    const form = assertionForm(Redacted.make("a.b.c"))
+    const value = form["client_assertion"]
+    assert.strictEqual(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    assert.strictEqual(Redacted.isRedacted(value) ? Redacted.value(value) : value, "a.b.c")
+    assert.deepStrictEqual(Object.keys(form).sort(), ["client_assertion", "client_assertion_type"])
+    assert.notInclude(printed(form), "a.b.c")
   })
 })

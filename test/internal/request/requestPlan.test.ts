@@ -3,7 +3,8 @@ import { Result } from "effect"
 import { Authority, EntraError, type TokenRequest } from "effect-entra"
 import fc from "fast-check"
 import { clientExtrasOf } from "../../../src/internal/request/extraParameters.ts"
-import { type ClientSettings, planOf } from "../../../src/internal/request/requestPlan.ts"
+import { clientCredentialsForm, type ClientSettings, planOf } from "../../../src/internal/request/requestPlan.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { anyString, failure, guid, success } from "../support.ts"
 
 const settingsFor = (authority: string, allows?: ClientSettings["allows"]): ClientSettings => ({
@@ -274,6 +275,7 @@ describe("planOf", () => {
     const error = failure(planOf({ scopes, ...request }, settings))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, field)
     assert.strictEqual(error.origin, "local")
   })
@@ -340,6 +342,30 @@ describe("planOf", () => {
         assert.match(plan.success.tenant, settings === adfs ? /^$/ : /^[a-z0-9.-]+$/)
       }),
       { numRuns: 1000 }
+    )
+  })
+})
+
+describe("clientCredentialsForm", () => {
+  const { extras } = success(planOf({ scopes }, tenanted))
+
+  it.each([
+    { name: "no claims, no claims member", wire: scopes, claims: "", members: { scope: scopes } },
+    { name: "claims as they are", wire: scopes, claims: "{\"a\":1}", members: { scope: scopes, claims: "{\"a\":1}" } },
+    { name: "no scopes, no scope member", wire: "", claims: "", members: {} }
+  ])("$name", ({ claims, members, wire }) => {
+    assert.deepStrictEqual<object>(clientCredentialsForm("id", { extras, scopes: { canonical: wire, wire } }, claims), {
+      client_id: "id",
+      grant_type: "client_credentials",
+      ...members
+    })
+  })
+
+  it("an extra parameter does not replace one of the grant", () => {
+    const form = { grant_type: "password", client_id: "another", dc: "ESTS" }
+    assert.deepStrictEqual<object>(
+      clientCredentialsForm("id", { extras: { ...extras, form }, scopes: { canonical: scopes, wire: scopes } }, ""),
+      { client_id: "id", dc: "ESTS", grant_type: "client_credentials", scope: scopes }
     )
   })
 })

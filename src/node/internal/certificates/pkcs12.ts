@@ -11,9 +11,9 @@ import * as Result from "effect/Result"
 import type { Asn1, default as NodeForge } from "node-forge"
 import { createDecipheriv, createHmac, pbkdf2Sync } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
+import { type Block, blockOf } from "../../../internal/credential/pem.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeError } from "../files/files.ts"
-import type { Block } from "./pem.ts"
 import { type Password, roundLimit } from "./privateKeys.ts"
 
 /** Returns whether the content is PKCS#12: a SEQUENCE that begins with the INTEGER 3 (RFC 7292 section 4). */
@@ -222,12 +222,7 @@ const member = (node: Asn1 | undefined, index: number): Asn1 | undefined => memb
 const octetsOf = (node: Asn1 | undefined): string =>
   typeof node?.value === "string" ? node.value : membersOf(node).map(octetsOf).join("")
 
-const block = (label: string, der: string): Block => ({
-  label,
-  pem: `-----BEGIN ${label}-----\n${
-    Buffer.from(der, "latin1").toString("base64").replace(/.{64}(?=.)/g, "$&\n")
-  }\n-----END ${label}-----\n`
-})
+const block = (label: string, der: string): Block => blockOf(label, Buffer.from(der, "latin1").toString("base64"))
 
 // -----------------------------------------------------------------------------
 // errors

@@ -121,11 +121,17 @@ export const make = (
           duration: attemptTimeout,
           orElse: () =>
             Effect.fail<UnsuccessfulAttempt>({
-              outcome: "timeout",
+              outcome: "silence",
               retryAfter: undefined,
               result: Effect.fail(tooSlow(platform, request))
             })
         }),
+        Effect.catchTag("EntraNetworkError", (error) =>
+          Effect.fail<NetworkError | UnsuccessfulAttempt>(
+            error.isRetryable
+              ? { outcome: "silence", retryAfter: undefined, result: Effect.fail(error) }
+              : error
+          )),
         Effect.flatMap((result) => {
           const { headers, status } = result.response
           return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
@@ -168,7 +174,7 @@ interface UnsuccessfulAttempt {
   readonly outcome: Platform.Outcome
   readonly retryAfter: number | undefined
   /** The result when no further attempt follows. */
-  readonly result: Effect.Effect<AgentResponse, ServiceUnavailableError>
+  readonly result: Effect.Effect<AgentResponse, NetworkError | ServiceUnavailableError>
 }
 
 type AttemptError = UnsuccessfulAttempt | CredentialError | NetworkError

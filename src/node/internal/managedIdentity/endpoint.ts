@@ -101,11 +101,15 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
 /** The milliseconds of the longest request: eight attempts of 10 seconds, with seven pauses of 10 seconds. */
 const longestRequest = 150_000
 
-/** All other form fields are meant for Entra. They cause an error, because the platform would ignore them. */
-const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type"])
+/**
+ * All other form fields are meant for Entra. They cause an error, because the platform would ignore them. Claims are not sent
+ * either: the APIs that send a challenge, and the Azure SDKs, do not know that the token is the platform's. The API decides
+ * about the token that the platform returns.
+ */
+const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type", "claims"])
 
 const unsupportedField = (name: string) => {
-  const field = name === "claims" || name === "extraQueryParameters" ? name : "extraBodyParameters"
+  const field = name === "extraQueryParameters" ? name : "extraBodyParameters"
   return invalidRequest(
     "field_unsupported",
     field,
