@@ -104,7 +104,8 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  *   minutes.
  *
  * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section
- * 4).
+ * 4). If it is not there, it is requested at `/.well-known/oauth-authorization-server`, followed by the path of the
+ * issuer (RFC 8414 section 3.1), where authorization servers without OpenID Connect have it.
  * - It must contain the same issuer, apart from a slash at the end. A document of a Microsoft host may name the same
  *   tenant by its id.
  * - It is requested once, with the retries of `RetryPolicy.Current` or `RetryPolicy.standard`, within 10 seconds.

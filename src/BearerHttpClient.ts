@@ -14,7 +14,7 @@ import type * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -23,9 +23,9 @@ import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
-import { withoutRedirects } from "./internal/http/identityHttp.ts"
 import { type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
 import { redactedError, redactedResponse } from "./internal/http/redactedResponse.ts"
+import { followedTo, withoutRedirects } from "./internal/http/redirects.ts"
 import { claimsChallengeOf } from "./internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
@@ -101,8 +101,10 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  *
  * **Gotchas**
  *
- * - The transport does not follow redirects of a request that carries a token. The caller gets the redirect without its
- *   body. `HttpClient.followRedirects` around this client follows it, and the table is checked for each hop.
+ * - The transport does not follow redirects of a request that carries a token, whatever wraps the transport or this
+ *   client. The caller gets the redirect without its body. `HttpClient.followRedirects` around this client follows it,
+ *   and the table is checked for each hop. Do not put it below this client: there it sends the token on to other paths
+ *   of the origin.
  * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to
  *   requests with a token.
  * - With `NODE_USE_ENV_PROXY`, http requests to this machine use the proxy too, unless `NO_PROXY` contains
@@ -240,11 +242,13 @@ const makeClient = <E>(
       return Effect.withFiber<Response, HttpClientError.HttpClientError>((fiber) => {
         const before = fiber.context
         // The settings that the transport was built with are visible only inside its effect.
-        const authorized = Effect.sync(() => {
-          fiber.setContext(withoutRedirects(fiber.context))
-          return HttpClientRequest.setHeader(request, "authorization", authorization)
-        })
-        return Effect.ensuring(transport.postprocess(authorized), Effect.sync(() => fiber.setContext(before)))
+        const authorized = Effect.suspend(() =>
+          withoutRedirects(HttpClientRequest.setHeader(request, "authorization", authorization))
+        )
+        return Effect.ensuring(
+          Effect.flatMap(transport.postprocess(authorized), notFollowed),
+          Effect.sync(() => fiber.setContext(before))
+        )
       }).pipe(Effect.mapError((error) => redactedError(error, request)))
     }
 
@@ -322,6 +326,20 @@ const isFrom = (response: Response, request: Request): boolean =>
 /** The body of a redirect is discarded here, because a client that follows the redirect does not read it. */
 const isRedirect = ({ headers, status }: Response): boolean =>
   status >= 300 && status < 400 && headers["location"] !== undefined
+
+/** Replaces the response to which a `fetch` of the user's own has followed a redirect: it need not be the API's. */
+const notFollowed = (response: Response): Effect.Effect<Response> => {
+  const location = followedTo(response)
+  return location === undefined
+    ? Effect.succeed(response)
+    : Effect.as(
+      discard(response, "10 millis"),
+      HttpClientResponse.fromWeb(
+        response.request,
+        new globalThis.Response(null, { status: 302, headers: { location } })
+      )
+    )
+}
 
 /** The source of a stream may run only once, and a raw body may be such a stream. */
 const isRepeatable = (body: HttpBody.HttpBody): boolean => {

@@ -35,7 +35,7 @@ import type { Acquisition, Authentication, ClientAuthentication } from "./intern
 import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
-import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
+import { finalError, readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
@@ -81,9 +81,9 @@ export {
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
- * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds. The
- *   endpoint waits before it repeats the request. If the retry policy or the budget does not allow a further request, it
- *   fails with `refusal`.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
+ *   further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -114,10 +114,10 @@ export interface EndpointRequest {
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
- * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
- *   refusal up to 60 seconds (`cap`).
- * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
- *   is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
+ * - `refusalTtl`: how long a refusal, or a response that is not a token response, is repeated locally; default: 5 seconds
+ *   (`base`), doubling with each further refusal up to 60 seconds (`cap`).
+ * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage, or in a response that
+ *   is not a token response (default: 5), nothing is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
  *
  * @stability unstable
  * @category models
@@ -391,7 +391,7 @@ const make = (
                 ? credentialTimeout(limit)
                 : tooSlow("budget_exceeded", endpoints.token, request.acquisition.correlationId, limit)
             )
-        })
+        }).pipe(Effect.mapError(finalError))
       })
     }
 

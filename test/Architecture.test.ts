@@ -121,7 +121,7 @@ describe("the rules", () => {
       "effect/http in the core",
       { "src/TokenEndpoint.ts": `import type * as HttpClient from "effect/http/HttpClient"` },
       [
-        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
+        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
       ]
     ],
     ["effect/persistence elsewhere", { "src/TokenCache.ts": `import * as Redis from "effect/persistence/Redis"` }, [

@@ -176,6 +176,8 @@ describe("every kind of authority, from the client to the wire", () => {
     readonly tenantId?: string
     readonly issuer?: string
     readonly token: string
+    /** Default: `token`. */
+    readonly audience?: string
     readonly rsa?: "RS256"
     readonly thumbprint?: "x5t"
   }
@@ -219,6 +221,7 @@ describe("every kind of authority, from the client to the wire", () => {
     {
       issuer: `https://login.contoso.example/${contoso}/v2.0`,
       token: `https://login.contoso.example/${contoso}/v2.0/token`,
+      audience: `https://login.contoso.example/${contoso}/v2.0`,
       rsa: "RS256",
       thumbprint: "x5t"
     },
@@ -254,41 +257,44 @@ describe("every kind of authority, from the client to the wire", () => {
         : { body: { access_token: asked.url.href, token_type: "Bearer", expires_in: 3600 } }
     )
 
-  it.effect.each(kinds)("$authority $issuer", ({ rsa = "PS256", thumbprint = "x5t#S256", token, ...place }) => {
-    const { layer, seen } = service()
-    return Effect.gen(function*() {
-      const { certificate, privateKey } = yield* material
-      const client = yield* ConfidentialClient.make({
-        clientId: "daemon",
-        ...place,
-        credential: yield* ClientCredential.certificate({ certificate, privateKey })
-      })
-      const { authority, correlationId, metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
-      assert.strictEqual(metadata.tokenEndpoint, token)
-      if (token.endsWith("/adfs/oauth2/token")) assert.strictEqual(`${authority}/oauth2/token`, token)
-      const posts = seen.filter(({ method }) => method === "POST")
-      assert.deepStrictEqual(posts.map(({ url }) => url.href), [token])
-      assert.strictEqual(posts[0]?.headers["client-request-id"], correlationId)
-      // Of hosts that the table knows nobody asks anything, so that no failure of discovery can harm them.
-      const isKnown = Object.values(Authority.clouds).some(({ network }) => new URL(token).host === network)
-      if (isKnown) assert.strictEqual(seen.length, 1)
-      const assertion = posts[0]?.form.get("client_assertion") ?? ""
-      const header = jose.decodeProtectedHeader(assertion)
-      assert.strictEqual(header.alg, rsa)
-      assert.isString(header[thumbprint])
-      assert.isUndefined(header[thumbprint === "x5t" ? "x5t#S256" : "x5t"])
-      assert.strictEqual(jose.decodeJwt(assertion).aud, token)
-      assert.strictEqual(
-        (yield* client.acquireToken({ scopes: "api://orders/.default" })).metadata.tokenSource,
-        "Cache"
+  it.effect.each(kinds)(
+    "$authority $issuer",
+    ({ audience, rsa = "PS256", thumbprint = "x5t#S256", token, ...place }) => {
+      const { layer, seen } = service()
+      return Effect.gen(function*() {
+        const { certificate, privateKey } = yield* material
+        const client = yield* ConfidentialClient.make({
+          clientId: "daemon",
+          ...place,
+          credential: yield* ClientCredential.certificate({ certificate, privateKey })
+        })
+        const { authority, correlationId, metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
+        assert.strictEqual(metadata.tokenEndpoint, token)
+        if (token.endsWith("/adfs/oauth2/token")) assert.strictEqual(`${authority}/oauth2/token`, token)
+        const posts = seen.filter(({ method }) => method === "POST")
+        assert.deepStrictEqual(posts.map(({ url }) => url.href), [token])
+        assert.strictEqual(posts[0]?.headers["client-request-id"], correlationId)
+        // Of hosts that the table knows nobody asks anything, so that no failure of discovery can harm them.
+        const isKnown = Object.values(Authority.clouds).some(({ network }) => new URL(token).host === network)
+        if (isKnown) assert.strictEqual(seen.length, 1)
+        const assertion = posts[0]?.form.get("client_assertion") ?? ""
+        const header = jose.decodeProtectedHeader(assertion)
+        assert.strictEqual(header.alg, rsa)
+        assert.isString(header[thumbprint])
+        assert.isUndefined(header[thumbprint === "x5t" ? "x5t#S256" : "x5t"])
+        assert.strictEqual(jose.decodeJwt(assertion).aud, audience ?? token)
+        assert.strictEqual(
+          (yield* client.acquireToken({ scopes: "api://orders/.default" })).metadata.tokenSource,
+          "Cache"
+        )
+      }).pipe(
+        Effect.scoped,
+        Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
+        Effect.provide(layer),
+        Effect.provideService(References.MinimumLogLevel, "None")
       )
-    }).pipe(
-      Effect.scoped,
-      Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
-      Effect.provide(layer),
-      Effect.provideService(References.MinimumLogLevel, "None")
-    )
-  })
+    }
+  )
 })
 
 describe("no validation", () => {

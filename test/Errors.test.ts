@@ -235,6 +235,13 @@ const cases: ReadonlyArray<Case> = [
   },
   { name: "dropped connection", tag: "EntraNetworkError", code: "network", fault: Fault.dropped, sent: 4 },
   { name: "not JSON", tag: "EntraInvalidResponseError", code: "response_malformed", fault: Fault.malformed(), sent: 1 },
+  {
+    name: "cut JSON",
+    tag: "EntraServiceUnavailableError",
+    code: "service_unavailable",
+    fault: Fault.malformed("cut"),
+    sent: 4
+  },
   { name: "too large", tag: "EntraInvalidResponseError", code: "response_too_large", fault: Fault.hugeBody(), sent: 1 },
   {
     name: "a redirect",

@@ -13,6 +13,7 @@ import {
   assertion,
   type CertificateOptions,
   ClientCredential,
+  type SecretMethod,
   type Source,
   type SourceOptions
 } from "../ClientCredential.ts"
@@ -111,6 +112,21 @@ export interface CredentialFile {
  */
 export interface ReloadOptions {
   readonly reloadEvery?: Duration.Input | undefined
+}
+
+/**
+ * Options of a secret that is reloaded from a file.
+ *
+ * **Details**
+ *
+ * - `reloadEvery`: see {@link ReloadOptions}.
+ * - `method`: how the secret is sent; see `ClientCredential.SecretOptions`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SecretFileOptions extends ReloadOptions {
+  readonly method?: SecretMethod | undefined
 }
 
 /**
@@ -263,7 +279,7 @@ export const certificateFile = (
  */
 export const secretFile = (
   { path }: CredentialFile,
-  options?: ReloadOptions
+  options?: SecretFileOptions
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
   CredentialFiles.fromSecretFile({ path, name: "path" }, options)
 
@@ -457,7 +473,7 @@ export const layerCertificateFile = (
  */
 export const layerSecretFile = (
   file: CredentialFile,
-  options?: ReloadOptions
+  options?: SecretFileOptions
 ): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(file, options))
 
 /**

@@ -45,7 +45,7 @@ export const ranks: ReadonlyArray<Rank> = [
     ]
   },
   wing("shared", "monotonic", "randomId", "safeLog", "sha256", "singleFlight"),
-  wing("http", "identityHttp", "redactedResponse"),
+  wing("http", "identityHttp", "redactedResponse", "redirects"),
   wing("cache"),
   wing("authority", "openIdConfigurationCache"),
   wing("endpoint", "circuitBreaker", "regionalFallback", "throttleGate"),
@@ -86,6 +86,7 @@ const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: Readonl
     only: [
       "src/internal/http/identityHttp.ts",
       "src/internal/http/redactedResponse.ts",
+      "src/internal/http/redirects.ts",
       "src/BearerHttpClient.ts",
       "src/testing/",
       "src/node/"

@@ -247,7 +247,7 @@ export class Model {
         this.outage(flight, undefined)
         return undefined
       case "malformed":
-        this.fail(flight, undefined, false)
+        this.fail(flight, undefined, true)
         return undefined
       case "throttled": {
         const asked = this.now + (answer.retryAfter ?? 60) * second
@@ -276,12 +276,16 @@ export class Model {
   private fail(flight: Flight, retryAfter: number | undefined, isRefusal: boolean): void {
     flight.state = "ended"
     const name = gateName(flight.key, flight.claims, flight.revision)
-    const gate = this.gates.get(name)
+    // A throttle holds for the key with and without claims.
+    const ofKey = gateName(flight.key, "", flight.revision)
+    const throttle = this.gates.get(ofKey)
+    const gate = throttle?.kind === "throttled" ? throttle : this.gates.get(name)
     const isThrottled = gate?.kind === "throttled" && this.now < gate.until
+    if (name !== ofKey) this.gates.delete(name)
     if (retryAfter !== undefined && retryAfter > 0) {
       const until = this.now + Math.min(retryAfter, 3600 * second)
       if (!isThrottled || gate.until < until) {
-        this.gates.set(name, { kind: "throttled", until, hold: 0, key: flight.key })
+        this.gates.set(ofKey, { kind: "throttled", until, hold: 0, key: flight.key })
       }
     } else if (!isThrottled) {
       if (isRefusal) {
@@ -392,6 +396,8 @@ export class Model {
   // ---------------------------------------------------------------------------
 
   gate(key: Key, claims: string, revision: string): Gate | undefined {
+    const throttle = this.gates.get(gateName(key, "", revision))
+    if (throttle?.kind === "throttled" && this.now < throttle.until) return throttle
     const gate = this.gates.get(gateName(key, claims, revision))
     return gate !== undefined && this.now < gate.until ? gate : undefined
   }

@@ -211,7 +211,7 @@ describe("NodeTransport", () => {
       name: "is none",
       scheme: "http",
       greet: (socket) => socket.end("220 mail.example ESMTP\r\n"),
-      reason: "TransportError"
+      reason: "Response does not match the HTTP 1.1 protocol (Expected HTTP, RTSP or ICE )"
     }
   ])("does not wait long for a proxy that $name", ({ greet, reason, scheme }) =>
     Effect.gen(function*() {

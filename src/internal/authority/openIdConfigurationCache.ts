@@ -18,7 +18,13 @@ import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import type { Endpoints } from "./endpointLayout.ts"
-import { configurationRequest, readConfiguration } from "./openIdConfiguration.ts"
+import {
+  configurationRequest,
+  isAbsent,
+  oauthDocumentUrl,
+  openIdDocumentUrl,
+  readConfiguration
+} from "./openIdConfiguration.ts"
 
 type DiscoveryError = InvalidAuthorityError | ServiceUnavailableError | NetworkError
 
@@ -63,10 +69,21 @@ export const make = (
     const request = (authority: Authority.Authority): Effect.Effect<Endpoints, DiscoveryError> =>
       Effect.withFiber((fiber) => {
         const correlationId = newId()
-        return http.send(configurationRequest(authority, correlationId)).pipe(
-          Effect.flatMap((response) =>
+        const documentAt = (url: string) =>
+          Effect.map(http.send(configurationRequest(url, correlationId)), (response) => ({ url, response }))
+        return documentAt(openIdDocumentUrl(authority)).pipe(
+          // An authorization server without OpenID Connect has its document at another address.
+          Effect.flatMap((first) =>
+            isAbsent(first.response)
+              ? Effect.map(
+                documentAt(oauthDocumentUrl(authority)),
+                (second) => isAbsent(second.response) ? first : second
+              )
+              : Effect.succeed(first)
+          ),
+          Effect.flatMap(({ response, url }) =>
             Effect.fromResult(
-              readConfiguration(authority, response, { correlationId, now: clock.currentTimeMillisUnsafe() })
+              readConfiguration(authority, response, { url, correlationId, now: clock.currentTimeMillisUnsafe() })
             )
           ),
           // The schedule retries every failure, so only transient failures stay in the error channel meanwhile.

@@ -13,8 +13,25 @@ import type { MaterialKind } from "./credentialSource.ts"
 
 export type Secret = Redacted.Redacted<string>
 
-/** The kind of credential that is a secret. */
-export const secrets: MaterialKind<Secret, Secret> = {
+export const secretMethods = ["client_secret_basic", "client_secret_post"] as const
+
+/** How a secret is sent (OpenID Connect Core 1.0 section 9). */
+export type SecretMethod = typeof secretMethods[number]
+
+/** Returns the kind of credential that is a secret, sent by `method`, or by default as the provider prefers. */
+export const secrets = (method?: SecretMethod): Effect.Effect<MaterialKind<Secret, Secret>, CredentialError> =>
+  method === undefined || secretMethods.includes(method)
+    ? Effect.succeed(secretsBy(method))
+    : Effect.fail(
+      credentialError(
+        "field_malformed",
+        "method",
+        `method is not one of ${secretMethods.join(", ")}`,
+        "Pass one of them, or leave method out."
+      )
+    )
+
+const secretsBy = (method: SecretMethod | undefined): MaterialKind<Secret, Secret> => ({
   read: (given) =>
     // The client of a vault returns plain strings, and JavaScript code may pass them on.
     !given.every(Redacted.isRedacted)
@@ -24,8 +41,10 @@ export const secrets: MaterialKind<Secret, Secret> = {
       : Effect.fromResult(Result.all(given.map((secret) => secretValueOf(secret)))),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
   prove: (secret, attempt) =>
-    isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.suspend(() => Effect.fail(empty(false)))
-}
+    isSet(secret)
+      ? Effect.succeed(proofOf(secret, attempt.clientId, method ?? attempt.secretMethod))
+      : Effect.suspend(() => Effect.fail(empty(false)))
+})
 
 /**
  * Returns the secret if its text may be a secret. White space around a secret may belong to it, unless it comes from a
@@ -41,8 +60,8 @@ export const secretValueOf = (
 
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
 
-const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
-  if (secretMethod !== "client_secret_basic") return { form: { client_secret: secret } }
+const proofOf = (secret: Secret, clientId: string, method: Attempt["secretMethod"]): Authentication => {
+  if (method !== "client_secret_basic") return { form: { client_secret: secret } }
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return {
     form: {},

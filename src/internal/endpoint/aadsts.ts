@@ -251,12 +251,38 @@ const otherRefusal = refused(
   "Read the description. To look up its AADSTS number, open https://login.microsoftonline.com/error."
 )
 
+/** The meanings at an issuer, whose responses have no AADSTS numbers. */
+const byErrorAtIssuer: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
+  [
+    "invalid_client",
+    client(
+      "client_refused",
+      "Check the client id and the credential. Check that the client is registered for this method of authentication."
+    )
+  ],
+  [
+    "unauthorized_client",
+    client("client_refused", "Allow the grant type client_credentials for this client at the provider.")
+  ],
+  ["invalid_scope", refused("request_refused", "Check the scopes, and allow them for this client at the provider.")],
+  ["temporarily_unavailable", transient],
+  ["server_error", transient]
+])
+
+const otherRefusalAtIssuer = refused(
+  "request_refused",
+  "Read the description. The provider's log or documentation explains it."
+)
+
 /** Returns the meaning of the first known number, or otherwise of `error`. */
-export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>): Meaning => {
+export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>, atIssuer = false): Meaning => {
   for (const code of errorCodes) {
     const meaning = meanings.get(code)
     // 700023 concerns an assertion or a scope, and `error` tells which.
     if (meaning !== undefined && !(code === 700023 && error === "invalid_scope")) return meaning
   }
-  return byError.get(error) ?? otherRefusal
+  // A response with a number comes from Entra, also at an issuer.
+  return atIssuer && errorCodes.length === 0
+    ? byErrorAtIssuer.get(error) ?? otherRefusalAtIssuer
+    : byError.get(error) ?? otherRefusal
 }

@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import { type AcquireTokenError, type ServiceUnavailableError } from "../../EntraError.ts"
 import { isOutage, serviceUnavailable } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
@@ -118,12 +119,18 @@ export const make = (clock: Clock.Clock, options: Options): Breaker => {
   }
 }
 
-/** Returns the outcome of an acquisition. A refusal proves that the service is up. */
+/**
+ * Returns the outcome of an acquisition. A refusal proves that the service is up. The answer of something else than a token
+ * endpoint does not.
+ */
 const outcomeOf = (exit: Exit.Exit<unknown, AcquireTokenError>): Outcome => {
   if (Exit.isSuccess(exit)) return "up"
   if (Cause.hasInterruptsOnly(exit.cause)) return "unknown"
-  const error = Cause.findErrorOption(exit.cause)
-  return error._tag === "None" || isOutage(error.value) ? "down" : "up"
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return error === undefined || isOutage(error) ||
+      (error._tag === "EntraInvalidResponseError" && error.code !== "response_token_type")
+    ? "down"
+    : "up"
 }
 
 const circuitOpen = (origin: string, circuit: Circuit, now: number): ServiceUnavailableError =>

@@ -58,6 +58,9 @@ export const readTokenResponse = (
     )
   }
   const members = membersOf(answer.body)
+  if (members === undefined && status !== 429 && !isOutageStatus(status) && isCutJson(answer.body)) {
+    return Result.fail(incomplete(answer, context))
+  }
   const body = members ?? {}
   const { error } = body
   if (typeof error === "string" && error !== "") return Result.fail(refused(answer, context, error, body))
@@ -71,6 +74,13 @@ export const readTokenResponse = (
       : issued(answer, context, token.success)
   }
   return Result.fail(byStatus(answer, context))
+}
+
+/** Returns whether a text is the beginning of a JSON object: a string or an object in it has no end. */
+const isCutJson = (text: string): boolean => {
+  if (!/^\s*\{/.test(text)) return false
+  const structure = text.replace(/"(?:[^"\\]|\\.)*"/gs, "")
+  return structure.includes("\"") || structure.split("{").length > structure.split("}").length
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
@@ -213,7 +223,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
   const shown = plain(context.scrub(error))
-  const meaning = meaningOf(error, numbers)
+  const meaning = meaningOf(error, numbers, context.authority.kind === "Oidc")
   const retryAfter = retryAfterOf(answer, context)
   const details = {
     ...common(answer, context),
@@ -226,10 +236,10 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     correlationId: text(body["correlation_id"]) ?? context.correlationId,
     retryAfter
   }
-  if (answer.status === 429 || meaning.kind === "throttled") {
-    return throttled(answer, context, details, numbers.includes(loopDetected))
+  if (answer.status === 429 || (meaning.kind === "throttled" && !isOutageStatus(answer.status))) {
+    return throttled(details, numbers.includes(loopDetected), namedRetryAfter(answer, context))
   }
-  if (isOutageStatus(answer.status) || meaning.kind === "unavailable") {
+  if (isOutageStatus(answer.status) || meaning.kind === "unavailable" || meaning.kind === "throttled") {
     return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   }
   const claims = isText(body["claims"]) ? body["claims"] : undefined
@@ -270,33 +280,60 @@ const outage = {
   remedy: "Try again later. The request itself is valid, and a valid cached token is served meanwhile."
 } as const
 
+/** Returns the error of a response that a broken connection or a proxy has cut. It is retried like an outage. */
+const incomplete = (answer: IdentityResponse, context: ResponseContext): EntraError.ServiceUnavailableError =>
+  new EntraError.ServiceUnavailableError({
+    ...common(answer, context),
+    ...outage,
+    message:
+      `The response of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ends `
+      + "in the middle of its JSON."
+  })
+
 const byStatus = (answer: IdentityResponse, context: ResponseContext): Refusal => {
   const details = {
     ...common(answer, context),
     message: `The token endpoint responded with status ${answer.status} and no OAuth error.`,
     retryAfter: retryAfterOf(answer, context)
   }
-  if (answer.status === 429) return throttled(answer, context, details, false)
+  if (answer.status === 429) return throttled(details, false, namedRetryAfter(answer, context))
   if (isOutageStatus(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   return malformed(answer, context, "response_unexpected", "is not an OAuth response")
 }
 
 const throttled = (
-  answer: IdentityResponse,
-  context: ResponseContext,
-  details: Omit<EntraError.Problem, "code" | "remedy" | "retryAfter"> & EntraError.ServiceDetails,
-  loop: boolean
+  details: Omit<EntraError.Problem, "code" | "remedy"> & EntraError.ServiceDetails,
+  loop: boolean,
+  retryAfter = Duration.millis(defaultRetryAfter)
 ): EntraError.ThrottledError => {
   const { code, remedy } = throttledMeaning
-  const millis = parseRetryAfter(answer.headers["retry-after"], context.now) ?? defaultRetryAfter
-  const retryAfter = Duration.millis(millis)
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
+}
+
+/**
+ * Returns the error of an acquisition whose last attempt failed with `error`. A status that reports an outage together with
+ * the number of a throttle is retried like an outage, and is a throttle if the retries fail too.
+ */
+export const finalError = <E extends EntraError.AcquireTokenError>(error: E): E | EntraError.ThrottledError =>
+  error._tag === "EntraServiceUnavailableError" && error.error !== undefined &&
+    meaningOf(error.error, error.errorCodes ?? []).kind === "throttled"
+    ? throttled(
+      { ...error, message: error.message },
+      error.errorCodes?.includes(loopDetected) ?? false,
+      error.retryAfter
+    )
+    : error
+
+/** Returns the time that the service names, which is zero if it means now. */
+const namedRetryAfter = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
+  return millis === undefined ? undefined : Duration.millis(millis)
 }
 
 /** Returns the time to wait, or undefined if the service names none or means now. */
 const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
-  const millis = parseRetryAfter(answer.headers["retry-after"], context.now) ?? 0
-  return millis === 0 ? undefined : Duration.millis(millis)
+  const named = namedRetryAfter(answer, context)
+  return named === undefined || Duration.isZero(named) ? undefined : named
 }
 
 /** Returns the error of a malformed response. Its message does not show the body, which may contain anything. */

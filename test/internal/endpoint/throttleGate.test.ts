@@ -51,8 +51,8 @@ describe("closeAfter, row by row", () => {
     {
       name: "no answer",
       error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }),
-      kind: undefined,
-      millis: 0
+      kind: "refused",
+      millis: 5000
     },
     {
       name: "another 4xx with Retry-After",

@@ -16,6 +16,15 @@ describe("a reason", () => {
       new TypeError("fetch failed", { cause: coded("UND_ERR_ABORTED", refused) }),
       "PROXY_RESPONSE_407"
     ],
+    ["a response with 407 over fetch", new TypeError("fetch failed", { cause: new Error("") }), "PROXY_RESPONSE_407"],
+    [
+      "the same in words",
+      new TypeError("fetch failed", { cause: new Error("proxy authentication required") }),
+      "PROXY_RESPONSE_407"
+    ],
+    ["another failure of fetch", new TypeError("fetch failed", { cause: new Error("bad port") }), undefined],
+    ["an error without a message", new Error("failed", { cause: new Error("") }), undefined],
+    ["a code in words", coded("ConnectionRefused"), "ConnectionRefused"],
     ["a tunnel that node:http was refused", coded("ERR_PROXY_TUNNEL", "", { statusCode: 403 }), "PROXY_RESPONSE_403"],
     ["a tunnel that failed otherwise", coded("ERR_PROXY_TUNNEL", "", { statusCode: "secret" }), "ERR_PROXY_TUNNEL"],
     ["another end that undici calls so", coded("UND_ERR_ABORTED", "Request aborted"), "UND_ERR_ABORTED"],

@@ -14,6 +14,7 @@ import type { CredentialError } from "../../../EntraError.ts"
 import { type Block, blockOf } from "../../../internal/credential/pem.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeError } from "../files/files.ts"
+import { loadFailure } from "../packages.ts"
 import { type Password, roundLimit } from "./privateKeys.ts"
 
 /** Returns whether the content is PKCS#12: a SEQUENCE that begins with the INTEGER 3 (RFC 7292 section 4). */
@@ -30,8 +31,12 @@ export const pkcs12Blocks = (
   password: Password
 ): Effect.Effect<ReadonlyArray<Block>, CredentialError> =>
   Effect.flatMap(
-    Effect.mapError(Effect.tryPromise(() => import("node-forge")), () => libraryMissing(place)),
-    ({ default: forge }) => Effect.fromResult(open(forge, bytes, place, password))
+    // `catch` at the `import` itself lets esbuild bundle without the package.
+    Effect.promise(() => import("node-forge").catch((cause: unknown) => ({ failure: loadFailure(cause) }))),
+    (loaded) =>
+      "failure" in loaded
+        ? Effect.fail(libraryMissing(place, loaded.failure))
+        : Effect.fromResult(open(loaded.default, bytes, place, password))
   )
 
 type Forge = typeof NodeForge
@@ -295,10 +300,11 @@ const unreadable = (place: Place): CredentialError =>
     "Export or copy it again as a binary file. Run openssl pkcs12 -in app.pfx -noout to check the file."
   )
 
-const libraryMissing = (place: Place): CredentialError =>
+const libraryMissing = (place: Place, reason: string): CredentialError =>
   placeError(
     "pkcs12_library_missing",
     place,
-    "is PKCS#12 (PFX), and the package node-forge that is needed to read it is not installed",
-    "Install the package: npm i node-forge. Or convert the file to PEM: openssl pkcs12 -in app.pfx -out app.pem."
+    `is PKCS#12 (PFX), and the package node-forge that is needed to read it cannot be loaded: ${reason}`,
+    "Install the package: npm i node-forge. Or convert the file to PEM: openssl pkcs12 -in app.pfx -out app.pem. " +
+      "In a bundle, see docs/networks.md#runtimes-and-bundlers of effect-entra."
   )

@@ -138,14 +138,15 @@ const notRedacted = (field: string, content: string) =>
 
 export const fromSecretFile = (
   place: Files.NamedFile,
-  reload?: CredentialSource.ReloadOptions
+  reload?: ClientCredential.SecretOptions
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
+    const kind = yield* secrets(reload?.method)
     const { again, first } = yield* Files.reread(place, certificateFileLimits)
     const material = (bytes: Uint8Array) =>
-      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
+      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => kind.read([secret]))
     return yield* Rotation.make({
-      ...secrets,
+      ...kind,
       ...(yield* timesOf(reload)),
       initial: yield* material(first),
       load: Effect.flatMap(again, material)

@@ -1,16 +1,15 @@
 /** The `expires_on` of a platform's token response. App Service has sent seconds since the epoch and several forms of dates. */
+import { longestLifetime } from "../../../internal/shared/validate.ts"
 
 /**
  * Returns the time in seconds since the epoch, without a fraction, or undefined if it cannot be read. A date without an
- * offset is in UTC. A time more than ten years after `now` (in seconds) is not a lifetime of a token in any unit.
+ * offset is in UTC. A time that is further ahead of `now` (in seconds) than any lifetime cannot be read either.
  */
 export const secondsOf = (value: unknown, now: number): number | undefined => {
   const text = typeof value === "number" ? `${value}` : typeof value === "string" ? value.trim() : ""
   const seconds = /^\d+(?:\.\d+)?$/.test(text) ? Math.floor(Number(text)) : dateOf(text)
-  return seconds === undefined || seconds > now + tenYears ? undefined : seconds
+  return seconds === undefined || (seconds - now) * 1000 > longestLifetime ? undefined : seconds
 }
-
-const tenYears = 10 * 365 * 86_400
 
 const zone = String
   .raw`(?:\.\d+)?\s*(?:(?<half>[AP])M)?\s*(?:Z|UTC|GMT|(?<sign>[+-])(?<ahead>\d\d):?(?<minutes>[0-5]\d))?$`

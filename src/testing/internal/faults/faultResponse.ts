@@ -94,7 +94,7 @@ const faultResponse = (
       return Effect.succeed(
         fault.kind === "noAccessToken"
           ? json(200, { token_type: "Bearer", expires_in: 3599, ext_expires_in: 3599 })
-          : HttpServerResponse.text("{\"token_type\":\"Bearer\",", {
+          : HttpServerResponse.text(fault.kind === "cut" ? "{\"token_type\":\"Bearer\"," : "<html>Sign in</html>", {
             contentType: "application/json; charset=utf-8"
           })
       )
