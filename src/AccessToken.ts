@@ -15,7 +15,7 @@ import type { AcquireTokenError, Durations } from "./EntraError.ts"
  * - `secret`: the token itself.
  * - `tokenType`: the type that the service named, for example `Bearer`.
  * - `issuedAt`, `expiresOn`, `refreshOn`: milliseconds since the epoch by this machine's clock. `issuedAt` is the time
- *   of the response. `refreshOn` is undefined when the response has no `refresh_in`.
+ *   at which the request was sent. `refreshOn` is undefined when the response has no `refresh_in`.
  * - `scopes`: the scopes of the response, or the requested scopes when the response has none.
  * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
  * - `authority`: the authority of the request as a URL.

@@ -317,6 +317,7 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
+      const sentAt = clock.currentTimeMillisUnsafe()
       timing.attempts++
       return http.send({
         method: "POST",
@@ -351,6 +352,7 @@ const make = (
             defaultLifetime: request.defaultLifetime,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))

@@ -163,7 +163,7 @@ export const assertion = (
     const resource = options.audience ?? "api://AzureADTokenExchange"
     return yield* ClientCredential.assertion(({ clientId, correlationId, tenantId }) =>
       agent.requestToken({ resource, correlationId }).pipe(
-        Effect.flatMap(({ response, scrub }) =>
+        Effect.flatMap(({ response, scrub, sentAt }) =>
           Effect.fromResult(readPlatformResponse(response, {
             authority: publicCloud,
             authorityUrl: Authority.format(publicCloud),
@@ -173,6 +173,7 @@ export const assertion = (
             tokenType: "Bearer",
             tokenEndpoint: agent.platform.endpoint,
             correlationId,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))

@@ -66,7 +66,9 @@ export interface Token {
   readonly key: Key
   readonly claims: string
   readonly flight: Flight
+  /** The time at which its request was sent. */
   readonly issuedAt: number
+  readonly arrivedAt: number
   readonly refreshOn: number
   readonly usableUntil: number
   readonly expiresOn: number
@@ -308,16 +310,18 @@ export class Model {
     const named = answer.refreshIn !== undefined && answer.refreshIn < answer.lifetime
       ? answer.refreshIn * second
       : lifetime / 2
-    const usableUntil = this.now + lifetime - Math.min(300 * second, lifetime / 10)
+    const from = flight.attemptAt
+    const usableUntil = from + lifetime - Math.min(300 * second, lifetime / 10)
     const token: Token = {
       text: `token-${this.tokens.size + 1}`,
       key: flight.key,
       claims: flight.claims,
       flight,
-      issuedAt: whole(this.now),
-      refreshOn: whole(Math.min(this.now + named * (1 - 0.1 * random), usableUntil)),
+      issuedAt: whole(from),
+      arrivedAt: this.now,
+      refreshOn: whole(Math.min(from + named * (1 - 0.1 * random), usableUntil)),
       usableUntil: whole(usableUntil),
-      expiresOn: whole(this.now + lifetime),
+      expiresOn: whole(from + lifetime),
       failures: 0,
       restUntil: 0,
       restIsCertain: true

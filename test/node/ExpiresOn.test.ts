@@ -18,6 +18,7 @@ const expiryOf = (members: object, now: number): number | string => {
     tokenType: "Bearer",
     tokenEndpoint: "http://localhost:4141/msi/token",
     correlationId: "c-1",
+    sentAt: now * 1000,
     now: now * 1000,
     scrub: (text) => text
   })

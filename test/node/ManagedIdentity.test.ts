@@ -138,6 +138,7 @@ describe("a response", () => {
     tokenType: "Bearer",
     tokenEndpoint: "http://169.254.169.254/metadata/identity/oauth2/token",
     correlationId: "c-1",
+    sentAt: now,
     now,
     scrub: (text) => text
   }
@@ -663,6 +664,15 @@ describe("a service that is out of order", () => {
         Effect.provide(World({ platform }))
       )
   )
+
+  it.effect("the lifetime of a token counts from the last request", () =>
+    Effect.gen(function*() {
+      yield* fail({ status: 503 })
+      const body = json({ access_token: "a.b.c", expires_in: 600, token_type: "Bearer" })
+      yield* fail({ after: "7 seconds", status: 200, body })
+      const { expiresOn } = yield* (yield* after(acquire(), 8000))
+      assert.strictEqual(expiresOn.epochMilliseconds, 601_000)
+    }).pipe(Effect.provide(World({}, { source: "imds" }))))
 
   const named: ReadonlyArray<readonly [MetadataService.Platform, ManagedIdentity.ClientOptions]> = [
     ["appService", {}],

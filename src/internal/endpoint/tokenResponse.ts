@@ -29,7 +29,8 @@ export interface ResponseContext {
    * cached, and undefined if the response needs `expires_in`.
    */
   readonly defaultLifetime?: number | undefined
-  /** The time at which the response was complete, in milliseconds since the epoch. */
+  /** The times at which the request was sent and its response was complete, in milliseconds since the epoch. */
+  readonly sentAt: number
   readonly now: number
   readonly scrub: Scrub
 }
@@ -168,6 +169,12 @@ const secondsOf = (value: unknown): number | undefined => {
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
 
+/**
+ * Returns the time from which a lifetime counts. That is before the request was sent, because nobody knows when the service
+ * issued the token. If the clock was put back meanwhile, it is now.
+ */
+export const issuedAt = ({ now, sentAt }: Pick<ResponseContext, "now" | "sentAt">): number => Math.min(sentAt, now)
+
 const issued = (
   answer: IdentityResponse,
   context: ResponseContext,
@@ -184,12 +191,13 @@ const issued = (
     )
   }
   const granted = typeof token.scope === "string" ? token.scope.split(" ").filter((scope) => scope !== "") : []
+  const from = issuedAt(context)
   return Result.succeed({
     secret: token.secret,
     tokenType: token.type,
-    issuedAt: context.now,
-    expiresOn: context.now + token.expiresIn * 1000,
-    refreshOn: token.refreshIn === undefined ? undefined : context.now + token.refreshIn * 1000,
+    issuedAt: from,
+    expiresOn: from + token.expiresIn * 1000,
+    refreshOn: token.refreshIn === undefined ? undefined : from + token.refreshIn * 1000,
     scopes: granted.length > 0 ? granted : context.scopes === "" ? [] : context.scopes.split(" "),
     tenantId: context.tenantId,
     authority: context.authorityUrl,

@@ -20,6 +20,7 @@ const asked: ResponseContext = {
   tokenType: "Bearer",
   tokenEndpoint: `https://login.microsoftonline.com/${guid}/oauth2/v2.0/token`,
   correlationId: "c-1",
+  sentAt: now,
   now,
   scrub: scrubber([])
 }
@@ -117,6 +118,21 @@ describe("tokens", () => {
     assertToldInFull(error)
     assert.include(error.message, "\"pop\"")
     assert.notInclude(printed(error), "the-token")
+  })
+
+  it.each([
+    { name: "after a slow response", sentAt: now - 9000, from: now - 9000 },
+    { name: "after a suspended process", sentAt: now - 3_000_000, from: now - 3_000_000 },
+    { name: "unless the clock was put back", sentAt: now + 3_600_000, from: now }
+  ])("lives from the time at which it was requested, $name", ({ from, sentAt }) => {
+    const { expiresOn, issuedAt, refreshOn } = success(
+      readTokenResponse(answer(200, { ...good, refresh_in: 1800 }), { ...asked, sentAt })
+    )
+    assert.deepStrictEqual({ expiresOn, issuedAt, refreshOn }, {
+      expiresOn: from + 3_599_000,
+      issuedAt: from,
+      refreshOn: from + 1_800_000
+    })
   })
 
   it.each([

@@ -101,15 +101,17 @@ export const make = (
     const exchange = (request: AgentRequest) =>
       Effect.gen(function*() {
         const first = Platform.requestOf(platform, request.resource)
+        const sentAt = clock.currentTimeMillisUnsafe()
         const response = yield* send(first, request)
         if (platform.source !== "azureArc" || response.status !== 401) {
-          return { response, scrub: scrubberOf([], Platform.secretsIn(platform, first)) }
+          return { response, sentAt, scrub: scrubberOf([], Platform.secretsIn(platform, first)) }
         }
         const withKey = Platform.requestOf(platform, request.resource, yield* readKey(response))
+        const sentAgainAt = clock.currentTimeMillisUnsafe()
         const second = yield* send(withKey, request)
         return second.status === 401
           ? yield* keyRefused()
-          : { response: second, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
+          : { response: second, sentAt: sentAgainAt, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
       })
 
     /** Sends one attempt. A status of 400 or more is a failure while the schedule may retry, and a result after that. */
@@ -162,6 +164,8 @@ export const make = (
 
 interface AgentResponse {
   readonly response: IdentityResponse
+  /** The time at which the request of this response was sent, in milliseconds since the epoch. */
+  readonly sentAt: number
   /** Removes the secrets of the request from texts of the response. */
   readonly scrub: Scrub
 }

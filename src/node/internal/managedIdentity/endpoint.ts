@@ -73,7 +73,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       const resource = scope.replace(/\/\.default$/i, "")
       return Effect.flatMap(
         agent.requestToken({ resource, correlationId, timing }),
-        ({ response, scrub }) =>
+        ({ response, scrub, sentAt }) =>
           Effect.fromResult(readPlatformResponse(response, {
             authority,
             authorityUrl: acquisition.authority,
@@ -83,6 +83,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
             tokenType,
             correlationId,
             tokenEndpoint: agent.platform.endpoint,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))
