@@ -452,6 +452,8 @@ describe("assertions", () => {
         const credential = yield* ClientCredential.assertion(given)
         assert.strictEqual(shown((yield* authenticate(credential, attempt)).form, "client_assertion"), "a.b.c")
       }
+      const { form } = yield* authenticate(yield* ClientCredential.assertion("a.b.c"), attempt)
+      assert.strictEqual(String(form["client_assertion"]), "<redacted:client_assertion>")
       const bad = yield* ClientCredential.assertion("nonsense")
       assert.strictEqual((yield* Effect.flip(authenticate(bad, attempt))).code, "assertion_malformed")
     }))

@@ -1,4 +1,4 @@
-/** Compares whole texts that users read with the snapshots of the tests (`npx vitest run -u` writes them anew). */
+/** Compares whole texts that users read with the snapshots of the tests (`npx vitest run <file> -u` writes them anew). */
 import { Duration } from "effect"
 import type { EntraError } from "effect-entra"
 import { tmpdir } from "node:os"
