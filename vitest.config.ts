@@ -9,7 +9,7 @@ const conditions = ["@effect-entra/source", "module", "node", "development|produ
 export const slow = [
   "test/{Soak,Hostile}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
-  "test/node/{ForeignClients,OidcProvider,WireComparison}.test.ts",
+  "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts"
 ]
 

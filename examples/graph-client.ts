@@ -20,5 +20,5 @@ for (let url: unknown = "/users?$top=50"; typeof url === "string";) {
   url = page["@odata.nextLink"]
 }
 const { hits, misses } = await runtime.runPromise(ConfidentialClient.stats)
-console.log(`acquisitions: ${hits + misses}, token requests: ${misses}`)
+console.log(`calls: ${hits + misses}, cache hits: ${hits}`)
 await runtime.dispose()

@@ -24,6 +24,7 @@ import type {
   AcquireTokenError,
   CredentialError,
   InvalidAuthorityError,
+  InvalidClientError,
   InvalidRequestError,
   NetworkError,
   ServiceUnavailableError
@@ -38,7 +39,15 @@ import { finalError, readTokenResponse } from "./internal/endpoint/tokenResponse
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
-import { credentialDefect, credentialTimeout, isOutage, type Outage, tooSlow } from "./internal/shared/errors.ts"
+import {
+  credentialDefect,
+  credentialTimeout,
+  isOutage,
+  type Outage,
+  serviceUnavailable,
+  tooSlow
+} from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -67,9 +76,14 @@ export {
  * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` ignores
  *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
+ * - `defaultLifetime`: the lifetime in milliseconds of a token whose response has no `expires_in`; 0: the token is not
+ *   cached; default: such a response is an error.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
+ *   further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -78,12 +92,14 @@ export interface EndpointRequest {
   readonly acquisition: Acquisition
   readonly authority: Authority.Authority
   readonly tokenType: string
+  readonly defaultLifetime?: number | undefined
   readonly gate: { readonly key: CacheKey; readonly sent: string; readonly forced: boolean }
   readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
   readonly query: Fields
   readonly form: Fields
   readonly authentication: ClientAuthentication
   readonly timing: { attempts: number; credential: number; http: number }
+  readonly repeats?: { readonly refusal: InvalidClientError; readonly since: number } | undefined
 }
 
 /**
@@ -92,7 +108,8 @@ export interface EndpointRequest {
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides whether
+ *   a refusal that a new registration may explain is repeated once, after a second or more.
  * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
@@ -238,7 +255,7 @@ const make = (
     const clock = yield* Clock.Clock
     const { attemptTimeout, base, budget, cap, failures, openDuration } = yield* Effect.fromResult(boundsOf(options))
     const gates = ThrottleGate.make(clock, { base, cap })
-    const breaker = yield* CircuitBreaker.make({ failures, openDuration })
+    const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
@@ -249,7 +266,7 @@ const make = (
       limit: number
     ): Effect.Effect<Authentication, CredentialError> =>
       Effect.suspend(() => {
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         const proof = authentication.authenticate({
           ...acquisition,
           tokenEndpoint: endpoints.token,
@@ -264,7 +281,7 @@ const make = (
             orElse: () => Effect.fail(credentialTimeout(attemptTimeout <= left ? attemptTimeout : limit))
           }),
           Effect.onExit(() => {
-            timing.credential += clock.currentTimeMillisUnsafe() - begun
+            timing.credential += monotonicMillis(clock) - begun
             return Effect.void
           })
         )
@@ -282,7 +299,7 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
-      const begun = clock.currentTimeMillisUnsafe()
+      const begun = monotonicMillis(clock)
       timing.attempts++
       return http.send({
         method: "POST",
@@ -301,7 +318,7 @@ const make = (
             )
         }),
         Effect.onExit(() => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         }),
         Effect.flatMap((response) => {
@@ -318,6 +335,7 @@ const make = (
             tenantId: acquisition.tenantId,
             scopes: acquisition.scope,
             tokenType: request.tokenType,
+            defaultLifetime: request.defaultLifetime,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
             now: clock.currentTimeMillisUnsafe(),
@@ -335,11 +353,11 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> =>
       Effect.flatMap(
-        authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), limit),
+        authenticated(request, endpoints, deadline - monotonicMillis(clock), limit),
         (proof) => {
           const verdict = gates.throttle(request)
           return verdict === undefined
-            ? sent(request, endpoints, proof, deadline - clock.currentTimeMillisUnsafe(), limit)
+            ? sent(request, endpoints, proof, deadline - monotonicMillis(clock), limit)
             : Effect.fail(verdict)
         }
       )
@@ -356,11 +374,11 @@ const make = (
       endpoints: Endpoints,
       limit: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const deadline = clock.currentTimeMillisUnsafe() + limit
+      const deadline = monotonicMillis(clock) + limit
       const { timing } = request
       const before = timing.attempts
       return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const left = deadline - monotonicMillis(clock)
         if (left <= 0 || !first.isRetryable) return Effect.fail(first)
         return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
           duration: left,
@@ -375,18 +393,18 @@ const make = (
       })
     }
 
-    const retries = (
+    const retries = <A>(
       first: Outage,
-      attempt: Effect.Effect<AccessToken, AcquireTokenError>,
+      attempt: Effect.Effect<A, AcquireTokenError>,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+    ): Effect.Effect<A, AcquireTokenError> =>
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const schedule = policy.pipe(
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
-          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
+          Schedule.while(({ duration }) => monotonicMillis(clock) + Duration.toMillis(duration) < deadline)
         )
         // The schedule starts with the failure of the first attempt.
         let known: Outage | undefined = first
@@ -413,7 +431,7 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { fallback } = endpoints
-      const left = deadline - clock.currentTimeMillisUnsafe()
+      const left = deadline - monotonicMillis(clock)
       const key = () => originOf(endpoints)
       if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
@@ -434,13 +452,42 @@ const make = (
       )
     }
 
-    return TokenEndpoint.of(
-      ThrottleGate.guarding(
-        gates,
-        (request: EndpointRequest, endpoints: Endpoints) =>
-          reach(request, endpoints, clock.currentTimeMillisUnsafe() + budget)
-      )
+    const guarded = ThrottleGate.guarding(
+      gates,
+      (request: EndpointRequest, endpoints: Endpoints) =>
+        reach(request, endpoints, (request.repeats?.since ?? monotonicMillis(clock)) + budget)
     )
+
+    /** Repeats a refused request after the delay that `retries` computes for an outage. */
+    const repeated = (
+      request: EndpointRequest,
+      { refusal, since }: NonNullable<EndpointRequest["repeats"]>
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const lag = replicationLag(request.acquisition.correlationId)
+      const { scopes, space, tenant } = request.gate.key
+      const again = Effect.suspend(() => {
+        gates.forget({ owner: space, tenant, scopes })
+        return Effect.result(guarded.request(request))
+      })
+      return retries(lag, again, since + budget).pipe(
+        Effect.mapError((error) => error === lag ? refusal : error),
+        Effect.flatMap(Effect.fromResult)
+      )
+    }
+
+    return TokenEndpoint.of({
+      ...guarded,
+      request: (request) =>
+        request.repeats === undefined ? guarded.request(request) : repeated(request, request.repeats)
+    })
+  })
+
+/** Returns the outage that stands for a registration which has not reached all servers of the service. */
+const replicationLag = (correlationId: string): ServiceUnavailableError =>
+  serviceUnavailable("service_unavailable", "the registration may not have reached this server", "Try again later.", {
+    origin: "service",
+    correlationId,
+    retryAfter: Duration.seconds(1)
   })
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

@@ -71,7 +71,6 @@ describe("the rules", () => {
     "src/internal/cache/cacheKey.ts":
       `import * as Result from "effect/Result"\nimport { parse } from "../../TokenScope.ts"`,
     "src/internal/cache/freshness.ts": `import type { Key } from "./cacheKey.ts"`,
-    "src/internal/endpoint/circuitBreaker.ts": `import * as CircuitBreaker from "effect/persistence/CircuitBreaker"`,
     "src/internal/client/acquisition.ts":
       `import type { TokenCache } from "../../TokenCache.ts"\nimport * as Effect from "effect/Effect"`,
     "src/testing/index.ts": `export * as Simulator from "./Simulator.ts"`,
@@ -126,7 +125,7 @@ describe("the rules", () => {
       ]
     ],
     ["effect/persistence elsewhere", { "src/TokenCache.ts": `import * as Redis from "effect/persistence/Redis"` }, [
-      "src/TokenCache.ts:1: effect/persistence/Redis is for src/internal/endpoint/circuitBreaker.ts alone"
+      "src/TokenCache.ts:1: effect/persistence/Redis is for src/cli/ alone"
     ]],
     ["effect/FileSystem elsewhere", { "src/node/Server.ts": `import * as FileSystem from "effect/FileSystem"` }, [
       "src/node/Server.ts:1: effect/FileSystem is for src/node/internal/files/files.ts, src/cli/ alone"

@@ -122,7 +122,9 @@ describe("events", () => {
           ["AcquisitionFailed", "Expired", orders]
         ]
       )
-    }).pipe(Effect.provide(World({ retry: RetryPolicy.none }))))
+    }).pipe(
+      Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnRefusal: false } } }))
+    ))
 
   it.effect("closing the client ends the stream, for those who come later too", () =>
     Effect.gen(function*() {

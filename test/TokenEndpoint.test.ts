@@ -14,6 +14,7 @@ import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientRes
 import { TestClock } from "effect/testing"
 import { randomUUID } from "node:crypto"
 import { record, warnings } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -176,6 +177,7 @@ describe("retry", () => {
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error.code, "budget_exceeded")
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 3)
     }).pipe(Effect.provide(World())))
 })
@@ -254,6 +256,7 @@ describe("the breaker", () => {
       for (let call = 0; call < 5; call++) yield* Effect.flip(once)
       const error = yield* Effect.flip(once)
       assert.strictEqual(error.code, "circuit_open")
+      assertToldInFull(error)
       assert.strictEqual(error.origin, "local")
       assert.strictEqual(yield* tokenRequests, 5)
       const simulator = yield* EntraSimulator.EntraSimulator
@@ -522,6 +525,7 @@ describe("a regional endpoint", () => {
     return Effect.gen(function*() {
       const error = yield* inTime(Effect.flip(acquire))
       assert.strictEqual(error.code, "credential_timeout")
+      assertToldInFull(error)
       assert.deepStrictEqual(asked, [])
       assert.deepStrictEqual(warnings(log).filter((line) => line.includes("issues no token")), [])
     }).pipe(Effect.provide(layer))

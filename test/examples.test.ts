@@ -26,6 +26,13 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "The simulator saw 7 token requests and 8 requests to Graph"
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
+  consent: [
+    "The consent page responded with \"access_denied\": \"The administrator declined.\"",
+    "state in the consent response is not the state of this browser's session.",
+    "This is not your tenant.",
+    "Fabrikam has granted Organization.Read.All, User.Read.All",
+    "1 customer"
+  ],
   credentials: [
     /(?:^.+: a Bearer token\n){14}a key without a certificate, elsewhere: a Bearer token\n/m,
     "the first that works: a Bearer token"
@@ -63,7 +70,7 @@ const unchanged: Record<string, ReadonlyArray<string>> = {
     "50 users, the first of them Ada Abe",
     "50 users, the first of them Chidi Eriksen",
     "20 users, the first of them Emre Ivanova",
-    "acquisitions: 3, token requests: 1"
+    "calls: 3, cache hits: 2"
   ]
 }
 

@@ -485,7 +485,7 @@ describe("what a program's own effects do", () => {
   })
   const checkEffect = "Check that effect"
   const checkFunction = "Check that function"
-  const defect = "Look at"
+  const defect = "Check the credential"
 
   whenUsed([
     source("that fails with a tag", Effect.fail({ _tag: "VaultError", hidden }), "source_failed", checkEffect),

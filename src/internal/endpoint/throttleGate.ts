@@ -1,6 +1,6 @@
 /**
  * The throttle gate: after which outcome the gate of a key closes, for how long, and with which error a closed gate fails.
- * Each key has one state, which is a plain value. Times are in milliseconds.
+ * Each key has one state, which is a plain value. Times are monotonic milliseconds.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,8 +11,9 @@ import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
 import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
-import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
 import { copyOfRefusal, isRemembered, type Remembered } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 export type Outcome = Remembered | EntraError.ServiceError
 
@@ -33,8 +34,10 @@ export const closeAfter = (
   now: number,
   ttl: RefusalTtl
 ): GateState | undefined => {
-  if (error._tag === "EntraThrottledError" || error.retryAfter !== undefined) {
-    const millis = error.retryAfter === undefined ? defaultRetryAfter : Duration.toMillis(error.retryAfter)
+  const millis = error.retryAfter === undefined
+    ? error._tag === "EntraThrottledError" ? defaultRetryAfter : 0
+    : Duration.toMillis(error.retryAfter)
+  if (millis > 0) {
     const until = now + Math.min(millis, longestRetryAfter)
     return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }
   }
@@ -48,7 +51,7 @@ export const closeAfter = (
 }
 
 /** Returns whether a gate is closed now. */
-export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longestRetryAfter)
+export const isClosed = (state: GateState, now: number): boolean => now < state.until
 
 /**
  * Returns the milliseconds that a waiting caller waits before the next request, or undefined if waiting does not help. A
@@ -58,9 +61,12 @@ export const retryWait = (error: EntraError.AcquireTokenError): number | undefin
   const asksToWait = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
   return asksToWait && error.retryAfter !== undefined
-    ? Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
+    ? Math.min(Math.max(Duration.toMillis(error.retryAfter), shortestWait), longestRetryAfter)
     : undefined
 }
+
+/** Milliseconds. A service that throttles and asks for no wait must not get one request after another. */
+const shortestWait = 1000
 
 /** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
 export const judge = (
@@ -158,12 +164,12 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const open = (request: Gated): void => {
     closed.delete(nameOf(request))
     // A request that was sent before the service asked to wait may succeed later, and does not end the wait.
-    if (throttleOf(request, clock.currentTimeMillisUnsafe()) === undefined) closed.delete(nameOf(request, ofKey))
+    if (throttleOf(request, monotonicMillis(clock)) === undefined) closed.delete(nameOf(request, ofKey))
   }
   const close = (request: Gated, error: AcquireTokenError): void => {
     if (!isOutcome(error)) return
     const name = nameOf(request)
-    const now = clock.currentTimeMillisUnsafe()
+    const now = monotonicMillis(clock)
     const throttle = throttleOf(request, now)
     const state = closeAfter(throttle ?? closed.get(name)?.state, error, now, ttl)
     closed.delete(name)
@@ -176,7 +182,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
     if (closed.size > keptGates) closed.delete(gateToEvict())
   }
   const ask = (request: Gated, forced: boolean) => {
-    const now = clock.currentTimeMillisUnsafe()
+    const now = monotonicMillis(clock)
     return judge(throttleOf(request, now), now, forced) ?? judge(closed.get(nameOf(request))?.state, now, forced)
   }
   return {
@@ -196,7 +202,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       }
     },
     counts: () => {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = monotonicMillis(clock)
       const counts = { throttled: 0, refused: 0 }
       for (const { state } of closed.values()) if (isClosed(state, now)) counts[state.kind]++
       return counts

@@ -10,8 +10,8 @@ import type { Scrub } from "../http/redaction.ts"
 import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
 import { isOutageStatus } from "../shared/errors.ts"
 import { quote, sentence } from "../shared/text.ts"
-import { type Members, membersOf } from "../shared/validate.ts"
-import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
+import { longestLifetime, type Members, membersOf } from "../shared/validate.ts"
+import { loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
 export interface ResponseContext {
   /** The effective authority, with the tenant of the request. */
@@ -24,6 +24,11 @@ export interface ResponseContext {
   readonly tokenType: string
   readonly tokenEndpoint: string
   readonly correlationId: string
+  /**
+   * Milliseconds for a token whose response has no `expires_in`, which RFC 6749 section 5.1 allows; 0 if the token must not be
+   * cached, and undefined if the response needs `expires_in`.
+   */
+  readonly defaultLifetime?: number | undefined
   /** The time at which the response was complete, in milliseconds since the epoch. */
   readonly now: number
   readonly scrub: Scrub
@@ -59,10 +64,13 @@ export const readTokenResponse = (
   const { error } = body
   if (typeof error === "string" && error !== "") return Result.fail(refused(answer, context, error, body))
   if (status >= 200 && status < 300) {
-    const token = tokenOf(body)
-    return token === undefined
-      ? Result.fail(malformed(answer, context, "response_malformed", "has no valid token"))
-      : issued(answer, context, token)
+    if (members === undefined) {
+      return Result.fail(malformed(answer, context, "response_malformed", "is not a JSON object"))
+    }
+    const token = tokenOf(body, context.defaultLifetime)
+    return Result.isFailure(token)
+      ? Result.fail(malformed(answer, context, "response_malformed", listed(token.failure), remedyFor(body, context)))
+      : issued(answer, context, token.success)
   }
   return Result.fail(byStatus(answer, context))
 }
@@ -80,9 +88,6 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 // tokens
 // -----------------------------------------------------------------------------
 
-/** The longest valid lifetime, in seconds. */
-const tenYears = 10 * 365 * 86_400
-
 interface Token {
   readonly secret: Redacted.Redacted<string>
   readonly type: string
@@ -95,23 +100,67 @@ interface Token {
  * Parses the token without a schema, whose decoder takes as long as the rest of an acquisition and must be compiled
  * first.
  */
-const tokenOf = (body: Members): Token | undefined => {
-  const { access_token: secret, token_type: type } = body
-  const expiresIn = secondsOf(body["expires_in"])
+const tokenOf = (
+  body: Members,
+  defaultLifetime: number | undefined
+): Result.Result<Token, ReadonlyArray<string>> => {
+  const { access_token: secret, expires_in: lifetime, token_type: type } = body
+  const expiresIn = isMissing(lifetime) && defaultLifetime !== undefined ? defaultLifetime / 1000 : secondsOf(lifetime)
   // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-  if (typeof secret !== "string" || !/^[\x20-\x7e]+$/.test(secret) || typeof type !== "string" || type === "") {
-    return undefined
+  if (
+    typeof secret === "string" && /^[\x20-\x7e]+$/.test(secret) && isText(type) && expiresIn !== undefined &&
+    (expiresIn >= 1 || isMissing(lifetime)) && expiresIn * 1000 <= longestLifetime
+  ) {
+    return Result.succeed({
+      secret: Redacted.make(secret, { label: "access_token" }),
+      type,
+      expiresIn,
+      // A malformed `refresh_in` is ignored, because the token is valid without it.
+      refreshIn: secondsOf(body["refresh_in"]),
+      scope: body["scope"]
+    })
   }
-  if (expiresIn === undefined || expiresIn < 1 || expiresIn > tenYears) return undefined
-  return {
-    secret: Redacted.make(secret, { label: "access_token" }),
-    type,
-    expiresIn,
-    // A malformed `refresh_in` is ignored, because the token is valid without it.
-    refreshIn: secondsOf(body["refresh_in"]),
-    scope: body["scope"]
-  }
+  return Result.fail([
+    ...isMissing(secret)
+      ? ["no access_token"]
+      : typeof secret !== "string"
+      ? ["an access_token that is not a string"]
+      : secret === ""
+      ? ["an empty access_token"]
+      : /^[\x20-\x7e]+$/.test(secret)
+      ? []
+      : ["an access_token with characters other than printable ASCII"],
+    ...isMissing(type)
+      ? ["no token_type"]
+      : typeof type !== "string"
+      ? ["a token_type that is not a string"]
+      : type === ""
+      ? ["an empty token_type"]
+      : [],
+    ...isMissing(lifetime)
+      ? defaultLifetime === undefined ? ["no expires_in"] : []
+      : expiresIn === undefined
+      ? ["an expires_in that is not a number"]
+      : expiresIn < 1
+      ? ["an expires_in of less than 1 second"]
+      : expiresIn * 1000 > longestLifetime
+      ? ["an expires_in of more than ten years"]
+      : []
+  ])
 }
+
+/** Some providers send null for a member that has no value. */
+const isMissing = (value: unknown): boolean => value === undefined || value === null
+
+/** `has no access_token, no token_type and an empty ...` */
+const listed = (problems: ReadonlyArray<string>): string =>
+  `has ${[problems.slice(0, -1).join(", "), ...problems.slice(-1)].filter((part) => part !== "").join(" and ")}`
+
+/** A response with one of these members comes from a token endpoint, and not from a proxy. */
+const remedyFor = (body: Members, { tokenEndpoint }: ResponseContext): string | undefined =>
+  ["access_token", "token_type", "expires_in"].some((name) => !isMissing(body[name]))
+    ? `Ask the operator of ${tokenEndpoint} about these members of its token responses (RFC 6749 section 5.1).`
+    : undefined
 
 /** Parses seconds. Entra sends numbers, AD FS and others send numeric strings. */
 const secondsOf = (value: unknown): number | undefined => {
@@ -180,7 +229,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     retryAfter
   }
   if (answer.status === 429 || (meaning.kind === "throttled" && !isOutageStatus(answer.status))) {
-    return throttled(details, numbers.includes(loopDetected))
+    return throttled(details, numbers.includes(loopDetected), throttleWait(answer, context))
   }
   if (isOutageStatus(answer.status) || meaning.kind === "unavailable" || meaning.kind === "throttled") {
     return new EntraError.ServiceUnavailableError({ ...details, ...outage })
@@ -194,7 +243,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
       claims: context.scrub(claims, "data")
     })
   }
-  const remedy = consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
+  const remedy = meaning.consentHelps === true ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
   switch (meaning.kind) {
     case "authority":
       return new EntraError.InvalidAuthorityError({ ...details, code: meaning.code, remedy, field: "tenantId" })
@@ -239,19 +288,23 @@ const byStatus = (answer: IdentityResponse, context: ResponseContext): Refusal =
     message: `The token endpoint responded with status ${answer.status} and no OAuth error.`,
     retryAfter: retryAfterOf(answer, context)
   }
-  if (answer.status === 429) return throttled(details, false)
+  if (answer.status === 429) return throttled(details, false, throttleWait(answer, context))
   if (isOutageStatus(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   return malformed(answer, context, "response_unexpected", "is not an OAuth response")
 }
 
 const throttled = (
   details: Omit<EntraError.Problem, "code" | "remedy"> & EntraError.ServiceDetails,
-  loop: boolean
+  loop: boolean,
+  retryAfter: Duration.Duration
 ): EntraError.ThrottledError => {
   const { code, remedy } = throttledMeaning
-  const retryAfter = details.retryAfter ?? Duration.millis(defaultRetryAfter)
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
 }
+
+/** Returns the time that a throttled client waits. */
+const throttleWait = (answer: IdentityResponse, context: ResponseContext): Duration.Duration =>
+  Duration.millis(parseRetryAfter(answer.headers["retry-after"], context.now) ?? defaultRetryAfter)
 
 /**
  * Returns the error of an acquisition whose last attempt failed with `error`. A status that reports an outage together with
@@ -260,12 +313,17 @@ const throttled = (
 export const finalError = <E extends EntraError.AcquireTokenError>(error: E): E | EntraError.ThrottledError =>
   error._tag === "EntraServiceUnavailableError" && error.error !== undefined &&
     meaningOf(error.error, error.errorCodes ?? []).kind === "throttled"
-    ? throttled({ ...error, message: error.message }, error.errorCodes?.includes(loopDetected) ?? false)
+    ? throttled(
+      { ...error, message: error.message },
+      error.errorCodes?.includes(loopDetected) ?? false,
+      error.retryAfter ?? Duration.millis(defaultRetryAfter)
+    )
     : error
 
+/** Returns the time to wait, or undefined if the service names none or means now. */
 const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
-  const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
-  return millis === undefined ? undefined : Duration.millis(millis)
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now) ?? 0
+  return millis === 0 ? undefined : Duration.millis(millis)
 }
 
 /** Returns the error of a malformed response. Its message does not show the body, which may contain anything. */
@@ -273,14 +331,15 @@ const malformed = (
   answer: IdentityResponse,
   context: ResponseContext,
   code: EntraError.InvalidResponseCode,
-  problem: string
+  problem: string,
+  remedy = "Check the authority, and check for a proxy or a sign-in page that responds in the service's place."
 ): EntraError.InvalidResponseError =>
   new EntraError.InvalidResponseError({
     ...common(answer, context),
     code,
     message:
       `The response of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}.`,
-    remedy: "Check the authority, and check for a proxy or a sign-in page that responds in the service's place.",
+    remedy,
     retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, context)
   })
 

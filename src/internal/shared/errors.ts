@@ -80,7 +80,7 @@ export const serviceUnavailable = (
 ): EntraError.ServiceUnavailableError =>
   new EntraError.ServiceUnavailableError({ ...details, code, message: sentence(message), remedy })
 
-/** The value of `field` is not `wanted`, which starts with its article. */
+/** Returns the error of a `field` whose value is not `wanted`, which starts with its article. */
 export const notA = (wanted: string, field: string): EntraError.InvalidRequestError =>
   invalidRequest(
     "field_malformed",
@@ -89,30 +89,30 @@ export const notA = (wanted: string, field: string): EntraError.InvalidRequestEr
     `Pass ${wanted} as ${field}, or leave it out if it is optional.`
   )
 
-/** The layer `what` was closed while callers waited for an answer. */
+/** Returns the error of callers that waited for a response when the layer `what` was closed. */
 export const closedError = (what: string): EntraError.ServiceUnavailableError =>
   serviceUnavailable(
     "client_closed",
-    `${what} was closed before an answer came`,
-    "Keep the layer open for as long as the program runs: build it at the edge, or in a ManagedRuntime.",
+    `${what} was closed before a response came`,
+    "Keep the layer open for as long as the program runs. Build it at the edge, or in a ManagedRuntime.",
     { origin: "local" }
   )
 
-const ownCode = "Look at the credential's own code: nothing was sent to the service."
+const ownCode = "Check the credential's own code. Nothing was sent to the service."
 
-/** The credential took longer than `limit` milliseconds. */
+/** Returns the error of a credential that took longer than `limit` milliseconds. */
 export const credentialTimeout = (limit: number): EntraError.CredentialError =>
   credentialError(
     "credential_timeout",
     "credential",
-    `the credential did not authenticate within ${limit} ms`,
+    `The credential did not authenticate within ${limit} ms`,
     ownCode
   )
 
 export const credentialDefect = (): EntraError.CredentialError =>
-  credentialError("credential_defect", "credential", "the credential died, or interrupted itself", ownCode)
+  credentialError("credential_defect", "credential", "The credential died, or interrupted itself", ownCode)
 
-/** The endpoint took longer than `limit` milliseconds. */
+/** Returns the error of an endpoint that took longer than `limit` milliseconds. */
 export const tooSlow = (
   code: "timeout" | "budget_exceeded",
   endpoint: string,
@@ -121,8 +121,8 @@ export const tooSlow = (
 ): EntraError.ServiceUnavailableError =>
   serviceUnavailable(
     code,
-    `${endpoint} gave no answer within ${limit} ms`,
-    "Try again later; raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
+    `${endpoint} did not respond within ${limit} ms`,
+    "Try again later. Raise attemptTimeout or budget of the TokenEndpoint layer if the network is that slow.",
     { origin: "service", correlationId }
   )
 

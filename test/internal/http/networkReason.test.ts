@@ -1,6 +1,7 @@
 /** The reason why a transport failed, as one word and as a remedy. */
 import { assert, describe, it } from "vitest"
 import { reasonOf, remedyOf } from "../../../src/internal/http/networkReason.ts"
+import { assertShown } from "../../support/shown.ts"
 
 const coded = (code: unknown, message = "", rest: object = {}) => Object.assign(new Error(message), { code, ...rest })
 const refused = "Proxy response (407) !== 200 when HTTP Tunneling"
@@ -60,5 +61,8 @@ describe("a remedy", () => {
     ["UND_ERR_PRX_TLS", "another host"],
     ["ECONNRESET", "name resolution, the proxy and the firewall"],
     ["TransportError", "name resolution, the proxy and the firewall"]
-  ])("for %s", (reason, expected) => assert.include(remedyOf(reason), expected))
+  ])("for %s", (reason, expected) => {
+    assert.include(remedyOf(reason), expected)
+    assertShown(remedyOf(reason))
+  })
 })

@@ -10,6 +10,7 @@ import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
+import { monotonicMillis } from "../../../internal/shared/monotonic.ts"
 import type { EndpointRequest } from "../../../TokenEndpoint.ts"
 import { type Files, type NamedFile, read, type ReadLimits, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
@@ -59,9 +60,9 @@ export const make = (
         const response = http.send({ method: "GET", url, headers, correlationId })
         if (timing === undefined) return response
         timing.attempts++
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         return Effect.onExit(response, () => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         })
       })
@@ -118,11 +119,17 @@ export const make = (
           duration: attemptTimeout,
           orElse: () =>
             Effect.fail<UnsuccessfulAttempt>({
-              outcome: "timeout",
+              outcome: "silence",
               retryAfter: undefined,
               result: Effect.fail(tooSlow(platform, request))
             })
         }),
+        Effect.catchTag("EntraNetworkError", (error) =>
+          Effect.fail<NetworkError | UnsuccessfulAttempt>(
+            error.isRetryable
+              ? { outcome: "silence", retryAfter: undefined, result: Effect.fail(error) }
+              : error
+          )),
         Effect.flatMap((result) => {
           const { headers, status } = result.response
           return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
@@ -163,7 +170,7 @@ interface UnsuccessfulAttempt {
   readonly outcome: Platform.Outcome
   readonly retryAfter: number | undefined
   /** The result when no further attempt follows. */
-  readonly result: Effect.Effect<AgentResponse, ServiceUnavailableError>
+  readonly result: Effect.Effect<AgentResponse, NetworkError | ServiceUnavailableError>
 }
 
 type AttemptError = UnsuccessfulAttempt | CredentialError | NetworkError

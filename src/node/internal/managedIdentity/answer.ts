@@ -1,6 +1,6 @@
 /**
  * Converts a response of the platform's service into a token or a typed error. The services differ from OAuth: times are
- * absolute and in strings, and App Service has its own format for errors.
+ * absolute, as strings or dates, and App Service has its own format for errors.
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -10,6 +10,7 @@ import { readTokenResponse, type Refusal, type ResponseContext } from "../../../
 import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import { type Members, membersOf } from "../../../internal/shared/validate.ts"
+import { secondsOf } from "./expiresOn.ts"
 
 /** Returns the token of a response, or the error that the response means. */
 export const readPlatformResponse = (
@@ -32,10 +33,10 @@ export const readPlatformResponse = (
 
 /**
  * Returns a token response as OAuth defines it. The lifetime comes from `expires_on`: the services cache tokens, and their
- * `expires_in` counts from the time of issue.
+ * `expires_in` counts from the time of issue. An `expires_on` that cannot be read is ignored.
  */
 const tokenOf = (members: Members, now: number): Members => {
-  const expiresOn = secondsOf(members["expires_on"])
+  const expiresOn = secondsOf(members["expires_on"], now / 1000)
   const { access_token, expires_in, refresh_in, token_type } = members
   return {
     access_token,
@@ -43,12 +44,6 @@ const tokenOf = (members: Members, now: number): Members => {
     expires_in: expiresOn === undefined ? expires_in : Math.floor(expiresOn - now / 1000),
     refresh_in
   }
-}
-
-const secondsOf = (value: unknown): number | undefined => {
-  const text = typeof value === "string" ? value.trim() : value
-  const seconds = typeof text === "string" && /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : text
-  return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
 
 /** Returns an error response as OAuth defines it. App Service uses `message` or `Message` for `error_description`. */
