@@ -175,6 +175,8 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  *
  * **Details**
  *
+ * The layer provides the tag `HttpClient`, as its transport does: use {@link layerAs} when the program needs both.
+ *
  * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link
  * tokenErrorOf}. It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that
  * `HttpClient.retryTransient` repeats the request. Otherwise it is an `EncodeError`.
@@ -211,7 +213,63 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 export const layer = (
   origins: OriginTable
 ): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, makeClient(origins, httpError))
+  layerAs(HttpClient.HttpClient, origins)
+
+/**
+ * Creates the client of {@link layer} under a tag of its own.
+ *
+ * **When to use**
+ *
+ * Use when the program also has an `HttpClient` without tokens. Both {@link layer} and a transport provide the tag
+ * `HttpClient`, so in `Layer.mergeAll(BearerHttpClient.layer(...), FetchHttpClient.layer)` the last one replaces the other
+ * without an error, and requests are sent without a token.
+ *
+ * **Details**
+ *
+ * Code that needs an `HttpClient` gets this one with `Effect.provideServiceEffect(HttpClient.HttpClient, Graph)`.
+ *
+ * **Example** (A client with tokens beside a plain client)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Context, Effect, Layer } from "effect"
+ * import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import { HttpClient } from "effect/http"
+ *
+ * class Graph extends Context.Service<Graph, HttpClient.HttpClient>()("app/Graph") {}
+ *
+ * const Plain = EntraSimulator.layerMemory()
+ * const GraphLive = BearerHttpClient.layerAs(Graph, {
+ *   "https://graph.microsoft.com": "https://graph.microsoft.com/.default"
+ * }).pipe(
+ *   Layer.provide(ConfidentialClient.layerDefault({
+ *     clientId: EntraSimulator.daemonClientId,
+ *     tenantId: EntraSimulator.contosoTenantId
+ *   })),
+ *   Layer.provide([ClientCredential.layerSecret(EntraSimulator.daemonSecret), Plain])
+ * )
+ *
+ * const users = HttpClient.get("https://graph.microsoft.com/v1.0/users")
+ *
+ * const program = Effect.gen(function*() {
+ *   const response = yield* users.pipe(Effect.provideServiceEffect(HttpClient.HttpClient, Graph))
+ *   assert.strictEqual(response.status, 200)
+ *   assert.strictEqual((yield* users).status, 401)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Layer.mergeAll(GraphLive, Plain)))
+ * ```
+ *
+ * @stability unstable
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAs = <Self>(
+  tag: Context.Key<Self, HttpClient.HttpClient>,
+  origins: OriginTable
+): Layer.Layer<Self, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
+  Layer.effect(tag, makeClient(origins, httpError))
 
 // -----------------------------------------------------------------------------
 // internal

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { BearerHttpClient, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import {
@@ -688,6 +688,28 @@ describe("what nobody caught", () => {
         })
     )
   }
+})
+
+describe("a tag of its own", () => {
+  class Graph extends Context.Service<Graph, HttpClient.HttpClient>()("test/Graph") {}
+
+  it.effect("stands beside a plain client in every order of the layers", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const live = BearerHttpClient.layerAs(Graph, { [graphOrigin]: graph }).pipe(
+        Layer.provide([layer, ConfidentialClient.layerTest("a-token")])
+      )
+      const both = Effect.gen(function*() {
+        yield* HttpClient.get(users)
+        yield* HttpClient.get(users).pipe(Effect.provideServiceEffect(HttpClient.HttpClient, Graph))
+      })
+      yield* Effect.provide(both, Layer.mergeAll(live, layer))
+      yield* Effect.provide(both, Layer.mergeAll(layer, live))
+      assert.deepStrictEqual(
+        left.map(({ authorization }) => authorization),
+        [undefined, "Bearer a-token", undefined, "Bearer a-token"]
+      )
+    }))
 })
 
 describe("errors", () => {
