@@ -5,7 +5,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Redacted from "effect/Redacted"
-import type { Durations } from "./EntraError.ts"
+import type { AcquireTokenError, Durations } from "./EntraError.ts"
 
 /**
  * An access token as the service issued it (RFC 6749 section 5.1), with absolute times.
@@ -15,7 +15,7 @@ import type { Durations } from "./EntraError.ts"
  * - `secret`: the token itself.
  * - `tokenType`: the type that the service named, for example `Bearer`.
  * - `issuedAt`, `expiresOn`, `refreshOn`: milliseconds since the epoch by this machine's clock. `issuedAt` is the time
- *   of the response. `refreshOn` is undefined when the response has no `refresh_in`.
+ *   at which the request was sent. `refreshOn` is undefined when the response has no `refresh_in`.
  * - `scopes`: the scopes of the response, or the requested scopes when the response has none.
  * - `tenantId`: the tenant of the request; the empty string for AD FS and other issuers.
  * - `authority`: the authority of the request as a URL.
@@ -85,8 +85,10 @@ export type CacheLevel = "None" | "L1" | "L2"
  * - `tokenSource`: whether the token came from the service or from the cache.
  * - `cacheLevel`: which cache it came from.
  * - `cacheRefreshReason`: why a token was requested.
- * - `outage`: true when the token is near expiry and was served because its refresh failed, or took longer than
- *   `renewal.maxWait`.
+ * - `outage`: true when the token is near expiry and was served because its refresh failed, was refused, or took longer
+ *   than `renewal.maxWait`.
+ * - `outageReason`: with `outage`, the code of the error of the last refresh, such as `service_unavailable` or
+ *   `client_disabled`; undefined when no refresh has failed yet. The error itself is in the event `AcquisitionFailed`.
  * - `tokenEndpoint`: the URL that issued the token; undefined when this acquisition sent no token request.
  * - `durations`: the times of the acquisition; undefined for a cache hit. Callers of a shared request get the same
  *   times.
@@ -99,6 +101,7 @@ export interface ResultMetadata {
   readonly cacheLevel: CacheLevel
   readonly cacheRefreshReason: CacheRefreshReason
   readonly outage: boolean
+  readonly outageReason?: AcquireTokenError["code"] | undefined
   readonly tokenEndpoint?: string | undefined
   readonly durations?: Durations | undefined
 }

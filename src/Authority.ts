@@ -4,8 +4,13 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import { type InvalidAuthorityCode, InvalidAuthorityError } from "./EntraError.ts"
-import { quote, sentence } from "./internal/shared/text.ts"
+import {
+  type InvalidAuthorityCode,
+  InvalidAuthorityError,
+  InvalidRequestError,
+  TokenRequestError
+} from "./EntraError.ts"
+import { guidIn, isGuid, nonValueOf, quote, sentence } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -178,6 +183,10 @@ export const parse = (
   if (cloud !== undefined) return Result.succeed(make(cloud.network, undefined))
   const malformed = (problem: string) => Result.fail(malformedAuthority(field, text, problem))
   if (text === "") return malformed("is empty")
+  const meant = cloudOfAnotherLibrary(text)
+  if (meant !== undefined) return Result.fail(foreignCloudName(field, text, meant))
+  const defect = nonValueOf(text)
+  if (defect !== undefined) return Result.fail(malformedAuthority(field, text, defect.what, defect.remedy))
   if (hasControlOrSpace(text) || text.includes("\\")) {
     return malformed("contains white space, control characters or backslashes")
   }
@@ -243,6 +252,8 @@ export const parseIssuer = (
   const text = typeof input === "string" ? input : input.href
   const malformed = (problem: string) => Result.fail(malformedIssuer(field, text, problem))
   if (text === "") return malformed("is empty")
+  const defect = nonValueOf(text)
+  if (defect !== undefined) return Result.fail(malformedIssuer(field, text, defect.what, defect.remedy))
   if (hasControlOrSpace(text) || text.includes("\\")) {
     return malformed("contains white space, control characters or backslashes")
   }
@@ -288,17 +299,23 @@ export const parseIssuer = (
  * @category constructors
  * @since 0.1.0
  */
-export const parseTenant = (input: string, field = "tenantId"): Result.Result<string, InvalidAuthorityError> =>
-  input.length <= 253 && tenantPattern.test(input)
-    ? Result.succeed(input.toLowerCase())
-    : Result.fail(
-      problem(
-        "tenant_malformed",
-        field,
-        `${field} ${quote(input)} ${input === "" ? "is empty" : "is not a tenant id or a domain name"}`,
-        "Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
-      )
+export const parseTenant = (input: string, field = "tenantId"): Result.Result<string, InvalidAuthorityError> => {
+  const defect = nonValueOf(input)
+  if (defect === undefined && input.length <= 253 && tenantPattern.test(input)) {
+    return Result.succeed(input.toLowerCase())
+  }
+  const id = defect === undefined ? guidIn(input) : undefined
+  const remedy = defect?.remedy ?? (id === undefined ? "" : `Pass ${quote(id)} alone.`)
+  return Result.fail(
+    problem(
+      "tenant_malformed",
+      field,
+      `${field} ${quote(input)} ${defect?.what ?? (input === "" ? "is empty" : "is not a tenant id or a domain name")}`,
+      `${remedy} Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com.`
+        .trim()
     )
+  )
+}
 
 /**
  * Returns the authority with another tenant. The tenant is not checked; see {@link parseTenant}.
@@ -475,6 +492,85 @@ export const adminConsentUrl = (self: Authority, options: {
 }
 
 /**
+ * The consent of an administrator, as the browser reports it.
+ *
+ * **Gotchas**
+ *
+ * `claimedTenantId` is a claim of the browser. Anybody can open the redirect address with another tenant, so it must not
+ * authenticate or authorise anybody. See {@link parseConsentResponse}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConsentResponse {
+  readonly claimedTenantId: string
+}
+
+/**
+ * Parses the query with which the page of {@link adminConsentUrl} sends the browser back to `redirectUri`.
+ *
+ * **Details**
+ *
+ * - `query`: the query of the redirect, as a text with or without the rest of the URL, as `URLSearchParams` or as a `URL`.
+ * - `state`: the state of the link, from the session of this browser.
+ *
+ * An error in the query comes first, because the service sends `admin_consent=True` with an error too. It is a
+ * `TokenRequestError` `consent_missing`. Its message has the service's description only if the state is the expected one.
+ * Any other problem is an `InvalidRequestError` (`field_missing`, `field_malformed`) whose `field` is `state`,
+ * `admin_consent`, `tenant` or `query`. Each parameter must be there once.
+ *
+ * **Gotchas**
+ *
+ * A correct state proves that this browser opened the link, and not that the tenant is the user's. Acquire a token in the
+ * tenant and check that it has roles, which proves that the app is installed there. Then compare the tenant with the one
+ * of the signed-in customer (`tid` in the ID token), before you store it for that customer.
+ *
+ * **Example** (Reading the redirect)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Result } from "effect"
+ * import { Authority } from "effect-entra"
+ *
+ * const url = new URL(
+ *   "https://orders.contoso.com/installed?admin_consent=True&tenant=b81b9a0c-1d2e-4f3a-8b4c-5d6e7f8a9b0c&state=9f2c"
+ * )
+ * const response = Result.getOrThrow(Authority.parseConsentResponse(url, { state: "9f2c" }))
+ * assert.strictEqual(response.claimedTenantId, "b81b9a0c-1d2e-4f3a-8b4c-5d6e7f8a9b0c")
+ *
+ * const declined = Authority.parseConsentResponse("?error=access_denied&admin_consent=True", { state: "9f2c" })
+ * assert.ok(Result.isFailure(declined))
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parseConsentResponse = (
+  query: string | URLSearchParams | URL,
+  options: { readonly state: string }
+): Result.Result<ConsentResponse, TokenRequestError | InvalidRequestError> => {
+  const parameters = parametersOf(query)
+  if (parameters === undefined) {
+    return Result.fail(invalidConsent("query", "query is not a text, URLSearchParams or a URL", false))
+  }
+  const expected: unknown = options?.state
+  const isExpected = (state: string) => state === expected
+  if (errorParameters.some((name) => parameters.has(name))) {
+    const states = parameters.getAll("state")
+    return Result.fail(consentRefused(parameters, states.length > 0 && states.every(isExpected)))
+  }
+  if (typeof expected !== "string" || expected === "") {
+    return Result.fail(invalidConsent("state", "state is empty or not set in the options", true))
+  }
+  return Result.gen(function*() {
+    yield* single(parameters, "state", isExpected, "is not the state of this browser's session")
+    yield* single(parameters, "admin_consent", (value) => value.toLowerCase() === "true", "is not True")
+    const tenant = yield* single(parameters, "tenant", isGuid, "is not the id of a tenant")
+    return { claimedTenantId: tenant.toLowerCase() }
+  })
+}
+
+/**
  * Returns the host that requests go to: the `network` host of a known cloud, otherwise the host of the authority.
  *
  * **Example** (Finding the host of an alias)
@@ -529,6 +625,29 @@ const ciamHost = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.ciamlogin\.com(?::\d+)?$/
 const cloudNamed = (text: string): Cloud | undefined =>
   Object.hasOwn(clouds, text) ? Object.values(clouds).find((cloud) => cloud.name === text) : undefined
 
+/** The names of clouds in other libraries and tools, in lower case and without punctuation. */
+const foreignNames: ReadonlyArray<readonly [pattern: RegExp, cloud: CloudName]> = [
+  [/^(?:azure)?(?:us)?(?:gov|government|gcchigh|dod|fairfax|arlington)(?:cloud)?$/, "usGovernment"],
+  [/^(?:azure)?(?:china|cn|mooncake)(?:cloud)?$/, "china"],
+  [/^(?:azure)?(?:germany|german|blackforest)(?:cloud)?$/, "germany"],
+  [/^(?:azure)?(?:public|global|commercial|worldwide)(?:cloud)?$|^azure(?:cloud)?$/, "public"]
+]
+
+const cloudOfAnotherLibrary = (text: string): Cloud | undefined => {
+  if (/[:/]/.test(text) || text.length > 60) return undefined
+  const name = text.toLowerCase().replace(/[^a-z]/g, "").replace(/^azure(?:authorityhosts?|cloudinstance)/, "")
+  const found = foreignNames.find(([pattern]) => pattern.test(name))
+  return found === undefined ? undefined : clouds[found[1]]
+}
+
+const foreignCloudName = (field: string, text: string, { name, network }: Cloud): InvalidAuthorityError =>
+  problem(
+    "authority_malformed",
+    field,
+    `${field} ${quote(text)} is the name of a cloud in other programs, not the URL of an authority`,
+    `Pass https://${network} instead.${name === "germany" ? " Microsoft closed that cloud in 2021." : ""}`
+  )
+
 const problem = (
   code: InvalidAuthorityCode,
   field: string,
@@ -537,20 +656,22 @@ const problem = (
 ): InvalidAuthorityError =>
   new InvalidAuthorityError({ code, field, origin: "local", message: sentence(message), remedy })
 
-const malformedAuthority = (field: string, text: string, what: string): InvalidAuthorityError =>
+const malformedAuthority = (field: string, text: string, what: string, remedy = ""): InvalidAuthorityError =>
   problem(
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud."
+    `${remedy} Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud.`
+      .trim()
   )
 
-const malformedIssuer = (field: string, text: string, what: string): InvalidAuthorityError =>
+const malformedIssuer = (field: string, text: string, what: string, remedy = ""): InvalidAuthorityError =>
   problem(
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    "Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one."
+    `${remedy} Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one.`
+      .trim()
   )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>
@@ -562,3 +683,61 @@ const insecure = (field: string, text: string, protocol: string): InvalidAuthori
   )
 
 const withoutUserInfo = (text: string): string => text.replace(/^.*@/s, "...@")
+
+// The consent response.
+
+const errorParameters = ["error", "error_subcode", "error_description"] as const
+
+/** Returns the parameters of a query. A text may be a whole URL, or its path and query. JavaScript callers pass anything. */
+const parametersOf = (query: unknown): URLSearchParams | undefined => {
+  if (query instanceof URLSearchParams) return query
+  if (query instanceof URL) return query.searchParams
+  if (typeof query !== "string") return undefined
+  const [text = ""] = query.split("#", 1)
+  // A question mark after the first parameter is part of a value.
+  return new URLSearchParams(text.replace(/^(?:(?:https?:)?\/[^?]*|[^?=&]*)\?/i, ""))
+}
+
+/** Returns the value of a parameter that must be there once. */
+const single = (
+  parameters: URLSearchParams,
+  name: string,
+  isValid: (value: string) => boolean,
+  problem: string
+): Result.Result<string, InvalidRequestError> => {
+  const [value, ...others] = parameters.getAll(name)
+  if (value === undefined) return Result.fail(invalidConsent(name, `${name} is missing in the consent response`, true))
+  return others.length === 0 && isValid(value) ? Result.succeed(value) : Result.fail(
+    invalidConsent(
+      name,
+      `${name} in the consent response ${others.length === 0 ? problem : "is there several times"}`,
+      false
+    )
+  )
+}
+
+const invalidConsent = (field: string, message: string, isMissing: boolean): InvalidRequestError =>
+  new InvalidRequestError({
+    code: isMissing ? "field_missing" : "field_malformed",
+    field,
+    origin: "local",
+    message: sentence(message),
+    remedy: "Do not use this response. Let the administrator open the consent link again, with a new state that this "
+      + "browser's session keeps."
+  })
+
+/** The description is shown only to a browser that knows the state, because anybody can make up the rest of the address. */
+const consentRefused = (parameters: URLSearchParams, isOwn: boolean): TokenRequestError => {
+  const error = parameters.get("error") || "consent_refused"
+  const description = parameters.get("error_description") ?? ""
+  const codes = isOwn ? [...description.matchAll(/AADSTS(\d{1,9})/g)].map(([, number]) => Number(number)) : []
+  return new TokenRequestError({
+    code: "consent_missing",
+    origin: "service",
+    message: isOwn
+      ? sentence(`The consent page responded with ${quote(error)}: ${quote(description)}`)
+      : "The consent page responded with an error.",
+    remedy: "Ask an administrator of the tenant to open the consent link again and to accept.",
+    ...(isOwn ? { error: quote(error).slice(1, -1), errorCodes: codes } : {})
+  })
+}

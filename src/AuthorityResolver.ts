@@ -26,8 +26,8 @@ import {
 import * as InstanceDiscovery from "./internal/authority/instanceDiscovery.ts"
 import * as OpenIdConfigurationCache from "./internal/authority/openIdConfigurationCache.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
-import { isAhead } from "./internal/shared/cooldown.ts"
 import { closedError, invalidAuthority } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { randomId } from "./internal/shared/randomId.ts"
 import * as SingleFlight from "./internal/shared/singleFlight.ts"
 
@@ -104,7 +104,8 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  *   minutes.
  *
  * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section
- * 4).
+ * 4). If it is not there, it is requested at `/.well-known/oauth-authorization-server`, followed by the path of the
+ * issuer (RFC 8414 section 3.1), where authorization servers without OpenID Connect have it.
  * - It must contain the same issuer, apart from a slash at the end. A document of a Microsoft host may name the same
  *   tenant by its id.
  * - It is requested once, with the retries of `RetryPolicy.Current` or `RetryPolicy.standard`, within 10 seconds.
@@ -366,16 +367,14 @@ const makeDiscovering = (
         Effect.catch(() => Effect.succeed(InstanceDiscovery.unknownVerdict)),
         Effect.tap((verdict) =>
           Effect.sync(() => {
-            const now = clock.currentTimeMillisUnsafe()
+            const now = monotonicMillis(clock)
             if (known.size >= keptHosts) known.delete(known.keys().next().value ?? "")
             known.set(authority.host, { verdict, since: now })
           })
         )
       )
 
-    /** Returns false also for a verdict from the future: then the clock was set back. */
-    const isCurrent = ({ since, verdict }: Known): boolean =>
-      isAhead(since + verdictTtl[verdict._tag], clock.currentTimeMillisUnsafe(), verdictTtl[verdict._tag])
+    const isCurrent = ({ since, verdict }: Known): boolean => monotonicMillis(clock) - since < verdictTtl[verdict._tag]
 
     const verdictOn = (authority: Authority.Authority) => {
       const kept = known.get(authority.host)

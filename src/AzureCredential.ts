@@ -46,6 +46,9 @@ export interface AbortSignalLike {
  *   client's `allowedTenants`.
  * - `claims`: the claims of an API's challenge. They mean that the API refused the cached token, so the token is
  *   replaced for all callers. The replacement is not replaced again for 30 seconds, whatever the claims.
+ * - `enableCae`: true declares that the SDK handles claims challenges (continuous access evaluation), by the capability
+ *   `cp1` of {@link TokenRequest.clientCapabilities}. Such calls have tokens of their own, which live longer; default:
+ *   the client's `clientCapabilities` decide.
  *
  * @category models
  * @since 0.1.0
@@ -54,6 +57,7 @@ export interface GetTokenOptions {
   readonly abortSignal?: AbortSignalLike | undefined
   readonly tenantId?: string | undefined
   readonly claims?: string | undefined
+  readonly enableCae?: boolean | undefined
 }
 
 /**
@@ -104,8 +108,7 @@ export interface AzureCredential {
  *
  * Each call of `getToken` reads the cache, so an SDK may call it before every request. The rules of
  * `ConfidentialClient.acquireToken` apply: callers share requests, a token that is due is refreshed in the background,
- * and a token near expiry is refreshed before it is returned. `enableCae`, `requestOptions` and `tracingOptions` have
- * no effect.
+ * and a token near expiry is refreshed before it is returned. `requestOptions` and `tracingOptions` have no effect.
  *
  * **Gotchas**
  *
@@ -158,7 +161,11 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = E
   const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
     new Promise((resolve, reject) => {
       const { abortSignal } = options
-      const request = { scopes, tenantId: options.tenantId || undefined }
+      const request: TokenRequest = {
+        scopes,
+        tenantId: options.tenantId || undefined,
+        ...(options.enableCae === true ? { clientCapabilities: ["cp1"] } : {})
+      }
       const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
       if (abortSignal?.aborted === true) {
         // Core-auth refreshes in the background with the signal of the request that started the refresh.

@@ -14,7 +14,7 @@ import type * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -23,9 +23,9 @@ import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
-import { withoutRedirects } from "./internal/http/identityHttp.ts"
 import { type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
 import { redactedError, redactedResponse } from "./internal/http/redactedResponse.ts"
+import { followedTo, withoutRedirects } from "./internal/http/redirects.ts"
 import { claimsChallengeOf } from "./internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
@@ -101,8 +101,10 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  *
  * **Gotchas**
  *
- * - The transport does not follow redirects of a request that carries a token. The caller gets the redirect without its
- *   body. `HttpClient.followRedirects` around this client follows it, and the table is checked for each hop.
+ * - The transport does not follow redirects of a request that carries a token, whatever wraps the transport or this
+ *   client. The caller gets the redirect without its body. `HttpClient.followRedirects` around this client follows it,
+ *   and the table is checked for each hop. Do not put it below this client: there it sends the token on to other paths
+ *   of the origin.
  * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to
  *   requests with a token.
  * - With `NODE_USE_ENV_PROXY`, http requests to this machine use the proxy too, unless `NO_PROXY` contains
@@ -173,6 +175,8 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  *
  * **Details**
  *
+ * The layer provides the tag `HttpClient`, as its transport does: use {@link layerAs} when the program needs both.
+ *
  * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link
  * tokenErrorOf}. It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that
  * `HttpClient.retryTransient` repeats the request. Otherwise it is an `EncodeError`.
@@ -209,7 +213,63 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 export const layer = (
   origins: OriginTable
 ): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, makeClient(origins, httpError))
+  layerAs(HttpClient.HttpClient, origins)
+
+/**
+ * Creates the client of {@link layer} under a tag of its own.
+ *
+ * **When to use**
+ *
+ * Use when the program also has an `HttpClient` without tokens. Both {@link layer} and a transport provide the tag
+ * `HttpClient`, so in `Layer.mergeAll(BearerHttpClient.layer(...), FetchHttpClient.layer)` the last one replaces the other
+ * without an error, and requests are sent without a token.
+ *
+ * **Details**
+ *
+ * Code that needs an `HttpClient` gets this one with `Effect.provideServiceEffect(HttpClient.HttpClient, Graph)`.
+ *
+ * **Example** (A client with tokens beside a plain client)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Context, Effect, Layer } from "effect"
+ * import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
+ * import { EntraSimulator } from "effect-entra/testing"
+ * import { HttpClient } from "effect/http"
+ *
+ * class Graph extends Context.Service<Graph, HttpClient.HttpClient>()("app/Graph") {}
+ *
+ * const Plain = EntraSimulator.layerMemory()
+ * const GraphLive = BearerHttpClient.layerAs(Graph, {
+ *   "https://graph.microsoft.com": "https://graph.microsoft.com/.default"
+ * }).pipe(
+ *   Layer.provide(ConfidentialClient.layerDefault({
+ *     clientId: EntraSimulator.daemonClientId,
+ *     tenantId: EntraSimulator.contosoTenantId
+ *   })),
+ *   Layer.provide([ClientCredential.layerSecret(EntraSimulator.daemonSecret), Plain])
+ * )
+ *
+ * const users = HttpClient.get("https://graph.microsoft.com/v1.0/users")
+ *
+ * const program = Effect.gen(function*() {
+ *   const response = yield* users.pipe(Effect.provideServiceEffect(HttpClient.HttpClient, Graph))
+ *   assert.strictEqual(response.status, 200)
+ *   assert.strictEqual((yield* users).status, 401)
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Layer.mergeAll(GraphLive, Plain)))
+ * ```
+ *
+ * @stability unstable
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAs = <Self>(
+  tag: Context.Key<Self, HttpClient.HttpClient>,
+  origins: OriginTable
+): Layer.Layer<Self, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
+  Layer.effect(tag, makeClient(origins, httpError))
 
 // -----------------------------------------------------------------------------
 // internal
@@ -240,11 +300,13 @@ const makeClient = <E>(
       return Effect.withFiber<Response, HttpClientError.HttpClientError>((fiber) => {
         const before = fiber.context
         // The settings that the transport was built with are visible only inside its effect.
-        const authorized = Effect.sync(() => {
-          fiber.setContext(withoutRedirects(fiber.context))
-          return HttpClientRequest.setHeader(request, "authorization", authorization)
-        })
-        return Effect.ensuring(transport.postprocess(authorized), Effect.sync(() => fiber.setContext(before)))
+        const authorized = Effect.suspend(() =>
+          withoutRedirects(HttpClientRequest.setHeader(request, "authorization", authorization))
+        )
+        return Effect.ensuring(
+          Effect.flatMap(transport.postprocess(authorized), notFollowed),
+          Effect.sync(() => fiber.setContext(before))
+        )
       }).pipe(Effect.mapError((error) => redactedError(error, request)))
     }
 
@@ -322,6 +384,20 @@ const isFrom = (response: Response, request: Request): boolean =>
 /** The body of a redirect is discarded here, because a client that follows the redirect does not read it. */
 const isRedirect = ({ headers, status }: Response): boolean =>
   status >= 300 && status < 400 && headers["location"] !== undefined
+
+/** Replaces the response to which a `fetch` of the user's own has followed a redirect: it need not be the API's. */
+const notFollowed = (response: Response): Effect.Effect<Response> => {
+  const location = followedTo(response)
+  return location === undefined
+    ? Effect.succeed(response)
+    : Effect.as(
+      discard(response, "10 millis"),
+      HttpClientResponse.fromWeb(
+        response.request,
+        new globalThis.Response(null, { status: 302, headers: { location } })
+      )
+    )
+}
 
 /** The source of a stream may run only once, and a raw body may be such a stream. */
 const isRepeatable = (body: HttpBody.HttpBody): boolean => {

@@ -18,7 +18,7 @@ import { type Algorithm, assertionForm, isCompactJwt } from "./internal/credenti
 import type { Acquisition, Attempt, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
 import * as CredentialSource from "./internal/credential/credentialSource.ts"
 import * as FirstOf from "./internal/credential/firstOf.ts"
-import { secrets } from "./internal/credential/secret.ts"
+import { type SecretMethod, secrets } from "./internal/credential/secret.ts"
 import { certificates, keys } from "./internal/credential/signedAssertion.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
@@ -35,7 +35,7 @@ export {
    * - `clientId`, `tenantId`, `scope`: the client, the tenant and the scopes of the token request.
    * - `authority`: the URL of the authority, with the tenant of the request.
    * - `claims`: the claims of the request; the empty string when there are no claims.
-   * - `clientCapabilities`: the client's option.
+   * - `clientCapabilities`: those of the client and of the request.
    * - `sendCertificateChain`: the field of the request; undefined when the credential decides.
    * - `correlationId`: the correlation id of the token requests.
    *
@@ -86,6 +86,16 @@ export {
 
 export {
   /**
+   * How a secret is sent (OpenID Connect Core 1.0 section 9): in a header with HTTP Basic authentication, or in the form.
+   *
+   * @category models
+   * @since 0.1.0
+   */
+  type SecretMethod
+}
+
+export {
+  /**
    * The algorithm that signs an assertion (RFC 7518 section 3.1), always with SHA-256: RSA-PSS (`PS256`), RSA with
    * PKCS#1 v1.5 (`RS256`), or ECDSA on P-256 (`ES256`).
    *
@@ -127,17 +137,36 @@ export interface SourceOptions {
 }
 
 /**
+ * Options of a secret.
+ *
+ * **Details**
+ *
+ * - `reloadEvery`: see {@link SourceOptions}.
+ * - `method`: how the secret is sent: in a header (`"client_secret_basic"`) or in the form (`"client_secret_post"`);
+ *   default: in the form, unless the discovery document of an issuer lists only `client_secret_basic`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SecretOptions extends SourceOptions {
+  readonly method?: SecretMethod | undefined
+}
+
+/**
  * A certificate with its private key, or with a function that signs.
  *
  * **Details**
  *
- * - `certificate`: PEM. In a chain the certificate of the app comes first.
+ * - `certificate`: PEM. In a chain the certificate of the app comes first. Here and in `privateKey` line breaks may be
+ *   lost, changed or written as `\n`, and the whole text may be in quotes or in base64.
  * - `privateKey`: unencrypted PKCS#8 in PEM (RFC 5958): RSA with 2,048 bits or more, or EC on P-256.
  * - `sign`: instead of `privateKey`, a function that signs bytes with a key in a vault or an HSM. An ES256 signature
  *   has 64 bytes (RFC 7518 section 3.4).
  * - `sendCertificateChain`: true sends the chain in the header `x5c` (RFC 7515 section 4.1.6). An app that trusts a
  *   subject name and issuer then accepts a new certificate without registration; default: false. A request can override
  *   it.
+ * - `audience`: the claim `aud` of the assertion, or `"tokenEndpoint"` for the URL of the token endpoint; default: the
+ *   issuer for an issuer that is not Microsoft's, otherwise the URL of the token endpoint.
  * - `assertionClaims`: additional claims of the assertion, as JSON.
  * - `mergeWithDefaultClaims`: true adds `assertionClaims` to the default claims and overrides claims of the same name;
  *   `jti` is not allowed then. False replaces all default claims, so `assertionClaims` must contain `aud`, `iss`,
@@ -153,6 +182,7 @@ export type CertificateOptions =
   & {
     readonly certificate: string
     readonly sendCertificateChain?: boolean | undefined
+    readonly audience?: string | undefined
     readonly assertionClaims?: Readonly<Record<string, unknown>> | undefined
     readonly mergeWithDefaultClaims?: boolean | undefined
     readonly algorithm?: Algorithm | undefined
@@ -177,6 +207,8 @@ export type CertificateOptions =
  * - `privateKey`: unencrypted PKCS#8 in PEM: RSA with 2,048 bits or more, or EC on P-256.
  * - `keyId`: the header `kid`, by which the provider identifies the public key; default: no `kid`.
  * - `algorithm`: signs the assertion; default: for RSA keys the algorithm of the authority, for EC keys ES256.
+ * - `audience`: the claim `aud` of the assertion, or `"tokenEndpoint"` for the URL of the token endpoint; default: the
+ *   issuer for an issuer that is not Microsoft's, otherwise the URL of the token endpoint.
  *
  * @category models
  * @since 0.1.0
@@ -185,6 +217,7 @@ export interface PrivateKeyOptions {
   readonly privateKey: Redacted.Redacted<string>
   readonly keyId?: string | undefined
   readonly algorithm?: Algorithm | undefined
+  readonly audience?: string | undefined
 }
 
 /**
@@ -241,8 +274,11 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  * - An effect runs when the credential is first used, after each `reloadEvery`, and when the service has refused all
  *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
  *   `source_failed`, which contains only the tag or class of the error.
- * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`.
- * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication.
+ * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`. A text that is certainly no secret
+ *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced, such
+ *   as `@Microsoft.KeyVault(...)` or `$(NAME)`.
+ * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication. The option
+ *   `method` decides otherwise.
  *
  * **Example** (Fetching the secret from a store)
  *
@@ -263,9 +299,9 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  */
 export const secret = <E = never, R = never>(
   source: Source<Redacted.Redacted<string>, E, R>,
-  options?: SourceOptions
+  options?: SecretOptions
 ): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
-  fromSource(source, "secret", () => Effect.succeed(secrets), options)
+  fromSource(source, "secret", () => secrets(options?.method), options)
 
 /**
  * Creates a credential from a certificate and its private key. It signs a new assertion for each attempt (RFC 7523
@@ -276,7 +312,9 @@ export const secret = <E = never, R = never>(
  * - The source is a certificate, several certificates during a rotation with the newest first, or an effect that loads
  *   them; the rules for effects are those of {@link secret}.
  * - A certificate is checked when it is loaded: it must be readable and valid now, and its key must belong to it, be
- *   supported and be long enough. Several certificates are loaded without those that are not valid now.
+ *   supported and be long enough. Several certificates are loaded without those that are not valid now. If no
+ *   certificate is valid, one whose validity begins within 5 minutes is used with a warning, because the clock of this
+ *   machine may be slow.
  * - The next certificate is tried when the service does not know the key (AADSTS700027) or refuses the time of the
  *   assertion (AADSTS700024).
  * - An assertion is valid for 600 seconds and is used once.
@@ -504,7 +542,7 @@ export const fromEnv: Effect.Effect<ClientCredential["Service"], CredentialError
  */
 export const layerSecret = <E = never, R = never>(
   source: Source<Redacted.Redacted<string>, E, R>,
-  options?: SourceOptions
+  options?: SecretOptions
 ): Layer.Layer<ClientCredential, CredentialError, R> => Layer.effect(ClientCredential, secret(source, options))
 
 /**
@@ -627,7 +665,7 @@ export const layerFromEnv: Layer.Layer<ClientCredential, CredentialError | Inval
 const fromSource = <A, M, E, R>(
   source: Source<A, E, R>,
   field: string,
-  kind: () => Effect.Effect<CredentialSource.MaterialKind<A, M>>,
+  kind: () => Effect.Effect<CredentialSource.MaterialKind<A, M>, CredentialError>,
   options: SourceOptions | undefined
 ): Effect.Effect<ClientCredential["Service"], CredentialError, R> =>
   Effect.flatMap(Effect.suspend(kind), (kind) =>

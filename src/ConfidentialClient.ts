@@ -108,8 +108,10 @@ export {
  * - `margin`: how long before its expiry a token becomes near expiry, at most a tenth of its lifetime; default: 5
  *   minutes. A token near expiry is refreshed before it is served.
  * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
- * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. It is
- *   not served after a refusal. False treats a token near expiry as expired.
+ * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. False
+ *   treats a token near expiry as expired.
+ * - `serveStaleOnRefusal`: whether it is also served when the service refused the refresh, for example because the app
+ *   was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the callers.
  * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
  *   5 minutes (`cap`).
  *
@@ -120,6 +122,7 @@ export interface RenewalOptions {
   readonly margin?: Duration.Input | undefined
   readonly maxWait?: Duration.Input | undefined
   readonly serveStaleOnOutage?: boolean | undefined
+  readonly serveStaleOnRefusal?: boolean | undefined
   readonly backoff?:
     | { readonly base?: Duration.Input | undefined; readonly cap?: Duration.Input | undefined }
     | undefined
@@ -135,6 +138,9 @@ export interface RenewalOptions {
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
  * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
  *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
+ * - `defaultLifetime`: with `issuer`, the lifetime of a token whose response has no `expires_in` (optional in RFC 6749
+ *   section 5.1); default: 0, which means that such a token is used once and not cached. Its `expiresOn` is then the time
+ *   of issue.
  * - `allowedTenants`: the tenants that requests may name; default: every tenant. An array contains ids or domain names,
  *   as callers use them, in any case. A predicate gets the id or name of a request in lower case, and allows it only by
  *   returning `true`.
@@ -171,6 +177,7 @@ export interface Options {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
@@ -190,6 +197,7 @@ export const defaults = {
     margin: "5 minutes",
     maxWait: "2 seconds",
     serveStaleOnOutage: true,
+    serveStaleOnRefusal: true,
     backoff: { base: "30 seconds", cap: "5 minutes" }
   },
   onThrottled: "fail",
@@ -574,8 +582,8 @@ export const make = (
     })
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
-      capabilities: settings.extras.capabilities,
       margin,
+      defaultLifetime: settings.defaultLifetime,
       credential: options.credential,
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,
@@ -837,20 +845,26 @@ const renewalOf = (
   renewal: RenewalOptions
 ): Result.Result<Lifecycle.Renewal & { readonly margin: number }, InvalidRequestError> =>
   Result.gen(function*() {
-    const { backoff, margin, maxWait, serveStaleOnOutage } = renewal
-    if (serveStaleOnOutage !== undefined && typeof serveStaleOnOutage !== "boolean") {
-      return yield* Result.fail(notA("true or false", "renewal.serveStaleOnOutage"))
-    }
+    const { backoff, margin, maxWait } = renewal
     return {
       margin: yield* durationOf("renewal.margin", margin ?? defaults.renewal.margin),
       maxWait: yield* durationOf("renewal.maxWait", maxWait ?? defaults.renewal.maxWait),
-      serveStaleOnOutage: serveStaleOnOutage ?? defaults.renewal.serveStaleOnOutage,
+      serveStaleOnOutage: yield* flagOf("serveStaleOnOutage", renewal),
+      serveStaleOnRefusal: yield* flagOf("serveStaleOnRefusal", renewal),
       backoff: {
         base: yield* durationOf("renewal.backoff.base", backoff?.base ?? defaults.renewal.backoff.base),
         cap: yield* durationOf("renewal.backoff.cap", backoff?.cap ?? defaults.renewal.backoff.cap)
       }
     }
   })
+
+const flagOf = (
+  name: "serveStaleOnOutage" | "serveStaleOnRefusal",
+  renewal: RenewalOptions
+): Result.Result<boolean, InvalidRequestError> => {
+  const flag = renewal[name] === undefined ? defaults.renewal[name] : renewal[name]
+  return typeof flag === "boolean" ? Result.succeed(flag) : Result.fail(notA("true or false", `renewal.${name}`))
+}
 
 class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly lifecycle: Lifecycle.Lifecycle

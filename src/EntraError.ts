@@ -219,6 +219,7 @@ export type InvalidRequestCode =
   | "field_malformed"
   | "field_unsupported"
   | "configuration_invalid"
+  | "transport_unsupported"
 
 /**
  * The error of any other invalid field of a request or option of a client.
@@ -230,6 +231,7 @@ export type InvalidRequestCode =
  * - `field_malformed`: a value has the wrong type or form.
  * - `field_unsupported`: a managed identity does not support the field.
  * - `configuration_invalid`: several problems of the environment together, or a variable that cannot be read.
+ * - `transport_unsupported`: the runtime or the bundle has no undici that `NodeTransport` can use.
  *
  * @category errors
  * @since 0.1.0
@@ -326,7 +328,8 @@ export type CredentialCode =
  *
  * Codes of secrets:
  * - `secret_empty`: the secret is empty or not set.
- * - `secret_malformed`: the secret is not redacted, or contains characters that a secret cannot have.
+ * - `secret_malformed`: the secret is not redacted, contains characters that a secret cannot have, or is a placeholder or
+ *   a reference to a secret.
  *
  * Codes of certificates:
  * - `certificate_missing`: there is no certificate.
@@ -350,7 +353,7 @@ export type CredentialCode =
  * - `pkcs12_unsupported`: its protection is not supported.
  * - `pkcs12_password_missing`: it is protected, and there is no password.
  * - `pkcs12_password_wrong`: the password does not open it.
- * - `pkcs12_library_missing`: the package `node-forge` is not installed.
+ * - `pkcs12_library_missing`: the package `node-forge` is not installed, or does not load in the bundle.
  *
  * Codes of assertions:
  * - `algorithm_unsupported`: the algorithm is unknown or does not fit the key.
@@ -416,7 +419,7 @@ export type InvalidClientCode =
  * - `secret_wrong`: the secret is wrong (AADSTS7000215).
  * - `secret_expired`: the secret has expired (AADSTS7000222).
  * - `assertion_refused`: the certificate or the federated credential is not registered, or the assertion is invalid
- *   (AADSTS700027, 70021 and others).
+ *   (AADSTS700027, 70021 and others). A new or changed registration takes some minutes.
  * - `assertion_time`: the assertion is outside its time range (AADSTS700024).
  * - `managed_identity_refused`: the platform refused the managed identity.
  *
@@ -520,7 +523,8 @@ export type TokenRequestCode =
  * **Details**
  *
  * Codes:
- * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057).
+ * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057), or an administrator
+ *   did not consent (`Authority.parseConsentResponse`).
  * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001).
  * - `blocked_by_policy`: a conditional access policy blocks the app (AADSTS53003, 530032).
  * - `region_refused`: the regional endpoint does not serve this app (AADSTS100007).
@@ -593,8 +597,9 @@ export type NetworkCode = "network"
  *
  * - `method`: the HTTP method.
  * - `endpoint`: the origin of the URL.
- * - `reason`: the code of the transport, for example `ECONNREFUSED`. The error of the transport is not kept, because it
- *   contains the request and so the secret.
+ * - `reason`: the code of the transport, for example `ECONNREFUSED`, or its words if there is no code. The error of the
+ *   transport is not kept, because it contains the request and so the secret.
+ * - `status`: the status with which a proxy refused the request, if it did.
  * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise
  *   true.
  *

@@ -16,6 +16,7 @@ import type { CacheLevel } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
 import { type CacheKey, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import { isUsable } from "./internal/cache/freshness.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import { isOutage } from "./internal/shared/errors.ts"
 import { boundOf } from "./internal/shared/validate.ts"
@@ -256,7 +257,9 @@ const makeMemory = (
     if (!leases.has(name)) leases.set(name, lead)
     return fetch.pipe(
       Effect.map((token) => {
-        if (!lead.invalidated) memory.store(token, clock.currentTimeMillisUnsafe())
+        const now = clock.currentTimeMillisUnsafe()
+        // A token without a lifetime is for its callers alone.
+        if (!lead.invalidated && now < token.expiresOn) memory.store(token, now)
         if (fresh) outdate(lead)
         return { token, level: "None" as const }
       }),
@@ -294,7 +297,7 @@ const makeMemory = (
     // Another client may have stored a token since the caller looked.
     const token = memory.peek(key.space, key.tenant, key.scopes)
     if (
-      token !== undefined && token !== seen && clock.currentTimeMillisUnsafe() < token.usableUntil && accepts(token)
+      token !== undefined && token !== seen && isUsable(token, clock.currentTimeMillisUnsafe()) && accepts(token)
     ) {
       return Effect.succeed({ token, level: "L1" as const })
     }

@@ -24,6 +24,7 @@ import type {
   AcquireTokenError,
   CredentialError,
   InvalidAuthorityError,
+  InvalidClientError,
   InvalidRequestError,
   NetworkError,
   ServiceUnavailableError
@@ -35,7 +36,7 @@ import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
 import * as RequestSlots from "./internal/endpoint/requestSlots.ts"
 import * as ThrottleGate from "./internal/endpoint/throttleGate.ts"
-import { readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
+import { finalError, readTokenResponse } from "./internal/endpoint/tokenResponse.ts"
 import { type Fields, noFields, revealed, standardHeaders, withQuery } from "./internal/http/fields.ts"
 import * as IdentityHttp from "./internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "./internal/http/redaction.ts"
@@ -45,8 +46,10 @@ import {
   crowded,
   isOutage,
   type Outage,
+  serviceUnavailable,
   tooSlow
 } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -75,9 +78,14 @@ export {
  * - `gate`: the key of the throttle gate. `sent` are the fields that the cache key leaves out, `forced` ignores
  *   remembered refusals.
  * - `endpoints`: resolved after the gate has let the request pass.
+ * - `defaultLifetime`: the lifetime in milliseconds of a token whose response has no `expires_in`; 0: the token is not
+ *   cached; default: such a response is an error.
  * - `query`, `form`: fields of the request. Errors and logs contain neither.
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
+ * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
+ *   further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -86,12 +94,14 @@ export interface EndpointRequest {
   readonly acquisition: Acquisition
   readonly authority: Authority.Authority
   readonly tokenType: string
+  readonly defaultLifetime?: number | undefined
   readonly gate: { readonly key: CacheKey; readonly sent: string; readonly forced: boolean }
   readonly endpoints: Effect.Effect<Endpoints, InvalidAuthorityError | ServiceUnavailableError | NetworkError>
   readonly query: Fields
   readonly form: Fields
   readonly authentication: ClientAuthentication
   readonly timing: { attempts: number; credential: number; http: number }
+  readonly repeats?: { readonly refusal: InvalidClientError; readonly since: number } | undefined
 }
 
 /**
@@ -100,19 +110,19 @@ export interface EndpointRequest {
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}.
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides whether
+ *   a refusal that a new registration may explain is repeated once, after a second or more.
  * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
  * - `maxConcurrentRequests`: the number of token requests that run at a time, per origin; default: 32. Further requests
  *   wait, and tenants take turns. The client authentication begins after the wait, which is part of `budget` and not of
- *   `attemptTimeout`. A request whose wait uses up
- *   the budget fails with a `ServiceUnavailableError` `concurrency_limit`.
- * - `refusalTtl`: how long a refusal is repeated locally; default: 5 seconds (`base`), doubling with each further
- *   refusal up to 60 seconds (`cap`).
- * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage (default: 5), nothing
- *   is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
+ *   `attemptTimeout`. A request whose wait uses up the budget fails with a `ServiceUnavailableError` `concurrency_limit`.
+ * - `refusalTtl`: how long a refusal, or a response that is not a token response, is repeated locally; default: 5 seconds
+ *   (`base`), doubling with each further refusal up to 60 seconds (`cap`).
+ * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage, or in a response that
+ *   is not a token response (default: 5), nothing is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
  *
  * @stability unstable
  * @category models
@@ -260,19 +270,18 @@ const make = (
       boundsOf(options)
     )
     const gates = ThrottleGate.make(clock, { base, cap })
-    const breaker = yield* CircuitBreaker.make({ failures, openDuration })
+    const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
-    const lanes = new Map<string, RequestSlots.Lane>()
+    const slots = RequestSlots.make(most)
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
     const authenticated = (
       { acquisition, authentication, timing }: EndpointRequest,
       endpoints: Endpoints,
-      left: number,
+      deadline: number,
       tooLate: TooLate
     ): Effect.Effect<Authentication, CredentialError | ServiceUnavailableError> =>
       Effect.suspend(() => {
-        const begun = clock.currentTimeMillisUnsafe()
         const proof = authentication.authenticate({
           ...acquisition,
           tokenEndpoint: endpoints.token,
@@ -281,6 +290,8 @@ const make = (
           secretMethod: endpoints.secretMethod
         })
         if (Exit.isExit(proof) && Exit.isSuccess(proof)) return proof
+        const begun = monotonicMillis(clock)
+        const left = deadline - begun
         return proof.pipe(
           Effect.timeoutOrElse({
             duration: Math.min(attemptTimeout, left),
@@ -288,7 +299,7 @@ const make = (
               Effect.fail(attemptTimeout <= left ? credentialTimeout(attemptTimeout) : tooLate(credentialTimeout))
           }),
           Effect.onExit(() => {
-            timing.credential += clock.currentTimeMillisUnsafe() - begun
+            timing.credential += monotonicMillis(clock) - begun
             return Effect.void
           })
         )
@@ -306,6 +317,7 @@ const make = (
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { acquisition, query, timing } = request
       const form = { ...request.form, ...proof.form }
+      const sentAt = clock.currentTimeMillisUnsafe()
       timing.attempts++
       return http.send({
         method: "POST",
@@ -337,8 +349,10 @@ const make = (
             tenantId: acquisition.tenantId,
             scopes: acquisition.scope,
             tokenType: request.tokenType,
+            defaultLifetime: request.defaultLifetime,
             tokenEndpoint: endpoints.token,
             correlationId: acquisition.correlationId,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))
@@ -355,51 +369,35 @@ const make = (
       endpoints: Endpoints,
       limit: number,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const { acquisition, timing } = request
-      const { origin } = new URL(endpoints.token)
-      const lane = lanes.get(origin) ?? { running: 0, waiting: undefined }
-      lanes.set(origin, lane)
-      const slot = { isHeld: false }
-      let hasWaited = false
-      let sentAt: number | undefined
-      const waitedTooLong = () => crowded(endpoints.token, acquisition.correlationId, most, limit)
-      // A wait that left too little time is the cause, and not the credential or the service.
-      const tooLate: TooLate = (errorOf) => hasWaited ? waitedTooLong() : errorOf(limit)
-      const authenticatedAndSent: Effect.Effect<AccessToken, AcquireTokenError> = Effect.suspend(() => {
-        if (!slot.isHeld) {
-          if (lane.running >= most) {
-            hasWaited = true
-            return RequestSlots.wait(lane, most, acquisition.tenantId, slot).pipe(
-              Effect.timeoutOrElse({
-                duration: deadline - clock.currentTimeMillisUnsafe(),
-                orElse: () => Effect.fail(waitedTooLong())
-              }),
-              Effect.andThen(authenticatedAndSent)
-            )
-          }
-          lane.running++
-          slot.isHeld = true
-        }
-        return Effect.flatMap(
-          authenticated(request, endpoints, deadline - clock.currentTimeMillisUnsafe(), tooLate),
-          (proof) => {
+    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const { acquisition, timing } = request
+        const slot = slots.slotOf(originOf(endpoints), acquisition.tenantId)
+        const waitedTooLong = () => crowded(endpoints.token, acquisition.correlationId, most, limit)
+        let sentAt: number | undefined
+        const send = (tooLate: TooLate): Effect.Effect<AccessToken, AcquireTokenError> =>
+          Effect.flatMap(authenticated(request, endpoints, deadline, tooLate), (proof) => {
             const verdict = gates.throttle(request)
             if (verdict !== undefined) return Effect.fail(verdict)
-            sentAt = clock.currentTimeMillisUnsafe()
+            sentAt = monotonicMillis(clock)
             return sent(request, endpoints, proof, deadline - sentAt, tooLate)
-          }
-        )
+          })
+        const attempted = slot.take()
+          ? send((errorOf) => errorOf(limit))
+          : slot.wait.pipe(
+            Effect.timeoutOrElse({
+              duration: deadline - monotonicMillis(clock),
+              orElse: () => Effect.fail(waitedTooLong())
+            }),
+            // A wait that left too little time is the cause, and not the credential or the service.
+            Effect.andThen(Effect.suspend(() => send(waitedTooLong)))
+          )
+        return Effect.onExit(attempted, () => {
+          if (sentAt !== undefined) timing.http += monotonicMillis(clock) - sentAt
+          slot.release()
+          return Effect.void
+        })
       })
-      return Effect.onExit(authenticatedAndSent, () => {
-        if (sentAt !== undefined) timing.http += clock.currentTimeMillisUnsafe() - sentAt
-        if (slot.isHeld) {
-          if (lane.waiting === undefined) lane.running--
-          else RequestSlots.release(lane)
-        }
-        return Effect.void
-      })
-    }
 
     const again = (request: EndpointRequest, endpoints: Endpoints, limit: number) =>
       Effect.suspend(() => {
@@ -413,11 +411,11 @@ const make = (
       endpoints: Endpoints,
       limit: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const deadline = clock.currentTimeMillisUnsafe() + limit
+      const deadline = monotonicMillis(clock) + limit
       const { timing } = request
       const before = timing.attempts
       return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const left = deadline - monotonicMillis(clock)
         if (left <= 0 || !first.isRetryable) return Effect.fail(first)
         return Effect.timeoutOrElse(retries(first, again(request, endpoints, limit), deadline), {
           duration: left,
@@ -428,22 +426,22 @@ const make = (
                 ? credentialTimeout(limit)
                 : tooSlow("budget_exceeded", endpoints.token, request.acquisition.correlationId, limit)
             )
-        })
+        }).pipe(Effect.mapError(finalError))
       })
     }
 
-    const retries = (
+    const retries = <A>(
       first: Outage,
-      attempt: Effect.Effect<AccessToken, AcquireTokenError>,
+      attempt: Effect.Effect<A, AcquireTokenError>,
       deadline: number
-    ): Effect.Effect<AccessToken, AcquireTokenError> =>
+    ): Effect.Effect<A, AcquireTokenError> =>
       Effect.withFiber((fiber) => {
         const policy = fiber.getRef(RetryPolicy.Current) ?? options.retry ?? RetryPolicy.standard
         const schedule = policy.pipe(
           Schedule.modifyDelay(({ duration, input }) =>
             Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
           ),
-          Schedule.while(({ duration }) => clock.currentTimeMillisUnsafe() + Duration.toMillis(duration) < deadline)
+          Schedule.while(({ duration }) => monotonicMillis(clock) + Duration.toMillis(duration) < deadline)
         )
         // The schedule starts with the failure of the first attempt.
         let known: Outage | undefined = first
@@ -470,7 +468,7 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { fallback } = endpoints
-      const left = deadline - clock.currentTimeMillisUnsafe()
+      const left = deadline - monotonicMillis(clock)
       const key = () => originOf(endpoints)
       if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
       const origin = key()
@@ -491,13 +489,42 @@ const make = (
       )
     }
 
-    return TokenEndpoint.of(
-      ThrottleGate.guarding(
-        gates,
-        (request: EndpointRequest, endpoints: Endpoints) =>
-          reach(request, endpoints, clock.currentTimeMillisUnsafe() + budget)
-      )
+    const guarded = ThrottleGate.guarding(
+      gates,
+      (request: EndpointRequest, endpoints: Endpoints) =>
+        reach(request, endpoints, (request.repeats?.since ?? monotonicMillis(clock)) + budget)
     )
+
+    /** Repeats a refused request after the delay that `retries` computes for an outage. */
+    const repeated = (
+      request: EndpointRequest,
+      { refusal, since }: NonNullable<EndpointRequest["repeats"]>
+    ): Effect.Effect<AccessToken, AcquireTokenError> => {
+      const lag = replicationLag(request.acquisition.correlationId)
+      const { scopes, space, tenant } = request.gate.key
+      const again = Effect.suspend(() => {
+        gates.forget({ owner: space, tenant, scopes })
+        return Effect.result(guarded.request(request))
+      })
+      return retries(lag, again, since + budget).pipe(
+        Effect.mapError((error) => error === lag ? refusal : error),
+        Effect.flatMap(Effect.fromResult)
+      )
+    }
+
+    return TokenEndpoint.of({
+      ...guarded,
+      request: (request) =>
+        request.repeats === undefined ? guarded.request(request) : repeated(request, request.repeats)
+    })
+  })
+
+/** Returns the outage that stands for a registration which has not reached all servers of the service. */
+const replicationLag = (correlationId: string): ServiceUnavailableError =>
+  serviceUnavailable("service_unavailable", "the registration may not have reached this server", "Try again later.", {
+    origin: "service",
+    correlationId,
+    retryAfter: Duration.seconds(1)
   })
 
 const originOf = (endpoints: Endpoints): string => new URL(endpoints.token).origin

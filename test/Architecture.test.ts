@@ -71,7 +71,6 @@ describe("the rules", () => {
     "src/internal/cache/cacheKey.ts":
       `import * as Result from "effect/Result"\nimport { parse } from "../../TokenScope.ts"`,
     "src/internal/cache/freshness.ts": `import type { Key } from "./cacheKey.ts"`,
-    "src/internal/endpoint/circuitBreaker.ts": `import * as CircuitBreaker from "effect/persistence/CircuitBreaker"`,
     "src/internal/client/acquisition.ts":
       `import type { TokenCache } from "../../TokenCache.ts"\nimport * as Effect from "effect/Effect"`,
     "src/testing/index.ts": `export * as Simulator from "./Simulator.ts"`,
@@ -122,11 +121,11 @@ describe("the rules", () => {
       "effect/http in the core",
       { "src/TokenEndpoint.ts": `import type * as HttpClient from "effect/http/HttpClient"` },
       [
-        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
+        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
       ]
     ],
     ["effect/persistence elsewhere", { "src/TokenCache.ts": `import * as Redis from "effect/persistence/Redis"` }, [
-      "src/TokenCache.ts:1: effect/persistence/Redis is for src/internal/endpoint/circuitBreaker.ts alone"
+      "src/TokenCache.ts:1: effect/persistence/Redis is for src/cli/ alone"
     ]],
     ["effect/FileSystem elsewhere", { "src/node/Server.ts": `import * as FileSystem from "effect/FileSystem"` }, [
       "src/node/Server.ts:1: effect/FileSystem is for src/node/internal/files/files.ts, src/cli/ alone"

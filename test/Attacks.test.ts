@@ -319,6 +319,8 @@ describe("bounds", () => {
       yield* simulator.fail(Fault.throttled({ retryAfter: "60 seconds" }))
       yield* Effect.flip(acquire)
       yield* TestClock.setTime(Duration.toMillis("1 day"))
+      assert.strictEqual((yield* Effect.flip(acquire)).code, "throttled")
+      yield* TestClock.adjust("60 seconds")
       yield* acquire
     }).pipe(Effect.provide(World())))
 })

@@ -3,6 +3,7 @@ import { Result } from "effect"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
 import { anyString, failure, guid, mixedCase, success } from "./internal/support.ts"
+import { assertShown, assertToldInFull } from "./support/shown.ts"
 
 const host = "login.microsoftonline.com"
 
@@ -176,6 +177,7 @@ describe("parse", () => {
     const error = failure(Authority.parse(input, "here"))
     assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "here")
     assert.strictEqual(error.origin, "local")
     assert.isNotEmpty(error.remedy)
@@ -224,6 +226,10 @@ describe("parse", () => {
     const error = failure(Authority.parse(input))
     assert.notInclude(error.message, "pa55word")
     assert.notInclude(JSON.stringify(error), "pa55word")
+  })
+
+  it("knows these clouds by these hosts", () => {
+    assertShown(Object.entries(Authority.clouds).map(([name, cloud]) => `${name}: ${JSON.stringify(cloud)}`).join("\n"))
   })
 
   it.each(Object.values(Authority.clouds))("knows the cloud $name by name and by every alias", (cloud) => {
@@ -379,6 +385,7 @@ describe("parseIssuer", () => {
     const error = failure(Authority.parseIssuer(input, "here"))
     assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "here")
     assert.strictEqual(error.origin, "local")
     assert.isTrue(error.message.startsWith("here "))
@@ -481,6 +488,7 @@ describe("parseTenant", () => {
   ])("refuses $name", ({ input }) => {
     const error = failure(Authority.parseTenant(input, "there"))
     assert.strictEqual(error.code, "tenant_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.field, "there")
     assert.isBelow(error.message.length, 200)
   })
@@ -520,6 +528,7 @@ describe("requireTenant", () => {
   it.each(["common", "organizations", "consumers"])("refuses %s", (name) => {
     const error = failure(Authority.requireTenant(success(Authority.parse(`https://${host}/${name.toUpperCase()}`))))
     assert.strictEqual(error.code, "tenant_not_tenanted")
+    assertToldInFull(error)
     assert.include(error.message, `"${name}"`)
   })
 
@@ -589,5 +598,153 @@ describe("adminConsentUrl", () => {
       ])
       assert.strictEqual(url.hash, "")
     }))
+  })
+})
+
+describe("parseConsentResponse", () => {
+  const tenant = "b81b9a0c-1d2e-4f3a-8b4c-5d6e7f8a9b0c"
+  const state = "kept in the browser's session: 100 %+1"
+  const granted = { tenant, state, admin_consent: "True" }
+  const parse = (query: string | URLSearchParams | URL, expected: string = state) =>
+    Authority.parseConsentResponse(query, { state: expected })
+  const of = (members: Record<string, string>) => parse(new URLSearchParams(members))
+
+  it("returns the tenant that the browser names, in every form of a query", () => {
+    const query = new URLSearchParams({ ...granted, tenant: tenant.toUpperCase(), scope: "x" })
+    const url = new URL(`https://orders.contoso.com/installed?${query}#fragment`)
+    for (
+      const form of [
+        query,
+        `${query}`,
+        `?${query}`,
+        `?${query}#fragment`,
+        url,
+        url.href,
+        `${url.pathname}${url.search}`,
+        `/a=b/c&d${url.search}`,
+        new URLSearchParams([...query].toReversed())
+      ]
+    ) {
+      assert.deepStrictEqual(success(parse(form)), { claimedTenantId: tenant })
+    }
+  })
+
+  it.each<{ name: string; members: Record<string, string>; says?: string }>([
+    { name: "an error", members: { error: "permission_denied", state } },
+    { name: "an error beside the consent", members: { ...granted, error: "access_denied" } },
+    { name: "an error without the state, as the service sends it", members: { error: "permission_denied" } },
+    { name: "an empty error", members: { ...granted, error: "" } },
+    { name: "a subcode alone", members: { ...granted, error_subcode: "cancel" } },
+    { name: "a description alone", members: { ...granted, error_description: "AADSTS65004: declined" } },
+    {
+      name: "a description",
+      members: { ...granted, error: "access_denied", error_description: "AADSTS65004: The administrator declined." },
+      says: "The administrator declined"
+    }
+  ])("$name is no consent, before anything else", ({ members, says = "" }) => {
+    const error = failure(of(members))
+    assert.deepInclude<object>(error, {
+      _tag: "EntraTokenRequestError",
+      code: "consent_missing",
+      origin: "service",
+      isRetryable: false
+    })
+    assert.include(error.message, says)
+  })
+
+  it("has the numbers of the service, and no text of somebody who does not know the state", () => {
+    const members = { error: "access_denied", error_description: "AADSTS65004: Call 555-0100\nnow\u202e!" }
+    const known = failure(of({ ...members, state }))
+    assert.deepInclude<object>(known, { error: "access_denied", errorCodes: [65004] })
+    assert.include(known.message, "Call 555-0100")
+    assert.notMatch(known.message, /[\n\u202e]/)
+    const forged = failure(of({ ...members, state: "another" }))
+    assert.notInclude(JSON.stringify([forged, forged.message]), "555")
+  })
+
+  it.each<{ name: string; query: string; field: string; code?: string; expected?: string }>([
+    { name: "no state", query: `tenant=${tenant}&admin_consent=True`, field: "state", code: "field_missing" },
+    { name: "another state", query: `tenant=${tenant}&admin_consent=True&state=x`, field: "state" },
+    {
+      name: "a state twice",
+      query: `tenant=${tenant}&admin_consent=True&state=s&state=s`,
+      field: "state",
+      expected: "s"
+    },
+    {
+      name: "no state expected",
+      query: `tenant=${tenant}&admin_consent=True&state=`,
+      field: "state",
+      expected: "",
+      code: "field_missing"
+    },
+    {
+      name: "a state in another case",
+      query: `tenant=${tenant}&admin_consent=True&state=S`,
+      field: "state",
+      expected: "s"
+    },
+    {
+      name: "no consent",
+      query: `tenant=${tenant}&state=s`,
+      field: "admin_consent",
+      expected: "s",
+      code: "field_missing"
+    },
+    { name: "False", query: `tenant=${tenant}&state=s&admin_consent=False`, field: "admin_consent", expected: "s" },
+    {
+      name: "consent twice",
+      query: `tenant=${tenant}&state=s&admin_consent=True&admin_consent=False`,
+      field: "admin_consent",
+      expected: "s"
+    },
+    { name: "no tenant", query: "state=s&admin_consent=True", field: "tenant", expected: "s", code: "field_missing" },
+    { name: "a domain", query: "state=s&admin_consent=True&tenant=contoso.com", field: "tenant", expected: "s" },
+    { name: "common", query: "state=s&admin_consent=True&tenant=common", field: "tenant", expected: "s" },
+    { name: "a path", query: `state=s&admin_consent=True&tenant=${tenant}/../x`, field: "tenant", expected: "s" },
+    {
+      name: "two tenants",
+      query: `state=s&admin_consent=True&tenant=${tenant}&tenant=00000000-0000-0000-0000-000000000001`,
+      field: "tenant",
+      expected: "s"
+    },
+    { name: "nothing", query: "", field: "state", code: "field_missing" }
+  ])("$name is refused", ({ code = "field_malformed", expected, field, query }) => {
+    const error = failure(parse(query, expected))
+    assert.deepInclude<object>(error, { _tag: "EntraInvalidRequestError", field, code, origin: "local" })
+    assert.match(error.remedy, /\.$/)
+    assert.notInclude(JSON.stringify([error, error.message]), state)
+  })
+
+  it("refuses values that JavaScript callers pass", () => {
+    for (const query of ["null", "1", "{}", "[]"]) {
+      assert.deepInclude<object>(failure(Authority.parseConsentResponse(JSON.parse(query), { state })), {
+        field: "query"
+      })
+    }
+    for (const options of ["null", "{}", `{"state":null}`, `{"state":1}`]) {
+      assert.deepInclude<object>(
+        failure(Authority.parseConsentResponse(new URLSearchParams(granted), JSON.parse(options))),
+        { _tag: "EntraInvalidRequestError", field: "state" }
+      )
+    }
+  })
+
+  it("takes no query with an error, and none with another state, whatever else it has", () => {
+    const name = fc.constantFrom("tenant", "state", "admin_consent", "error", "error_description", "x")
+    const value = fc.oneof(fc.constantFrom(tenant, "s", "True", ""), fc.string())
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value), { maxLength: 8 }), fc.constantFrom("s", ""), (members, expected) => {
+        const query = new URLSearchParams(members)
+        const isGranted = query.get("state") === expected && expected !== "" && query.get("tenant") === tenant &&
+          query.get("admin_consent")?.toLowerCase() === "true" && !query.has("error") &&
+          !query.has("error_description") &&
+          ["state", "tenant", "admin_consent"].every((name) => query.getAll(name).length === 1)
+        for (const form of [query, `?${query}`, new URL(`https://h/p?${query}`)]) {
+          assert.strictEqual(Result.isSuccess(parse(form, expected)), isGranted)
+        }
+      }),
+      { numRuns: 2000 }
+    )
   })
 })

@@ -13,6 +13,7 @@ import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, documentOf, isDiscovery } from "./support/answering.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, Simulator } from "./support/world.ts"
 
 const parse = (text: string) => Result.getOrThrow(Authority.parse(text))
@@ -81,6 +82,7 @@ describe("other hosts", () => {
       const error = yield* Effect.flip(resolve(`https://login.evil.example/${contoso}`))
       assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
       assert.strictEqual(error.code, "instance_invalid")
+      assertToldInFull(error)
     }).pipe(Effect.provide(Private(AuthorityResolver.layerWith({ discoveryHost: host })))))
 
   it.effect("that cannot be asked are used as they are, and asked again after five minutes", () =>
@@ -119,12 +121,15 @@ describe("other hosts", () => {
     }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
   })
 
-  it.effect("are asked about again when the clock has been put back", () => {
+  it.effect("are asked about again after a day, also when the clock has been put back", () => {
     const { layer, seen } = answering(() => ({ status: 400, body: { error: "invalid_instance" } }))
     return Effect.gen(function*() {
       yield* TestClock.setTime(90 * 86_400_000)
       yield* Effect.flip(resolve(`https://${host}/${contoso}`))
       yield* TestClock.setTime(0)
+      yield* Effect.flip(resolve(`https://${host}/${contoso}`))
+      assert.strictEqual(seen.length, 1)
+      yield* TestClock.adjust("1 day")
       yield* Effect.flip(resolve(`https://${host}/${contoso}`))
       assert.strictEqual(seen.length, 2)
     }).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(layer))))
@@ -171,6 +176,8 @@ describe("every kind of authority, from the client to the wire", () => {
     readonly tenantId?: string
     readonly issuer?: string
     readonly token: string
+    /** Default: `token`. */
+    readonly audience?: string
     readonly rsa?: "RS256"
     readonly thumbprint?: "x5t"
   }
@@ -214,6 +221,7 @@ describe("every kind of authority, from the client to the wire", () => {
     {
       issuer: `https://login.contoso.example/${contoso}/v2.0`,
       token: `https://login.contoso.example/${contoso}/v2.0/token`,
+      audience: `https://login.contoso.example/${contoso}/v2.0`,
       rsa: "RS256",
       thumbprint: "x5t"
     },
@@ -249,41 +257,44 @@ describe("every kind of authority, from the client to the wire", () => {
         : { body: { access_token: asked.url.href, token_type: "Bearer", expires_in: 3600 } }
     )
 
-  it.effect.each(kinds)("$authority $issuer", ({ rsa = "PS256", thumbprint = "x5t#S256", token, ...place }) => {
-    const { layer, seen } = service()
-    return Effect.gen(function*() {
-      const { certificate, privateKey } = yield* material
-      const client = yield* ConfidentialClient.make({
-        clientId: "daemon",
-        ...place,
-        credential: yield* ClientCredential.certificate({ certificate, privateKey })
-      })
-      const { authority, correlationId, metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
-      assert.strictEqual(metadata.tokenEndpoint, token)
-      if (token.endsWith("/adfs/oauth2/token")) assert.strictEqual(`${authority}/oauth2/token`, token)
-      const posts = seen.filter(({ method }) => method === "POST")
-      assert.deepStrictEqual(posts.map(({ url }) => url.href), [token])
-      assert.strictEqual(posts[0]?.headers["client-request-id"], correlationId)
-      // Of hosts that the table knows nobody asks anything, so that no failure of discovery can harm them.
-      const isKnown = Object.values(Authority.clouds).some(({ network }) => new URL(token).host === network)
-      if (isKnown) assert.strictEqual(seen.length, 1)
-      const assertion = posts[0]?.form.get("client_assertion") ?? ""
-      const header = jose.decodeProtectedHeader(assertion)
-      assert.strictEqual(header.alg, rsa)
-      assert.isString(header[thumbprint])
-      assert.isUndefined(header[thumbprint === "x5t" ? "x5t#S256" : "x5t"])
-      assert.strictEqual(jose.decodeJwt(assertion).aud, token)
-      assert.strictEqual(
-        (yield* client.acquireToken({ scopes: "api://orders/.default" })).metadata.tokenSource,
-        "Cache"
+  it.effect.each(kinds)(
+    "$authority $issuer",
+    ({ audience, rsa = "PS256", thumbprint = "x5t#S256", token, ...place }) => {
+      const { layer, seen } = service()
+      return Effect.gen(function*() {
+        const { certificate, privateKey } = yield* material
+        const client = yield* ConfidentialClient.make({
+          clientId: "daemon",
+          ...place,
+          credential: yield* ClientCredential.certificate({ certificate, privateKey })
+        })
+        const { authority, correlationId, metadata } = yield* client.acquireToken({ scopes: "api://orders/.default" })
+        assert.strictEqual(metadata.tokenEndpoint, token)
+        if (token.endsWith("/adfs/oauth2/token")) assert.strictEqual(`${authority}/oauth2/token`, token)
+        const posts = seen.filter(({ method }) => method === "POST")
+        assert.deepStrictEqual(posts.map(({ url }) => url.href), [token])
+        assert.strictEqual(posts[0]?.headers["client-request-id"], correlationId)
+        // Of hosts that the table knows nobody asks anything, so that no failure of discovery can harm them.
+        const isKnown = Object.values(Authority.clouds).some(({ network }) => new URL(token).host === network)
+        if (isKnown) assert.strictEqual(seen.length, 1)
+        const assertion = posts[0]?.form.get("client_assertion") ?? ""
+        const header = jose.decodeProtectedHeader(assertion)
+        assert.strictEqual(header.alg, rsa)
+        assert.isString(header[thumbprint])
+        assert.isUndefined(header[thumbprint === "x5t" ? "x5t#S256" : "x5t"])
+        assert.strictEqual(jose.decodeJwt(assertion).aud, audience ?? token)
+        assert.strictEqual(
+          (yield* client.acquireToken({ scopes: "api://orders/.default" })).metadata.tokenSource,
+          "Cache"
+        )
+      }).pipe(
+        Effect.scoped,
+        Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
+        Effect.provide(layer),
+        Effect.provideService(References.MinimumLogLevel, "None")
       )
-    }).pipe(
-      Effect.scoped,
-      Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
-      Effect.provide(layer),
-      Effect.provideService(References.MinimumLogLevel, "None")
-    )
-  })
+    }
+  )
 })
 
 describe("no validation", () => {
@@ -358,6 +369,7 @@ describe("metadata of one's own", () => {
           const error = yield* Effect.flip(resolve(authority))
           assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
           assert.strictEqual(error.code, "instance_invalid")
+          assertToldInFull(error)
           assert.strictEqual(error.origin, "local")
           assert.include(error.message, "instanceMetadata")
         }
@@ -395,6 +407,7 @@ describe("metadata of one's own", () => {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(layer))))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "metadata_malformed")
+        assertToldInFull(error)
         assert.strictEqual(error.field, "instanceMetadata")
         assert.strictEqual(error.origin, "local")
       }))
@@ -413,6 +426,7 @@ describe("metadata of one's own", () => {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(AuthorityResolver.layerWith(options)))))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "discovery_contradictory")
+        assertToldInFull(error)
         assert.strictEqual(error.field, fields)
         assert.isNotEmpty(error.remedy)
       }))
@@ -438,6 +452,7 @@ describe("a region", () => {
         const error = yield* Effect.flip(resolve(authority))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual(yield* discoveries, 0)
       }).pipe(Effect.provide(Regional)))
   }
@@ -453,6 +468,7 @@ describe("a region", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(Private(AuthorityResolver.layerWith({ region })))))
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.strictEqual(error.field, "region")
       }))
   }

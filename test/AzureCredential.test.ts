@@ -65,6 +65,70 @@ describe("a token", () => {
     }).pipe(Effect.provide(World())))
 })
 
+describe("enableCae", () => {
+  const cp1 = JSON.stringify({ access_token: { xms_cc: { values: ["cp1"] } } })
+
+  it.effect("sends the capability cp1, and its tokens are not those of other calls", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const credential = yield* AzureCredential.make
+      const get = (options?: GetTokenOptions) =>
+        Effect.map(Effect.promise(() => credential.getToken(graph, options)), ({ token }) => token)
+      const plain = yield* get()
+      const capable = yield* get({ enableCae: true })
+      assert.notStrictEqual(capable, plain)
+      for (let call = 0; call < 5; call++) {
+        assert.strictEqual(yield* get({ enableCae: true }), capable)
+        assert.strictEqual(yield* get({ enableCae: false }), plain)
+        assert.strictEqual(yield* get({}), plain)
+      }
+      assert.deepStrictEqual((yield* simulator.requests).map(({ form }) => form["claims"]), [undefined, cp1])
+      // The claims of a challenge replace the token of the calls with the capability alone.
+      const replaced = yield* get({ enableCae: true, claims })
+      assert.notStrictEqual(replaced, capable)
+      assert.strictEqual(yield* get({ enableCae: true }), replaced)
+      assert.strictEqual(yield* get(), plain)
+      assert.deepStrictEqual(JSON.parse((yield* simulator.requests).at(-1)?.form["claims"] ?? ""), {
+        access_token: {
+          xms_cc: { values: ["cp1"] },
+          nbf: { essential: true, value: "1604106651" }
+        }
+      })
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("makes no difference for a client that has the capability", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const capable = yield* getToken(graph)
+      assert.strictEqual((yield* getToken(graph, { enableCae: true })).token, capable.token)
+      const [request, ...more] = yield* simulator.requests
+      assert.deepStrictEqual(more, [])
+      assert.deepStrictEqual(JSON.parse(request?.form["claims"] ?? ""), {
+        access_token: { xms_cc: { values: ["llt", "cp1"] } }
+      })
+    }).pipe(Effect.provide(World({ client: { clientCapabilities: ["llt", "cp1"] } }))))
+
+  it.effect("adds to the capabilities of the client", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* getToken(graph, { enableCae: true })
+      const [request] = yield* simulator.requests
+      assert.deepStrictEqual(JSON.parse(request?.form["claims"] ?? ""), {
+        access_token: { xms_cc: { values: ["llt", "cp1"] } }
+      })
+    }).pipe(Effect.provide(World({ client: { clientCapabilities: ["llt"] } }))))
+
+  it.effect("is found in the cache by an aborted call, and is invalidated with the tenant", () =>
+    Effect.gen(function*() {
+      const { token } = yield* getToken(graph, { enableCae: true })
+      const aborted = { enableCae: true, abortSignal: AbortSignal.abort() }
+      assert.strictEqual((yield* getToken(graph, aborted)).token, token)
+      yield* ConfidentialClient.invalidate({ tenantId: contoso })
+      assert.notStrictEqual((yield* getToken(graph, { enableCae: true })).token, token)
+    }).pipe(Effect.provide(World())))
+})
+
 const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
 
 describe("claims", () => {

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { BearerHttpClient, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import {
@@ -17,6 +17,7 @@ import { inspect } from "node:util"
 import { runChild } from "./support/child.ts"
 import { silent } from "./support/log.ts"
 import { serve } from "./support/server.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, tokenRequests, World } from "./support/world.ts"
 
 const graphOrigin = "https://graph.microsoft.com"
@@ -94,6 +95,7 @@ describe("the table", () => {
       )
       assert.strictEqual(error._tag, "EntraInvalidRequestError")
       assert.strictEqual(error.code, missing.some((part) => says === part) ? "field_missing" : "field_malformed")
+      assertToldInFull(error)
       assert.strictEqual(error.field, "origins")
       assert.include(error.message, says)
       assert.notInclude(JSON.stringify(error), "me:secret")
@@ -543,8 +545,9 @@ describe("401", () => {
         yield* HttpClient.get(users)
         assert.strictEqual(yield* tokenRequests, 2)
         yield* TestClock.setTime(0)
+        // The token is from the future now, and the API refuses its successor too.
         yield* HttpClient.get(users)
-        assert.strictEqual(yield* tokenRequests, 3)
+        assert.strictEqual(yield* tokenRequests, 4)
       })
       yield* program.pipe(Effect.provide(onGraph), Effect.provide(layer))
     }).pipe(Effect.provide(World())))
@@ -685,6 +688,28 @@ describe("what nobody caught", () => {
         })
     )
   }
+})
+
+describe("a tag of its own", () => {
+  class Graph extends Context.Service<Graph, HttpClient.HttpClient>()("test/Graph") {}
+
+  it.effect("stands beside a plain client in every order of the layers", () =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      const live = BearerHttpClient.layerAs(Graph, { [graphOrigin]: graph }).pipe(
+        Layer.provide([layer, ConfidentialClient.layerTest("a-token")])
+      )
+      const both = Effect.gen(function*() {
+        yield* HttpClient.get(users)
+        yield* HttpClient.get(users).pipe(Effect.provideServiceEffect(HttpClient.HttpClient, Graph))
+      })
+      yield* Effect.provide(both, Layer.mergeAll(live, layer))
+      yield* Effect.provide(both, Layer.mergeAll(layer, live))
+      assert.deepStrictEqual(
+        left.map(({ authorization }) => authorization),
+        [undefined, "Bearer a-token", undefined, "Bearer a-token"]
+      )
+    }))
 })
 
 describe("errors", () => {

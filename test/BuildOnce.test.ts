@@ -4,6 +4,7 @@ import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, To
 import { EntraSimulator } from "effect-entra/testing"
 import type { HttpClient } from "effect/http"
 import { record, warnings } from "./support/log.ts"
+import { assertShown } from "./support/shown.ts"
 import { contoso, graph } from "./support/world.ts"
 
 /** As a program would write it: the live layer over whatever `HttpClient` there is. */
@@ -42,7 +43,9 @@ describe("build once", () => {
       assert.strictEqual((yield* Effect.provideContext(sent, context)).tokenRequests, 100)
       const warned = warnings(log)
       assert.strictEqual(warned.length, 1)
-      assert.include(warned[0] ?? "", "ManagedRuntime")
+      const warning = log.entries.find(({ level }) => level === "Warn")
+      assertShown(warning?.text ?? "")
+      assert.strictEqual(warning?.annotations["clientId"], "10000000-0000-0000-0000-000000000001")
     }))
 
   it.effect("the same hundred through one ManagedRuntime make one request and no warning", () =>

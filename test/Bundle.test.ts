@@ -26,6 +26,7 @@ const bundled = async (...program: ReadonlyArray<string>) => {
     those.flatMap(({ modules }) => Object.entries(modules))
       .flatMap(([id, { code }]) => code === null || code === "" ? [] : [relative(root, id).split(sep).join("/")])
   return {
+    chunks,
     code: chunks.find(({ isEntry }) => isEntry)?.code,
     atStart: modulesOf(chunks.filter(({ isDynamicEntry, isEntry }) => isEntry || !isDynamicEntry)),
     later: modulesOf(chunks.filter(({ isDynamicEntry }) => isDynamicEntry))
@@ -52,7 +53,29 @@ const special = [
 
 const foundIn = (modules: ReadonlyArray<string>) => special.filter((name) => modules.includes(name))
 
+/** The modules that load with the entry: its own, and those of chunks that it imports statically. */
+const loadedAtStart = async (line: string) => {
+  const { chunks } = await bundled(line, "console.log(All)")
+  const names = new Set(chunks.filter(({ isEntry }) => isEntry).map(({ fileName }) => fileName))
+  for (const name of names) {
+    for (const next of chunks.find((chunk) => chunk.fileName === name)?.imports ?? []) names.add(next)
+  }
+  return chunks.filter(({ fileName }) => names.has(fileName)).flatMap(({ moduleIds }) => moduleIds)
+}
+
 describe("a bundle", () => {
+  it.each(["effect-entra", "effect-entra/node", "effect-entra/testing"])(
+    "of %s loads no optional package at start",
+    async (name) => {
+      const modules = await loadedAtStart(`import * as All from "${name}"`)
+      assert.isAbove(modules.length, 10)
+      assert.deepStrictEqual(
+        modules.filter((id) => /node_modules\/(?:@effect|undici|node-forge|@peculiar|reflect-metadata)\//.test(id)),
+        []
+      )
+    }
+  )
+
   it.each([[`import "effect-entra"`], [`import * as EffectEntra from "effect-entra"`]])(
     "has nothing of a package that is imported and not used: %s",
     async (line) => {

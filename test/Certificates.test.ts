@@ -7,6 +7,7 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose"
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto"
 import { silent } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, orders } from "./support/world.ts"
 
 const clientWith = (credential: ClientCredential.ClientCredential["Service"]) =>
@@ -95,6 +96,7 @@ describe("certificates over https", () => {
       const error = yield* Effect.flip(client.acquireToken({ scopes: graph }))
       assert.strictEqual(error._tag, "EntraInvalidClientError")
       assert.strictEqual(error.code, "assertion_refused")
+      assertToldInFull(error)
     }).pipe(Effect.provide(Services)))
 
   it.live("an assertion that someone else signs is called for once an attempt and never on a hit", () =>

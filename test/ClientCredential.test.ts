@@ -9,6 +9,7 @@ import { revealed } from "../src/internal/http/fields.ts"
 import { printed, problem } from "./internal/support.ts"
 import { authenticate, sessions } from "./support/credentials.ts"
 import { record, warnings } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
 const app = EntraSimulator.daemonClientId
@@ -103,6 +104,7 @@ describe("secrets", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(plain)
       assert.strictEqual(error.code, "secret_wrong")
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 2)
       assert.strictEqual((yield* Effect.flip(plain)).origin, "local")
       assert.strictEqual(yield* tokenRequests, 2)
@@ -128,6 +130,7 @@ describe("secrets", () => {
       ]
       for (const error of errors) {
         assert.strictEqual(error.code, "secret_malformed")
+        assertToldInFull(error)
         assert.include(error.remedy, "Redacted.make")
         assert.notInclude(JSON.stringify(error), "s3cret")
       }
@@ -150,6 +153,7 @@ describe("secrets", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(ClientCredential.secret(source))
       assert.strictEqual(error.code, "secret_empty")
+      assertToldInFull(error)
       assert.strictEqual(error.field, "secret")
     }))
 
@@ -161,6 +165,7 @@ describe("secrets", () => {
       const credential = yield* ClientCredential.secret(Effect.fail(new VaultError("s3cret-text")))
       const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, "source_failed")
+      assertToldInFull(error)
       assert.include(error.message, "VaultError")
       assert.notInclude(printed(error), "s3cret-text")
     }))
@@ -321,6 +326,7 @@ describe("certificates", () => {
       assert.strictEqual((yield* Effect.flip(ClientCredential.certificate(expired))).code, "certificate_expired")
       const refused = yield* Effect.flip(ClientCredential.certificate([early, expired]))
       assert.strictEqual(refused.code, "certificate_not_yet_valid")
+      assertToldInFull(refused)
       assert.strictEqual(refused.field, "certificate")
       const credential = yield* ClientCredential.certificate([early, good, expired])
       const thumbprint = headerOf((yield* authenticate(credential, attempt)).form)["x5t#S256"]
@@ -340,6 +346,7 @@ describe("certificates", () => {
       const made = yield* TestCertificate.make()
       const error = yield* Effect.flip(ClientCredential.certificate({ ...made, ...options }))
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
     }))
 })
 
@@ -353,6 +360,7 @@ describe("what JavaScript passes", () => {
         Reflect.set(options, "algorithm", algorithm)
         const error = yield* Effect.flip(ClientCredential.privateKeyJwt(options))
         assert.strictEqual(error.code, "algorithm_unsupported")
+        assertToldInFull(error)
       })
   )
 
@@ -420,6 +428,7 @@ describe("a signer", () => {
       const credential = yield* ClientCredential.certificate({ certificate, sign: sign(other) })
       const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, "sign")
       assert.notInclude(printed(error), "s3cret")
     }))
@@ -431,6 +440,7 @@ describe("a signer", () => {
         ClientCredential.certificate({ certificate: made.certificate, sign: vaultOf(made) })
       )
       assert.strictEqual(error.code, "key_unsupported")
+      assertToldInFull(error)
       assert.strictEqual(error.field, "certificate")
     }))
 })
@@ -442,6 +452,8 @@ describe("assertions", () => {
         const credential = yield* ClientCredential.assertion(given)
         assert.strictEqual(shown((yield* authenticate(credential, attempt)).form, "client_assertion"), "a.b.c")
       }
+      const { form } = yield* authenticate(yield* ClientCredential.assertion("a.b.c"), attempt)
+      assert.strictEqual(String(form["client_assertion"]), "<redacted:client_assertion>")
       const bad = yield* ClientCredential.assertion("nonsense")
       assert.strictEqual((yield* Effect.flip(authenticate(bad, attempt))).code, "assertion_malformed")
     }))

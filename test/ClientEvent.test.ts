@@ -59,7 +59,7 @@ describe("events", () => {
         },
         tokenSource: "IdentityProvider",
         cacheLevel: "None",
-        expiresOn: DateTime.makeUnsafe(3_602_000)
+        expiresOn: DateTime.makeUnsafe(3_599_000)
       })
       const said = inspect(seen, { depth: 20, showHidden: true }) + JSON.stringify(seen)
       const token = result === undefined ? "no token" : Redacted.value(result.accessToken)
@@ -122,7 +122,9 @@ describe("events", () => {
           ["AcquisitionFailed", "Expired", orders]
         ]
       )
-    }).pipe(Effect.provide(World({ retry: RetryPolicy.none }))))
+    }).pipe(
+      Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnRefusal: false } } }))
+    ))
 
   it.effect("closing the client ends the stream, for those who come later too", () =>
     Effect.gen(function*() {

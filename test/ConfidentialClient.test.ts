@@ -11,6 +11,7 @@ import {
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.acquireToken
@@ -98,6 +99,7 @@ describe("acquireToken", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(acquire({ scopes: graph }))
       assert.strictEqual(error.code, "tenant_not_tenanted")
+      assertToldInFull(error)
       assert.strictEqual((yield* acquire({ scopes: graph, tenantId: contoso })).tenantId, contoso)
       assert.strictEqual(yield* tokenRequests, 1)
     }).pipe(
@@ -144,6 +146,7 @@ describe("acquireToken", () => {
       assert.strictEqual((yield* acquire({ scopes: graph, tenantId: contoso })).tenantId, contoso)
       const error = yield* Effect.flip(acquire({ scopes: graph, tenantId: fabrikam }))
       assert.strictEqual(error.code, "tenant_not_allowed")
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 1)
     }).pipe(Effect.provide(World({ client: { allowedTenants: [contoso.toUpperCase()] } }))))
 

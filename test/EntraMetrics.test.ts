@@ -14,6 +14,7 @@ import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { assertShown } from "./support/shown.ts"
 import { contoso, fabrikam, graph, orders, Simulator, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -48,6 +49,37 @@ const isolated = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
 
 const mine = { client_id: clientId }
+
+describe("the catalogue", () => {
+  it("has these names, descriptions, units and boundaries", () => {
+    const metrics = Object.entries(EntraMetrics).flatMap(([name, metric]) =>
+      Metric.isMetric(metric)
+        ? [
+          [name, metric.type, metric.id, metric.description ?? "", JSON.stringify(metric.attributes ?? {})].join(" | ")
+        ]
+        : []
+    )
+    assertShown([...metrics, EntraMetrics.boundaries.join(" ")].join("\n"))
+  })
+
+  it.effect("a client begins with these series at 0", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* Layer.build(World())
+        assertShown(Object.entries(yield* exported).map(([series, value]) => `${series}: ${value}`).sort().join("\n"))
+      }).pipe(Effect.scoped)
+    ))
+
+  it.effect("counters only grow", () =>
+    isolated(
+      Effect.gen(function*() {
+        yield* acquire
+        for (const series of yield* Metric.snapshot) {
+          if (series.type === "Counter") assert.isTrue(series.state.incremental, series.id)
+        }
+      }).pipe(Effect.provide(World()))
+    ))
+})
 
 describe("what is counted", () => {
   it.effect("hits and flights by source and reason, waits by caller, attempts, durations", () =>
@@ -195,12 +227,23 @@ describe("what is counted", () => {
   it.effect.each([
     { name: "an outage leaves the token in use", fault: Fault.unavailable(), reason: "ProactivelyRefreshed" },
     {
-      name: "a refusal is the caller's",
+      name: "so does a refusal",
       fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
-      reason: "Expired"
+      reason: "ProactivelyRefreshed"
     },
-    { name: "without serveStaleOnOutage so is an outage", fault: Fault.unavailable(), reason: "Expired", strict: true }
-  ])("failures in a token's last minutes: $name", ({ fault, reason, strict }) =>
+    {
+      name: "without serveStaleOnRefusal a refusal is the caller's",
+      fault: Fault.refused({ code: 65001, error: "invalid_grant" }),
+      reason: "Expired",
+      renewal: { serveStaleOnRefusal: false }
+    },
+    {
+      name: "without serveStaleOnOutage so is an outage",
+      fault: Fault.unavailable(),
+      reason: "Expired",
+      renewal: { serveStaleOnOutage: false }
+    }
+  ])("failures in a token's last minutes: $name", ({ fault, reason, renewal }) =>
     isolated(
       Effect.gen(function*() {
         yield* acquire
@@ -215,7 +258,7 @@ describe("what is counted", () => {
         assert.strictEqual(failures.length, 1)
         assert.include(failures[0]?.[0], `reason=${reason}`)
       }).pipe(
-        Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnOutage: strict !== true } } }))
+        Effect.provide(World({ retry: RetryPolicy.none, client: { renewal } }))
       )
     ))
 

@@ -19,6 +19,7 @@ import { inspect } from "node:util"
 import { afterAll, beforeAll, expectTypeOf } from "vitest"
 import { bareKey, make, otherCurve, password, pkcs12 } from "./node/material.ts"
 import { record, type Recorded, warnings } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph } from "./support/world.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "effect-entra-"))
@@ -104,7 +105,9 @@ const build = (
     for (const line of hidden) assert.notInclude(shown, line)
     if (error === undefined) return undefined
     assert.isTrue(EntraError.isEntraError(error), inspect(error))
-    return EntraError.isEntraError(error) && "field" in error ? error : undefined
+    if (!EntraError.isEntraError(error) || !("field" in error)) return undefined
+    assertToldInFull(error)
+    return error
   })
 
 interface Row {

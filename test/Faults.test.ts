@@ -131,6 +131,13 @@ const options: ReadonlyArray<OptionFault> = [
     "renewal.serveStaleOnOutage",
     "true or false"
   ),
+  malformed("renewal: null", untyped(`{"renewal":null}`), "renewal", "an object"),
+  malformed(
+    "renewal.serveStaleOnRefusal: null",
+    untyped(`{"renewal":{"serveStaleOnRefusal":null}}`),
+    "renewal.serveStaleOnRefusal",
+    "true or false"
+  ),
   malformed("renewal: a word", untyped(`{"renewal":"often"}`), "renewal", "an object"),
   malformed("renewal.margin: below zero", { renewal: { margin: Duration.minutes(-5) } }, "renewal.margin", anyDuration),
   malformed("renewal.margin: no number", { renewal: { margin: Number.NaN } }, "renewal.margin", anyDuration),

@@ -6,6 +6,7 @@ import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { problem } from "./internal/support.ts"
 import { attempt, authenticate, revisionOf, wrapped } from "./support/credentials.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.ConfidentialClient.use((client) =>
@@ -90,6 +91,7 @@ describe("firstOf", () => {
       const error = yield* Effect.flip(acquire)
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, "credentials_exhausted")
+      assertToldInFull(error)
       assert.match(
         error.message,
         /^None of the 4 credentials works: \[0\] secret_empty: .*\. \[1\] assertion_failed: .*NoPlatform.*\. \[2\] The service refused it \(secret_wrong\): .*\. \[3\] assertion_malformed/
@@ -102,6 +104,7 @@ describe("firstOf", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(ClientCredential.firstOf([empty, empty]))
       assert.strictEqual(error.code, "credentials_exhausted")
+      assertToldInFull(error)
       assert.match(error.message, /\[0\] secret_empty.*\[1\] secret_empty/)
       assert.strictEqual((yield* Effect.flip(ClientCredential.firstOf([]))).code, "credentials_exhausted")
     }))
@@ -144,6 +147,7 @@ describe("firstOf", () => {
       const credential = yield* ClientCredential.firstOf([Effect.die("s3cret"), dead, mtls])
       const error = yield* Effect.flip(authenticate(credential, attempt))
       assert.strictEqual(error.code, "credentials_exhausted")
+      assertToldInFull(error)
       assert.match(error.message, /\[0\] It failed with a defect\. \[1\] It failed with a defect\. \[2\] .*mtls/)
       assert.notInclude(error.message, "s3cret")
     }))

@@ -5,14 +5,14 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Context, Effect, Layer, Redacted, References, Schema } from "effect"
-import { ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
+import { ClientCredential, ConfidentialClient, RetryPolicy, TokenCache, TokenEndpoint } from "effect-entra"
 import { ManagedIdentity, NodeClientCredential } from "effect-entra/node"
 import { EntraSimulator, MetadataService } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import * as jose from "jose"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
 import { afterAll } from "vitest"
-import { type Column, columns, type Kind, type Place } from "./matrix/columns.ts"
+import { audienceAt, type Column, columns, type Kind, type Place } from "./matrix/columns.ts"
 import { clientId, job, make, type Material, secret } from "./matrix/material.ts"
 import { type Proof, type Row, rows } from "./matrix/rows.ts"
 import { contoso } from "./support/world.ts"
@@ -216,13 +216,16 @@ const assertSent = (
     assert.notStrictEqual(claims.iss, clientId)
     return
   }
-  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, place.token])
+  assert.deepStrictEqual([claims.iss, claims.sub, claims.aud], [clientId, clientId, audienceAt(place)])
   assert.deepInclude(claims, { ...row.claims })
   const { rsa, thumbprint } = looks[column.kind]
   const isEc = row.proof === "ec" || row.proof === "ecKey"
   assert.strictEqual(header.alg, isEc ? "ES256" : rsa)
   const named = ["x5t", "x5t#S256"].filter((name) => name in header)
-  assert.deepStrictEqual(named, row.proof === "rsaKey" || row.proof === "ecKey" ? [] : [thumbprint])
+  // An issuer may look for either thumbprint; an assertion of the user's has the one that its code wrote.
+  const both = column.kind === "Oidc" && !row.by.includes("ClientCredential.assertion")
+  const expected = both ? ["x5t", "x5t#S256"] : [thumbprint]
+  assert.deepStrictEqual(named, row.proof === "rsaKey" || row.proof === "ecKey" ? [] : expected)
   assert.strictEqual(header.x5c?.length, row.chain)
 }
 
@@ -262,7 +265,9 @@ const isRefused = Effect.fnUntraced(function*(row: Row, column: Column, { code, 
   for (const place of column.places) {
     const client = yield* clientAt(place)
     const { result, seen } = yield* watched(
-      Effect.flip(client.acquireToken({ scopes: place.scopes, ...row.request }))
+      Effect.flip(client.acquireToken({ scopes: place.scopes, ...row.request })).pipe(
+        Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+      )
     )
     assert.deepStrictEqual([result._tag, result.code], [tag, code], result.message)
     assert.deepStrictEqual("errorCodes" in result ? result.errorCodes : undefined, numbers)

@@ -1,9 +1,11 @@
 /** Failures that the model (`Model.test.ts`) found, each reduced to a minimal test. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted } from "effect"
+import { Clock, Effect, Fiber, Layer, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import fc from "fast-check"
+import { silent } from "./support/log.ts"
 import { contoso, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -83,6 +85,46 @@ describe("minimumValidity", () => {
       }
       assert.strictEqual(yield* tokenRequests, 3)
     }).pipe(Effect.provide(World())))
+})
+
+describe("minimumValidity over a shared cache", () => {
+  it("is held by a caller that waits for the request of another client", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 10, max: 90 }),
+        fc.integer({ min: 2, max: 120 }),
+        fc.integer({ min: 1, max: 3 }),
+        (lifetime, minutes, callers) =>
+          Effect.gen(function*() {
+            const simulator = yield* EntraSimulator.EntraSimulator
+            const credential = yield* ClientCredential.ClientCredential
+            const other = yield* ConfidentialClient.make({ ...client, credential })
+            yield* simulator.setTokenLifetime(`${lifetime} seconds`)
+            // More than a tenth of the lifetime, so that a longer token may be had.
+            yield* simulator.fail(Fault.delay("9500 millis"))
+            yield* simulator.fail(Fault.delay("1 second"))
+            yield* start(other.acquireToken({ scopes: graph }))
+            const needy = ConfidentialClient.acquireToken({ scopes: graph, minimumValidity: `${minutes} minutes` })
+            const waiting = yield* Effect.forEach(Array.from({ length: callers }), () => start(needy))
+            yield* TestClock.adjust("9 seconds")
+            assert.strictEqual(yield* tokenRequests, 1)
+            yield* TestClock.adjust("500 millis")
+            yield* simulator.setTokenLifetime("3 hours")
+            yield* TestClock.adjust("1 second")
+            for (const { expiresOn } of yield* Effect.forEach(waiting, Fiber.join)) {
+              const left = expiresOn.epochMilliseconds - (yield* Clock.currentTimeMillis)
+              assert.isAtLeast(left, minutes * 60_000)
+            }
+            assert.strictEqual(yield* tokenRequests, 2)
+          }).pipe(
+            Effect.scoped,
+            Effect.provide(SharedWorld),
+            Effect.provide([TestClock.layer(), silent]),
+            Effect.runPromise
+          )
+      ),
+      { numRuns: 100 }
+    ))
 })
 
 const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }

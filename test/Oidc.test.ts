@@ -16,6 +16,7 @@ import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { answering, type Asked, documentOf, dropped, isDiscovery, type Reply } from "./support/answering.ts"
 import { type Line, record, silent } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, Simulator } from "./support/world.ts"
 
 const issuer = "https://idp.example/realms/One"
@@ -247,7 +248,7 @@ describe("the document", () => {
     const transport = provider(() => reply)
     return Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(acquire())).code, code)
-      assert.strictEqual(transport.seen.length, 1)
+      assert.strictEqual(transport.seen.filter(isDiscovery).length, 1)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 
@@ -261,10 +262,10 @@ describe("the document", () => {
       assert.deepStrictEqual(failures.map(({ code }) => code), failures.map(() => "issuer_unknown"))
       isBroken = false
       assert.strictEqual((yield* Effect.flip(acquire())).code, "issuer_unknown")
-      assert.strictEqual(transport.seen.length, 1)
+      assert.strictEqual(transport.seen.filter(isDiscovery).length, 1)
       yield* TestClock.adjust("3 seconds")
       yield* acquire()
-      assert.strictEqual(transport.seen.length, 3)
+      assert.strictEqual(transport.seen.filter(isDiscovery).length, 2)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 
@@ -296,7 +297,7 @@ describe("the document", () => {
       assert.deepStrictEqual([first.code, second.code], [code, code])
       assert.deepStrictEqual([first.origin, second.origin], ["service", "local"])
       assert.isUndefined(second.retryAfter)
-      assert.strictEqual(transport.seen.length, 1)
+      assert.strictEqual(transport.seen.filter(isDiscovery).length, 1)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 
@@ -347,9 +348,11 @@ describe("the document", () => {
       yield* Effect.flip(acquire())
       yield* hours(9)
       isBroken = false
+      yield* TestClock.adjust("3 seconds")
       yield* acquire("a")
       assert.strictEqual(discoveries(), 2)
       yield* hours(8)
+      yield* TestClock.adjust("1 day")
       yield* acquire("b")
       yield* TestClock.adjust(0)
       assert.strictEqual(discoveries(), 3)
@@ -489,6 +492,7 @@ describe("what can be wrong with the document", () => {
         const error = yield* Effect.flip(acquire()).pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))
         assert.strictEqual(error._tag, tag)
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.match(error.message, says)
         assert.strictEqual(error.origin, "service")
         assert.isNotEmpty(error.remedy)
@@ -497,7 +501,8 @@ describe("what can be wrong with the document", () => {
         const { retryAfter } = error
         assert.strictEqual(retryAfter && Duration.toMillis(retryAfter), name === "429 with a time" ? 7000 : undefined)
         // Nobody is told the secret.
-        assert.deepStrictEqual(transport.seen.map(({ method }) => method), ["GET"])
+        assert.isTrue(transport.seen.every(({ method }) => method === "GET"))
+        assert.isAtMost(transport.seen.length, 2)
       }).pipe(Effect.provide(clientOf(transport)))
     })
   }
@@ -510,6 +515,7 @@ describe("what can be wrong with the document", () => {
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error._tag, "EntraServiceUnavailableError")
       assert.strictEqual(error.code, "timeout")
+      assertToldInFull(error)
     }).pipe(Effect.provide(clientOf(transport)))
   })
 })
@@ -600,8 +606,8 @@ describe("how the document wants the client to prove itself", () => {
     const endpoints = await resolved(
       algorithms === undefined ? {} : { token_endpoint_auth_signing_alg_values_supported: algorithms }
     )
-    assert.deepStrictEqual({ ...endpoints.assertion }, { thumbprint: "x5t", rsa })
-    assert.strictEqual(endpoints.audience, endpoints.token)
+    assert.deepStrictEqual({ ...endpoints.assertion }, { thumbprint: "x5t", also: "x5t#S256", rsa })
+    assert.strictEqual(endpoints.audience, issuer)
   })
 })
 
@@ -618,6 +624,7 @@ describe("what does not go with an issuer", () => {
         const error = yield* Effect.flip(Layer.build(clientOf(transport, options)))
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.match(error.message, /together with issuer/)
         assert.deepStrictEqual(transport.seen, [])
@@ -635,6 +642,7 @@ describe("what does not go with an issuer", () => {
       Effect.gen(function*() {
         const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: "read", ...request }))
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
         assert.strictEqual(error.origin, "local")
         assert.deepStrictEqual(transport.seen, [])
@@ -647,6 +655,7 @@ describe("what does not go with an issuer", () => {
     return Effect.gen(function*() {
       const error = yield* Effect.flip(acquire())
       assert.strictEqual(error.code, "authority_unsupported")
+      assertToldInFull(error)
       assert.strictEqual("field" in error ? error.field : undefined, "issuer")
       assert.include(error.remedy, "AuthorityResolver.layer")
       assert.deepStrictEqual(transport.seen, [])
@@ -669,6 +678,7 @@ describe("what does not go with an issuer", () => {
           )
         )
         assert.strictEqual(error.code, "authority_unsupported")
+        assertToldInFull(error)
         assert.strictEqual("field" in error ? error.field : undefined, field)
       }
       assert.deepStrictEqual(transport.seen, [])
@@ -709,5 +719,347 @@ describe("the environment beside an issuer", () => {
         assert.strictEqual(error._tag, "EntraInvalidAuthorityError")
         assert.strictEqual("field" in error ? error.field : undefined, field)
       }).pipe(Effect.scoped)
+    ))
+})
+
+describe("a provider that names no lifetime of its tokens", () => {
+  /** A provider whose tokens are counted, with or without `expires_in`. */
+  const counting = (lifetime: (count: number) => unknown = () => undefined) => {
+    let count = 0
+    const transport = answering((asked) =>
+      isDiscovery(asked) ? { body: documentOf(asked) } : Effect.as(Effect.yieldNow, {
+        body: { access_token: `token-${++count}`, token_type: "Bearer", expires_in: lifetime(count) }
+      })
+    )
+    return { transport, count: () => count }
+  }
+  const tokenOf = Effect.map(acquire(), ({ accessToken }) => Redacted.value(accessToken))
+
+  it.effect.each([undefined, null])("%s: each acquisition uses a new token, and the cache stays empty", (lifetime) => {
+    const { count, transport } = counting(() => lifetime)
+    return Effect.gen(function*() {
+      const result = yield* acquire()
+      assert.strictEqual(result.expiresOn.epochMilliseconds, 0)
+      assert.strictEqual(result.metadata.tokenSource, "IdentityProvider")
+      assert.deepStrictEqual([yield* tokenOf, yield* tokenOf], ["token-2", "token-3"])
+      const together = yield* Effect.all([tokenOf, tokenOf, tokenOf], { concurrency: "unbounded" })
+      assert.deepStrictEqual(together, ["token-4", "token-4", "token-4"])
+      assert.strictEqual((yield* ConfidentialClient.stats).entries, 0)
+      const client = yield* ConfidentialClient.ConfidentialClient
+      assert.isUndefined(client.peek({ scopes: "read" }))
+      assert.strictEqual(count(), 4)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("defaultLifetime is its lifetime, and a lifetime of the provider goes before", () => {
+    const { count, transport } = counting((count) => count === 2 ? 60 : undefined)
+    return Effect.gen(function*() {
+      const first = yield* acquire()
+      assert.strictEqual(first.expiresOn.epochMilliseconds, 600_000)
+      assert.strictEqual(yield* tokenOf, "token-1")
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual((yield* acquire()).expiresOn.epochMilliseconds, 660_000)
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport, { defaultLifetime: "10 minutes" })))
+  })
+
+  it.effect("keepFresh asks every five minutes, not every second", () => {
+    const { count, transport } = counting()
+    return Effect.gen(function*() {
+      const client = yield* ConfidentialClient.ConfidentialClient
+      yield* client.keepFresh({ scopes: "read" })
+      yield* TestClock.adjust("14 minutes")
+      assert.strictEqual(count(), 3)
+    }).pipe(Effect.scoped, Effect.provide(clientOf(transport)))
+  })
+
+  it.effect("a refresh that brings none rests for five minutes, and the cached token stays in use", () => {
+    const { count, transport } = counting((count) => count === 1 ? 3600 : undefined)
+    return Effect.gen(function*() {
+      yield* acquire()
+      yield* TestClock.adjust("40 minutes")
+      for (let call = 0; call < 10; call++) {
+        assert.strictEqual(yield* tokenOf, "token-1")
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.strictEqual(count(), 2)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  it("an invalid option is refused, and so is the option without an issuer", async () => {
+    const built = (options: ConfidentialClient.Options) =>
+      run(Effect.flip(Effect.scoped(Layer.build(
+        ConfidentialClient.layerDefault(options).pipe(
+          Layer.provide([ClientCredential.layerSecret(secret), counting().transport.layer])
+        )
+      ))))
+    for (const defaultLifetime of [-1, Number.NaN, "soon", Infinity, "4000 days"]) {
+      const wrong: Duration.Input = JSON.parse(JSON.stringify(defaultLifetime))
+      const given = typeof defaultLifetime === "number" ? defaultLifetime : wrong
+      const error = await built({ clientId, issuer, defaultLifetime: given })
+      assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    }
+    const error = await built({ clientId, tenantId: contoso, defaultLifetime: "1 hour" })
+    assert.deepInclude<object>(error, { field: "defaultLifetime", code: "field_malformed" })
+    assert.include(error.message, "without issuer")
+  })
+})
+
+describe("the audience of an assertion", () => {
+  const audienceAt = (issuer: string, document: Readonly<Record<string, unknown>>) =>
+    run(
+      AuthorityResolver.AuthorityResolver.use((resolver) =>
+        resolver.resolve(Result.getOrThrow(Authority.parseIssuer(issuer)), { channel: "standard" })
+      ).pipe(Effect.provide(AuthorityResolver.layer.pipe(Layer.provide(provider(() => ({ body: document })).layer))))
+    )
+
+  const tenant = "11111111-2222-4333-8444-555555555555"
+
+  it.each([
+    { name: "the issuer", issuer: "https://idp.example/one", document: "https://idp.example/one" },
+    { name: "as its document spells it", issuer: "https://idp.example/one", document: "https://idp.example/one/" },
+    { name: "at the root", issuer: "https://idp.example", document: "https://idp.example/" }
+  ])("is $name", async ({ document, issuer }) => {
+    const endpoints = await audienceAt(issuer, { issuer: document, token_endpoint: "https://t.example/token" })
+    assert.strictEqual(endpoints.audience, document)
+    assert.strictEqual(endpoints.token, "https://t.example/token")
+  })
+
+  it.each([
+    {
+      name: "Entra",
+      issuer: `https://login.microsoftonline.com/${tenant}/v2.0`,
+      document: `https://login.microsoftonline.com/${tenant}/v2.0`
+    },
+    {
+      name: "Entra in China",
+      issuer: `https://login.partner.microsoftonline.cn/${tenant}/v2.0`,
+      document: `https://login.partner.microsoftonline.cn/${tenant}/v2.0`
+    },
+    {
+      name: "an external tenant",
+      issuer: `https://contoso.ciamlogin.com/${tenant}/v2.0`,
+      document: `https://${tenant}.ciamlogin.com/${tenant}/v2.0`
+    },
+    {
+      name: "an external tenant at its own domain",
+      issuer: `https://login.contoso.example/${tenant}/v2.0`,
+      document: `https://${tenant}.ciamlogin.com/${tenant}/v2.0`
+    }
+  ])("is the token endpoint of $name", async ({ document, issuer }) => {
+    const token = `${issuer.replace(/\/v2.0$/, "")}/oauth2/v2.0/token`
+    assert.strictEqual((await audienceAt(issuer, { issuer: document, token_endpoint: token })).audience, token)
+  })
+
+  it("is the token endpoint of AD FS", async () => {
+    const token = "https://sts.contoso.example/adfs/oauth2/token/"
+    const issuer = "https://sts.contoso.example/adfs"
+    assert.strictEqual((await audienceAt(issuer, { issuer, token_endpoint: token })).audience, token)
+  })
+
+  const [rsa, ec] = [TestCertificate.make(), TestCertificate.make({ algorithm: "EC" })]
+  const credentials = [
+    {
+      name: "privateKeyJwt",
+      make: (audience: string | undefined) =>
+        Effect.flatMap(ec, ({ privateKey }) => ClientCredential.privateKeyJwt({ privateKey, audience }))
+    },
+    {
+      name: "certificate",
+      make: (audience: string | undefined) =>
+        Effect.flatMap(rsa, (made) => ClientCredential.certificate({ ...made, audience }))
+    }
+  ]
+
+  it.live.each(credentials.flatMap(({ make, name }) => [
+    { name, make, audience: undefined, aud: issuer },
+    { name, make, audience: "tokenEndpoint", aud: `${issuer}/token` },
+    { name, make, audience: "https://as.example/other", aud: "https://as.example/other" },
+    { name, make, audience: "urn:example:as", aud: "urn:example:as" }
+  ]))("of $name with $audience is $aud", ({ aud, audience, make }) => {
+    const transport = provider()
+    return Effect.gen(function*() {
+      const credential = yield* make(audience)
+      yield* acquire().pipe(Effect.provide(
+        ConfidentialClient.layerDefault({ clientId, issuer }).pipe(
+          Layer.provide([Layer.succeed(ClientCredential.ClientCredential, credential), transport.layer])
+        )
+      ))
+      const assertion = transport.seen.at(-1)?.form.get("client_assertion") ?? ""
+      assert.strictEqual(jose.decodeJwt(assertion).aud, aud)
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
+  })
+
+  it.live.each(credentials)("of $name that is not a string is refused", ({ make }) =>
+    Effect.gen(function*() {
+      const audience: string = JSON.parse("[1]")
+      const error = yield* Effect.flip(make(audience))
+      assert.deepInclude<object>(error, { code: "field_malformed", field: "audience" })
+    }))
+})
+
+describe("the method of a secret", () => {
+  it.each(
+    [undefined, ["client_secret_basic"], ["client_secret_post"], ["client_secret_basic", "client_secret_post"]].flatMap(
+      (methods) => (["client_secret_basic", "client_secret_post"] as const).map((method) => ({ methods, method }))
+    )
+  )("$method goes before a document with $methods", ({ method, methods }) => {
+    const transport = provider((asked) => ({
+      body: documentOf(asked, methods === undefined ? {} : { token_endpoint_auth_methods_supported: methods })
+    }))
+    return run(
+      Effect.gen(function*() {
+        yield* acquire()
+        const sent = transport.seen.at(-1)
+        const isBasic = method === "client_secret_basic"
+        assert.strictEqual(sent?.headers["authorization"] !== undefined, isBasic)
+        assert.strictEqual(sent?.form.has("client_secret"), !isBasic)
+      }).pipe(Effect.provide(
+        ConfidentialClient.layerDefault({ clientId, issuer }).pipe(
+          Layer.provide([ClientCredential.layerSecret(secret, { method }), transport.layer])
+        )
+      ))
+    )
+  })
+
+  it.effect("that is not one is refused", () =>
+    Effect.gen(function*() {
+      const method: ClientCredential.SecretMethod = JSON.parse(`"client_secret_jwt"`)
+      const error = yield* Effect.flip(ClientCredential.secret(secret, { method }))
+      assert.deepInclude<object>(error, { code: "field_malformed", field: "method" })
+      assert.include(error.message, "client_secret_basic, client_secret_post")
+    }))
+})
+
+describe("metadata of RFC 8414", () => {
+  const oauth = "/.well-known/oauth-authorization-server"
+
+  /** A provider without OpenID Connect: what it answers at the address of the OpenID document, and its own document. */
+  const without = (openId: Reply, path: string, own: (url: URL) => Reply) =>
+    answering((asked) =>
+      isDiscovery(asked)
+        ? openId
+        : asked.url.pathname.startsWith(oauth)
+        ? asked.url.pathname === `${oauth}${path}` ? own(asked.url) : { status: 404 }
+        : { body: { access_token: "a-token", token_type: "Bearer", expires_in: 3600 } }
+    )
+
+  const absent: ReadonlyArray<readonly [name: string, reply: Reply]> = [
+    ["404", { status: 404 }],
+    ["404 with HTML", { status: 404, body: "<html></html>" }],
+    ["400", { status: 400 }],
+    ["403", { status: 403 }],
+    ["405", { status: 405 }],
+    ["410", { status: 410 }],
+    ["a page of another kind", { status: 200, body: "<!DOCTYPE html><html></html>" }],
+    ["JSON of another kind", { status: 200, body: { error: "not found" } }]
+  ]
+
+  const issuers = [
+    { issuer: "https://as.example", path: "" },
+    { issuer: "https://as.example/", path: "" },
+    { issuer: "https://as.example/one", path: "/one" },
+    { issuer: "https://as.example/one/", path: "/one" },
+    { issuer: "https://as.example:8443/a/B%20c", path: "/a/B%20c" }
+  ]
+
+  it.each(absent.flatMap(([name, reply]) => issuers.map(({ issuer, path }) => ({ issuer, path, name, reply }))))(
+    "is used after $name at $issuer",
+    ({ issuer, path, reply }) => {
+      const transport = without(reply, path, () => ({
+        body: {
+          issuer,
+          token_endpoint: "https://as.example/token",
+          token_endpoint_auth_methods_supported: ["client_secret_basic"]
+        }
+      }))
+      return run(
+        Effect.gen(function*() {
+          yield* acquire()
+          yield* acquire("write")
+          assert.deepStrictEqual(transport.seen.map(({ url }) => url.pathname).slice(1), [
+            `${oauth}${path}`,
+            "/token",
+            "/token"
+          ])
+          assert.isDefined(transport.seen.at(-1)?.headers["authorization"])
+        }).pipe(Effect.provide(clientOf(transport, { issuer })))
+      )
+    }
+  )
+
+  it.effect("is not asked for when there is an OpenID document", () => {
+    const transport = provider()
+    return Effect.gen(function*() {
+      yield* acquire()
+      assert.strictEqual(transport.seen.length, 2)
+    }).pipe(Effect.provide(clientOf(transport)))
+  })
+
+  const named = "https://as.example/one"
+  it.each<{ name: string; openId: Reply; own: Reply; code: string; includes: ReadonlyArray<string> }>([
+    {
+      name: "neither document",
+      openId: { status: 404 },
+      own: { status: 404 },
+      code: "issuer_unknown",
+      includes: [`${named}/.well-known/openid-configuration`, `https://as.example${oauth}/one`]
+    },
+    {
+      name: "a page and no document",
+      openId: { status: 200, body: "<html></html>" },
+      own: { status: 404 },
+      code: "discovery_malformed",
+      includes: [`${named}/.well-known/openid-configuration`]
+    },
+    {
+      name: "a page in the place of the second",
+      openId: { status: 404 },
+      own: { status: 200, body: "<html></html>" },
+      code: "issuer_unknown",
+      includes: [`https://as.example${oauth}/one`]
+    },
+    {
+      name: "the document of another issuer",
+      openId: { status: 404 },
+      own: { body: { issuer: "https://evil.example", token_endpoint: "https://evil.example/token" } },
+      code: "issuer_mismatch",
+      includes: ["https://evil.example"]
+    },
+    {
+      name: "a token endpoint without TLS",
+      openId: { status: 404 },
+      own: { body: { issuer: named, token_endpoint: "http://as.example/token" } },
+      code: "discovery_malformed",
+      includes: ["http://as.example/token"]
+    },
+    {
+      name: "an outage of the second",
+      openId: { status: 404 },
+      own: { status: 503, headers: { "retry-after": "90" } },
+      code: "service_unavailable",
+      includes: [`https://as.example${oauth}/one`]
+    },
+    {
+      name: "an outage of the first, which says nothing about the second",
+      openId: { status: 503, headers: { "retry-after": "90" } },
+      own: { body: { issuer: named, token_endpoint: "https://as.example/token" } },
+      code: "service_unavailable",
+      includes: ["openid-configuration"]
+    },
+    {
+      name: "another issuer's OpenID document",
+      openId: { body: { issuer: "https://evil.example", token_endpoint: "https://evil.example/token" } },
+      own: { body: { issuer: named, token_endpoint: "https://as.example/token" } },
+      code: "issuer_mismatch",
+      includes: ["https://evil.example"]
+    }
+  ])("$name: $code", ({ code, includes, openId, own }) =>
+    run(
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(acquire())
+        assert.strictEqual(error.code, code)
+        for (const part of includes) assert.include(error.message, part)
+      }).pipe(Effect.provide(clientOf(without(openId, "/one", () => own), { issuer: named })))
     ))
 })

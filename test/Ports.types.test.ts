@@ -121,7 +121,11 @@ describe("AuthorityResolver", () => {
     expectTypeOf<AuthorityResolver.Endpoints>().toEqualTypeOf<{
       readonly token: string
       readonly audience: string
-      readonly assertion: { readonly thumbprint: "x5t#S256" | "x5t"; readonly rsa: "PS256" | "RS256" }
+      readonly assertion: {
+        readonly thumbprint: "x5t#S256" | "x5t"
+        readonly also?: "x5t#S256" | "x5t" | undefined
+        readonly rsa: "PS256" | "RS256"
+      }
       readonly secretMethod?: "client_secret_post" | "client_secret_basic" | undefined
       readonly fallback?: AuthorityResolver.Endpoints | undefined
     }>()

@@ -8,6 +8,7 @@ import {
   ClientCredential,
   ConfidentialClient,
   type EntraError,
+  RetryPolicy,
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
@@ -26,6 +27,7 @@ import { runChild, temporaryFile } from "./support/child.ts"
 import { ensureOpenssl } from "./support/openssl.ts"
 import { proxyTo } from "./support/proxy.ts"
 import { serve } from "./support/server.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, orders } from "./support/world.ts"
 
 const page = readText("docs/registering.md") ?? ""
@@ -90,7 +92,10 @@ const federated = (
   }))
 
 const ask = (request: { readonly scopes?: string; readonly tenantId?: string } = {}) =>
-  ConfidentialClient.acquireToken({ scopes: graph, ...request })
+  ConfidentialClient.acquireToken({ scopes: graph, ...request }).pipe(
+    // Some refusals are repeated after a second otherwise.
+    Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+  )
 
 const users = (accessToken: Redacted.Redacted) =>
   HttpClient.execute(
@@ -224,7 +229,8 @@ const rows: ReadonlyArray<
     tag: "EntraInvalidClientError",
     code: "client_unknown",
     number: 700016,
-    anchor: "aadsts700016"
+    anchor: "aadsts700016",
+    link: consentLink.replace(contoso, fabrikam)
   },
   {
     left: "the service principal was not created",
@@ -313,6 +319,7 @@ describe("when a step was left out", () => {
         const error = yield* Effect.flip(ask(row.request))
         assert.strictEqual(error._tag, row.tag)
         assert.strictEqual(error.code, row.code)
+        assertToldInFull(error)
         assert.deepStrictEqual("errorCodes" in error ? error.errorCodes : undefined, [row.number])
         assert.deepStrictEqual(pointersIn(error.remedy), [row.anchor])
         assert.include(anchors, row.anchor)

@@ -5,6 +5,7 @@ import { ClientCredential, ConfidentialClient, type EntraError, TokenCache, type
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { wrapped } from "./support/credentials.ts"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, graph, orders, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -310,6 +311,41 @@ describe.each(refusals)("refused: $name", (row) => {
   })
 })
 
+describe("a Retry-After of zero", () => {
+  it.effect.each(["0", "0.0", "00", " 0 "])("%s means now: a 429 closes no gate", (value) =>
+    Effect.gen(function*() {
+      yield* fail(answer(429, value), { times: 2 })
+      for (const requests of [1, 2]) {
+        const error = yield* Effect.flip(acquire)
+        assert.deepInclude<object>(error, { _tag: "EntraThrottledError", origin: "service", source: "server" })
+        assert.strictEqual(secondsOf(error), 0)
+        assert.deepStrictEqual(yield* state, { throttled: 0, refused: 0 })
+        assert.strictEqual(yield* tokenRequests, requests)
+      }
+      yield* acquire
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a refusal is remembered as without the header, and a 503 is retried", () =>
+    Effect.gen(function*() {
+      yield* fail(
+        Fault.custom({ status: 400, body: json("unauthorized_client", 700016), headers: { "retry-after": "0" } })
+      )
+      assert.isUndefined((yield* Effect.flip(acquire)).retryAfter)
+      assert.deepStrictEqual(yield* state, { throttled: 0, refused: 1 })
+      yield* fail(answer(503, "0"))
+      yield* after(forced, "5 seconds")
+      assert.strictEqual(yield* tokenRequests, 3)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a caller that waits for the service sends a request a second at most", () =>
+    Effect.gen(function*() {
+      yield* fail(answer(429, "0"), { times: 3 })
+      yield* after(ConfidentialClient.acquireToken({ ...request, onThrottled: "wait" }), "3 seconds")
+      assert.strictEqual(yield* tokenRequests, 4)
+    }).pipe(Effect.provide(World())))
+})
+
 describe("a closed gate", () => {
   it.effect.each([
     { name: "a throttle", fault: Fault.throttled({ retryAfter: "60 seconds" }) },
@@ -399,6 +435,7 @@ describe("onThrottled: wait", () => {
       const wrong: TokenRequest.TokenRequest = JSON.parse(JSON.stringify({ ...request, onThrottled }))
       const error = yield* Effect.flip(ConfidentialClient.acquireToken(wrong))
       assert.deepStrictEqual([error.code, "field" in error ? error.field : ""], ["field_malformed", "onThrottled"])
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 0)
     }).pipe(Effect.provide(World())))
 

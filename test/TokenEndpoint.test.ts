@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
@@ -12,9 +12,12 @@ import {
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import fc from "fast-check"
 import { randomUUID } from "node:crypto"
-import { record, warnings } from "./support/log.ts"
-import { fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
+import { answering } from "./support/answering.ts"
+import { record, silent, warnings } from "./support/log.ts"
+import { assertToldInFull } from "./support/shown.ts"
+import { contoso, fabrikam, graph, orders, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const { Fault } = EntraSimulator
 const acquire = ConfidentialClient.acquireToken({ scopes: graph })
@@ -176,8 +179,42 @@ describe("retry", () => {
       yield* TestClock.adjust("1 second")
       const error = yield* Fiber.join(fiber)
       assert.strictEqual(error.code, "budget_exceeded")
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 3)
     }).pipe(Effect.provide(World())))
+})
+
+describe("the lifetime of a token", () => {
+  it("counts from the time at which the attempt that brought it was sent", () =>
+    fc.assert(
+      fc.asyncProperty(fc.nat(3), fc.nat(9999), fc.integer({ min: 1, max: 4999 }), (failures, slowness, pause) => {
+        const sentAt: Array<number> = []
+        const transport = answering(() =>
+          Effect.gen(function*() {
+            sentAt.push(yield* Clock.currentTimeMillis)
+            if (sentAt.length <= failures) return { status: 503 }
+            yield* Effect.sleep(slowness)
+            return { body: { access_token: "t", token_type: "Bearer", expires_in: 3600, refresh_in: 1800 } }
+          })
+        )
+        const retry = Schedule.spaced(pause)
+        const client = ConfidentialClient.layer({ clientId: "daemon", tenantId: contoso }).pipe(
+          Layer.provide([ClientCredential.layerSecret(Redacted.make("s")), TokenCache.layerMemory()]),
+          Layer.provide([AuthorityResolver.layer, TokenEndpoint.layerWith({ retry })]),
+          Layer.provide(transport.layer)
+        )
+        return Effect.gen(function*() {
+          yield* TestClock.setTime(86_400_000)
+          const { expiresOn } = yield* inTime(acquire)
+          assert.lengthOf(sentAt, failures + 1)
+          assert.strictEqual(
+            expiresOn.epochMilliseconds,
+            Math.floor((sentAt.at(-1) ?? 0) / 1000) * 1000 + 3_600_000
+          )
+        }).pipe(Effect.provide(client), Effect.provide(TestClock.layer()), Effect.provide(silent), Effect.runPromise)
+      }),
+      { numRuns: 50 }
+    ))
 })
 
 describe("the gate", () => {
@@ -254,6 +291,7 @@ describe("the breaker", () => {
       for (let call = 0; call < 5; call++) yield* Effect.flip(once)
       const error = yield* Effect.flip(once)
       assert.strictEqual(error.code, "circuit_open")
+      assertToldInFull(error)
       assert.strictEqual(error.origin, "local")
       assert.strictEqual(yield* tokenRequests, 5)
       const simulator = yield* EntraSimulator.EntraSimulator
@@ -540,6 +578,7 @@ describe("a regional endpoint", () => {
     return Effect.gen(function*() {
       const error = yield* inTime(Effect.flip(acquire))
       assert.strictEqual(error.code, "credential_timeout")
+      assertToldInFull(error)
       assert.deepStrictEqual(asked, [])
       assert.deepStrictEqual(warnings(log).filter((line) => line.includes("issues no token")), [])
     }).pipe(Effect.provide(layer))

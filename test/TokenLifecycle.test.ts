@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule, Stream } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
@@ -10,6 +10,7 @@ import {
 } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { assertToldInFull } from "./support/shown.ts"
 import { contoso, fabrikam, graph, Simulator, tokenRequests, World } from "./support/world.ts"
 
 const acquire = ConfidentialClient.acquireToken({ scopes: graph })
@@ -103,7 +104,8 @@ for (const refreshIn of [undefined, Duration.seconds(1500)]) {
             tokenSource: "Cache",
             cacheLevel: "L1",
             cacheRefreshReason: "NotApplicable",
-            outage: true
+            outage: true,
+            outageReason: "service_unavailable"
           })
         }
         assert.isAtMost((yield* Clock.currentTimeMillis) - begun, 2000)
@@ -162,15 +164,109 @@ describe("renewal", () => {
       assert.isFalse(metadata.outage)
     }).pipe(Effect.provide(World())))
 
-  it.effect("a refusal of the client is not stretched over", () =>
+  const refusals = [
+    { code: 53003, error: "access_denied", reason: "blocked_by_policy" },
+    { code: 700016, error: "unauthorized_client", reason: "client_unknown" },
+    { code: 7000215, error: "invalid_client", reason: "secret_wrong" },
+    { code: 7000112, error: "unauthorized_client", reason: "client_disabled" },
+    { code: 90002, error: "invalid_request", reason: "tenant_unknown" },
+    { code: 65001, error: "invalid_grant", reason: "consent_missing" },
+    { code: 999999, error: "brand_new_error", reason: "request_refused" },
+    { code: 50076, error: "interaction_required", claims: "{}", reason: "claims_required" }
+  ] as const
+
+  it.effect.each(refusals)(
+    "a refusal (AADSTS$code) does not take the valid token from its callers",
+    ({ reason, ...refusal }) =>
+      Effect.gen(function*() {
+        const simulator = yield* EntraSimulator.EntraSimulator
+        const first = yield* token
+        yield* TestClock.setTime(3_599_000 - 60_000)
+        yield* simulator.fail(Fault.refused(refusal), { times: Infinity })
+        for (let second = 0; second < 60; second++) {
+          for (let call = 0; call < 3; call++) {
+            const { accessToken, metadata } = yield* acquire
+            assert.strictEqual(Redacted.value(accessToken), first)
+            assert.deepStrictEqual({ ...metadata }, {
+              tokenSource: "Cache",
+              cacheLevel: "L1",
+              cacheRefreshReason: "NotApplicable",
+              outage: true,
+              outageReason: reason
+            })
+          }
+          yield* TestClock.adjust("1 second")
+        }
+        // After 0, 5, 15 and 35 seconds at the earliest.
+        assert.isAtMost(yield* tokenRequests, 5)
+        // The token has expired.
+        assert.strictEqual((yield* Effect.flip(acquire)).code, reason)
+        yield* simulator.clearFaults
+        yield* TestClock.adjust("60 seconds")
+        assert.isFalse((yield* acquire).metadata.outage)
+      }).pipe(Effect.provide(World()))
+  )
+
+  it.effect("a refusal reaches a caller who refuses the token at hand", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const { accessToken } = yield* acquire
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      yield* simulator.fail(Fault.refused(refusals[0]), { times: Infinity })
+      const accessTokenSha256ToRefresh = yield* ConfidentialClient.accessTokenSha256(accessToken)
+      for (
+        const own of [{ forceRefresh: true }, { claims: "{}" }, { accessTokenSha256ToRefresh }, {
+          minimumValidity: "2 minutes"
+        }] as const
+      ) {
+        const error = yield* Effect.flip(ConfidentialClient.acquireToken({ scopes: graph, ...own }))
+        assert.strictEqual(error.code, "blocked_by_policy")
+      }
+      assert.isTrue((yield* acquire).metadata.outage)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("a refusal is an event, although its callers do not notice it", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator
       yield* acquire
-      yield* simulator.removeSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
       yield* TestClock.setTime(3_599_000 - 60_000)
-      const error = yield* Effect.flip(acquire)
-      assert.strictEqual(error.code, "secret_wrong")
+      yield* simulator.fail(Fault.refused(refusals[0]), { times: Infinity })
+      const events = yield* Effect.forkChild(
+        Stream.runCollect(Stream.take(ConfidentialClient.events, 1)),
+        { startImmediately: true }
+      )
+      yield* acquire
+      const [event] = yield* Fiber.join(events)
+      assert.deepInclude<object>({ ...event }, {
+        _tag: "AcquisitionFailed",
+        cacheRefreshReason: "ProactivelyRefreshed"
+      })
+      assert.strictEqual(event?._tag === "AcquisitionFailed" ? event.error.code : undefined, "blocked_by_policy")
     }).pipe(Effect.provide(World())))
+
+  it.effect.each([{ serveStaleOnRefusal: false }, { serveStaleOnOutage: false }])(
+    "with %o a refusal reaches the callers of a token in its last minutes",
+    (renewal) =>
+      Effect.gen(function*() {
+        const simulator = yield* EntraSimulator.EntraSimulator
+        yield* acquire
+        yield* simulator.removeSecret(EntraSimulator.daemonClientId, EntraSimulator.daemonSecret)
+        yield* TestClock.setTime(3_599_000 - 60_000)
+        assert.strictEqual((yield* Effect.flip(acquire)).code, "secret_wrong")
+      }).pipe(Effect.provide(World({ client: { renewal } })))
+  )
+
+  it.effect("with serveStaleOnRefusal: false an outage still leaves the token in use, with its reason", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* acquire
+      yield* TestClock.setTime(3_599_000 - 60_000)
+      yield* simulator.fail(Fault.unavailable(), { times: Infinity })
+      const { metadata } = yield* acquire
+      assert.deepInclude(metadata, { outage: true, outageReason: "service_unavailable" })
+    }).pipe(
+      Effect.provide(World({ retry: RetryPolicy.none, client: { renewal: { serveStaleOnRefusal: false } } }))
+    ))
 
   it.effect("a slow service costs a caller in the last minutes two seconds at most, and the flight goes on", () =>
     Effect.gen(function*() {
@@ -319,6 +415,7 @@ describe("renewal", () => {
       yield* acquire
       const error = yield* Effect.flip(guarded.acquireToken({ scopes: graph, tenantId: contoso }))
       assert.strictEqual(error.code, "tenant_not_allowed")
+      assertToldInFull(error)
     }).pipe(Effect.provide(SharedWorld)))
 })
 
@@ -344,6 +441,7 @@ describe("minimumValidity", () => {
       const error = yield* Effect.flip(ConfidentialClient.acquireToken(wrong))
       assert.strictEqual(error._tag, "EntraInvalidRequestError")
       assert.deepStrictEqual([error.code, "field" in error ? error.field : ""], ["field_malformed", "minimumValidity"])
+      assertToldInFull(error)
       assert.strictEqual(yield* tokenRequests, 0)
       yield* acquire
       assert.isUndefined(yield* ConfidentialClient.peek(wrong))

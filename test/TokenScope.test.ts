@@ -3,6 +3,7 @@ import { Result } from "effect"
 import { TokenScope } from "effect-entra"
 import fc from "fast-check"
 import { anyString, failure, mixedCase, success } from "./internal/support.ts"
+import { assertToldInFull } from "./support/shown.ts"
 
 const graph = "https://graph.microsoft.com/.default"
 
@@ -72,6 +73,7 @@ describe("parse", () => {
     const error = failure(TokenScope.parse(input))
     assert.strictEqual(error._tag, "EntraInvalidScopeError")
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "scopes")
     assert.strictEqual(error.origin, "local")
     assert.isTrue(error.message.startsWith("scopes "))

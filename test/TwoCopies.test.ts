@@ -3,13 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import {
   AuthorityResolver,
+  BearerHttpClient,
   ClientCredential,
   ConfidentialClient,
   EntraError,
+  RetryPolicy,
   TokenCache,
-  TokenEndpoint
+  TokenEndpoint,
+  TokenStore
 } from "effect-entra"
-import { EntraSimulator } from "effect-entra/testing"
+import { SimulatorServer } from "effect-entra/node"
+import { EntraSimulator, MetadataService } from "effect-entra/testing"
 
 const copyOf = async (): Promise<typeof EntraError> => import(`../src/EntraError.ts${"?copy"}`)
 
@@ -48,6 +52,25 @@ describe("two copies", () => {
       Effect.provide([AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
       Effect.provide(EntraSimulator.layerMemory())
     ))
+})
+
+describe("the services", () => {
+  // A service that one copy provides is found by the other, because both know it by this key.
+  it.each([
+    ["effect-entra/AuthorityResolver", AuthorityResolver.AuthorityResolver],
+    ["effect-entra/BearerHttpClient/CurrentTenantId", BearerHttpClient.CurrentTenantId],
+    ["effect-entra/ClientCredential", ClientCredential.ClientCredential],
+    ["effect-entra/ConfidentialClient", ConfidentialClient.ConfidentialClient],
+    ["effect-entra/ConfidentialClient/TestCalls", ConfidentialClient.TestCalls],
+    ["effect-entra/RetryPolicy", RetryPolicy.Current],
+    ["effect-entra/TokenCache", TokenCache.TokenCache],
+    ["effect-entra/TokenEndpoint", TokenEndpoint.TokenEndpoint],
+    ["effect-entra/TokenStore", TokenStore.TokenStore],
+    ["effect-entra/node/SimulatorServer", SimulatorServer.SimulatorServer],
+    ["effect-entra/testing/EntraSimulator", EntraSimulator.EntraSimulator],
+    ["effect-entra/testing/EntraSimulator/DropConnection", EntraSimulator.DropConnection],
+    ["effect-entra/testing/MetadataService", MetadataService.MetadataService]
+  ])("%s", (key, service) => assert.strictEqual(service.key, key))
 })
 
 describe("an error of a custom endpoint", () => {

@@ -26,6 +26,13 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "The simulator saw 7 token requests and 8 requests to Graph"
   ],
   certificate: ["fabrikam.onmicrosoft.com issued a Bearer token for a certificate"],
+  consent: [
+    "The consent page responded with \"access_denied\": \"The administrator declined.\"",
+    "state in the consent response is not the state of this browser's session.",
+    "This is not your tenant.",
+    "Fabrikam has granted Organization.Read.All, User.Read.All",
+    "1 customer"
+  ],
   credentials: [
     /(?:^.+: a Bearer token\n){14}a key without a certificate, elsewhere: a Bearer token\n/m,
     "the first that works: a Bearer token"

@@ -163,7 +163,7 @@ export const assertion = (
     const resource = options.audience ?? "api://AzureADTokenExchange"
     return yield* ClientCredential.assertion(({ clientId, correlationId, tenantId }) =>
       agent.requestToken({ resource, correlationId }).pipe(
-        Effect.flatMap(({ response, scrub }) =>
+        Effect.flatMap(({ response, scrub, sentAt }) =>
           Effect.fromResult(readPlatformResponse(response, {
             authority: publicCloud,
             authorityUrl: Authority.format(publicCloud),
@@ -173,6 +173,7 @@ export const assertion = (
             tokenType: "Bearer",
             tokenEndpoint: agent.platform.endpoint,
             correlationId,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))
@@ -231,13 +232,17 @@ export const layerAssertion = (
  * **Details**
  *
  * The client works like any other: one cache, one shared request per key, refresh before expiry, typed errors. The scope of a
- * request is `<resource>/.default`. The identity belongs to one tenant, and the platform accepts neither claims nor extra
- * parameters: a request with another tenant, claims or extra parameters fails before a request is sent.
+ * request is `<resource>/.default`. The identity belongs to one tenant, and the platform accepts no extra parameters: a
+ * request with another tenant or with extra parameters fails before a request is sent.
+ *
+ * The platform accepts no claims either. They are not sent, and the token is requested from the platform again instead of
+ * the cache. If the platform returns the same token, the response of the API that sent the challenge reaches the caller, and
+ * the token is not requested again for 30 seconds.
  *
  * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after 1, 2
- * and 4 seconds, on 404, 408, 429, 5xx or no response within 10 seconds. On 410, its status during an update, it is requested
- * again seven times, every 10 seconds. The other services are requested again three times, every second, on 404, 408, 429,
- * 500, 503, 504 or no response. `RetryPolicy` does not apply.
+ * and 4 seconds, on 404, 408, 429, 5xx, a network error or no response within 10 seconds. On 410, its status during an
+ * update, it is requested again seven times, every 10 seconds. The other services are requested again three times, every
+ * second, on 404, 408, 429, 500, 503, 504, a network error or no response within 10 seconds. `RetryPolicy` does not apply.
  *
  * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
  * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a

@@ -13,6 +13,7 @@ import {
   assertion,
   type CertificateOptions,
   ClientCredential,
+  type SecretMethod,
   type Source,
   type SourceOptions
 } from "../ClientCredential.ts"
@@ -54,7 +55,8 @@ export {
  * **Details**
  *
  * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key Vault.
- *   PEM holds the certificate, its private key and optionally its issuers, in any order.
+ *   PEM holds the certificate, its private key and optionally its issuers, in any order. Its line breaks may be lost, and it
+ *   may be in quotes or in base64.
  * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
@@ -110,6 +112,21 @@ export interface CredentialFile {
  */
 export interface ReloadOptions {
   readonly reloadEvery?: Duration.Input | undefined
+}
+
+/**
+ * Options of a secret that is reloaded from a file.
+ *
+ * **Details**
+ *
+ * - `reloadEvery`: see {@link ReloadOptions}.
+ * - `method`: how the secret is sent; see `ClientCredential.SecretOptions`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SecretFileOptions extends ReloadOptions {
+  readonly method?: SecretMethod | undefined
 }
 
 /**
@@ -232,7 +249,7 @@ export const certificateFile = (
  * **Details**
  *
  * Line breaks at the end of the file are removed. The effect fails with a `CredentialError` `file_empty` if the file is
- * empty, and `secret_malformed` if it has several lines. The file is read when this effect runs, every `reloadEvery`
+ * empty, and `secret_malformed` if it has several lines, or quotes around the secret. The file is read when this effect runs, every `reloadEvery`
  * (default: 10 seconds), and when the service has refused the secret. While the file is missing or empty, the previous
  * secret stays in use and one warning is logged.
  *
@@ -262,7 +279,7 @@ export const certificateFile = (
  */
 export const secretFile = (
   { path }: CredentialFile,
-  options?: ReloadOptions
+  options?: SecretFileOptions
 ): Effect.Effect<ClientCredential["Service"], CredentialError, Files> =>
   CredentialFiles.fromSecretFile({ path, name: "path" }, options)
 
@@ -456,7 +473,7 @@ export const layerCertificateFile = (
  */
 export const layerSecretFile = (
   file: CredentialFile,
-  options?: ReloadOptions
+  options?: SecretFileOptions
 ): Layer.Layer<ClientCredential, CredentialError, Files> => Layer.effect(ClientCredential, secretFile(file, options))
 
 /**

@@ -4,15 +4,16 @@
  *
  * @since 0.1.0
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as Undici from "@effect/platform-node/Undici"
 import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -20,9 +21,11 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
+import { readPem } from "../internal/credential/pem.ts"
+import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
-import { blocksOf } from "./internal/certificates/pem.ts"
+import { loadFailure } from "./internal/packages.ts"
 import * as Proxies from "./internal/proxies.ts"
 
 // -----------------------------------------------------------------------------
@@ -78,7 +81,7 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  *
  * **When to use**
  *
- * Use on Node when there is a proxy, or may be one. If no variable is set, it works like `NodeHttpClient.layerUndici` with a
+ * Use on Node or Deno when there is a proxy, or may be one. If no variable is set, it works like `NodeHttpClient.layerUndici` with a
  * shorter connect timeout.
  *
  * **Details**
@@ -94,12 +97,14 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  * - If the proxy refuses the tunnel, the request fails with a `NetworkError` whose reason is `PROXY_RESPONSE_<status>` (407:
  *   the proxy refused the credentials). If the proxy cannot be reached, the reason is `PROXY_ECONNREFUSED`, `PROXY_ENOTFOUND`
  *   and so on.
+ * - Requests have the `User-Agent` `effect-entra/<version>`, unless they have their own.
  * - The connections are closed with the scope of the layer.
  *
  * **Gotchas**
  *
  * The layer fails with an `InvalidRequestError` when a variable is not the URL of a proxy. The error names the variable and
- * does not show its value.
+ * does not show its value. It also fails with an `InvalidRequestError` (`transport_unsupported`) when `@effect/platform-node` is
+ * not installed, and on Bun, which replaces undici by a module that ignores proxies.
  *
  * **Example** (Connecting through a company's proxy)
  *
@@ -153,24 +158,80 @@ export const layer: Layer.Layer<HttpClient.HttpClient, InvalidRequestError> = /*
  * @since 0.1.0
  */
 export const layerWith = (options: Options): Layer.Layer<HttpClient.HttpClient, InvalidRequestError> =>
-  NodeHttpClient.layerUndiciNoDispatcher.pipe(
-    Layer.provide(Layer.effect(NodeHttpClient.Dispatcher, makeDispatcher(options)))
-  )
+  Layer.unwrap(Effect.gen(function*() {
+    const settings = {
+      proxies: yield* proxiesOf(options),
+      secureContext: yield* Effect.fromResult(secureContextOf(options.certificateAuthorities)),
+      timeout: yield* Effect.fromResult(timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout))
+    }
+    const { client, undici } = yield* loadUndici
+    return Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(withUserAgent))
+    ).pipe(
+      Layer.provide(client.layerUndiciNoDispatcher),
+      Layer.provide(Layer.effect(client.Dispatcher, makeDispatcher(undici, settings)))
+    )
+  }))
 
 // -----------------------------------------------------------------------------
-// internal
+// undici
 // -----------------------------------------------------------------------------
+
+/** undici sends no `User-Agent` of its own, and firewalls refuse requests without it. */
+const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  request.headers["user-agent"] === undefined
+    ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
+    : request
+
+/** Loads undici, which takes a tenth of a second, and the platform package, which is optional. */
+const loadUndici = Effect.gen(function*() {
+  const { client, module } = yield* Effect.tryPromise({
+    try: async () => {
+      // esbuild bundles without a missing package only if each `import` is awaited inside `try`.
+      try {
+        const client = await import("@effect/platform-node/NodeHttpClient")
+        return { client, module: await import("@effect/platform-node/Undici") }
+      } catch (cause) {
+        throw loadFailure(cause)
+      }
+    },
+    catch: (reason) =>
+      unsupported(`@effect/platform-node with its undici cannot be loaded: ${String(reason)}`, installing)
+  })
+  // Some bundlers leave only the default export of a CommonJS package.
+  const undici = [module, module.default].find(isUndici)
+  return undici === undefined
+    ? yield* Effect.fail(unsupported("this runtime replaces undici by a module of its own", fetching))
+    : { client, undici }
+})
+
+/** Returns whether a module is undici itself. Bun replaces the package by a module that lacks most of it. */
+const isUndici = (module: unknown): module is typeof Undici =>
+  Predicate.hasProperty(module, "EnvHttpProxyAgent") && typeof module.EnvHttpProxyAgent === "function" &&
+  Predicate.hasProperty(module.EnvHttpProxyAgent.prototype, "compose")
+
+const unsupported = (message: string, remedy: string): InvalidRequestError =>
+  invalidRequest("transport_unsupported", "NodeTransport", `NodeTransport does not work here: ${message}`, remedy)
+
+const page = "docs/networks.md#runtimes-and-bundlers of effect-entra"
+
+const installing = `Install the package: npm i @effect/platform-node. In a bundle, see ${page}.`
+
+const fetching = "Take FetchHttpClient.layer: the fetch of Bun reads HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS. " +
+  `See ${page}.`
+
+interface Settings {
+  readonly proxies: Proxies.Proxies
+  readonly secureContext: SecureContext | undefined
+  /** The connect timeout in milliseconds. */
+  readonly timeout: number
+}
 
 const makeDispatcher = Effect.fnUntraced(function*(
-  options: Options
-): Effect.fn.Return<Undici.Dispatcher, InvalidRequestError, Scope.Scope> {
-  const proxies = yield* proxiesOf(options)
-  const secureContext = yield* Effect.fromResult(secureContextOf(options.certificateAuthorities))
-  // Loading undici takes a tenth of a second.
-  const undici = yield* Effect.promise(() => import("@effect/platform-node/Undici"))
-  const timeout = yield* Effect.fromResult(
-    timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout)
-  )
+  undici: typeof Undici,
+  { proxies, secureContext, timeout }: Settings
+): Effect.fn.Return<Undici.Dispatcher, never, Scope.Scope> {
   const tls = secureContext === undefined ? {} : { secureContext }
   const sockets = socketRegistry()
   const connect = sockets.tracking(undici.buildConnector({ timeout, ...tls }))
@@ -286,7 +347,7 @@ const secureContextOf = (
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
   if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
-  const certificates = texts.map((text) => blocksOf(text).filter(({ label }) => label === "CERTIFICATE"))
+  const certificates = texts.map((text) => readPem(text).blocks.filter(({ label }) => label === "CERTIFICATE"))
   const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
   )

@@ -4,15 +4,11 @@
  *
  * @since 0.1.0
  */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Http from "node:http"
@@ -79,7 +75,7 @@ export type Options = Omit<EntraSimulator.Options, "origin">
  * @since 0.1.0
  */
 export const layerHttp = (options?: Options): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> =>
-  Layer.unwrap(Effect.sync(() => serve(Http.createServer(), "http", undefined, options)))
+  Layer.unwrap(Effect.suspend(() => serve(Http.createServer(), "http", undefined, options)))
 
 /**
  * Starts a simulator at `https://localhost:<port>`, with a new certificate for `localhost` and 127.0.0.1.
@@ -141,7 +137,7 @@ export const layerHttps = (
       notAfter: new Date(now + 86_400_000)
     })
     const server = Https.createServer({ key: Redacted.value(privateKey), cert: certificate })
-    return serve(server, "https", authority, options)
+    return yield* serve(server, "https", authority, options)
   }))
 
 // -----------------------------------------------------------------------------
@@ -150,6 +146,10 @@ export const layerHttps = (
 
 /**
  * Provides an `HttpClient` over undici that trusts the server's certificate and no other.
+ *
+ * **Gotchas**
+ *
+ * It does not work on Bun, which replaces undici by a module of its own. Take {@link layerHttpClientNodeHttp} there.
  *
  * **Example** (Sending requests with undici)
  *
@@ -164,11 +164,11 @@ export const layerHttps = (
  * @since 0.1.0
  */
 export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, SimulatorServer> = Layer.unwrap(
-  Effect.map(
-    SimulatorServer,
-    ({ certificate }) =>
-      NodeHttpClient.layerUndiciOptions(certificate === undefined ? {} : { connect: { ca: certificate } })
-  )
+  Effect.gen(function*() {
+    const { certificate } = yield* SimulatorServer
+    const { client } = yield* platform
+    return client.layerUndiciOptions(certificate === undefined ? {} : { connect: { ca: certificate } })
+  })
 )
 
 /**
@@ -189,26 +189,39 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, Simulato
  * @since 0.1.0
  */
 export const layerHttpClientNodeHttp: Layer.Layer<HttpClient.HttpClient, never, SimulatorServer> = Layer.unwrap(
-  Effect.map(
-    SimulatorServer,
-    ({ certificate }) =>
-      NodeHttpClient.layerNodeHttpOptions({
-        keepAlive: true,
-        ...(certificate === undefined ? {} : { ca: certificate })
-      })
-  )
+  Effect.gen(function*() {
+    const { certificate } = yield* SimulatorServer
+    const { client } = yield* platform
+    return client.layerNodeHttpOptions({
+      keepAlive: true,
+      ...(certificate === undefined ? {} : { ca: certificate })
+    })
+  })
 )
 
 // -----------------------------------------------------------------------------
 // Internal
 // -----------------------------------------------------------------------------
 
-const serve = (
+/** Loads the platform package, which is optional. Its absence is a defect, because it is an error of the test. */
+const platform = Effect.promise(async () => {
+  // esbuild bundles without a missing package only if each `import` is awaited inside `try`.
+  try {
+    const client = await import("@effect/platform-node/NodeHttpClient")
+    const server = await import("@effect/platform-node/NodeHttpServer")
+    return { client, server, request: await import("@effect/platform-node/NodeHttpServerRequest") }
+  } catch (cause) {
+    throw new Error("SimulatorServer needs a package: npm i -D @effect/platform-node", { cause })
+  }
+})
+
+const serve = Effect.fnUntraced(function*(
   server: Http.Server,
   scheme: "http" | "https",
   certificate: string | undefined,
   options: Options | undefined
-): Layer.Layer<EntraSimulator.EntraSimulator | SimulatorServer> => {
+) {
+  const { request, server: nodeServer } = yield* platform
   const simulator = Layer.unwrap(Effect.gen(function*() {
     const { address } = yield* HttpServer.HttpServer
     if (address._tag === "UnixPathAddress") {
@@ -225,21 +238,17 @@ const serve = (
   return HttpRouter.serve(EntraSimulator.routes, {
     disableLogger: true,
     disableListenLog: true,
-    middleware: (handler) => Effect.provideService(handler, EntraSimulator.DropConnection, destroySocket)
+    middleware: (handler) =>
+      Effect.provideService(handler, EntraSimulator.DropConnection, (dropped) =>
+        // The closed connection interrupts the fiber, which ends it.
+        Effect.andThen(Effect.sync(() => request.toIncomingMessage(dropped).socket.destroy()), Effect.never))
   }).pipe(
     Layer.provideMerge(simulator),
-    Layer.provide(NodeHttpServer.layer(() => server, {
+    Layer.provide(nodeServer.layer(() => server, {
       port: 0,
       host: "127.0.0.1",
       disablePreemptiveShutdown: true
     })),
     Layer.orDie
   )
-}
-
-// The closed connection interrupts the fiber, which ends it.
-const destroySocket = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<never> =>
-  Effect.andThen(
-    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroy()),
-    Effect.never
-  )
+})

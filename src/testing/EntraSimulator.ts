@@ -22,12 +22,13 @@ import { nextFault } from "./internal/faults/faultResponse.ts"
 import { memoryClient } from "./internal/http/memoryClient.ts"
 import { readTarget } from "./internal/http/wire.ts"
 import * as Adfs from "./internal/routes/adfs.ts"
+import { adminConsent } from "./internal/routes/consent.ts"
 import * as Discovery from "./internal/routes/discovery.ts"
 import * as Graph from "./internal/routes/graph.ts"
 import * as Realm from "./internal/routes/realm.ts"
 import { token } from "./internal/routes/tokenRoute.ts"
 import { readCertificate, type RegisteredCertificate } from "./internal/world/certificates.ts"
-import { defaultOptions } from "./internal/world/defaultWorld.ts"
+import { azureResources, defaultOptions } from "./internal/world/defaultWorld.ts"
 import { type Counters, makeLedger, type RecordedRequest } from "./internal/world/ledger.ts"
 import { registrations } from "./internal/world/registrations.ts"
 import {
@@ -35,6 +36,7 @@ import {
   makeWorld,
   type Options,
   type PlatformIssuer,
+  type Tenant,
   toSeconds
 } from "./internal/world/world.ts"
 
@@ -53,6 +55,7 @@ export type { Endpoint } from "./internal/faults/faultQueue.ts"
 export { DropConnection } from "./internal/faults/faultResponse.ts"
 export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/proof/clientAssertion.ts"
 export {
+  azureResources,
   contosoDomain,
   contosoTenantId,
   daemonClientId,
@@ -96,6 +99,7 @@ export type {
  */
 export type Part =
   | "token"
+  | "adminConsent"
   | "instance"
   | "openIdConfiguration"
   | "keys"
@@ -122,9 +126,14 @@ export type Part =
  * - `requests`: the last 1,000 token requests, oldest first.
  * - `reset`: clears counters, requests and faults. Tenants, apps and their credentials stay.
  * - `fail`: scripts the next responses. Faults are used in the order of the calls. `endpoint` is a group of endpoints:
- *   `"token"` (the default), `"discovery"` or `"graph"`. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
+ *   `"token"` (the default), `"consent"`, `"discovery"` or `"graph"`. A refusal at `"consent"` is an administrator who does
+ *   not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
  *   one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and hosts.
  * - `clearFaults`: removes all scripted faults.
+ * - `addTenant`: adds a tenant; it replaces one with the same id.
+ * - `install`: creates the service principal of an app in a tenant (its id or domain), without permissions.
+ * - `consent`: does what an administrator's consent does: installs the app and grants its permissions.
+ * - `revoke`: removes the permissions; the app stays installed. Tokens that were issued before keep their `roles`.
  * - `setTokenLifetime`: sets the lifetime of new tokens.
  * - `setRefreshIn`: sets `refresh_in` of new tokens; undefined: no `refresh_in`.
  * - `addSecret`, `removeSecret`, `addCertificate`, `removeCertificate`: change the credentials of an app.
@@ -135,7 +144,8 @@ export type Part =
  *
  * **Gotchas**
  *
- * An app that does not exist and a certificate that cannot be read are defects, because they are errors of the test.
+ * An app or a tenant that does not exist and a certificate that cannot be read are defects, because they are errors of the
+ * test. `install` grants the permissions too if the `consents` of the app include the tenant, as they do by default.
  * Certificates need two packages, without which they are defects too: `npm i -D @peculiar/x509 reflect-metadata`.
  *
  * **Example** (Requesting a token without a client)
@@ -182,6 +192,10 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
     }
   ) => Effect.Effect<void>
   readonly clearFaults: Effect.Effect<void>
+  readonly addTenant: (tenant: Tenant) => Effect.Effect<void>
+  readonly install: (clientId: string, tenantId: string) => Effect.Effect<void>
+  readonly consent: (clientId: string, tenantId: string) => Effect.Effect<void>
+  readonly revoke: (clientId: string, tenantId: string) => Effect.Effect<void>
   readonly setTokenLifetime: (lifetime: Duration.Input) => Effect.Effect<void>
   readonly setRefreshIn: (refreshIn: Duration.Input | undefined) => Effect.Effect<void>
   readonly addSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
@@ -238,6 +252,7 @@ export const make = Effect.fnUntraced(function*(
     clock,
     ledger,
     faults,
+    wellKnown: Object.values(azureResources),
     certificatesOf: (app) => certificatesOf(app.certificates ?? [])
   })
   const scripted = (endpoint: Endpoint, handler: Handler, targetOf = readTarget): Handler => (request) =>
@@ -247,6 +262,7 @@ export const make = Effect.fnUntraced(function*(
     )
   const parts: Record<Part, Handler> = {
     token: token(world),
+    adminConsent: adminConsent(world),
     instance: scripted("discovery", Discovery.instance(world)),
     openIdConfiguration: scripted("discovery", Discovery.openIdConfiguration(world)),
     keys: scripted("discovery", Discovery.keys(world)),
@@ -347,6 +363,7 @@ const route = (method: "GET" | "POST", path: HttpRouter.PathInput, part: Part) =
 export const routes = HttpRouter.addAll([
   route("GET", "/common/discovery/instance", "instance"),
   route("POST", "/:tenant/oauth2/v2.0/token", "token"),
+  route("GET", "/:tenant/adminconsent", "adminConsent"),
   route("GET", "/:tenant/v2.0/.well-known/openid-configuration", "openIdConfiguration"),
   route("GET", "/:tenant/discovery/v2.0/keys", "keys"),
   route("POST", "/adfs/oauth2/token", "adfsToken"),

@@ -34,7 +34,7 @@ export type Fault =
   }
   | { readonly _tag: "Delay"; readonly duration: Duration.Input }
   | { readonly _tag: "Dropped" }
-  | { readonly _tag: "Malformed"; readonly kind: "notJson" | "noAccessToken" }
+  | { readonly _tag: "Malformed"; readonly kind: "notJson" | "noAccessToken" | "cut" }
   | { readonly _tag: "Redirect"; readonly location: string; readonly status: 301 | 302 | 303 | 307 | 308 }
   | { readonly _tag: "Echo" }
   | { readonly _tag: "HugeBody"; readonly bytes: number }
@@ -203,12 +203,16 @@ export const delay = (duration: Duration.Input): Fault => ({ _tag: "Delay", dura
 export const dropped: Fault = { _tag: "Dropped" }
 
 /**
- * Creates a fault that responds with status 200 and a body that is not JSON (the default), or JSON without `access_token`.
+ * Creates a fault that responds with status 200 and a body that is not JSON (the default), JSON without `access_token`, or
+ * JSON that is cut, which a client may retry.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const malformed = (kind: "notJson" | "noAccessToken" = "notJson"): Fault => ({ _tag: "Malformed", kind })
+export const malformed = (kind: "notJson" | "noAccessToken" | "cut" = "notJson"): Fault => ({
+  _tag: "Malformed",
+  kind
+})
 
 /**
  * Creates a fault that redirects the client to `location`. The default status is 307.

@@ -1,4 +1,5 @@
 export * as EntraSimulator from "./EntraSimulator.ts"
 export * as MetadataService from "./MetadataService.ts"
 export * as TestCertificate from "./TestCertificate.ts"
+export * as TestError from "./TestError.ts"
 export * as TestIssuer from "./TestIssuer.ts"

@@ -44,8 +44,8 @@ export const ranks: ReadonlyArray<Rank> = [
       "TokenStore"
     ]
   },
-  wing("shared", "randomId", "safeLog", "sha256", "singleFlight"),
-  wing("http", "identityHttp", "redactedResponse"),
+  wing("shared", "monotonic", "randomId", "safeLog", "sha256", "singleFlight"),
+  wing("http", "identityHttp", "redactedResponse", "redirects"),
   wing("cache"),
   wing("authority", "openIdConfigurationCache"),
   wing("endpoint", "circuitBreaker", "regionalFallback", "requestSlots", "throttleGate"),
@@ -86,12 +86,13 @@ const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: Readonl
     only: [
       "src/internal/http/identityHttp.ts",
       "src/internal/http/redactedResponse.ts",
+      "src/internal/http/redirects.ts",
       "src/BearerHttpClient.ts",
       "src/testing/",
       "src/node/"
     ]
   },
-  { imports: /^effect\/persistence(?:\/|$)/, only: ["src/internal/endpoint/circuitBreaker.ts"] },
+  { imports: /^effect\/persistence(?:\/|$)/, only: ["src/cli/"] },
   { imports: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files/files.ts", "src/cli/"] },
   { imports: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
   { imports: /^node-forge(?:\/|$)/, only: ["src/node/internal/certificates/pkcs12.ts"] }

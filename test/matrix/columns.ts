@@ -20,6 +20,9 @@ export interface Place {
   readonly secretMethod: "client_secret_post" | "client_secret_basic"
 }
 
+/** The audience of assertions. */
+export const audienceAt = ({ client, issuer, token }: Place): string => client.issuer === undefined ? token : issuer
+
 export interface Column {
   readonly name: string
   readonly kind: Kind

@@ -7,7 +7,7 @@ import type { HttpClient } from "effect/http"
 import * as jose from "jose"
 import { constants, createPrivateKey, createSign, sign as signBytes } from "node:crypto"
 import { password } from "../node/material.ts"
-import type { Place } from "./columns.ts"
+import { audienceAt, type Place } from "./columns.ts"
 import { clientId, keyIds, type Material, pods, secret, subjectName } from "./material.ts"
 
 /**
@@ -129,7 +129,7 @@ const nested = { xms_custom: { groups: ["a", { b: null }], depth: [[1]] }, clien
 const claimsFor = (place: Place) => {
   const now = Math.floor(Date.now() / 1000)
   const times = { iat: now, nbf: now, exp: now + 300 }
-  return { iss: clientId, sub: clientId, aud: place.token, jti: crypto.randomUUID(), ...times, ...nested }
+  return { iss: clientId, sub: clientId, aud: audienceAt(place), jti: crypto.randomUUID(), ...times, ...nested }
 }
 
 /** As a vault signs that does not give its keys away. */

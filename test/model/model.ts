@@ -66,7 +66,9 @@ export interface Token {
   readonly key: Key
   readonly claims: string
   readonly flight: Flight
+  /** The time at which its request was sent. */
   readonly issuedAt: number
+  readonly arrivedAt: number
   readonly refreshOn: number
   readonly usableUntil: number
   readonly expiresOn: number
@@ -245,7 +247,7 @@ export class Model {
         this.outage(flight, undefined)
         return undefined
       case "malformed":
-        this.fail(flight, undefined, false)
+        this.fail(flight, undefined, true)
         return undefined
       case "throttled": {
         const asked = this.now + (answer.retryAfter ?? 60) * second
@@ -274,12 +276,16 @@ export class Model {
   private fail(flight: Flight, retryAfter: number | undefined, isRefusal: boolean): void {
     flight.state = "ended"
     const name = gateName(flight.key, flight.claims, flight.revision)
-    const gate = this.gates.get(name)
+    // A throttle holds for the key with and without claims.
+    const ofKey = gateName(flight.key, "", flight.revision)
+    const throttle = this.gates.get(ofKey)
+    const gate = throttle?.kind === "throttled" ? throttle : this.gates.get(name)
     const isThrottled = gate?.kind === "throttled" && this.now < gate.until
+    if (name !== ofKey) this.gates.delete(name)
     if (retryAfter !== undefined && retryAfter > 0) {
       const until = this.now + Math.min(retryAfter, 3600 * second)
       if (!isThrottled || gate.until < until) {
-        this.gates.set(name, { kind: "throttled", until, hold: 0, key: flight.key })
+        this.gates.set(ofKey, { kind: "throttled", until, hold: 0, key: flight.key })
       }
     } else if (!isThrottled) {
       if (isRefusal) {
@@ -304,16 +310,18 @@ export class Model {
     const named = answer.refreshIn !== undefined && answer.refreshIn < answer.lifetime
       ? answer.refreshIn * second
       : lifetime / 2
-    const usableUntil = this.now + lifetime - Math.min(300 * second, lifetime / 10)
+    const from = flight.attemptAt
+    const usableUntil = from + lifetime - Math.min(300 * second, lifetime / 10)
     const token: Token = {
       text: `token-${this.tokens.size + 1}`,
       key: flight.key,
       claims: flight.claims,
       flight,
-      issuedAt: whole(this.now),
-      refreshOn: whole(Math.min(this.now + named * (1 - 0.1 * random), usableUntil)),
+      issuedAt: whole(from),
+      arrivedAt: this.now,
+      refreshOn: whole(Math.min(from + named * (1 - 0.1 * random), usableUntil)),
       usableUntil: whole(usableUntil),
-      expiresOn: whole(this.now + lifetime),
+      expiresOn: whole(from + lifetime),
       failures: 0,
       restUntil: 0,
       restIsCertain: true
@@ -388,6 +396,8 @@ export class Model {
   // ---------------------------------------------------------------------------
 
   gate(key: Key, claims: string, revision: string): Gate | undefined {
+    const throttle = this.gates.get(gateName(key, "", revision))
+    if (throttle?.kind === "throttled" && this.now < throttle.until) return throttle
     const gate = this.gates.get(gateName(key, claims, revision))
     return gate !== undefined && this.now < gate.until ? gate : undefined
   }

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { assert, beforeAll, describe, it } from "vitest"
 import { certificateParts } from "../../src/node/internal/certificates/certificateFile.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { blocks, type Made, make, makeLongChain, otherCurve, password, pssKey, shortKey } from "./material.ts"
 
 const parts = (content: string | Uint8Array, options: { password?: string; path?: string; now?: number } = {}) =>
@@ -183,7 +184,9 @@ describe("times", () => {
   }
 
   it.each([
-    [from - 1, "certificate_not_yet_valid"],
+    [from - 300_001, "certificate_not_yet_valid"],
+    [from - 300_000, undefined],
+    [from - 1, undefined],
     [from, undefined],
     [to - 1, undefined],
     [to, "certificate_expired"]
@@ -261,6 +264,7 @@ describe("what is wrong", () => {
     const damagedKey = rsa.key.encrypted.replace(/MII/, "AAA")
     const error = Result.getOrThrow(Result.flip(parts(rsa.leaf + damagedKey, { password })))
     assert.strictEqual(error.code, "key_unreadable")
+    assertToldInFull(error)
   })
 
   for (const [name, content, code, options] of cases) {
@@ -269,6 +273,7 @@ describe("what is wrong", () => {
       const error = Result.getOrThrow(Result.flip(parts(bytes, options)))
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, code.startsWith("key_password") ? "PASSWORD" : "PATH")
       assert.isTrue(error.message.startsWith(error.field))
       assert.isFalse("cause" in error)
@@ -334,6 +339,7 @@ describe("what openssl writes", () => {
       assert.strictEqual(Redacted.value(good(rsa.leaf + locked, { password }).privateKey), rsa.key.pkcs8)
       const error = Result.getOrThrow(Result.flip(parts(rsa.leaf + slower(locked), { password })))
       assert.strictEqual(error.code, "key_unsupported")
+      assertToldInFull(error)
       assert.include(error.message, "2000000 rounds")
       writeFileSync(join(folder, "key.pem"), ec.key.pkcs8)
       run(..."pkcs8 -topk8 -iter 1100000 -in key.pem -out other.pem -passout".split(" "), `pass:${password}`)
@@ -369,6 +375,7 @@ describe("what openssl writes", () => {
         Result.flip(parts(rsa.leaf + readFileSync(join(folder, "old.pem"), "utf8"), { password }))
       )
       assert.strictEqual(error.code, "key_unsupported")
+      assertToldInFull(error)
     })
   })
 })

@@ -7,6 +7,7 @@ import {
   ClientCredential,
   ConfidentialClient,
   EntraError,
+  RetryPolicy,
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
@@ -22,6 +23,7 @@ import { afterAll, beforeAll } from "vitest"
 import { runChild } from "../support/child.ts"
 import { authenticate, sessions } from "../support/credentials.ts"
 import { record, silent } from "../support/log.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
 
@@ -202,6 +204,7 @@ describe("federated tokens", () => {
           const error = yield* Effect.flip(forced)
           assert.strictEqual(error._tag, "EntraCredentialError")
           assert.strictEqual(error.code, code)
+          assertToldInFull(error)
           assert.include(error.message, path)
           assert.include(error.message, "AZURE_FEDERATED_TOKEN_FILE")
         }).pipe(Effect.provide(client({ AZURE_FEDERATED_TOKEN_FILE: path })))
@@ -224,7 +227,9 @@ describe("federated tokens", () => {
       const sent = Effect.map(counters, ({ tokenRequests }) => tokenRequests)
       yield* Effect.gen(function*() {
         // Nobody has registered the certificate yet.
-        const error = yield* Effect.flip(acquire)
+        const error = yield* Effect.flip(acquire).pipe(
+          Effect.provideService(RetryPolicy.Current, RetryPolicy.none)
+        )
         assert.strictEqual(error._tag, "EntraInvalidClientError")
         yield* register(made.RSA.leaf)
         yield* Effect.sleep("1100 millis")
@@ -355,6 +360,7 @@ describe("secrets in files", () => {
       const error = yield* Effect.flip(NodeClientCredential.secretFile({ path }))
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, "path")
       assert.isNotEmpty(error.remedy)
       assert.notInclude(JSON.stringify(error) + error.message, "the-secret")
@@ -394,6 +400,7 @@ describe("paths", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(NodeClientCredential.secretFile({ path: secret }))
       assert.strictEqual(error.code, "path_malformed")
+      assertToldInFull(error)
       assert.notInclude(JSON.stringify(error) + error.message, secret.slice(0, 12))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
@@ -414,6 +421,7 @@ describe("paths", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(NodeClientCredential.secretFile({ path }))
       assert.strictEqual(error.code, "file_missing")
+      assertToldInFull(error)
       assert.include(error.message, path.split("\\").at(-1) ?? path)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
@@ -536,6 +544,7 @@ describe("the key in a file of its own", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(load(certificate(), key()))
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, field)
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
@@ -548,6 +557,7 @@ describe("the key in a file of its own", () => {
         })
       )
       assert.strictEqual(error.code, "file_missing")
+      assertToldInFull(error)
       assert.strictEqual(error.field, "keyPath")
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
@@ -627,6 +637,7 @@ describe("certificates as values", () => {
       ) {
         const error = yield* Effect.flip(NodeClientCredential.certificate({ content: Redacted.make(content) }))
         assert.strictEqual(error.code, code)
+        assertToldInFull(error)
         assert.strictEqual(error.field, field)
         assert.isTrue(error.message.startsWith(field))
       }
@@ -639,6 +650,7 @@ describe("certificates as values", () => {
       const error = yield* Effect.flip(acquire(credential))
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, "source_failed")
+      assertToldInFull(error)
       assert.include(error.message, "VaultError")
       assert.notInclude(JSON.stringify(error) + error.message, "the-secret")
     }).pipe(Effect.scoped, Effect.provide(services), Effect.provide(Simulator)))

@@ -15,6 +15,7 @@ import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { authenticate } from "../support/credentials.ts"
 import { silent } from "../support/log.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { contoso, graph } from "../support/world.ts"
 
 const requestToken = "the-token-of-the-job"
@@ -176,6 +177,7 @@ describe("what is wrong", () => {
       const error = yield* Effect.flip(NodeClientCredential.githubActions())
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, "github_actions_missing")
+      assertToldInFull(error)
       assert.strictEqual(error.field, field)
       assert.include(error.message, field)
       if (name === "a URL with a password") assert.include(error.message, "a password")
@@ -208,6 +210,7 @@ describe("what is wrong", () => {
       const error = yield* Effect.flip(form())
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.isNotEmpty(error.field)
       assert.isNotEmpty(error.remedy)
       assert.strictEqual(seen.length, requests)
@@ -219,6 +222,7 @@ describe("what is wrong", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(form())
       assert.strictEqual(error.code, "github_actions_unavailable")
+      assertToldInFull(error)
       hasNothingSecret(error)
     }).pipe(Effect.provide([
       Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.die(new Error(requestToken)))),
@@ -236,6 +240,7 @@ describe("what is wrong", () => {
       yield* TestClock.adjust("10 seconds")
       const error = yield* Fiber.join(waiting)
       assert.strictEqual(error.code, "github_actions_unavailable")
+      assertToldInFull(error)
       assert.include(error.message, "within")
     }))
 })

@@ -16,6 +16,7 @@ import { pieces } from "../../src/node/internal/certificates/certificateSource.t
 import { runChild } from "../support/child.ts"
 import { silent } from "../support/log.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { contoso, graph } from "../support/world.ts"
 import { type Made, make, makeLongChain, password } from "./material.ts"
 
@@ -286,6 +287,7 @@ describe("what is wrong", () => {
       const error = Result.getOrThrow(Result.flip(await parts(bytes, secret)))
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, code.includes("password") ? "PASSWORD" : "PATH")
       assert.isTrue(error.message.startsWith(error.field))
       assert.isNotEmpty(error.remedy)

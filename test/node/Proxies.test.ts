@@ -2,6 +2,7 @@
 import { Redacted, Result } from "effect"
 import { assert, describe, it } from "vitest"
 import { fromAddress, fromVariables, isNear, type Variable } from "../../src/node/internal/proxies.ts"
+import { assertToldInFull } from "../support/shown.ts"
 
 const https = (value: string): Variable => ({ name: "HTTPS_PROXY", value: Redacted.make(value) })
 
@@ -47,6 +48,7 @@ describe("a proxy's address", () => {
     const { code, field, message: said, remedy } = result.failure
     assert.deepStrictEqual([code, field], ["field_malformed", "HTTPS_PROXY"])
     assert.include(said, message)
+    assertToldInFull(result.failure)
     for (const part of ["hunter2", "12/", "proxy example", "zz"]) assert.notInclude(`${said} ${remedy}`, part)
   })
 
@@ -71,6 +73,12 @@ describe("what no proxy leads to", () => {
     "http://[::ffff:127.0.0.1]/",
     "http://169.254.169.254/metadata",
     "http://169.254.129.4:8081/msi/token",
+    "http://127.255.255.255/",
+    "http://169.254.0.0/",
+    "http://169.254.255.255/",
+    "http://0.255.255.255/",
+    "http://[::]/",
+    "https://[febf:ffff::1]/",
     "https://[fe80::1]/"
   ])("%s", (url) => {
     assert.isTrue(isNear(url))
@@ -81,7 +89,12 @@ describe("what no proxy leads to", () => {
     "https://localhost.example",
     "http://10.0.0.1",
     "http://128.0.0.1",
+    "http://126.255.255.255",
+    "http://1.0.0.0",
     "http://169.253.1.1",
+    "http://169.255.0.0",
+    "http://[::2]",
+    "http://[fec0::1]",
     "http://[2001:db8::1]",
     "http://[::ffff:10.0.0.1]"
   ])("but to %s", (url) => {
@@ -131,6 +144,7 @@ describe("a proxy as an option", () => {
     const result = fromAddress(address, "")
     if (Result.isSuccess(result)) assert.fail("accepted")
     assert.strictEqual(result.failure.field, field)
+    assertToldInFull(result.failure)
     assert.notInclude(result.failure.message + result.failure.remedy, "hunter2")
   })
 })

@@ -23,6 +23,7 @@ import { runChild, temporaryFile } from "../support/child.ts"
 import { silent } from "../support/log.ts"
 import { proxyTo } from "../support/proxy.ts"
 import { serve } from "../support/server.ts"
+import { assertToldInFull } from "../support/shown.ts"
 import { contoso, fabrikam, graph } from "../support/world.ts"
 
 const login = "login.microsoftonline.com"
@@ -210,7 +211,7 @@ describe("NodeTransport", () => {
       name: "is none",
       scheme: "http",
       greet: (socket) => socket.end("220 mail.example ESMTP\r\n"),
-      reason: "TransportError"
+      reason: "Response does not match the HTTP 1.1 protocol (Expected HTTP, RTSP or ICE )"
     }
   ])("does not wait long for a proxy that $name", ({ greet, reason, scheme }) =>
     Effect.gen(function*() {
@@ -414,6 +415,7 @@ describe("NodeTransport", () => {
         Effect.flip
       )
       assert.deepStrictEqual([unreadable.code, unreadable.field], ["configuration_invalid", "https_proxy"])
+      assertToldInFull(unreadable)
       withoutPassword(inspect(unreadable, { depth: 20 }))
     }))
 
@@ -426,6 +428,7 @@ describe("NodeTransport", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith({ certificateAuthorities: given })))
       assert.deepStrictEqual([error.code, error.field], ["field_malformed", field])
+      assertToldInFull(error)
       assert.include(error.remedy, "-----BEGIN CERTIFICATE-----")
     }))
 
@@ -442,6 +445,7 @@ describe("NodeTransport", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith(options)))
       assert.deepStrictEqual([error.code, error.field], ["field_malformed", field])
+      assertToldInFull(error)
       assert.include(error.remedy, remedy)
       withoutPassword(inspect(error, { depth: 20 }))
     }))
@@ -450,6 +454,7 @@ describe("NodeTransport", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Layer.build(NodeTransport.layerWith({ connectTimeout })))
       assert.deepStrictEqual([error.code, error.field], ["field_malformed", "connectTimeout"])
+      assertToldInFull(error)
     }))
 
   it.live("and all the time there is", () =>

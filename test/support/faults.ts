@@ -4,6 +4,7 @@ import type { EntraError } from "effect-entra"
 import { HttpClient } from "effect/http"
 import { assert } from "vitest"
 import { printed } from "../internal/support.ts"
+import { assertToldInFull } from "./shown.ts"
 
 /** The expected error; `remedy` is a phrase of its remedy. */
 export interface Fault {
@@ -51,6 +52,7 @@ export const assertFault = (error: EntraError.AcquireTokenError, fault: Fault, s
   assert.include(error.remedy, fault.remedy)
   assert.isNotEmpty(error.message)
   assert.include(error.message, fault.says ?? "")
+  assertToldInFull(error)
   const shown = printed(error)
   for (const secret of [hidden, ...secrets]) assert.notInclude(shown, secret)
 }

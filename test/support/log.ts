@@ -12,6 +12,7 @@ export interface Recorded {
   readonly entries: Array<Line>
   readonly lines: Array<string>
   readonly spans: Array<string>
+  readonly attributes: Array<Readonly<Record<string, unknown>>>
   readonly layer: Layer.Layer<never>
 }
 
@@ -19,6 +20,7 @@ export const record = (): Recorded => {
   const entries: Array<Line> = []
   const lines: Array<string> = []
   const spans: Array<string> = []
+  const attributes: Array<Readonly<Record<string, unknown>>> = []
   const logger = Logger.make(({ cause, fiber, logLevel, message }) => {
     const annotations = fiber.getRef(References.CurrentLogAnnotations)
     entries.push({ level: logLevel, text: [message].flat().join(" "), annotations })
@@ -35,6 +37,7 @@ export const record = (): Recorded => {
       const { end } = span
       span.end = (time, exit) => {
         end.call(span, time, exit)
+        attributes.push({ span: span.name, ...Object.fromEntries(span.attributes) })
         spans.push(inspect([span.name, span.attributes, span.events, exit], { depth: 20, maxStringLength: null }))
       }
       return span
@@ -44,6 +47,7 @@ export const record = (): Recorded => {
     entries,
     lines,
     spans,
+    attributes,
     layer: Layer.mergeAll(
       Logger.layer([logger]),
       Layer.succeed(Tracer.Tracer, tracer),

@@ -5,6 +5,7 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, type HttpClientResponse } from "effect/http"
 import * as jose from "jose"
 import { createHash, X509Certificate } from "node:crypto"
+import { assertShown } from "../support/shown.ts"
 import { type Fields, goodForm, post, submit } from "./wire.ts"
 
 const origin = "https://fs.contoso.com"
@@ -89,6 +90,7 @@ const assertRefused = (response: HttpClientResponse.HttpClientResponse, error: s
     assert.deepStrictEqual(Object.keys(Object(body)), ["error", "error_description"])
     const refusal = yield* Schema.decodeUnknownEffect(Refusal)(body)
     assert.deepStrictEqual([response.status, refusal.error], [400, error], refusal.error_description)
+    assertShown(`${response.status} ${refusal.error}\n${refusal.error_description}`)
     assert.strictEqual(/^(MSIS\d+): /.exec(refusal.error_description)?.[1], number)
     const { counters } = yield* EntraSimulator.EntraSimulator
     assert.deepStrictEqual((yield* counters).refusals, { [error]: 1 })

@@ -144,11 +144,33 @@ describe("refused", () => {
       draft: () => ({ claims: { nbf: seconds() + 20, exp: seconds() + 10 } }),
       code: 700024
     },
-    ...["iss", "sub", "aud", "jti", "nbf", "exp"].map((name) => ({
+    ...["iss", "sub", "aud", "jti", "exp"].map((name) => ({
       name: `missing ${name}`,
       draft: () => ({ claims: { [name]: undefined } }),
       code: 50027
     })),
+    { name: "iat as text", draft: () => ({ claims: { iat: String(seconds()) } }), code: 50027 },
+    {
+      name: "without nbf, and valid for more than a day since iat",
+      draft: () => ({ claims: { nbf: undefined, iat: seconds() - 100, exp: seconds() + 86_350 } }),
+      code: 700024
+    },
+    {
+      name: "without nbf and iat, and valid for more than a day from now",
+      draft: () => ({ claims: { nbf: undefined, iat: undefined, exp: seconds() + 86_500 } }),
+      code: 700024
+    },
+    {
+      name: "a thumbprint with too much padding",
+      draft: () => ({
+        raw: async (header, claims, { rsa }) => {
+          const key = await jose.importPKCS8(Redacted.value(rsa.privateKey), "PS256")
+          const padded = { ...header, "x5t#S256": `${thumbprint(rsa.certificate, "sha256")}==` }
+          return await signInput(`${encode(padded)}.${encode(claims)}`, key, "PS256")
+        }
+      }),
+      code: 700027
+    },
     { name: "exp as text", draft: () => ({ claims: { exp: String(seconds() + 600) } }), code: 50027 },
     { name: "nbf as text", draft: () => ({ claims: { nbf: String(seconds()) } }), code: 50027 },
     { name: "iss mismatch", draft: () => ({ claims: { iss: tenant } }), code: 700021 },
@@ -288,5 +310,24 @@ describe("accepted", () => {
       const late = { nbf: seconds() - 600, exp: seconds() - 30 }
       yield* readToken(yield* submit(yield* assertionOf({ claims: late })))
       assert.strictEqual(EntraSimulator.assertionSkewSeconds, 60)
+    })))
+
+  // MSAL for Python pads the thumbprint and sends no nbf.
+  it.live.each(
+    [
+      { name: "a padded SHA-1 thumbprint", alg: "RS256", hash: "sha1", claims: {} },
+      { name: "a padded SHA-256 thumbprint", alg: "PS256", hash: "sha256", claims: {} },
+      { name: "no nbf", alg: "PS256", hash: "sha256", claims: { nbf: undefined } },
+      { name: "neither nbf nor iat", alg: "RS256", hash: "sha1", claims: { nbf: undefined, iat: undefined } },
+      { name: "iat as old as a day", alg: "PS256", hash: "sha256", claims: { nbf: undefined, iat: seconds() - 85_000 } }
+    ] as const
+  )("as MSAL for Python writes it: $name", ({ alg, claims, hash }) =>
+    withCertificates(Effect.gen(function*() {
+      const { rsa } = yield* material
+      const header = {
+        "x5t#S256": undefined,
+        [hash === "sha1" ? "x5t" : "x5t#S256"]: `${thumbprint(rsa.certificate, hash)}=`
+      }
+      yield* readToken(yield* submit(yield* assertionOf({ alg, header, claims })))
     })))
 })

@@ -203,6 +203,71 @@ describe("refusals", () => {
     }).pipe(Effect.provide(memory)))
 })
 
+describe("the resources of Azure", () => {
+  const audienceOf = (scope: string) =>
+    Effect.map(
+      Effect.flatMap(post({ ...goodForm, scope }), readToken),
+      (token) => jose.decodeJwt(token.access_token).aud
+    )
+
+  it.effect.each(
+    [
+      ["https://graph.microsoft.com", EntraSimulator.azureResources.graph],
+      ["https://vault.azure.net", EntraSimulator.azureResources.keyVault],
+      ["https://storage.azure.com", EntraSimulator.azureResources.storage],
+      ["https://management.azure.com", EntraSimulator.azureResources.resourceManager],
+      ["https://management.core.windows.net", EntraSimulator.azureResources.resourceManager],
+      ["https://redis.azure.com", EntraSimulator.azureResources.redis],
+      ["https://database.windows.net", EntraSimulator.azureResources.sql]
+    ] as const
+  )("%s is known by its name, with and without a slash", ([uri, resource]) =>
+    Effect.gen(function*() {
+      for (const name of [uri, `${uri}/`, uri.toUpperCase(), resource.appId]) {
+        assert.strictEqual(yield* audienceOf(`${name}/.default`), resource.identifierUris[0])
+      }
+    }).pipe(Effect.provide(EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake }))))
+
+  const own = { appId: EntraSimulator.ordersAppId, identifierUris: [EntraSimulator.ordersResource] }
+  const roles = { "https://vault.azure.net/": ["Vault.Read"], "https://graph.microsoft.com": ["User.Read.All"] }
+  const apps = EntraSimulator.defaultOptions.apps.map((app) => ({ ...app, roles }))
+
+  it.effect("are known beside resources of the test, and roles may name them", () =>
+    Effect.gen(function*() {
+      const scopes = [
+        "https://vault.azure.net/.default",
+        "https://graph.microsoft.com//.default",
+        "api://orders/.default"
+      ]
+      const found = yield* Effect.forEach(scopes, (scope) =>
+        Effect.map(
+          Effect.flatMap(post({ ...goodForm, scope }), readToken),
+          ({ access_token: token }) => jose.decodeJwt(token)["roles"]
+        ))
+      assert.deepStrictEqual(found, [["Vault.Read"], ["User.Read.All"], undefined])
+      yield* assertRefusal(yield* post({ ...goodForm, scope: "api://others/.default" }), {
+        status: 400,
+        error: "invalid_resource",
+        code: 500011,
+        more: ["error_uri"]
+      })
+    }).pipe(Effect.provide(EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake, apps, resources: [own] }))))
+
+  it.effect.each([
+    { name: "app id", appId: EntraSimulator.graphAppId, identifierUris: [] },
+    { name: "identifier URI", appId: unknownId, identifierUris: [EntraSimulator.graphResource] }
+  ])("are replaced by a resource with the same $name", ({ appId, identifierUris }) =>
+    Effect.gen(function*() {
+      const refused = { status: 400, error: "invalid_resource", code: 500011, more: ["error_uri"] }
+      yield* assertRefusal(yield* post({ ...goodForm, scope: graphScope }), refused)
+      yield* assertRefusal(yield* post({ ...goodForm, scope: `${EntraSimulator.graphAppId}/.default` }), refused)
+    }).pipe(Effect.provide(
+      EntraSimulator.layerMemory({
+        signer: EntraSimulator.signerFake,
+        resources: [{ appId, identifierUris, tenants: [EntraSimulator.fabrikamTenantId] }]
+      })
+    )))
+})
+
 describe("steps that were left out", () => {
   const { daemonClientId: clientId, daemonSecret, fabrikamDomain, ordersAppId, ordersResource } = EntraSimulator
   const app = { clientId, secrets: [daemonSecret], roles: { [ordersResource]: ["Orders.Read.All"] } }

@@ -183,6 +183,28 @@ describe("refused", () => {
 })
 
 describe("accepted", () => {
+  it.live.each(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])(
+    "a platform that signs with %s",
+    (algorithm) =>
+      Effect.gen(function*() {
+        const { privateKey, publicKey } = yield* Effect.promise(() => jose.generateKeyPair(algorithm))
+        const jwk = yield* Effect.promise(() => jose.exportJWK(publicKey))
+        const token = yield* Effect.promise(() =>
+          new jose.SignJWT({ iss: issuer, sub: subject, aud: audience, nbf: now(), exp: now() + 60 })
+            .setProtectedHeader({ alg: algorithm })
+            .sign(privateKey)
+        )
+        yield* Effect.provide(
+          Effect.flatMap(submit(token), readToken),
+          EntraSimulator.layerMemory({
+            signer: EntraSimulator.signerFake,
+            issuers: [{ issuer, jwks: { keys: [jwk] } }],
+            apps: [{ clientId, federatedCredentials: trusted }]
+          })
+        )
+      })
+  )
+
   it.live("a token, and again: it is no assertion of the app's own", () =>
     provided(Effect.gen(function*() {
       const { github } = yield* platforms

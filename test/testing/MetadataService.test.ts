@@ -5,6 +5,7 @@ import { EntraSimulator, MetadataService } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose"
+import { assertShown } from "../support/shown.ts"
 
 const { systemAssigned, userAssigned } = MetadataService
 const { clientId, objectId, resourceId } = userAssigned
@@ -107,6 +108,7 @@ describe("refused", () => {
       const answer = yield* ask(query, headers)
       assert.strictEqual(answer.status, status)
       assert.include(answer.text, text)
+      assertShown(answer.text)
     }).pipe(Effect.provide(Service({ platform, resources: [vault] }))))
 
   it.effect("are a machine without identities, and one with several and no word which", () =>
@@ -202,6 +204,15 @@ describe("a service", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(Object.keys((yield* MetadataService.make(options)).environment), names)
     }))
+
+  it.effect("keeps the newest thousand requests", () =>
+    Effect.gen(function*() {
+      const { requests } = yield* MetadataService.MetadataService
+      for (let request = 1; request <= 1001; request++) yield* ask(`request=${request}`, metadata)
+      const kept = yield* requests
+      assert.lengthOf(kept, 1000)
+      assert.match(kept[0]?.url ?? "", /request=2$/)
+    }).pipe(Effect.provide(Service({}))))
 
   it.effect("leaves other origins to the client behind it", () =>
     Effect.gen(function*() {

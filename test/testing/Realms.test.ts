@@ -5,6 +5,7 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
 import * as jose from "jose"
 import { createHash, createPublicKey, X509Certificate } from "node:crypto"
+import { assertShown } from "../support/shown.ts"
 import { assertionType, type Fields } from "./wire.ts"
 
 const host = "https://id.example"
@@ -81,6 +82,7 @@ const assertRefused = (response: HttpClientResponse.HttpClientResponse, status: 
     assert.deepStrictEqual([response.status, refusal.error], [status, error], refusal.error_description)
     const { counters } = yield* EntraSimulator.EntraSimulator
     assert.deepStrictEqual((yield* counters).refusals, { [error]: 1 })
+    assertShown(`${response.status} ${refusal.error}\n${refusal.error_description}`)
     return refusal.error_description
   })
 

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { assertShown } from "../support/shown.ts"
 
 export type Fields = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
 
@@ -73,6 +74,14 @@ export const assertRefusal = (
     assert.isTrue(body.error_description.endsWith(
       ` Trace ID: ${body.trace_id} Correlation ID: ${body.correlation_id} Timestamp: ${body.timestamp}`
     ))
+    const parts = [
+      `${response.status} ${body.error}`,
+      body.error_description,
+      body.suberror,
+      body.error_uri,
+      body.claims
+    ]
+    assertShown(parts.filter((part) => part !== undefined).join("\n"))
     assert.match(body.trace_id, guid)
     assert.match(body.correlation_id, guid)
     assert.match(body.timestamp, timestamp)

@@ -13,7 +13,12 @@ export interface Endpoints {
   readonly token: string
   /** The `aud` of assertions. */
   readonly audience: string
-  readonly assertion: { readonly thumbprint: ThumbprintName; readonly rsa: "PS256" | "RS256" }
+  /** `also` is a second thumbprint, for an issuer that may look for either. */
+  readonly assertion: {
+    readonly thumbprint: ThumbprintName
+    readonly also?: ThumbprintName | undefined
+    readonly rsa: "PS256" | "RS256"
+  }
   /** The client authentication method of a secret (OpenID Connect Core section 9). Default: `client_secret_post`. */
   readonly secretMethod?: "client_secret_post" | "client_secret_basic" | undefined
   /** The endpoints to use when these fail to respond or respond with a server error. */

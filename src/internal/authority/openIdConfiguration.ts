@@ -1,6 +1,6 @@
 /**
- * The discovery document of an issuer, which has its endpoints (OpenID Connect Discovery 1.0 section 4): its request, and
- * the meaning of the response.
+ * The discovery document of an issuer, which has its endpoints (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3):
+ * its addresses, its request, and the meaning of the response.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -11,45 +11,68 @@ import { type IdentityRequest, type IdentityResponse, standardHeaders } from "..
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import { invalidAuthority, isOutageStatus, serviceUnavailable } from "../shared/errors.ts"
 import { isGuid, quote } from "../shared/text.ts"
+import { membersOf } from "../shared/validate.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
-/** Returns the request for the discovery document of an issuer. */
-export const configurationRequest = (authority: Authority.Authority, correlationId: string): IdentityRequest => ({
+/** Returns the request for a discovery document. */
+export const configurationRequest = (url: string, correlationId: string): IdentityRequest => ({
   method: "GET",
-  url: documentUrlOf(authority),
+  url,
   headers: { ...standardHeaders, "client-request-id": correlationId },
   correlationId
 })
 
-/** Section 4.1: a trailing slash of the issuer is removed first. */
-const documentUrlOf = (authority: Authority.Authority): string =>
-  `${withoutTrailingSlash(authority.environment)}/.well-known/openid-configuration`
+/** Returns the address of the document of an OpenID provider. A trailing slash of the issuer is removed first. */
+export const openIdDocumentUrl = ({ environment }: Authority.Authority): string =>
+  `${withoutTrailingSlash(environment)}/.well-known/openid-configuration`
+
+/** Returns the address of the document of an authorization server: before the path of the issuer (RFC 8414 section 3.1). */
+export const oauthDocumentUrl = ({ environment }: Authority.Authority): string => {
+  const { origin, pathname } = new URL(environment)
+  return `${origin}/.well-known/oauth-authorization-server${withoutTrailingSlash(pathname)}`
+}
 
 const withoutTrailingSlash = (issuer: string): string => issuer.replace(/\/$/, "")
 
-/** Returns the endpoints in a response. `now` is in milliseconds. */
+/** The request of a document; `now` is in milliseconds. */
+interface DocumentRequest {
+  readonly url: string
+  readonly correlationId: string
+  readonly now: number
+}
+
+/** Returns the endpoints in a response. */
 export const readConfiguration = (
   authority: Authority.Authority,
   response: IdentityResponse,
-  request: { readonly correlationId: string; readonly now: number }
+  request: DocumentRequest
 ): Result.Result<Endpoints, InvalidAuthorityError | ServiceUnavailableError> => {
   const { status } = response
-  if (status === 429 || isOutageStatus(status)) return Result.fail(unavailable(authority, response, request))
+  if (status === 429 || isOutageStatus(status)) return Result.fail(unavailable(response, request))
   if (status === 400 || status === 404) return Result.fail(notFound(authority, status, request.correlationId))
-  const malformed = (what: string) => Result.fail(malformedDocument(authority, status, request.correlationId, what))
+  const malformed = (what: string) => Result.fail(malformedDocument(request, status, what))
   if (status < 200 || status >= 300) return malformed(`is not a discovery document (status ${status})`)
   if (response.cut) return malformed("is too long for a discovery document")
   const decoded = decode(response.body)
   if (Result.isFailure(decoded)) return malformed("is not JSON with an issuer and a token_endpoint")
   const document = decoded.success
   if (!isIssuerOf(authority, document.issuer)) {
-    return Result.fail(mismatch(authority, document.issuer, status, request.correlationId))
+    return Result.fail(mismatch(request, document.issuer, status))
   }
   const { token_endpoint: token } = document
   if (parseEndpoint(token)?.protocol !== "https:") {
     return malformed(`has the token_endpoint ${quote(token)}, which is not a plain https URL`)
   }
-  return Result.succeed(endpointsOf(document))
+  return Result.succeed(endpointsOf(document, authority))
+}
+
+/** Returns whether a response is not a document, not even a malformed one, so that the document may be at the other address. */
+export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
+  if (status === 429 || isOutageStatus(status)) return false
+  if (status >= 400) return true
+  const members = membersOf(body)
+  return status >= 200 && status < 300 && !cut && members?.["issuer"] === undefined &&
+    members?.["token_endpoint"] === undefined
 }
 
 const Document = Schema.Struct({
@@ -62,17 +85,19 @@ const Document = Schema.Struct({
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(Document))
 
 /**
- * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. A document without methods
+ * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. Providers look for the
+ * certificate by either thumbprint, so assertions have both. A document without methods
  * means `client_secret_basic`, and the post method is preferred if the document lists it.
  */
-const endpointsOf = (document: typeof Document.Type): Endpoints => {
+const endpointsOf = (document: typeof Document.Type, authority: Authority.Authority): Endpoints => {
   const methods = document.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
   const algorithms = document.token_endpoint_auth_signing_alg_values_supported ?? []
   return {
     token: document.token_endpoint,
-    audience: document.token_endpoint,
+    audience: isOfMicrosoft(document, authority) ? document.token_endpoint : document.issuer,
     assertion: {
       thumbprint: "x5t",
+      also: "x5t#S256",
       rsa: !algorithms.includes("RS256") && algorithms.includes("PS256") ? "PS256" : "RS256"
     },
     secretMethod: methods.includes("client_secret_basic") && !methods.includes("client_secret_post")
@@ -80,6 +105,18 @@ const endpointsOf = (document: typeof Document.Type): Endpoints => {
       : "client_secret_post"
   }
 }
+
+/**
+ * Returns whether the provider is Entra, an external tenant or AD FS. These require the token endpoint as the audience of an
+ * assertion. Others accept the issuer, which is the only audience in draft-ietf-oauth-rfc7523bis and FAPI 2.0.
+ */
+const isOfMicrosoft = (
+  { issuer, token_endpoint: token }: typeof Document.Type,
+  { environment }: Authority.Authority
+): boolean =>
+  [environment, issuer, token].some((url) =>
+    URL.canParse(url) && (isMicrosoft(new URL(url).host) || /^\/adfs(?:\/|$)/i.test(new URL(url).pathname))
+  ) || token.endsWith("/oauth2/v2.0/token")
 
 // -----------------------------------------------------------------------------
 // issuers
@@ -106,7 +143,7 @@ const isSameTenant = (authority: Authority.Authority, issuer: Authority.Authorit
 }
 
 const tenantIn = ({ environment }: Authority.Authority): string =>
-  new URL(environment).pathname.split("/", 2)[1]?.toLowerCase() ?? ""
+  new URL(environment).pathname.slice(1).split("/", 1).join("").toLowerCase()
 
 /** Returns the same name for all hosts of a cloud. */
 const environmentOf = (host: string): string => authorityAt(host)?.environment ?? host
@@ -144,58 +181,54 @@ const issuerError = (
 ): InvalidAuthorityError =>
   invalidAuthority(code, "issuer", message, remedy, { origin: "service", status, correlationId })
 
+/** Both addresses were tried. */
 const notFound = (authority: Authority.Authority, status: number, correlationId: string): InvalidAuthorityError =>
   issuerError(
     "issuer_unknown",
     status,
     correlationId,
-    `${documentUrlOf(authority)} does not exist (status ${status})`,
-    "Check the issuer, including its path and the case of its letters: open that URL in a browser."
+    `${openIdDocumentUrl(authority)} does not exist (status ${status}), and neither does ${
+      oauthDocumentUrl(authority)
+    }`,
+    "Check the issuer, including its path and the case of its letters: open these addresses in a browser."
   )
 
 const malformedDocument = (
-  authority: Authority.Authority,
+  { correlationId, url }: DocumentRequest,
   status: number,
-  correlationId: string,
   what: string
 ): InvalidAuthorityError =>
   issuerError(
     "discovery_malformed",
     status,
     correlationId,
-    `The response of ${documentUrlOf(authority)} ${what}`,
+    `The response of ${url} ${what}`,
     "Check the issuer, and check for a proxy or a sign-in page that responds in the provider's place."
   )
 
-const mismatch = (
-  authority: Authority.Authority,
-  issuer: string,
-  status: number,
-  correlationId: string
-): InvalidAuthorityError =>
+const mismatch = ({ correlationId, url }: DocumentRequest, issuer: string, status: number): InvalidAuthorityError =>
   issuerError(
     "issuer_mismatch",
     status,
     correlationId,
-    `${documentUrlOf(authority)} is the document of another issuer, ${quote(issuer)}`,
+    `${url} is the document of another issuer, ${quote(issuer)}`,
     "If that is the intended provider, configure the issuer exactly as its document spells it."
   )
 
 const unavailable = (
-  authority: Authority.Authority,
   response: IdentityResponse,
-  request: { readonly correlationId: string; readonly now: number }
+  { correlationId, now, url }: DocumentRequest
 ): ServiceUnavailableError => {
-  const retryAfter = parseRetryAfter(response.headers["retry-after"], request.now)
+  const retryAfter = parseRetryAfter(response.headers["retry-after"], now)
   return serviceUnavailable(
     "service_unavailable",
-    `${documentUrlOf(authority)} is not available (status ${response.status})`,
+    `${url} is not available (status ${response.status})`,
     "Try again later. The request itself is valid, and valid cached tokens are served meanwhile.",
     {
       origin: "service",
       status: response.status,
-      correlationId: request.correlationId,
-      retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter)
+      correlationId,
+      retryAfter: retryAfter === undefined || retryAfter === 0 ? undefined : Duration.millis(retryAfter)
     }
   )
 }

@@ -11,17 +11,24 @@ import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import type { IdentityHttp } from "../http/identityHttp.ts"
-import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
 import { closedError, copyOfOutage, invalidAuthority, isOutage, serviceUnavailable } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import type { Endpoints } from "./endpointLayout.ts"
-import { configurationRequest, readConfiguration } from "./openIdConfiguration.ts"
+import {
+  configurationRequest,
+  isAbsent,
+  oauthDocumentUrl,
+  openIdDocumentUrl,
+  readConfiguration
+} from "./openIdConfiguration.ts"
 
 type DiscoveryError = InvalidAuthorityError | ServiceUnavailableError | NetworkError
 
-/** The time from which an entry is valid, and its lifetime in milliseconds. */
+/** The monotonic time from which an entry is valid, and its lifetime, in milliseconds. */
 interface Lifetime {
   readonly since: number
   readonly lasts: number
@@ -56,17 +63,27 @@ export const make = (
     const documents = new Map<string, Lifetime & { readonly endpoints: Endpoints }>()
     const failures = new Map<string, Lifetime & { readonly error: DiscoveryError }>()
 
-    /** Returns whether an entry is still valid. An entry is invalid if the clock was set back after it was stored. */
-    const isCurrent = ({ lasts, since }: Lifetime): boolean =>
-      isAhead(since + lasts, clock.currentTimeMillisUnsafe(), lasts)
+    /** Returns whether an entry is still valid. */
+    const isCurrent = ({ lasts, since }: Lifetime): boolean => monotonicMillis(clock) - since < lasts
 
     const request = (authority: Authority.Authority): Effect.Effect<Endpoints, DiscoveryError> =>
       Effect.withFiber((fiber) => {
         const correlationId = newId()
-        return http.send(configurationRequest(authority, correlationId)).pipe(
-          Effect.flatMap((response) =>
+        const documentAt = (url: string) =>
+          Effect.map(http.send(configurationRequest(url, correlationId)), (response) => ({ url, response }))
+        return documentAt(openIdDocumentUrl(authority)).pipe(
+          // An authorization server without OpenID Connect has its document at another address.
+          Effect.flatMap((first) =>
+            isAbsent(first.response)
+              ? Effect.map(
+                documentAt(oauthDocumentUrl(authority)),
+                (second) => isAbsent(second.response) ? first : second
+              )
+              : Effect.succeed(first)
+          ),
+          Effect.flatMap(({ response, url }) =>
             Effect.fromResult(
-              readConfiguration(authority, response, { correlationId, now: clock.currentTimeMillisUnsafe() })
+              readConfiguration(authority, response, { url, correlationId, now: clock.currentTimeMillisUnsafe() })
             )
           ),
           // The schedule retries every failure, so only transient failures stay in the error channel meanwhile.
@@ -87,12 +104,12 @@ export const make = (
         Effect.tap((endpoints) =>
           Effect.sync(() => {
             failures.delete(issuer)
-            store(documents, issuer, { endpoints, since: clock.currentTimeMillisUnsafe(), lasts: documentLifetime })
+            store(documents, issuer, { endpoints, since: monotonicMillis(clock), lasts: documentLifetime })
           })
         ),
         Effect.tapError((error) =>
           Effect.suspend(() => {
-            const since = clock.currentTimeMillisUnsafe()
+            const since = monotonicMillis(clock)
             const old = documents.get(issuer)
             if (old === undefined) {
               store(failures, issuer, { error, since, lasts: lifetimeAfter(error, failureLifetime) })
@@ -120,7 +137,7 @@ export const make = (
         }
         const failed = failures.get(issuer)
         return failed !== undefined && isCurrent(failed)
-          ? Effect.fail(cachedFailure(failed.error, failed.since + failed.lasts - clock.currentTimeMillisUnsafe()))
+          ? Effect.fail(cachedFailure(failed.error, failed.since + failed.lasts - monotonicMillis(clock)))
           : flights.join(issuer, fetch(authority))
       })
   })

@@ -37,6 +37,7 @@ interface RefreshState {
   accessToken: Redacted.Redacted<string> | undefined
   staleHit: Hit | undefined
   outageHit: Hit | undefined
+  outageReason: ResultMetadata["outageReason"]
 }
 
 export class CachedToken implements CachePlace, Times {
@@ -127,7 +128,14 @@ export class CachedToken implements CachePlace, Times {
   }
 
   get outageHit(): Hit {
-    return (this.#opened.outageHit ??= Exit.succeed(this.result(outageMetadata, true)))
+    const state = this.#opened
+    const { outageReason } = state
+    return (state.outageHit ??= Exit.succeed(
+      this.result(
+        outageReason === undefined ? outageMetadata : Object.freeze({ ...outageMetadata, outageReason }),
+        true
+      )
+    ))
   }
 
   /** The token. It is always the same object, because it is the key of `WeakMap`s. */
@@ -167,11 +175,12 @@ export class CachedToken implements CachePlace, Times {
     return this.#refreshState ??= {
       isRefreshing: false,
       failures: 0,
-      retryOn: 0,
-      stretchedUntil: 0,
+      retryOn: -Infinity,
+      stretchedUntil: -Infinity,
       accessToken: undefined,
       staleHit: undefined,
-      outageHit: undefined
+      outageHit: undefined,
+      outageReason: undefined
     }
   }
 
@@ -191,17 +200,25 @@ export class CachedToken implements CachePlace, Times {
     this.#opened.failures = failures
   }
 
-  /** The time of the next refresh after a failure. */
+  /** The code of the error of the last refresh. */
+  set outageReason(reason: ResultMetadata["outageReason"]) {
+    const state = this.#opened
+    if (state.outageReason === reason) return
+    state.outageReason = reason
+    state.outageHit = undefined
+  }
+
+  /** The monotonic time of the next refresh after a failure. */
   get retryOn(): number {
-    return this.#refreshState?.retryOn ?? 0
+    return this.#refreshState?.retryOn ?? -Infinity
   }
   set retryOn(retryOn: number) {
     this.#opened.retryOn = retryOn
   }
 
-  /** Near expiry: the time until which the token is served without another refresh first. */
+  /** Near expiry: the monotonic time until which the token is served without another refresh first. */
   get stretchedUntil(): number {
-    return this.#refreshState?.stretchedUntil ?? 0
+    return this.#refreshState?.stretchedUntil ?? -Infinity
   }
   set stretchedUntil(until: number) {
     this.#opened.stretchedUntil = until

@@ -7,19 +7,25 @@ import type { Times } from "./cachedToken.ts"
  * - `fresh`: the token is served;
  * - `staleWhileRevalidate`: the token is served and refreshed in the background;
  * - `staleIfError`: the token is refreshed first, and served if that is slow or impossible;
- * - `expired`: the token is not served.
+ * - `expired`: the token is not served. A token from the future is expired too: the wall clock was set back after its issue, so
+ *   its real age is unknown.
  */
 export type Freshness = "fresh" | "staleWhileRevalidate" | "staleIfError" | "expired"
 
 /** Returns the freshness of a token now. */
 export const freshness = (times: Times, now: number): Freshness =>
-  now < times.refreshOn
+  now < times.issuedAt
+    ? "expired"
+    : now < times.refreshOn
     ? "fresh"
     : now < times.usableUntil
     ? "staleWhileRevalidate"
     : now < times.expiresOn
     ? "staleIfError"
     : "expired"
+
+/** Returns whether a token is served without a refresh first. */
+export const isUsable = (times: Times, now: number): boolean => now >= times.issuedAt && now < times.usableUntil
 
 /** Returns the time until which a new token would not be valid for noticeably longer: a tenth of the lifetime. */
 const settledAt = ({ expiresOn, issuedAt }: Times): number => issuedAt + Math.max(0, expiresOn - issuedAt) / 10

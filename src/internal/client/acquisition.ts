@@ -17,17 +17,19 @@ import { CachedToken, timesOf } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
 import { isTooShort } from "../cache/freshness.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
+import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.ts"
 import { withAttempts } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
 
 /** The services of an acquisition; `margin` is in milliseconds. */
 export interface Services {
   readonly clientId: string
-  readonly capabilities: ReadonlyArray<string>
   readonly margin: number
+  readonly defaultLifetime: number | undefined
   readonly credential: ClientCredential["Service"]
   readonly resolver: AuthorityResolver["Service"]
   readonly endpoint: TokenEndpoint["Service"]
@@ -60,50 +62,57 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, capabilities, clientId, credential, endpoint, margin, resolver, telemetry } = services
-    const claimsOfClient = claimsWith(capabilities, "")
+    const { cache, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } = services
 
     const fetch = (
       { beforeSending, key, plan }: Flight,
       acquisition: Acquisition,
-      authentication: ClientAuthentication,
+      begin: () => ClientAuthentication,
       timing: EndpointRequest["timing"]
     ) => {
+      const since = monotonicMillis(clock)
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
-      const request = {
+      const first: EndpointRequest = {
         acquisition,
         authority: plan.authority,
         tokenType: credential.binding()?.tokenType ?? "Bearer",
+        defaultLifetime,
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,
-        form: clientCredentialsForm(
-          clientId,
-          plan,
-          plan.claims === "" ? claimsOfClient : claimsWith(capabilities, plan.claims)
-        ),
-        authentication,
+        form: clientCredentialsForm(clientId, plan, claimsWith(plan.extras.capabilities, plan.claims)),
+        authentication: begin(),
         timing
       }
       /** Repeats the request while there is other material that the service has not refused. */
-      const persistent = (left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
+      const persistent = (request: EndpointRequest, left: number): Effect.Effect<AccessToken, AcquireTokenError> =>
         Effect.catchTag(
           endpoint.request(request),
           "EntraInvalidClientError",
           (error) =>
             // A Retry-After applies to other material too.
             error.retryAfter !== undefined || left === 0 ? Effect.fail(error) : Effect.flatMap(
-              Effect.andThen(telemetry.used(authentication.revision()), hasOther(authentication, error)),
-              (again) => again ? persistent(left - 1) : Effect.fail(error)
+              Effect.andThen(
+                telemetry.used(request.authentication.revision()),
+                hasOther(request.authentication, error)
+              ),
+              (again) => again ? persistent({ ...request, repeats: undefined }, left - 1) : Effect.fail(error)
             )
         )
-      return persistent(mostRequests - 1)
+      return Effect.catchTag(
+        persistent(first, mostRequests - 1),
+        "EntraInvalidClientError",
+        (refusal) =>
+          isReplicationLag(refusal)
+            ? persistent({ ...first, authentication: begin(), repeats: { refusal, since } }, mostRequests - 1)
+            : Effect.fail(refusal)
+      )
     }
 
     return (flight) =>
       Effect.suspend(() => {
         const { plan, reason } = flight
-        const startedAt = clock.currentTimeMillisUnsafe()
+        const startedAt = monotonicMillis(clock)
         const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
         const acquisition: Acquisition = {
           clientId,
@@ -111,7 +120,7 @@ export const make = (
           scope: plan.scopes.wire,
           authority: Authority.format(plan.authority),
           claims: plan.claims,
-          clientCapabilities: capabilities,
+          clientCapabilities: plan.extras.capabilities,
           sendCertificateChain: plan.sendCertificateChain,
           correlationId: plan.correlationId ?? newId()
         }
@@ -120,7 +129,7 @@ export const make = (
         let tokenEndpoint: string | undefined
         /** The remaining time counts as cache time. */
         const durations = (): Durations => {
-          const total = clock.currentTimeMillisUnsafe() - startedAt
+          const total = monotonicMillis(clock) - startedAt
           return {
             total: Duration.millis(total),
             cache: Duration.millis(total - fetched),
@@ -129,10 +138,10 @@ export const make = (
           }
         }
         const fetching = Effect.suspend(() => {
-          const begun = clock.currentTimeMillisUnsafe()
+          const begun = monotonicMillis(clock)
           return Effect.onExit(
             Effect.map(
-              fetch(flight, acquisition, authentication = credential.begin(acquisition), timing),
+              fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
               (token) => {
                 tokenEndpoint = token.tokenEndpoint
                 return new CachedToken(
@@ -143,7 +152,7 @@ export const make = (
               }
             ),
             () => {
-              fetched += clock.currentTimeMillisUnsafe() - begun
+              fetched += monotonicMillis(clock) - begun
               return Effect.void
             }
           )

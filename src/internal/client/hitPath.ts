@@ -11,7 +11,7 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit } from "../cache/cachedToken.ts"
 import { callProblem } from "../request/requestPlan.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 /** A request that may run again, and the entry that its last run with this client found. */
 export interface TokenCall {
@@ -24,7 +24,7 @@ export interface HitPath {
   readonly serve: (call: TokenCall) => Hit | undefined
   /** Counts a cache hit, on this path or elsewhere, and returns it. */
   readonly hit: (exit: Hit) => Hit
-  readonly isResting: (entry: CachedToken, now: number) => boolean
+  readonly isResting: (entry: CachedToken) => boolean
   readonly hits: () => number
 }
 
@@ -35,10 +35,8 @@ export const make = (options: {
   readonly space: () => string
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
-  /** The longest backoff after a failed refresh, in milliseconds. */
-  readonly longestRest: number
 }): HitPath => {
-  const { allows, clock, homeTenant, longestRest, peek, space } = options
+  const { allows, clock, homeTenant, peek, space } = options
   let hits = 0
 
   const hit = (exit: Hit): Hit => {
@@ -46,7 +44,8 @@ export const make = (options: {
     return exit
   }
 
-  const isResting = (entry: CachedToken, now: number): boolean => isAhead(entry.retryOn, now, longestRest)
+  // The monotonic clock is read only after a failed refresh.
+  const isResting = (entry: CachedToken): boolean => monotonicMillis(clock) < entry.retryOn
 
   /** Looks up the caller's own strings, and checks only the allowed tenants. Another spelling is found by the plan. */
   const lookUp = (request: TokenRequest): CachedToken | undefined => {
@@ -55,7 +54,8 @@ export const make = (options: {
       (request.forceRefresh !== undefined && request.forceRefresh !== false) || request.claims !== undefined ||
       request.authority !== undefined || request.minimumValidity !== undefined ||
       request.accessTokenSha256ToRefresh !== undefined || request.cachePartition !== undefined ||
-      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined
+      request.extraQueryParameters !== undefined || request.extraBodyParameters !== undefined ||
+      request.clientCapabilities !== undefined
     ) return undefined
     // These fields do not choose the token, but a malformed one fails a hit as it fails a miss.
     if (
@@ -86,9 +86,11 @@ export const make = (options: {
       if (entry !== known && entry.isCached && allows === undefined) call.entry = entry
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
+      // The wall clock was set back after the token was issued.
+      if (now < entry.issuedAt) return undefined
       if (now < entry.refreshOn) return hit(entry.freshHit)
       // During a refresh, and during the backoff after a failed refresh, a due token is served like a fresh token.
-      return now < entry.usableUntil && (entry.isRefreshing || isResting(entry, now)) ? hit(entry.staleHit) : undefined
+      return now < entry.usableUntil && (entry.isRefreshing || isResting(entry)) ? hit(entry.staleHit) : undefined
     }
   }
 }

@@ -18,6 +18,7 @@ import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
 import { refreshFrom } from "../cache/freshness.ts"
 import { coolDown } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 /** A token to keep fresh. */
 export interface Task {
@@ -38,11 +39,15 @@ export interface Keepers {
 /** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
 const minPause = 1000
 
+/** Returns whether the service named the lifetime of a token. Otherwise no cache stores the token. */
+export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boolean =>
+  refreshOn.epochMilliseconds < expiresOn.epochMilliseconds
+
 /** Creates the registry of the tokens that one client keeps fresh. */
 export const make = (options: {
   readonly clock: Clock.Clock
   readonly backoff: { readonly base: number; readonly cap: number }
-  readonly isResting: (entry: CachedToken, now: number) => boolean
+  readonly isResting: (entry: CachedToken) => boolean
 }): Effect.Effect<Keepers, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock } = options
@@ -59,7 +64,10 @@ export const make = (options: {
 
     /** Returns the time until a refresh is due. It is 0 or less if a refresh is due now. */
     const pauseUntilDue = (entry: CachedToken, minimumValidity: number, now: number): number =>
-      Math.max(refreshFrom(entry, minimumValidity), options.isResting(entry, now) ? entry.retryOn : 0) - now
+      Math.max(
+        now < entry.issuedAt ? 0 : refreshFrom(entry, minimumValidity) - now,
+        options.isResting(entry) ? entry.retryOn - monotonicMillis(clock) : 0
+      )
 
     const pauseAfterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
@@ -84,9 +92,9 @@ export const make = (options: {
           const current = task.find()
           pause = Exit.isFailure(exit)
             ? pauseAfterFailure(failures, exit.cause)
-            // A token that the cache does not hold has a time of refresh too.
+            // A token that the cache does not hold has a time of refresh too, unless its lifetime is not known.
             : Math.max(
-              minPause,
+              hasLifetime(exit.value) ? minPause : options.backoff.cap,
               current === undefined
                 ? exit.value.refreshOn.epochMilliseconds - now
                 : pauseUntilDue(current, task.minimumValidity, now)

@@ -16,7 +16,7 @@ import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
-import { freshness, isTooShort } from "../cache/freshness.ts"
+import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
   type ClientSettings,
@@ -26,8 +26,9 @@ import {
   selectorOf,
   withoutReplacement
 } from "../request/requestPlan.ts"
-import { coolDown, isAhead } from "../shared/cooldown.ts"
+import { coolDown } from "../shared/cooldown.ts"
 import { closedError, isRefused } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { accessTokenSha256 } from "../shared/sha256.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
@@ -57,6 +58,7 @@ export interface Lifecycle {
 export interface Renewal {
   readonly maxWait: number
   readonly serveStaleOnOutage: boolean
+  readonly serveStaleOnRefusal: boolean
   readonly backoff: { readonly base: number; readonly cap: number }
 }
 
@@ -78,7 +80,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, renewal: { backoff, maxWait, serveStaleOnOutage }, settings } = options
+    const { acquire, cache, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("The client")
@@ -108,8 +110,7 @@ export const make = (options: {
       peek: cache.peek,
       space,
       homeTenant,
-      allows: settings.allows,
-      longestRest: backoff.cap
+      allows: settings.allows
     })
     const counted = (run: Run, exit: Hit): Hit => run.isCounted === true ? exit : hit(exit)
     const missed = (run: Run): void => {
@@ -166,7 +167,7 @@ export const make = (options: {
         case "staleWhileRevalidate":
           return Effect.flatMap(refreshInBackground(token, plan, key), () => counted(plan, token.staleHit))
         case "staleIfError":
-          return serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
+          return stale.serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
         case "expired":
           return fetch(plan, key, "Expired", token)
       }
@@ -206,7 +207,10 @@ export const make = (options: {
         : runPlan({ ...plan, isCounted: true })
     }
 
-    /** The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already. */
+    /**
+     * The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already, or
+     * has received the same token again.
+     */
     const replace = (plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const token = cached(key)
@@ -214,14 +218,14 @@ export const make = (options: {
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
           cached(key) !== token
             ? replace(plan, key)
-            : hash === plan.refused
+            : hash === plan.refused && !ReplacementCooldown.isUnchanged(token.accessToken, clock)
             ? fetch(plan, key, "ForceRefreshOrClaims", token)
             : runPlan({ ...plan, ...withoutReplacement(plan) }))
       })
 
     const refreshInBackground = (token: CachedToken, plan: RequestPlan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() =>
-        token.isRefreshing || isResting(token, clock.currentTimeMillisUnsafe())
+        token.isRefreshing || isResting(token)
           ? Effect.void
           : flights.launch(flightOf(plan, key), refresh(token, plan, key, "ProactivelyRefreshed"))
       )
@@ -237,16 +241,23 @@ export const make = (options: {
         refreshes++
         const anonymous = { ...plan, correlationId: undefined }
         const isSpared = (error: AcquireTokenError) =>
-          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), serveStaleOnOutage)
+          token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
         if (token === undefined) return reported(plan, flight)
         token.isRefreshing = true
         return flight.pipe(
+          Effect.tap((result) =>
+            Effect.sync(() => {
+              // The token stays in the cache, and is due for another refresh at once.
+              if (!KeepFresh.hasLifetime(result)) token.retryOn = monotonicMillis(clock) + backoff.cap
+            })
+          ),
           Effect.tapError((error) =>
             Effect.suspend(() => {
               token.failures++
+              token.outageReason = error.code
               const rest = coolDown(token.failures, backoff)
-              token.retryOn = clock.currentTimeMillisUnsafe() + rest
+              token.retryOn = monotonicMillis(clock) + rest
               return isSpared(error)
                 ? refreshFailed(error, rest, about(plan, settings))
                 : requestFailed(error, about(plan, settings))
@@ -263,22 +274,22 @@ export const make = (options: {
     const refreshFirst = (token: CachedToken, plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        if (isAhead(token.stretchedUntil, now, maxWait)) return counted(plan, token.outageHit)
+        if (monotonicMillis(clock) < token.stretchedUntil) return counted(plan, token.outageHit)
         const flight = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
         const serveOr = (otherwise: Acquired): Acquired =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
-            if (later >= token.expiresOn || isTooShort(token, later, plan.minimumValidity)) {
+            if (freshness(token, later) === "expired" || isTooShort(token, later, plan.minimumValidity)) {
               missed(plan)
               return otherwise
             }
-            token.stretchedUntil = later + maxWait
+            token.stretchedUntil = monotonicMillis(clock) + maxWait
             return counted(plan, token.outageHit)
           })
         return flight.pipe(
           Effect.tap(() => Effect.sync(() => missed(plan))),
           Effect.catch((error) => {
-            if (!isRefused(error)) return serveOr(Effect.fail(error))
+            if (isServable(error, stale)) return serveOr(Effect.fail(error))
             missed(plan)
             return Effect.fail(error)
           }),
@@ -322,7 +333,7 @@ export const make = (options: {
               const key = keyOf(plan)
               const reason = token === undefined
                 ? "NoCachedAccessToken"
-                : clock.currentTimeMillisUnsafe() < token.usableUntil
+                : isUsable(token, clock.currentTimeMillisUnsafe())
                 ? "ProactivelyRefreshed"
                 : "Expired"
               return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
@@ -343,9 +354,15 @@ export const make = (options: {
 // internal
 // -----------------------------------------------------------------------------
 
-/** Returns whether callers are served the current token after its refresh failed. Near expiry callers receive a refusal. */
-const staysInUse = (times: Times, error: AcquireTokenError, now: number, serveStaleOnOutage: boolean): boolean =>
-  now < times.usableUntil || (serveStaleOnOutage && now < times.expiresOn && !isRefused(error))
+type Stale = Pick<Renewal, "serveStaleOnOutage" | "serveStaleOnRefusal">
+
+/** Returns whether callers are served a token near expiry although its refresh failed. */
+const isServable = (error: AcquireTokenError, { serveStaleOnOutage, serveStaleOnRefusal }: Stale): boolean =>
+  serveStaleOnOutage && (serveStaleOnRefusal || !isRefused(error))
+
+/** Returns whether callers are served the current token after its refresh failed. */
+const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: Stale): boolean =>
+  isUsable(times, now) || (freshness(times, now) !== "expired" && isServable(error, stale))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false

@@ -1,13 +1,14 @@
 /**
  * The cooldown of tokens after a replacement. A token is not replaced again for a while if it replaced a refused token, or if
  * its own replacement failed. Otherwise an API that refuses every token would cause one token request per API request. The
- * state is in a `WeakMap`, so it is collected with the token.
+ * platforms of managed identities have caches of their own and may return the refused token itself. The state is in a
+ * `WeakMap`, so it is collected with the token.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import type { AuthenticationResult } from "../../AccessToken.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
 type Token = Redacted.Redacted<string>
 
@@ -15,6 +16,8 @@ interface Replacement {
   readonly until: number
   /** True if the API sent a claims challenge. */
   readonly challenged: boolean
+  /** True if the token is the refused token itself, which came back. */
+  readonly unchanged: boolean
 }
 
 const replacements = new WeakMap<Token, Replacement>()
@@ -22,11 +25,18 @@ const replacements = new WeakMap<Token, Replacement>()
 /** Milliseconds. */
 const cooldown = 30_000
 
-/** Returns whether a token is in its cooldown. During the cooldown one claims challenge is still allowed. */
+/** Returns whether a token is in its cooldown. During the cooldown one claims challenge for another token is still allowed. */
 export const isAtRest = (token: Token, claims: string, clock: Clock.Clock): boolean => {
+  const replacement = current(token, clock)
+  return replacement !== undefined && (claims === "" || replacement.challenged || replacement.unchanged)
+}
+
+/** Returns whether a token is a refused token that came back as its own replacement, and is in its cooldown. */
+export const isUnchanged = (token: Token, clock: Clock.Clock): boolean => current(token, clock)?.unchanged === true
+
+const current = (token: Token, clock: Clock.Clock): Replacement | undefined => {
   const replacement = replacements.get(token)
-  return replacement !== undefined && isAhead(replacement.until, clock.currentTimeMillisUnsafe(), cooldown) &&
-    (claims === "" || replacement.challenged)
+  return replacement !== undefined && monotonicMillis(clock) < replacement.until ? replacement : undefined
 }
 
 /** Records the outcome of an acquisition that replaces a token. A token from a cache is not a replacement. */
@@ -36,13 +46,16 @@ export const noted = <E>(
   claims: string,
   clock: Clock.Clock
 ): Effect.Effect<AuthenticationResult, E> => {
-  const record = (token: Token) => {
-    replacements.set(token, { until: clock.currentTimeMillisUnsafe() + cooldown, challenged: claims !== "" })
+  const record = (token: Token, unchanged: boolean) => {
+    replacements.set(token, { until: monotonicMillis(clock) + cooldown, challenged: claims !== "", unchanged })
   }
   return flight.pipe(
     Effect.tap(({ accessToken, metadata }) =>
-      Effect.sync(() => metadata.tokenSource === "IdentityProvider" && record(accessToken))
+      Effect.sync(() =>
+        metadata.tokenSource === "IdentityProvider" &&
+        record(accessToken, Redacted.value(accessToken) === Redacted.value(refused))
+      )
     ),
-    Effect.tapError(() => Effect.sync(() => record(refused)))
+    Effect.tapError(() => Effect.sync(() => record(refused, false)))
   )
 }

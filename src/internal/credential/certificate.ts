@@ -9,6 +9,7 @@ import { isText } from "../shared/validate.ts"
 import { validity } from "./certificateValidity.ts"
 import type { Algorithm, Thumbprints } from "./clientAssertion.ts"
 import { foreignError } from "./credentialSource.ts"
+import { type Fault, faultOf, readPem } from "./pem.ts"
 import {
   credentialFieldError,
   type Jose,
@@ -46,12 +47,13 @@ export const loadCertificate = (options: {
   readonly sign?: Signer | undefined
 }): Effect.Effect<Certificate, CredentialError> =>
   Effect.gen(function*() {
-    const chain = isText(options.certificate) ? certificates(options.certificate) : []
-    const leaf = chain[0]
-    const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf))
-    if (leaf === undefined || der === undefined) return yield* unreadableCertificate()
+    const read = readPem(isText(options.certificate) ? options.certificate : "")
+    const [leaf, ...issuers] = read.blocks.filter(({ label }) => label === "CERTIFICATE")
+    const fault = leaf === undefined ? read.fault : faultOf(leaf)
+    const der = leaf === undefined ? undefined : Result.getOrUndefined(Base64.decode(leaf.base64))
+    if (leaf === undefined || fault !== undefined || der === undefined) return yield* unreadableCertificate(fault)
     const jose = yield* loadJose
-    const publicKey = memoized((algorithm) => jose.importX509(pem(leaf), algorithm))
+    const publicKey = memoized((algorithm) => jose.importX509(leaf.pem, algorithm))
     const { rsa, sign } = yield* signing(jose, publicKey, options)
     const valid = validity(der)
     return {
@@ -60,12 +62,15 @@ export const loadCertificate = (options: {
         "x5t#S256": Base64Url.encode(yield* digest("SHA-256", der)),
         x5t: Base64Url.encode(yield* digest("SHA-1", der))
       },
-      chain,
+      chain: [leaf, ...issuers.filter((issuer) => faultOf(issuer) === undefined)].map(({ base64 }) => base64),
       validFrom: valid?.notBefore,
       expiresOn: valid?.notAfter,
       sign
     }
   })
+
+/** A certificate whose validity begins within this time, in milliseconds, is used if no other is valid. */
+export const clockTolerance = 300_000
 
 /** Returns the reason why a certificate is not valid now, or undefined if it is valid. */
 export const validityProblem = (
@@ -119,7 +124,7 @@ const keyAlgorithms = ["PS256", "ES256", "ES384", "ES512", "EdDSA"]
 const checkReadable = (publicKey: KeyOf): Effect.Effect<unknown, CredentialError> =>
   Effect.mapError(
     Effect.firstSuccessOf(keyAlgorithms.map((kind) => Effect.tryPromise(() => publicKey(kind)))),
-    unreadableCertificate
+    () => unreadableCertificate()
   )
 
 /** Checks that the certificate verifies a signature of the key, so that a wrong pair fails before any request. */
@@ -188,12 +193,6 @@ const encoded = (json: unknown): string => Base64Url.encode(JSON.stringify(json)
 // certificates
 // -----------------------------------------------------------------------------
 
-const certificates = (text: string): ReadonlyArray<string> =>
-  [...text.matchAll(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g)]
-    .map(([block]) => block.replace(/-----[A-Z ]+-----|\s/g, ""))
-
-const pem = (base64: string): string => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----`
-
 const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect<Uint8Array> =>
   Effect.promise(async () => new Uint8Array(await crypto.subtle.digest(algorithm, new Uint8Array(data))))
 
@@ -201,12 +200,14 @@ const digest = (algorithm: "SHA-256" | "SHA-1", data: Uint8Array): Effect.Effect
 // problems
 // -----------------------------------------------------------------------------
 
-const unreadableCertificate = () =>
+const unreadableCertificate = (fault?: Fault) =>
   credentialFieldError(
     "certificate_unreadable",
     "certificate",
-    "does not contain a readable certificate in PEM",
-    "Pass the PEM text that starts with -----BEGIN CERTIFICATE-----, with the app's own certificate first."
+    fault?.what ?? "does not contain a readable certificate in PEM",
+    `${
+      fault === undefined ? "" : `${fault.remedy} `
+    }Pass the PEM text that starts with -----BEGIN CERTIFICATE-----, with the app's own certificate first.`
   )
 
 const keyMismatch = () =>

@@ -24,7 +24,7 @@ export const validity = (
   }
 }
 
-const sequence = 0x30
+export const sequence = 0x30
 const version = 0xa0
 const utcTime = 0x17
 const generalizedTime = 0x18
@@ -35,7 +35,8 @@ interface Element {
   readonly end: number
 }
 
-const elementAt = (der: Uint8Array, offset: number): Element | undefined => {
+/** Returns the element at an offset of DER, or undefined if the bytes end before the element does. */
+export const elementAt = (der: Uint8Array, offset: number): Element | undefined => {
   const tag = der[offset]
   const first = der[offset + 1]
   if (tag === undefined || first === undefined) return undefined

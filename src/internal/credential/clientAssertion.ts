@@ -62,6 +62,7 @@ export const assertionLifetime = 600
 export const assertionHeader = (options: {
   readonly algorithm: Algorithm
   readonly thumbprint?: ThumbprintName | undefined
+  readonly also?: ThumbprintName | undefined
   readonly thumbprints?: Thumbprints | undefined
   readonly keyId?: string | undefined
   readonly chain?: ReadonlyArray<string> | undefined
@@ -71,7 +72,10 @@ export const assertionHeader = (options: {
   ...(options.keyId === undefined ? {} : { kid: options.keyId }),
   ...(options.thumbprint === undefined || options.thumbprints === undefined
     ? {}
-    : { [options.thumbprint]: options.thumbprints[options.thumbprint] }),
+    : {
+      [options.thumbprint]: options.thumbprints[options.thumbprint],
+      ...(options.also === undefined ? {} : { [options.also]: options.thumbprints[options.also] })
+    }),
   ...(options.chain === undefined ? {} : { x5c: [...options.chain] })
 })
 

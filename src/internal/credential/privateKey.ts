@@ -5,6 +5,7 @@ import type { CredentialCode, CredentialError } from "../../EntraError.ts"
 import { credentialError } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Algorithm, AssertionHeader, Claims } from "./clientAssertion.ts"
+import { type Block, faultOf, readPem } from "./pem.ts"
 
 /** Signs a header and claims as a JWT. */
 export type Sign = (
@@ -67,10 +68,13 @@ export const loadKey = (
 ): Effect.Effect<SigningKey, CredentialError> =>
   Effect.gen(function*() {
     if (!isRedactedText(privateKey)) return yield* notRedacted()
-    const pkcs8 = yield* keyBlock(Redacted.value(privateKey))
-    const key = memoized((algorithm) => jose.importPKCS8(pkcs8, algorithm))
+    const block = yield* keyBlock(Redacted.value(privateKey))
+    const key = memoized((algorithm) => jose.importPKCS8(block.pem, algorithm))
     return {
-      rsa: yield* keyKind(key, "privateKey"),
+      rsa: yield* Effect.mapError(keyKind(key, "privateKey"), (error) => {
+        const fault = faultOf(block)
+        return fault === undefined ? error : unsupportedKey("privateKey", fault.what, fault.remedy)
+      }),
       key,
       sign: (header, claims) =>
         Effect.tryPromise({
@@ -117,17 +121,21 @@ export const keyKind = (key: KeyOf, field: "privateKey" | "certificate"): Effect
   )
 
 /** Returns the PEM block of the key, without the attributes and certificates around it. */
-const keyBlock = (text: string): Effect.Effect<string, CredentialError> => {
-  const block = /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----/.exec(text)?.[0]
-  if (block !== undefined) return Effect.succeed(block)
-  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
+const keyBlock = (text: string): Effect.Effect<Block, CredentialError> => {
+  const { blocks, fault: noBlocks } = readPem(text)
+  const block = blocks.find(({ label }) => label === "PRIVATE KEY")
+  if (block?.isWhole === true) return Effect.succeed(block)
+  const label = blocks[0]?.label
+  const fault = block === undefined ? noBlocks : faultOf(block)
   return Effect.fail(
-    label === undefined || label === "PRIVATE KEY"
+    block !== undefined || label === undefined
       ? credentialFieldError(
         "key_unreadable",
         "privateKey",
-        "does not contain a complete private key in PEM",
-        "Pass the PEM text that starts with -----BEGIN PRIVATE KEY-----."
+        fault?.what ?? "does not contain a complete private key in PEM",
+        `${
+          fault === undefined ? "" : `${fault.remedy} `
+        }Pass the PEM text that starts with -----BEGIN PRIVATE KEY-----.`
       )
       : credentialFieldError(
         "key_format",
@@ -158,5 +166,10 @@ const notRedacted = () =>
     "Wrap the PEM text with Redacted.make(text) where it is read, so that it is never printed."
   )
 
-const unsupportedKey = (field: string, what: string) =>
-  credentialFieldError("key_unsupported", field, what, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")
+const unsupportedKey = (field: string, what: string, remedy?: string) =>
+  credentialFieldError(
+    "key_unsupported",
+    field,
+    what,
+    `${remedy === undefined ? "" : `${remedy} `}Use an RSA key of 2048 bits or more, or an EC key on P-256.`
+  )

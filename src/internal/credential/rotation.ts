@@ -11,8 +11,8 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { type CredentialError } from "../../EntraError.ts"
-import { isAhead } from "../shared/cooldown.ts"
 import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import type { Attempt, Authentication, Credential } from "./credential.ts"
@@ -70,7 +70,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     const context = yield* Effect.context<never>()
     const newId = yield* randomId
     const id = newId()
-    const now = () => clock.currentTimeMillisUnsafe()
+    const now = () => monotonicMillis(clock)
     let loads = RotationState.noLoads
     let underWay: Load | undefined
     let running: Fiber.Fiber<void> | undefined
@@ -142,7 +142,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
 
     /** Returns the running load, or starts a load. */
     const loading: Effect.Effect<Load> = Effect.suspend(() => {
-      if (underWay !== undefined && isAhead(underWay.since + longestLoad, now(), longestLoad)) {
+      if (underWay !== undefined && now() < underWay.since + longestLoad) {
         return Effect.succeed(underWay)
       }
       // Only an abandoned load is interrupted: the fiber of a load that has ended may still have to log.
@@ -212,7 +212,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
 
     const look = (every: number): void => {
       if (
-        refused === undefined || refused.number !== inUse?.number || isAhead(refused.looked + every, now(), every)
+        refused === undefined || refused.number !== inUse?.number || now() < refused.looked + every
       ) return
       refused = { ...refused, looked: now() }
       Effect.runForkWith(context)(loading)

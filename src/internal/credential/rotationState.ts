@@ -1,9 +1,8 @@
 /**
- * The decisions of a rotation: which secret, key or token is used next, and when its source is loaded again. Times are in
- * milliseconds.
+ * The decisions of a rotation: which secret, key or token is used next, and when its source is loaded again. Times are
+ * monotonic milliseconds.
  */
 import type { InvalidClientError } from "../../EntraError.ts"
-import { isAhead } from "../shared/cooldown.ts"
 
 /** One piece of material. Its number changes with its content, and reveals nothing about it. */
 export interface Candidate<A> {
@@ -74,7 +73,7 @@ const failedLoadRetryInterval = (inHand: boolean): number => inHand ? 60_000 : r
 /** Returns whether the source is due for a load. */
 export const isDue = (loads: Loads, reloadEvery: number, now: number, inHand: boolean): boolean => {
   const wait = loads.failed ? Math.min(reloadEvery, failedLoadRetryInterval(inHand)) : reloadEvery
-  return loads.ended === 0 || !isAhead(loads.at + wait, now, wait)
+  return loads.ended === 0 || now >= loads.at + wait
 }
 
 /** A source without new material is not loaded again for this time, regardless of the number of refusals. */
@@ -85,4 +84,4 @@ const reloadPause = 1000
  * material, and a source is not loaded again during its pause.
  */
 export const isWorthReload = (loads: Loads, reloaded: boolean, now: number): boolean =>
-  !reloaded && !(loads.fruitless !== undefined && isAhead(loads.fruitless + reloadPause, now, reloadPause))
+  !reloaded && !(loads.fruitless !== undefined && now < loads.fruitless + reloadPause)

@@ -2,38 +2,80 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { CredentialError } from "../../EntraError.ts"
 import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
+import { nonValueOf } from "../shared/text.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Attempt, Authentication } from "./credential.ts"
 import type { MaterialKind } from "./credentialSource.ts"
 
 export type Secret = Redacted.Redacted<string>
 
-/** The kind of credential that is a secret. */
-export const secrets: MaterialKind<Secret, Secret> = {
+export const secretMethods = ["client_secret_basic", "client_secret_post"] as const
+
+/** How a secret is sent (OpenID Connect Core 1.0 section 9). */
+export type SecretMethod = typeof secretMethods[number]
+
+/** Returns the kind of credential that is a secret, sent by `method`, or by default as the provider prefers. */
+export const secrets = (method?: SecretMethod): Effect.Effect<MaterialKind<Secret, Secret>, CredentialError> =>
+  method === undefined || secretMethods.includes(method)
+    ? Effect.succeed(secretsBy(method))
+    : Effect.fail(
+      credentialError(
+        "field_malformed",
+        "method",
+        `method is not one of ${secretMethods.join(", ")}`,
+        "Pass one of them, or leave method out."
+      )
+    )
+
+const secretsBy = (method: SecretMethod | undefined): MaterialKind<Secret, Secret> => ({
   read: (given) =>
     // The client of a vault returns plain strings, and JavaScript code may pass them on.
     !given.every(Redacted.isRedacted)
       ? Effect.suspend(() => Effect.fail(plain()))
       : given.length === 0 || !given.every(isSet)
       ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
-      : Effect.succeed(given),
+      : Effect.fromResult(Result.all(given.map((secret) => secretValueOf(secret)))),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
   prove: (secret, attempt) =>
-    isSet(secret) ? Effect.succeed(proofOf(secret, attempt)) : Effect.suspend(() => Effect.fail(empty(false)))
+    isSet(secret)
+      ? Effect.succeed(proofOf(secret, attempt.clientId, method ?? attempt.secretMethod))
+      : Effect.suspend(() => Effect.fail(empty(false)))
+})
+
+/**
+ * Returns the secret if its text may be a secret. White space around a secret may belong to it, unless it comes from a
+ * variable.
+ */
+export const secretValueOf = (
+  secret: Secret,
+  failure: (what: string, remedy: string) => CredentialError = malformed
+): Result.Result<Secret, CredentialError> => {
+  const defect = nonValueOf(Redacted.value(secret).replace(/^[^\S\r\n]+|[^\S\r\n]+$/g, ""))
+  return defect === undefined ? Result.succeed(secret) : Result.fail(failure(defect.what, defect.remedy))
 }
 
 const isSet = (secret: unknown): boolean => isRedactedText(secret) && Redacted.value(secret).trim() !== ""
 
-const proofOf = (secret: Secret, { clientId, secretMethod }: Attempt): Authentication => {
-  if (secretMethod !== "client_secret_basic") return { form: { client_secret: secret } }
+const proofOf = (secret: Secret, clientId: string, method: Attempt["secretMethod"]): Authentication => {
+  if (method !== "client_secret_basic") return { form: { client_secret: secret } }
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return {
     form: {},
     headers: { authorization: Redacted.make(`Basic ${Base64.encode(pair)}`, { label: "authorization" }) }
   }
 }
+
+const malformed = (what: string, remedy: string) =>
+  credentialError(
+    "secret_malformed",
+    "secret",
+    `The client secret ${what}`,
+    `${remedy} Pass the secret's value as the portal showed it when the secret was created.`
+  )
 
 const plain = () =>
   credentialError(

@@ -3,10 +3,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { CredentialError } from "../../EntraError.ts"
+import type { CredentialCode, CredentialError } from "../../EntraError.ts"
 import { randomId } from "../shared/randomId.ts"
+import { logSafely } from "../shared/safeLog.ts"
 import { isText } from "../shared/validate.ts"
-import { type Certificate, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
+import { type Certificate, clockTolerance, loadCertificate, type Signer, validityProblem } from "./certificate.ts"
 import {
   type AdditionalClaims,
   type Algorithm,
@@ -19,11 +20,13 @@ import {
   parseAdditionalClaims,
   withAdditionalClaims
 } from "./clientAssertion.ts"
+import type { Attempt } from "./credential.ts"
 import type { MaterialKind } from "./credentialSource.ts"
 import { algorithmMismatch, credentialFieldError, loadJose, loadKey, type SigningKey } from "./privateKey.ts"
 
 export interface KeyOptions {
   readonly privateKey: Redacted.Redacted<string>
+  readonly audience?: string | undefined
   readonly keyId?: string | undefined
   readonly algorithm?: Algorithm | undefined
 }
@@ -34,6 +37,7 @@ export interface CertificateOptions {
   readonly privateKey?: Redacted.Redacted<string> | undefined
   readonly sign?: Signer | undefined
   readonly sendCertificateChain?: boolean | undefined
+  readonly audience?: string | undefined
   readonly assertionClaims?: Readonly<Record<string, unknown>> | undefined
   readonly mergeWithDefaultClaims?: boolean | undefined
   readonly keyId?: string | undefined
@@ -62,20 +66,22 @@ export const keys: Effect.Effect<MaterialKind<KeyOptions, KeyMaterial>> = /*#__P
       Effect.gen(function*() {
         const key = yield* loadKey(yield* loadJose, options.privateKey)
         yield* checkAlgorithm(options.algorithm, key.rsa)
-        yield* checkKeyId(options.keyId)
+        yield* checkText("keyId", options.keyId, "key_id_malformed")
+        yield* checkText("audience", options.audience, "field_malformed")
         return { options, key }
       })
     ),
     same: (one, other) =>
       Redacted.value(one.options.privateKey) === Redacted.value(other.options.privateKey) &&
-      one.options.keyId === other.options.keyId && one.options.algorithm === other.options.algorithm,
+      one.options.keyId === other.options.keyId && one.options.algorithm === other.options.algorithm &&
+      one.options.audience === other.options.audience,
     prove: ({ key, options }, attempt) => {
       const header = assertionHeader({
         algorithm: algorithmFor(key.rsa, options.algorithm, attempt.assertion),
         keyId: options.keyId
       })
       const claims = assertionClaims({
-        audience: attempt.audience,
+        audience: audienceOf(options, attempt),
         clientId: attempt.clientId,
         now: clock.currentTimeMillisUnsafe(),
         id: newId()
@@ -90,12 +96,33 @@ export const certificates: Effect.Effect<MaterialKind<CertificateOptions, Certif
   .gen(function*() {
     const clock = yield* Clock.Clock
     const newId = yield* randomId
+    let warnedAbout = ""
+    const warn = ({ certificate: { validFrom }, content }: CertificateMaterial): Effect.Effect<void> => {
+      if (content === warnedAbout || validFrom === undefined) return Effect.void
+      warnedAbout = content
+      return logSafely(
+        Effect.logWarning(
+          `the certificate is not valid before ${
+            new Date(validFrom).toISOString()
+          } by the clock of this machine, and is used already. Check that clock`
+        )
+      )
+    }
     return {
       read: (input) =>
-        Effect.flatMap(
-          Effect.forEach(input, certificateMaterialOf),
-          (all) => Effect.fromResult(currentlyValid(all, clock.currentTimeMillisUnsafe()))
-        ),
+        Effect.gen(function*() {
+          const all = yield* Effect.forEach(input, certificateMaterialOf)
+          const now = clock.currentTimeMillisUnsafe()
+          const valid = currentlyValid(all, now)
+          if (Result.isSuccess(valid)) return valid.success
+          // The clock of this machine may be slow.
+          const early = yield* Effect.mapError(
+            Effect.fromResult(currentlyValid(all, now + clockTolerance)),
+            () => valid.failure
+          )
+          yield* Effect.forEach(early, warn, { discard: true })
+          return early
+        }),
       same: (one, other) => one.content === other.content,
       expiresOn: ({ certificate }) => certificate.expiresOn,
       prove: ({ additional, certificate, options }, attempt) => {
@@ -103,12 +130,13 @@ export const certificates: Effect.Effect<MaterialKind<CertificateOptions, Certif
         const header = assertionHeader({
           algorithm: algorithmFor(certificate.rsa, options.algorithm, attempt.assertion),
           thumbprint: attempt.assertion.thumbprint,
+          also: attempt.assertion.also,
           thumbprints: certificate.thumbprints,
           keyId: options.keyId,
           chain: isChainSent ? certificate.chain : undefined
         })
         const claims = assertionClaims({
-          audience: attempt.audience,
+          audience: audienceOf(options, attempt),
           clientId: attempt.clientId,
           now: clock.currentTimeMillisUnsafe(),
           id: newId()
@@ -126,8 +154,9 @@ const certificateMaterialOf = (options: CertificateOptions): Effect.Effect<Certi
     const additional = yield* Effect.fromResult(additionalOf(options))
     const certificate = yield* loadCertificate(options)
     yield* checkAlgorithm(options.algorithm, certificate.rsa)
-    yield* checkKeyId(options.keyId)
-    const { algorithm, keyId, sendCertificateChain } = options
+    yield* checkText("keyId", options.keyId, "key_id_malformed")
+    yield* checkText("audience", options.audience, "field_malformed")
+    const { algorithm, audience, keyId, sendCertificateChain } = options
     return {
       options,
       certificate,
@@ -136,6 +165,7 @@ const certificateMaterialOf = (options: CertificateOptions): Effect.Effect<Certi
         certificate.chain,
         algorithm ?? "",
         keyId ?? "",
+        audience ?? "",
         sendCertificateChain ?? false,
         additional ?? ""
       ])
@@ -179,17 +209,17 @@ const checkAlgorithm = (algorithm: Algorithm | undefined, rsa: boolean): Effect.
     ? Effect.void
     : Effect.fail(algorithmMismatch(algorithm, rsa))
 
-const checkKeyId = (keyId: unknown): Effect.Effect<void, CredentialError> =>
-  keyId === undefined || isText(keyId)
+const checkText = (
+  field: "keyId" | "audience",
+  value: unknown,
+  code: CredentialCode
+): Effect.Effect<void, CredentialError> =>
+  value === undefined || isText(value)
     ? Effect.void
-    : Effect.fail(
-      credentialFieldError(
-        "key_id_malformed",
-        "keyId",
-        "is not a string",
-        "Pass the key's id as a string, or leave keyId out."
-      )
-    )
+    : Effect.fail(credentialFieldError(code, field, "is not a string", `Pass ${field} as a string, or leave it out.`))
+
+const audienceOf = ({ audience }: { readonly audience?: string | undefined }, attempt: Attempt): string =>
+  audience === undefined ? attempt.audience : audience === "tokenEndpoint" ? attempt.tokenEndpoint : audience
 
 /**
  * Returns the certificates that are valid now. During a rotation some are not valid yet or any more, so the result fails

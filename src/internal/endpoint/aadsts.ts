@@ -5,6 +5,7 @@
 import type {
   InvalidAuthorityCode,
   InvalidClientCode,
+  InvalidClientError,
   ServiceUnavailableCode,
   ThrottledCode,
   TokenRequestCode
@@ -19,7 +20,13 @@ interface Codes {
 }
 
 type MeaningOf<Kind extends keyof Codes> = {
-  readonly [K in Kind]: { readonly kind: K; readonly code: Codes[K]; readonly remedy: string }
+  readonly [K in Kind]: {
+    readonly kind: K
+    readonly code: Codes[K]
+    readonly remedy: string
+    /** True if the remedy is an administrator's consent, so that the consent link helps. */
+    readonly consentHelps?: true
+  }
 }[Kind]
 
 export type Meaning = MeaningOf<keyof Codes>
@@ -45,6 +52,8 @@ const refused = (code: TokenRequestCode, remedy: string, anchor?: string): Meani
   code,
   remedy: withPage(remedy, anchor)
 })
+
+const withConsent = <M extends Meaning>(meaning: M): M => ({ ...meaning, consentHelps: true })
 
 const tenantUnknown = authority(
   "tenant_unknown",
@@ -100,17 +109,25 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "client_unknown",
-      "Check the client id, and check that an administrator has installed the app in this tenant (admin consent).",
+      "Check the client id, which is not the id of an app.",
       "aadsts700016"
     ),
-    [700016, 700038, 700011]
+    [700038]
   ],
   [
-    client(
+    withConsent(client(
+      "client_unknown",
+      "Check the client id and the tenant, and have an administrator of the tenant install the app (admin consent).",
+      "aadsts700016"
+    )),
+    [700016, 700011]
+  ],
+  [
+    withConsent(client(
       "service_principal_missing",
       "Create the app's service principal in this tenant, where the app is registered but not installed.",
       "aadsts7000229"
-    ),
+    )),
     [7000229]
   ],
   [
@@ -124,7 +141,8 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_refused",
-      "Register this certificate or federated credential with the app, or use a registered credential.",
+      "Register this certificate or federated credential with the app, or use a registered one; a new or changed "
+        + "registration takes some minutes.",
       "aadsts700027"
     ),
     [700027, 7000214, 1000502, 700030, 700021, 700023, 50012, 50013, 50027, 50048]
@@ -132,7 +150,8 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [
     client(
       "assertion_refused",
-      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them.",
+      "Compare the assertion's iss, sub and aud with the federated credentials of the app, which must be equal to them; a "
+        + "new or changed registration takes some minutes.",
       "a-federated-credential"
     ),
     [70021, 700211, 700212, 700213, 7002137, 7002138]
@@ -141,19 +160,19 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
   [authority("tenant_not_tenanted", "Pass the tenant's id or domain name as tenantId."), [50059, 50194, 9001023]],
   [instanceInvalid, [50049]],
   [
-    refused(
+    withConsent(refused(
       "consent_missing",
       "Ask an administrator of the tenant to grant the app its permissions.",
       "aadsts65001"
-    ),
+    )),
     [65001, 650056, 650057]
   ],
   [
-    refused(
+    withConsent(refused(
       "consent_missing",
       "Ask an administrator to assign the app one of the API's roles, which the API requires.",
       "aadsts501051"
-    ),
+    )),
     [501051]
   ],
   [
@@ -188,8 +207,26 @@ const meanings: ReadonlyMap<number, Meaning> = new Map(
   meaningTable.flatMap(([meaning, numbers]) => numbers.map((number) => [number, meaning] as const))
 )
 
-/** The codes for which the remedy is an administrator's consent, so that the consent link helps. */
-export const consentHelps: ReadonlySet<string> = new Set(["consent_missing", "service_principal_missing"])
+/**
+ * The numbers for an assertion that the service cannot match with the app's certificates or federated credentials. A server
+ * of the service that has not received a new registration yet responds with them too, and so do a few servers for a
+ * registration that is months old.
+ */
+const unmatchedAssertion: ReadonlySet<number> = new Set([
+  70021,
+  700211,
+  700212,
+  700213,
+  7002137,
+  7002138,
+  700027
+])
+
+/** Returns whether another server may accept the same client, because the registration may not have reached this server. */
+export const isReplicationLag = (
+  { errorCodes = [], origin, retryAfter }: Pick<InvalidClientError, "errorCodes" | "origin" | "retryAfter">
+): boolean =>
+  origin === "service" && retryAfter === undefined && errorCodes.some((code) => unmatchedAssertion.has(code))
 
 /** The number for the same request in a loop, without a cache. */
 export const loopDetected = 50196
@@ -214,12 +251,38 @@ const otherRefusal = refused(
   "Read the description. To look up its AADSTS number, open https://login.microsoftonline.com/error."
 )
 
+/** The meanings at an issuer, whose responses have no AADSTS numbers. */
+const byErrorAtIssuer: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
+  [
+    "invalid_client",
+    client(
+      "client_refused",
+      "Check the client id and the credential. Check that the client is registered for this method of authentication."
+    )
+  ],
+  [
+    "unauthorized_client",
+    client("client_refused", "Allow the grant type client_credentials for this client at the provider.")
+  ],
+  ["invalid_scope", refused("request_refused", "Check the scopes, and allow them for this client at the provider.")],
+  ["temporarily_unavailable", transient],
+  ["server_error", transient]
+])
+
+const otherRefusalAtIssuer = refused(
+  "request_refused",
+  "Read the description. The provider's log or documentation explains it."
+)
+
 /** Returns the meaning of the first known number, or otherwise of `error`. */
-export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>): Meaning => {
+export const meaningOf = (error: string, errorCodes: ReadonlyArray<number>, atIssuer = false): Meaning => {
   for (const code of errorCodes) {
     const meaning = meanings.get(code)
     // 700023 concerns an assertion or a scope, and `error` tells which.
     if (meaning !== undefined && !(code === 700023 && error === "invalid_scope")) return meaning
   }
-  return byError.get(error) ?? otherRefusal
+  // A response with a number comes from Entra, also at an issuer.
+  return atIssuer && errorCodes.length === 0
+    ? byErrorAtIssuer.get(error) ?? otherRefusalAtIssuer
+    : byError.get(error) ?? otherRefusal
 }

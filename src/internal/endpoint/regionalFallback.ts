@@ -3,7 +3,8 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { NetworkError, ServiceUnavailableError } from "../../EntraError.ts"
-import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { logSafely } from "../shared/safeLog.ts"
 
 export interface RegionalFallback {
@@ -28,18 +29,17 @@ export const make = (clock: Clock.Clock): RegionalFallback => {
   const nextWarningAt = new Map<string, number>()
   const unavailableUntil = new Map<string, number>()
   return {
-    isUnavailable: (origin) =>
-      isAhead(unavailableUntil.get(origin) ?? 0, clock.currentTimeMillisUnsafe(), longestRetryAfter),
+    isUnavailable: (origin) => monotonicMillis(clock) < (unavailableUntil.get(origin) ?? -Infinity),
     recovered: (origin) => Effect.sync(() => fallenBack.delete(origin)),
     fallBack: (origin, fallback, error) =>
       Effect.suspend(() => {
-        const now = clock.currentTimeMillisUnsafe()
+        const now = monotonicMillis(clock)
         if (error.origin === "service" && error.retryAfter !== undefined) {
           unavailableUntil.set(origin, now + Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter))
         }
         // The region is not the cause when this process has too many requests of its own.
         if (error.code === "concurrency_limit") return Effect.void
-        if (fallenBack.has(origin) || isAhead(nextWarningAt.get(origin) ?? 0, now, warningInterval)) return Effect.void
+        if (fallenBack.has(origin) || now < (nextWarningAt.get(origin) ?? -Infinity)) return Effect.void
         fallenBack.add(origin)
         nextWarningAt.set(origin, now + warningInterval)
         return logSafely(

@@ -1,49 +1,61 @@
-/**
- * The bound of concurrent token requests per origin. A request that finds a free slot only counts itself, which
- * `TokenEndpoint` does in place. Other requests wait here, and a request that ends hands its slot to the next one.
- */
+/** The bound of concurrent token requests per origin. A request that ends hands its slot to the next one that waits. */
 import * as Effect from "effect/Effect"
 import * as FairQueue from "./fairQueue.ts"
 
-/** The token requests to one origin. */
-export interface Lane {
-  running: number
-  /** Undefined while no request waits. A member hands a slot to its request. */
-  waiting: FairQueue.FairQueue<() => void> | undefined
-}
-
-/** The slot of one request, which returns it when it ends, however it ends. */
+/** The slot of one request. */
 export interface Slot {
-  isHeld: boolean
+  /** Takes a slot if one is free, and returns whether it did. */
+  readonly take: () => boolean
+  /** Waits for a slot. Tenants take turns. An interrupted request leaves the queue. */
+  readonly wait: Effect.Effect<void>
+  /** Returns the slot, if the request has one. */
+  readonly release: () => void
 }
 
-/** Waits for a slot of a lane that has `most` slots. Tenants take turns. An interrupted request leaves the queue. */
-export const wait = (lane: Lane, most: number, tenant: string, slot: Slot): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    // A slot may have been returned since the request found none.
-    if (lane.running < most) {
-      lane.running++
-      slot.isHeld = true
-      resume(Effect.void)
-      return
-    }
-    const grant = () => {
-      slot.isHeld = true
-      // The next request must not run on the stack of the request that returns the slot.
-      resume(Effect.yieldNow)
-    }
-    const queue = lane.waiting ??= FairQueue.make()
-    queue.add(tenant, grant)
-    return Effect.sync(() => {
-      queue.remove(tenant, grant)
-      if (queue.isEmpty() && lane.waiting === queue) lane.waiting = undefined
-    })
-  })
+export interface Slots {
+  readonly slotOf: (origin: string, tenant: string) => Slot
+}
 
-/** Returns a slot: hands it to the next request that waits, or frees it. */
-export const release = (lane: Lane): void => {
-  const grant = lane.waiting?.next()
-  if (lane.waiting?.isEmpty() === true) lane.waiting = undefined
-  if (grant === undefined) lane.running--
-  else grant()
+/** The requests to one origin. A member of the queue hands a slot to its request. */
+interface Lane {
+  running: number
+  readonly waiting: FairQueue.FairQueue<() => void>
+}
+
+/** Creates the slots, of which each origin has `most`. */
+export const make = (most: number): Slots => {
+  const lanes = new Map<string, Lane>()
+  return {
+    slotOf: (origin, tenant) => {
+      const lane = lanes.get(origin) ?? { running: 0, waiting: FairQueue.make<() => void>() }
+      lanes.set(origin, lane)
+      let isHeld = false
+      const take = (): boolean => {
+        if (lane.running >= most) return false
+        lane.running++
+        return isHeld = true
+      }
+      return {
+        take,
+        wait: Effect.callback((resume) => {
+          // A slot may have been returned since the request found none.
+          if (take()) return resume(Effect.void)
+          const grant = () => {
+            isHeld = true
+            // The next request must not run on the stack of the request that returns the slot.
+            resume(Effect.yieldNow)
+          }
+          lane.waiting.add(tenant, grant)
+          return Effect.sync(() => lane.waiting.remove(tenant, grant))
+        }),
+        release: () => {
+          if (!isHeld) return
+          isHeld = false
+          const grant = lane.waiting.next()
+          if (grant === undefined) lane.running--
+          else grant()
+        }
+      }
+    }
+  }
 }

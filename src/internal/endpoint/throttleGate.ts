@@ -1,6 +1,6 @@
 /**
  * The throttle gate: after which outcome the gate of a key closes, for how long, and with which error a closed gate fails.
- * Each key has one state, which is a plain value. Times are in milliseconds.
+ * Each key has one state, which is a plain value. Times are monotonic milliseconds.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,14 +11,15 @@ import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
 import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
-import { isAhead, longestRetryAfter } from "../shared/cooldown.ts"
-import { copyOfRefusal, isRefused, type Refused } from "../shared/errors.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
+import { copyOfRefusal, isRemembered, type Remembered } from "../shared/errors.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 
-export type Outcome = Refused | EntraError.ServiceError
+export type Outcome = Remembered | EntraError.ServiceError
 
 export type GateState =
   | { readonly kind: "throttled"; readonly until: number; readonly error: Outcome }
-  | { readonly kind: "refused"; readonly until: number; readonly error: Refused; readonly hold: number }
+  | { readonly kind: "refused"; readonly until: number; readonly error: Remembered; readonly hold: number }
 
 export interface RefusalTtl {
   /** Milliseconds for the first refusal. Each further refusal doubles the time. */
@@ -33,14 +34,16 @@ export const closeAfter = (
   now: number,
   ttl: RefusalTtl
 ): GateState | undefined => {
-  if (error._tag === "EntraThrottledError" || error.retryAfter !== undefined) {
-    const millis = error.retryAfter === undefined ? defaultRetryAfter : Duration.toMillis(error.retryAfter)
+  const millis = error.retryAfter === undefined
+    ? error._tag === "EntraThrottledError" ? defaultRetryAfter : 0
+    : Duration.toMillis(error.retryAfter)
+  if (millis > 0) {
     const until = now + Math.min(millis, longestRetryAfter)
     return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }
   }
   // A slower request of the same key must not shorten the service's Retry-After.
   if (previous?.kind === "throttled" && now < previous.until) return previous
-  if (!isRefused(error)) return undefined
+  if (!isRemembered(error)) return undefined
   const hold = previous?.kind === "refused" && now < previous.until + ttl.cap
     ? Math.min(previous.hold * 2, ttl.cap)
     : ttl.base
@@ -48,7 +51,7 @@ export const closeAfter = (
 }
 
 /** Returns whether a gate is closed now. */
-export const isClosed = (state: GateState, now: number): boolean => isAhead(state.until, now, longestRetryAfter)
+export const isClosed = (state: GateState, now: number): boolean => now < state.until
 
 /**
  * Returns the milliseconds that a waiting caller waits before the next request, or undefined if waiting does not help. A
@@ -58,16 +61,19 @@ export const retryWait = (error: EntraError.AcquireTokenError): number | undefin
   const asksToWait = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
   return asksToWait && error.retryAfter !== undefined
-    ? Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
+    ? Math.min(Math.max(Duration.toMillis(error.retryAfter), shortestWait), longestRetryAfter)
     : undefined
 }
+
+/** Milliseconds. A service that throttles and asks for no wait must not get one request after another. */
+const shortestWait = 1000
 
 /** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
 export const judge = (
   state: GateState | undefined,
   now: number,
   forced: boolean
-): EntraError.ThrottledError | Refused | undefined => {
+): EntraError.ThrottledError | Remembered | undefined => {
   if (state === undefined || !isClosed(state, now)) return undefined
   if (state.kind === "refused") return forced ? undefined : localRefusal(state.error)
   return locallyThrottled(state.error, state.until - now)
@@ -91,7 +97,7 @@ const locallyThrottled = (error: Outcome, left: number): EntraError.ThrottledErr
 }
 
 /** Returns a copy of a refusal with local origin, without the attempts and durations of the original. */
-const localRefusal = (error: Refused): Refused => copyOfRefusal(error, { origin: "local" })
+const localRefusal = (error: Remembered): Remembered => copyOfRefusal(error, { origin: "local" })
 
 // -----------------------------------------------------------------------------
 // gates
@@ -115,9 +121,9 @@ export interface Gated {
 }
 
 export interface Gates {
-  readonly judge: (request: Gated) => ThrottledError | Refused | undefined
+  readonly judge: (request: Gated) => ThrottledError | Remembered | undefined
   /** Returns the throttle that another request met after this request passed its gate. */
-  readonly throttle: (request: Gated) => ThrottledError | Refused | undefined
+  readonly throttle: (request: Gated) => ThrottledError | Remembered | undefined
   /** Opens or closes the gate of a request after its outcome. */
   readonly settle: (request: Gated, exit: Exit.Exit<unknown, AcquireTokenError>) => void
   /** Forgets refusals. A throttle by `Retry-After` stays. */
@@ -137,35 +143,48 @@ export interface GateCounts {
  */
 export const keptGates = 1024
 
+/** Takes the place of the sent fields in the name of a throttle. */
+const ofKey = "throttled"
+
 /** Creates the gates of one token endpoint. */
 export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
-  const nameOf = ({ authentication, gate }: Gated) => gate.key.text + encode([gate.sent, authentication.revision()])
+  const nameOf = ({ authentication, gate }: Gated, sent = gate.sent) =>
+    gate.key.text + encode([sent, authentication.revision()])
+  /** Returns the throttle of a key: other claims and parameters do not change it, but may change a refusal. */
+  const throttleOf = (request: Gated, now: number): GateState | undefined => {
+    const state = closed.get(nameOf(request, ofKey))?.state
+    return state !== undefined && now < state.until ? state : undefined
+  }
   /** Returns the name of the gate to evict: the oldest refusal, or the oldest throttle when there is no refusal. */
   const gateToEvict = (): string => {
     for (const [name, { state }] of closed) if (state.kind === "refused") return name
     return closed.keys().next().value ?? ""
   }
   const open = (request: Gated): void => {
-    const name = nameOf(request)
+    closed.delete(nameOf(request))
     // A request that was sent before the service asked to wait may succeed later, and does not end the wait.
-    const state = closed.get(name)?.state
-    if (state?.kind === "throttled" && clock.currentTimeMillisUnsafe() < state.until) return
-    closed.delete(name)
+    if (throttleOf(request, monotonicMillis(clock)) === undefined) closed.delete(nameOf(request, ofKey))
   }
   const close = (request: Gated, error: AcquireTokenError): void => {
     if (!isOutcome(error)) return
     const name = nameOf(request)
-    const state = closeAfter(closed.get(name)?.state, error, clock.currentTimeMillisUnsafe(), ttl)
+    const now = monotonicMillis(clock)
+    const throttle = throttleOf(request, now)
+    const state = closeAfter(throttle ?? closed.get(name)?.state, error, now, ttl)
     closed.delete(name)
+    // `closeAfter` keeps a throttle that still holds, so it is set again as the youngest gate.
+    closed.delete(nameOf(request, ofKey))
     if (state === undefined) return
     // Until its stack is formatted, an error references every caller, including fibers and closed clients.
     void error.stack
-    closed.set(name, { key: request.gate.key, state })
+    closed.set(state.kind === "throttled" ? nameOf(request, ofKey) : name, { key: request.gate.key, state })
     if (closed.size > keptGates) closed.delete(gateToEvict())
   }
-  const ask = (request: Gated, forced: boolean) =>
-    judge(closed.get(nameOf(request))?.state, clock.currentTimeMillisUnsafe(), forced)
+  const ask = (request: Gated, forced: boolean) => {
+    const now = monotonicMillis(clock)
+    return judge(throttleOf(request, now), now, forced) ?? judge(closed.get(nameOf(request))?.state, now, forced)
+  }
   return {
     judge: (request) => closed.size === 0 ? undefined : ask(request, request.gate.forced),
     throttle: (request) => closed.size === 0 ? undefined : ask(request, true),
@@ -183,7 +202,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
       }
     },
     counts: () => {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = monotonicMillis(clock)
       const counts = { throttled: 0, refused: 0 }
       for (const { state } of closed.values()) if (isClosed(state, now)) counts[state.kind]++
       return counts

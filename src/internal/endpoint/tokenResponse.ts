@@ -10,8 +10,8 @@ import type { Scrub } from "../http/redaction.ts"
 import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
 import { isOutageStatus } from "../shared/errors.ts"
 import { quote, sentence } from "../shared/text.ts"
-import { type Members, membersOf } from "../shared/validate.ts"
-import { consentHelps, loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
+import { longestLifetime, type Members, membersOf } from "../shared/validate.ts"
+import { loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
 export interface ResponseContext {
   /** The effective authority, with the tenant of the request. */
@@ -24,7 +24,13 @@ export interface ResponseContext {
   readonly tokenType: string
   readonly tokenEndpoint: string
   readonly correlationId: string
-  /** The time at which the response was complete, in milliseconds since the epoch. */
+  /**
+   * Milliseconds for a token whose response has no `expires_in`, which RFC 6749 section 5.1 allows; 0 if the token must not be
+   * cached, and undefined if the response needs `expires_in`.
+   */
+  readonly defaultLifetime?: number | undefined
+  /** The times at which the request was sent and its response was complete, in milliseconds since the epoch. */
+  readonly sentAt: number
   readonly now: number
   readonly scrub: Scrub
 }
@@ -51,16 +57,30 @@ export const readTokenResponse = (
       malformed(answer, context, "response_too_large", "is too long for a token response, and was not read completely")
     )
   }
-  const body = membersOf(answer.body) ?? {}
+  const members = membersOf(answer.body)
+  if (members === undefined && status !== 429 && !isOutageStatus(status) && isCutJson(answer.body)) {
+    return Result.fail(incomplete(answer, context))
+  }
+  const body = members ?? {}
   const { error } = body
   if (typeof error === "string" && error !== "") return Result.fail(refused(answer, context, error, body))
   if (status >= 200 && status < 300) {
-    const token = tokenOf(body)
-    return token === undefined
-      ? Result.fail(malformed(answer, context, "response_malformed", "has no valid token"))
-      : issued(answer, context, token)
+    if (members === undefined) {
+      return Result.fail(malformed(answer, context, "response_malformed", "is not a JSON object"))
+    }
+    const token = tokenOf(body, context.defaultLifetime)
+    return Result.isFailure(token)
+      ? Result.fail(malformed(answer, context, "response_malformed", listed(token.failure), remedyFor(body, context)))
+      : issued(answer, context, token.success)
   }
   return Result.fail(byStatus(answer, context))
+}
+
+/** Returns whether a text is the beginning of a JSON object: a string or an object in it has no end. */
+const isCutJson = (text: string): boolean => {
+  if (!/^\s*\{/.test(text)) return false
+  const structure = text.replace(/"(?:[^"\\]|\\.)*"/gs, "")
+  return structure.includes("\"") || structure.split("{").length > structure.split("}").length
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""
@@ -68,9 +88,6 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 // -----------------------------------------------------------------------------
 // tokens
 // -----------------------------------------------------------------------------
-
-/** The longest valid lifetime, in seconds. */
-const tenYears = 10 * 365 * 86_400
 
 interface Token {
   readonly secret: Redacted.Redacted<string>
@@ -84,29 +101,79 @@ interface Token {
  * Parses the token without a schema, whose decoder takes as long as the rest of an acquisition and must be compiled
  * first.
  */
-const tokenOf = (body: Members): Token | undefined => {
-  const { access_token: secret, token_type: type } = body
-  const expiresIn = secondsOf(body["expires_in"])
+const tokenOf = (
+  body: Members,
+  defaultLifetime: number | undefined
+): Result.Result<Token, ReadonlyArray<string>> => {
+  const { access_token: secret, expires_in: lifetime, token_type: type } = body
+  const expiresIn = isMissing(lifetime) && defaultLifetime !== undefined ? defaultLifetime / 1000 : secondsOf(lifetime)
   // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-  if (typeof secret !== "string" || !/^[\x20-\x7e]+$/.test(secret) || typeof type !== "string" || type === "") {
-    return undefined
+  if (
+    typeof secret === "string" && /^[\x20-\x7e]+$/.test(secret) && isText(type) && expiresIn !== undefined &&
+    (expiresIn >= 1 || isMissing(lifetime)) && expiresIn * 1000 <= longestLifetime
+  ) {
+    return Result.succeed({
+      secret: Redacted.make(secret, { label: "access_token" }),
+      type,
+      expiresIn,
+      // A malformed `refresh_in` is ignored, because the token is valid without it.
+      refreshIn: secondsOf(body["refresh_in"]),
+      scope: body["scope"]
+    })
   }
-  if (expiresIn === undefined || expiresIn < 1 || expiresIn > tenYears) return undefined
-  return {
-    secret: Redacted.make(secret, { label: "access_token" }),
-    type,
-    expiresIn,
-    // A malformed `refresh_in` is ignored, because the token is valid without it.
-    refreshIn: secondsOf(body["refresh_in"]),
-    scope: body["scope"]
-  }
+  return Result.fail([
+    ...isMissing(secret)
+      ? ["no access_token"]
+      : typeof secret !== "string"
+      ? ["an access_token that is not a string"]
+      : secret === ""
+      ? ["an empty access_token"]
+      : /^[\x20-\x7e]+$/.test(secret)
+      ? []
+      : ["an access_token with characters other than printable ASCII"],
+    ...isMissing(type)
+      ? ["no token_type"]
+      : typeof type !== "string"
+      ? ["a token_type that is not a string"]
+      : type === ""
+      ? ["an empty token_type"]
+      : [],
+    ...isMissing(lifetime)
+      ? defaultLifetime === undefined ? ["no expires_in"] : []
+      : expiresIn === undefined
+      ? ["an expires_in that is not a number"]
+      : expiresIn < 1
+      ? ["an expires_in of less than 1 second"]
+      : expiresIn * 1000 > longestLifetime
+      ? ["an expires_in of more than ten years"]
+      : []
+  ])
 }
+
+/** Some providers send null for a member that has no value. */
+const isMissing = (value: unknown): boolean => value === undefined || value === null
+
+/** `has no access_token, no token_type and an empty ...` */
+const listed = (problems: ReadonlyArray<string>): string =>
+  `has ${[problems.slice(0, -1).join(", "), ...problems.slice(-1)].filter((part) => part !== "").join(" and ")}`
+
+/** A response with one of these members comes from a token endpoint, and not from a proxy. */
+const remedyFor = (body: Members, { tokenEndpoint }: ResponseContext): string | undefined =>
+  ["access_token", "token_type", "expires_in"].some((name) => !isMissing(body[name]))
+    ? `Ask the operator of ${tokenEndpoint} about these members of its token responses (RFC 6749 section 5.1).`
+    : undefined
 
 /** Parses seconds. Entra sends numbers, AD FS and others send numeric strings. */
 const secondsOf = (value: unknown): number | undefined => {
   const seconds = typeof value === "string" && value !== "" ? Number(value) : value
   return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
+
+/**
+ * Returns the time from which a lifetime counts. That is before the request was sent, because nobody knows when the service
+ * issued the token. If the clock was put back meanwhile, it is now.
+ */
+export const issuedAt = ({ now, sentAt }: Pick<ResponseContext, "now" | "sentAt">): number => Math.min(sentAt, now)
 
 const issued = (
   answer: IdentityResponse,
@@ -124,12 +191,13 @@ const issued = (
     )
   }
   const granted = typeof token.scope === "string" ? token.scope.split(" ").filter((scope) => scope !== "") : []
+  const from = issuedAt(context)
   return Result.succeed({
     secret: token.secret,
     tokenType: token.type,
-    issuedAt: context.now,
-    expiresOn: context.now + token.expiresIn * 1000,
-    refreshOn: token.refreshIn === undefined ? undefined : context.now + token.refreshIn * 1000,
+    issuedAt: from,
+    expiresOn: from + token.expiresIn * 1000,
+    refreshOn: token.refreshIn === undefined ? undefined : from + token.refreshIn * 1000,
     scopes: granted.length > 0 ? granted : context.scopes === "" ? [] : context.scopes.split(" "),
     tenantId: context.tenantId,
     authority: context.authorityUrl,
@@ -155,7 +223,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     ? listed
     : [...description.matchAll(/AADSTS(\d+)/g)].map((match) => Number(match[1]))
   const shown = plain(context.scrub(error))
-  const meaning = meaningOf(error, numbers)
+  const meaning = meaningOf(error, numbers, context.authority.kind === "Oidc")
   const retryAfter = retryAfterOf(answer, context)
   const details = {
     ...common(answer, context),
@@ -168,10 +236,10 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
     correlationId: text(body["correlation_id"]) ?? context.correlationId,
     retryAfter
   }
-  if (answer.status === 429 || meaning.kind === "throttled") {
-    return throttled(answer, context, details, numbers.includes(loopDetected))
+  if (answer.status === 429 || (meaning.kind === "throttled" && !isOutageStatus(answer.status))) {
+    return throttled(details, numbers.includes(loopDetected), namedRetryAfter(answer, context))
   }
-  if (isOutageStatus(answer.status) || meaning.kind === "unavailable") {
+  if (isOutageStatus(answer.status) || meaning.kind === "unavailable" || meaning.kind === "throttled") {
     return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   }
   const claims = isText(body["claims"]) ? body["claims"] : undefined
@@ -183,7 +251,7 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
       claims: context.scrub(claims, "data")
     })
   }
-  const remedy = consentHelps.has(meaning.code) ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
+  const remedy = meaning.consentHelps === true ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
   switch (meaning.kind) {
     case "authority":
       return new EntraError.InvalidAuthorityError({ ...details, code: meaning.code, remedy, field: "tenantId" })
@@ -212,31 +280,60 @@ const outage = {
   remedy: "Try again later. The request itself is valid, and a valid cached token is served meanwhile."
 } as const
 
+/** Returns the error of a response that a broken connection or a proxy has cut. It is retried like an outage. */
+const incomplete = (answer: IdentityResponse, context: ResponseContext): EntraError.ServiceUnavailableError =>
+  new EntraError.ServiceUnavailableError({
+    ...common(answer, context),
+    ...outage,
+    message:
+      `The response of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ends `
+      + "in the middle of its JSON."
+  })
+
 const byStatus = (answer: IdentityResponse, context: ResponseContext): Refusal => {
   const details = {
     ...common(answer, context),
     message: `The token endpoint responded with status ${answer.status} and no OAuth error.`,
     retryAfter: retryAfterOf(answer, context)
   }
-  if (answer.status === 429) return throttled(answer, context, details, false)
+  if (answer.status === 429) return throttled(details, false, namedRetryAfter(answer, context))
   if (isOutageStatus(answer.status)) return new EntraError.ServiceUnavailableError({ ...details, ...outage })
   return malformed(answer, context, "response_unexpected", "is not an OAuth response")
 }
 
 const throttled = (
-  answer: IdentityResponse,
-  context: ResponseContext,
-  details: Omit<EntraError.Problem, "code" | "remedy" | "retryAfter"> & EntraError.ServiceDetails,
-  loop: boolean
+  details: Omit<EntraError.Problem, "code" | "remedy"> & EntraError.ServiceDetails,
+  loop: boolean,
+  retryAfter = Duration.millis(defaultRetryAfter)
 ): EntraError.ThrottledError => {
   const { code, remedy } = throttledMeaning
-  const retryAfter = retryAfterOf(answer, context) ?? Duration.millis(defaultRetryAfter)
   return new EntraError.ThrottledError({ ...details, code, remedy, retryAfter, loopDetected: loop, source: "server" })
 }
 
-const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
+/**
+ * Returns the error of an acquisition whose last attempt failed with `error`. A status that reports an outage together with
+ * the number of a throttle is retried like an outage, and is a throttle if the retries fail too.
+ */
+export const finalError = <E extends EntraError.AcquireTokenError>(error: E): E | EntraError.ThrottledError =>
+  error._tag === "EntraServiceUnavailableError" && error.error !== undefined &&
+    meaningOf(error.error, error.errorCodes ?? []).kind === "throttled"
+    ? throttled(
+      { ...error, message: error.message },
+      error.errorCodes?.includes(loopDetected) ?? false,
+      error.retryAfter
+    )
+    : error
+
+/** Returns the time that the service names, which is zero if it means now. */
+const namedRetryAfter = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
   const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
   return millis === undefined ? undefined : Duration.millis(millis)
+}
+
+/** Returns the time to wait, or undefined if the service names none or means now. */
+const retryAfterOf = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
+  const named = namedRetryAfter(answer, context)
+  return named === undefined || Duration.isZero(named) ? undefined : named
 }
 
 /** Returns the error of a malformed response. Its message does not show the body, which may contain anything. */
@@ -244,14 +341,15 @@ const malformed = (
   answer: IdentityResponse,
   context: ResponseContext,
   code: EntraError.InvalidResponseCode,
-  problem: string
+  problem: string,
+  remedy = "Check the authority, and check for a proxy or a sign-in page that responds in the service's place."
 ): EntraError.InvalidResponseError =>
   new EntraError.InvalidResponseError({
     ...common(answer, context),
     code,
     message:
       `The response of ${context.tokenEndpoint} (status ${answer.status}, ${answer.body.length} characters) ${problem}.`,
-    remedy: "Check the authority, and check for a proxy or a sign-in page that responds in the service's place.",
+    remedy,
     retryAfter: answer.status < 300 ? undefined : retryAfterOf(answer, context)
   })
 

@@ -3,7 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError, invalidRequest } from "../shared/errors.ts"
-import { isGuid } from "../shared/text.ts"
+import { isGuid, nonValueOf } from "../shared/text.ts"
 
 /** The variables of a credential. A variable is undefined if it is unset or empty. */
 export interface CredentialVariables {
@@ -137,27 +137,17 @@ const materialOf = (
   })
 }
 
-/**
- * Returns the material of a secret. Entra's secrets have no quotes or white space, but files, shells and YAML may add
- * them.
- */
+/** Returns the material of a secret. Entra's secrets have no white space around them, but variables may add it. */
 const secretMaterialOf = (secret: Redacted.Redacted<string>): Result.Result<SecretMaterial, CredentialError> => {
   const text = Redacted.value(secret)
-  const defect = text.trim() === ""
-    ? "contains only white space"
-    : /[\r\n]$/.test(text)
-    ? "ends with a line break"
-    : text !== text.trim()
-    ? "begins or ends with white space"
-    : /^(["']).*\1$/s.test(text)
-    ? "has quotes around it"
-    : undefined
+  const isBlank = text.trim() === ""
+  const defect = nonValueOf(text)
   return defect === undefined ? Result.succeed({ kind: "secret", secret }) : Result.fail(
     credentialError(
-      text.trim() === "" ? "secret_empty" : "secret_malformed",
+      isBlank ? "secret_empty" : "secret_malformed",
       variableOf.secret,
-      `${variableOf.secret} ${defect}`,
-      `Set ${variableOf.secret} to exactly the secret's value, as the portal showed it. ${secretPage}`
+      `${variableOf.secret} ${isBlank ? "contains only white space" : defect.what}`,
+      `${defect.remedy} Set ${variableOf.secret} to exactly the secret's value, as the portal showed it. ${secretPage}`
     )
   )
 }

@@ -180,15 +180,9 @@ const parseAuthority = (
   Result.mapError(
     Authority.parse(input, field),
     (error) =>
-      field === "AZURE_AUTHORITY_HOST" && error.code === "authority_malformed"
-        ? invalidAuthority(
-          error.code,
-          field,
-          error.message,
-          typeof input === "string" && Result.isSuccess(Authority.parse(`https://${input}`))
-            ? `Prepend https:// to ${field}.`
-            : `Set ${field} to the https URL of the host, such as https://login.microsoftonline.com.`
-        )
+      field === "AZURE_AUTHORITY_HOST" && error.message.endsWith(" is not an absolute URL.") &&
+        Result.isSuccess(Authority.parse(`https://${input}`))
+        ? invalidAuthority(error.code, field, error.message, `Prepend https:// to ${field}.`)
         : error
   )
 

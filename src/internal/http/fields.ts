@@ -56,6 +56,8 @@ export const version = "0.1.0"
  */
 export const standardHeaders = {
   accept: "application/json",
+  // Without this header any encoding is allowed (RFC 9110 section 12.5.3), and only `fetch` decodes by itself.
+  "accept-encoding": "identity",
   "return-client-request-id": "true",
   "x-client-sku": "effect-entra",
   "x-client-ver": version,

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -14,8 +15,10 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
-import type { IdentityRequest, IdentityResponse } from "./fields.ts"
+import { type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
+import { scrubberOf } from "./redaction.ts"
+import { followedTo, withoutRedirects } from "./redirects.ts"
 
 /** The transport that users provide. */
 export type Transport = HttpClient.HttpClient
@@ -46,10 +49,12 @@ export const make = (
             if (Cause.hasInterruptsOnly(cause)) {
               return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
             }
+            if (cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === redirectRefused)) {
+              return Effect.succeed(redirect)
+            }
             const error = Cause.findErrorOption(cause)
             // The defect of a transport may contain the request with the secret, so it is replaced.
-            const reason = Option.isSome(error) ? reasonOf(error.value) : "DEFECT"
-            return reason === redirectRefused ? Effect.succeed(redirect) : Effect.fail(networkError(request, reason))
+            return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value, request) : "DEFECT"))
           }),
           // The client's own span would end with the transport's error, which may quote the request; a span of ours would
           // end with the body, so that is hidden from it.
@@ -77,13 +82,16 @@ const ownContext = (context: Context.Context<never>): Context.Context<never> => 
       Context.getOrUndefined(context, FetchHttpClient.RequestInit) === undefined
     ? context
     : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
+  const destination = { url: undefined }
   return base.pipe(
-    Context.add(HttpClient.TracerDisabledWhen, always),
-    Context.add(Destination, { url: undefined })
+    // A client calls this with each request that it sends, so it also sees those of a middleware below this module.
+    Context.add(HttpClient.TracerDisabledWhen, (request) => {
+      arrive(destination, request)
+      return true
+    }),
+    Context.add(Destination, destination)
   )
 }
-
-const always = (): boolean => true
 
 const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
   const plain: Record<string, string> = {}
@@ -100,66 +108,56 @@ const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClien
 // -----------------------------------------------------------------------------
 
 /** The destination of the first request of a call. Further requests must have the same origin. */
-class Destination extends Context.Service<Destination, { url: string | undefined }>()(
-  "effect-entra/internal/identityHttp/Destination"
-) {}
+interface Destination {
+  url: string | undefined
+}
+
+const Destination = Context.Service<Destination>("effect-entra/internal/identityHttp/Destination")
+
+/** The destinations of bodies, which may contain a secret, for a middleware that sends them in another runtime. */
+const destinations = new WeakMap<HttpBody.HttpBody, Destination>()
 
 /**
  * Guards a transport directly, below all middleware of `transformClient`, so that it gets every request that is sent. It
- * makes `fetch` refuse redirects, which would send the secret to another URL, and fails if a middleware follows one.
+ * makes `fetch` refuse redirects, which would send the secret to another URL, and dies if a middleware follows one.
  */
 const guarded = (client: Transport): Transport =>
   watched(client, (request, context) => {
-    const destination = Context.getOrUndefined(context, Destination)
-    if (destination?.url !== undefined && !isSameOrigin(destination.url, request.url)) return redirected(request)
-    if (destination !== undefined) destination.url = request.url
-    return Effect.succeed(request)
+    const known = Context.getOrUndefined(context, Destination) ?? destinations.get(request.body)
+    const destination = known ?? { url: undefined }
+    arrive(destination, request)
+    if (request.body._tag !== "Empty") destinations.set(request.body, destination)
   })
 
 /** Makes `fetch` refuse redirects, and allows every request. */
-const staying = (client: Transport): Transport => watched(client, Effect.succeed)
+const staying = (client: Transport): Transport => watched(client, () => {})
 
 const watched = (
   client: Transport,
-  judge: (
-    request: HttpClientRequest.HttpClientRequest,
-    context: Context.Context<never>
-  ) => Effect.Effect<HttpClientRequest.HttpClientRequest, HttpClientError.HttpClientError>
+  watch: (request: HttpClientRequest.HttpClientRequest, context: Context.Context<never>) => void
 ): Transport =>
   HttpClient.makeWith(
     (request) =>
       client.postprocess(
         Effect.flatMap(request, (request) =>
           Effect.withFiber((fiber) => {
-            const verdict = judge(request, fiber.context)
-            fiber.setContext(withoutRedirects(fiber.context))
-            return verdict
+            watch(request, fiber.context)
+            return withoutRedirects(request)
           }))
       ),
     client.preprocess
   )
 
-const isSameOrigin = (one: string, other: string): boolean =>
-  one === other || new URL(one).origin === new URL(other).origin
+/** Throws if a call has gone on to another origin than that of its first request. */
+const arrive = (destination: Destination, { url }: HttpClientRequest.HttpClientRequest): void => {
+  destination.url ??= url
+  if (destination.url !== url && new URL(destination.url).origin !== new URL(url).origin) throw redirectRefused
+}
 
-/** Returns a context in which `fetch` follows no redirects. Other options of `fetch` are kept. */
-export const withoutRedirects = (context: Context.Context<never>): Context.Context<never> =>
-  Context.add(context, FetchHttpClient.RequestInit, {
-    ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
-    redirect: "manual"
-  })
+const redirectRefused = new Error("A redirect was not followed.")
 
-const redirectRefused = "REDIRECT_REFUSED"
-
-/** The response that stands for a redirect that a middleware tried to follow. */
+/** The response that stands for a redirect that was followed, or was about to be. */
 const redirect: IdentityResponse = { status: 302, headers: {}, body: "", cut: false }
-
-const redirected = (request: HttpClientRequest.HttpClientRequest) =>
-  Effect.fail(
-    new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({ request, cause: { code: redirectRefused } })
-    })
-  )
 
 // -----------------------------------------------------------------------------
 // bodies
@@ -169,13 +167,14 @@ const read = (
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<IdentityResponse, HttpClientError.HttpClientError> => {
   const { headers, status } = response
+  if (followedTo(response) !== undefined) return Effect.succeed(redirect)
   const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   const body = web !== undefined && !web.bodyUsed
     ? web.body === null ? Effect.succeed({ body: "", cut: false }) : readWeb(response, web.body)
     // A declared length binds an uncompressed body, so the cheap way is safe.
     : Number(headers["content-length"]) <= bodyLimit && headers["content-encoding"] === undefined
     ? Effect.map(response.text, (body) => ({ body, cut: body.length > bodyLimit }))
-    : readStream(response)
+    : Effect.flatMap(readStream(response), (raw) => decoded(response, raw))
   return Effect.matchEffect(body, {
     onSuccess: ({ body, cut }) => Effect.succeed({ status, headers, body, cut }),
     // The status and Retry-After of a refusal are valid even if its body is empty or incomplete.
@@ -197,11 +196,7 @@ const readWeb = (
     const reader = stream.getReader()
     readUpTo(reader).then(
       (body) => resume(Effect.succeed(body)),
-      (cause) => {
-        const { request } = response
-        const reason = new HttpClientError.DecodeError({ request, response, cause })
-        resume(Effect.fail(new HttpClientError.HttpClientError({ reason })))
-      }
+      (cause) => resume(Effect.fail(undecodable(response, cause)))
     )
     // Canceling the body aborts the request.
     return Effect.sync(() => cancel(reader))
@@ -232,14 +227,57 @@ const readStream = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.map(
     Stream.runFoldEffect(
       Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
-      () => ({ chunks: Array<Uint8Array>(), total: 0 }),
+      () => ({ chunks: Array<Uint8Array<ArrayBuffer>>(), total: 0 }),
       (state, { chunk, total }) => {
-        if (total <= bodyLimit) state.chunks.push(chunk)
+        if (total <= bodyLimit) state.chunks.push(Uint8Array.from(chunk))
         return Effect.succeed({ chunks: state.chunks, total })
       }
     ),
-    ({ chunks, total }) => ({ body: decodeUtf8(chunks), cut: total > bodyLimit })
+    ({ chunks, total }) => ({ chunks, cut: total > bodyLimit })
   )
+
+/** Decodes a body that is encoded although `identity` was asked for. The limit holds for the decoded body too. */
+const decoded = (
+  response: HttpClientResponse.HttpClientResponse,
+  { chunks, cut }: Effect.Success<ReturnType<typeof readStream>>
+): Effect.Effect<Body, HttpClientError.HttpClientError> => {
+  const codings = codingsOf(response.headers["content-encoding"] ?? "", chunks)
+  if (cut || chunks.length === 0 || codings.length === 0) return Effect.succeed({ body: decodeUtf8(chunks), cut })
+  return Effect.try({
+    try: () =>
+      codings.reduce<ReadableStream<Uint8Array<ArrayBuffer>>>(
+        (stream, coding) => stream.pipeThrough(decoderOf(coding)),
+        new Blob(chunks).stream()
+      ),
+    catch: (cause) => undecodable(response, cause)
+  }).pipe(Effect.flatMap((stream) => readWeb(response, stream)))
+}
+
+/** Throws where the runtime does not know the format. The types of the DOM do not know `brotli` yet. */
+const decoderOf = (coding: string): DecompressionStream => Reflect.construct(DecompressionStream, [coding])
+
+/** Returns the formats of `Content-Encoding`, the last applied first. Some servers send `deflate` without its header. */
+const codingsOf = (header: string, chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<string> =>
+  header.toLowerCase().split(",").toReversed().flatMap((name, index) => {
+    const coding = codings.get(name.trim())
+    return coding === undefined
+      ? []
+      : coding === "deflate" && index === 0 && ((chunks[0]?.[0] ?? 0) & 0x0f) !== 8
+      ? ["deflate-raw"]
+      : [coding]
+  })
+
+const codings: ReadonlyMap<string, string> = new Map([
+  ["gzip", "gzip"],
+  ["x-gzip", "gzip"],
+  ["deflate", "deflate"],
+  ["br", "brotli"]
+])
+
+const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unknown) =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
+  })
 
 const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
   Stream.mapAccum(stream, () => 0, (sum, chunk) => {
@@ -258,6 +296,7 @@ const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
 
 const networkError = (request: IdentityRequest, reason: string): NetworkError => {
   const endpoint = new URL(request.url).origin
+  const status = /^PROXY_RESPONSE_(\d{3})$/.exec(reason)?.[1]
   return new NetworkError({
     code: "network",
     message: `${request.method} ${endpoint} got no response (${reason})`,
@@ -266,10 +305,14 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
     correlationId: request.correlationId,
     method: request.method,
     endpoint,
-    reason
+    reason,
+    ...(status === undefined ? {} : { status: Number(status) })
   })
 }
 
-const reasonOf = (error: HttpClientError.HttpClientError): string =>
+const reasonOf = (error: HttpClientError.HttpClientError, { form = noFields, headers }: IdentityRequest): string => {
   // A `transformClient` may add errors that its type does not show.
-  HttpClientError.isHttpClientError(error) ? NetworkReason.reasonOf(error.reason) ?? error.reason._tag : "UNKNOWN"
+  if (!HttpClientError.isHttpClientError(error)) return "UNKNOWN"
+  return NetworkReason.reasonOf(error.reason) ??
+    NetworkReason.wordsOf(error.reason, scrubberOf([form], secretsOf(headers))) ?? "UNKNOWN"
+}

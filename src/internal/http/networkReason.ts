@@ -1,8 +1,8 @@
 /** The reason why a request got no response, and its remedy. */
 
 /**
- * Returns the reason of a failure: the transport's error code in capitals, from the chain of causes, and never a message.
- * undici has no code for a proxy that refuses to open a tunnel, so that reason is made from the proxy's status.
+ * Returns the reason of a failure: the transport's error code, from the chain of causes. undici has no code for a proxy that
+ * refuses to open a tunnel, and `fetch` none for the status 407, so these reasons are made from the proxy's status.
  */
 export const reasonOf = (failure: unknown): string | undefined => {
   let cause = failure
@@ -10,20 +10,55 @@ export const reasonOf = (failure: unknown): string | undefined => {
     const status = proxyStatus(cause)
     if (status !== undefined) return `PROXY_RESPONSE_${status}`
     const code = "code" in cause ? cause.code : undefined
-    if (typeof code === "string" && /^[A-Z][A-Z0-9_]{2,60}$/.test(code)) return code
+    if (typeof code === "string" && /^(?:[A-Z][A-Z0-9_]{2,60}|(?:[A-Z][a-z]{1,15}){2,4})$/.test(code)) return code
     cause = "cause" in cause ? cause.cause : undefined
   }
   return undefined
 }
 
-/** Returns the status of the proxy's response to CONNECT. undici has it in the message, `node:http` in a property. */
+/**
+ * Returns the transport's own words for a failure without a code: the message of the innermost cause. Its quoted parts, URLs
+ * and long words are left out, because they may come from the request, and `scrub` removes the secrets of the request.
+ */
+export const wordsOf = (failure: unknown, scrub: (text: string) => string): string | undefined => {
+  let words = ""
+  let cause = failure
+  for (let depth = 0; depth < 8 && typeof cause === "object" && cause !== null; depth++) {
+    if (depth > 0 && "message" in cause && typeof cause.message === "string" && cause.message.trim() !== "") {
+      words = cause.message
+    }
+    if ("description" in cause && typeof cause.description === "string") words ||= cause.description
+    cause = "cause" in cause ? cause.cause : undefined
+  }
+  const plain = scrub(words.slice(0, 1000))
+    .replace(/"[^"]*"?|'[^']*'?|`[^`]*`?|\b[a-z][a-z0-9+.-]*:\/\/\S*/gi, "...")
+    .replace(/[^\s]{25,}/g, "...")
+    .replace(/[^\w.,:()-]+/g, " ")
+    .replaceAll(" ,", ",")
+    .trim()
+    .slice(0, 100)
+  return plain === "" ? undefined : plain
+}
+
+/**
+ * Returns the status of a proxy's response. For CONNECT undici has it in the message, `node:http` in a property. Of every
+ * other response with the status 407 `fetch` makes a network error (Fetch standard, section 4.6); it is the only one that has
+ * no message, or this one.
+ */
 const proxyStatus = (cause: object): string | undefined => {
   const code = "code" in cause ? cause.code : undefined
   if (code === "UND_ERR_ABORTED" && "message" in cause && typeof cause.message === "string") {
     return /^Proxy response \((\d{3})\)/.exec(cause.message)?.[1]
   }
+  if (isFetchFailed(cause) && cause.cause instanceof Error && messagesOf407.has(cause.cause.message)) {
+    return "code" in cause.cause || cause.cause.cause !== undefined ? undefined : "407"
+  }
   return code === "ERR_PROXY_TUNNEL" && "statusCode" in cause ? /^\d{3}$/.exec(`${cause.statusCode}`)?.[0] : undefined
 }
+
+const isFetchFailed = (cause: object): cause is Error => cause instanceof TypeError && cause.message === "fetch failed"
+
+const messagesOf407: ReadonlySet<string> = new Set(["", "proxy authentication required"])
 
 /** Returns the remedy for a reason. */
 export const remedyOf = (reason: string): string =>

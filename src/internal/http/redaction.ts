@@ -41,7 +41,7 @@ export const scrubberOf = (sent: ReadonlyArray<Fields>, headers: ReadonlyArray<s
 const basicSecret = (header: string): ReadonlyArray<string> => {
   const pair = Result.getOrUndefined(Base64.decodeString(/^Basic (.+)$/i.exec(header)?.[1] ?? "")) ?? ""
   const encoded = pair.slice(pair.indexOf(":") + 1)
-  return [encoded, new URLSearchParams(`v=${encoded.replaceAll("&", "%26")}`).get("v") ?? ""]
+  return [encoded, ...new URLSearchParams(`v=${encoded.replaceAll("&", "%26")}`).values()]
 }
 
 // -----------------------------------------------------------------------------

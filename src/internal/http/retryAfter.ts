@@ -1,12 +1,16 @@
 /** The `Retry-After` header (RFC 9110 section 10.2.3), and the time that a gate stays closed because of it. */
 import { longestRetryAfter } from "../shared/cooldown.ts"
 
-/** Returns the milliseconds from `now`, or undefined if the header is absent, malformed, or not in the future. */
+/**
+ * Returns the milliseconds from `now`, or undefined if the header is absent or malformed. Zero seconds mean now. A date that
+ * is not in the future has no meaning, because the clocks may differ.
+ */
 export const parseRetryAfter = (value: string | undefined, now: number): number | undefined => {
   if (value === undefined) return undefined
   const text = value.trim()
-  const millis = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1000 : dateOf(text) - now
-  return millis > 0 ? Math.min(millis, longestRetryAfter) : undefined
+  const isNumber = /^\d+(?:\.\d+)?$/.test(text)
+  const millis = isNumber ? Number(text) * 1000 : dateOf(text) - now
+  return millis > 0 || isNumber ? Math.min(millis, longestRetryAfter) : undefined
 }
 
 /** Milliseconds, for a throttled response without `Retry-After`. */

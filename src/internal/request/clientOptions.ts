@@ -1,11 +1,12 @@
 /** The options of a client, validated once when it is built. */
+import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters } from "../../TokenRequest.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
-import { quote } from "../shared/text.ts"
-import { isText } from "../shared/validate.ts"
+import { guidIn, isGuid, nonValueOf, quote } from "../shared/text.ts"
+import { isText, longestLifetime, millisOf } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
 
@@ -15,6 +16,7 @@ export const clientSettingsOf = (options: {
   readonly authority?: string | URL | undefined
   readonly tenantId?: string | undefined
   readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
   readonly allowedTenants?: ReadonlyArray<string> | ((tenantId: string) => boolean) | undefined
   readonly extraQueryParameters?: ExtraParameters | undefined
   readonly clientCapabilities?: ReadonlyArray<string> | undefined
@@ -29,6 +31,7 @@ export const clientSettingsOf = (options: {
       clientId,
       extras: yield* clientExtrasOf(options),
       authority: yield* authorityWithTenant(authority, tenant, "tenantId"),
+      defaultLifetime: yield* defaultLifetimeOf(options),
       allows: yield* tenantPredicateOf(options.allowedTenants)
     }
   })
@@ -49,23 +52,61 @@ const baseAuthorityOf = (options: {
   return conflicting === undefined ? Authority.parseIssuer(issuer) : Result.fail(issuerConflict(conflicting))
 }
 
+/** Returns 0 for an issuer without the option: its tokens without a lifetime are not cached. */
+const defaultLifetimeOf = ({ defaultLifetime, issuer }: {
+  readonly issuer?: string | URL | undefined
+  readonly defaultLifetime?: Duration.Input | undefined
+}): Result.Result<number | undefined, InvalidRequestError> => {
+  if (issuer !== undefined) {
+    const millis = millisOf(defaultLifetime ?? 0)
+    return millis === undefined || millis > longestLifetime
+      ? Result.fail(notA("a duration from 0 to ten years", "defaultLifetime"))
+      : Result.succeed(millis)
+  }
+  return defaultLifetime === undefined ? Result.succeed(undefined) : Result.fail(
+    invalidRequest(
+      "field_malformed",
+      "defaultLifetime",
+      "defaultLifetime is set without issuer, but Entra and AD FS name the lifetime of each token",
+      "Leave defaultLifetime out."
+    )
+  )
+}
+
 const conflictsWithIssuer = ["authority", "tenantId", "allowedTenants"] as const
 
 /** Returns a valid client id. */
 export const parseClientId = (
   clientId: string,
   field = "clientId"
-): Result.Result<string, InvalidRequestError> =>
-  isText(clientId) && /^[\x21-\x7e]{1,256}$/.test(clientId)
-    ? Result.succeed(clientId)
-    : Result.fail(
-      invalidRequest(
-        clientId ? "field_malformed" : "field_missing",
-        field,
-        clientId ? `${field} ${quote(clientId)} is not an application id` : `${field} is empty or not set`,
-        "Pass the application (client) id from the overview of the app registration."
-      )
+): Result.Result<string, InvalidRequestError> => {
+  if (!isText(clientId) || clientId === "") return Result.fail(clientIdProblem(field, clientId, "is empty or not set"))
+  const told = `${quote(clientId)} `
+  const defect = nonValueOf(clientId)
+  if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, told + defect.what, defect.remedy))
+  if (!isGuid(clientId) && decoratedGuid.test(clientId)) {
+    return Result.fail(
+      clientIdProblem(field, clientId, `${told}is not the id alone`, `Pass ${quote(guidIn(clientId) ?? "")} alone.`)
     )
+  }
+  return /^[\x21-\x7e]{1,256}$/.test(clientId)
+    ? Result.succeed(clientId)
+    : Result.fail(clientIdProblem(field, clientId, `${told}is not an application id`))
+}
+
+/**
+ * A GUID as part of an application ID URI or of a service principal name, or with punctuation around it. Ids of other
+ * providers may contain a GUID, so other texts are valid.
+ */
+const decoratedGuid = /^(?:api:\/\/|spn:|urn:uuid:)?\W*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\W*|[@/]\S+)$/i
+
+const clientIdProblem = (field: string, clientId: string, what: string, remedy = ""): InvalidRequestError =>
+  invalidRequest(
+    clientId ? "field_malformed" : "field_missing",
+    field,
+    `${field} ${what}`,
+    `${remedy} Pass the application (client) id from the overview of the app registration.`.trim()
+  )
 
 /** Returns the authority for a tenant option. AD FS has no tenants, but the Azure SDKs write AD FS as the tenant `adfs`. */
 export const authorityWithTenant = (

@@ -15,15 +15,18 @@ import { isRedactedText, isText } from "../shared/validate.ts"
 export interface Extras {
   readonly query: Fields
   readonly form: Fields
+  /** The capabilities of the client and of the request. */
+  readonly capabilities: ReadonlyArray<string>
   /** The encoded parts that belong to the cache key. */
   readonly partition: string
   /** All parameters, encoded for the keys of shared requests and gates. */
   readonly sent: string
 }
 
-export type ExtraOptions = Pick<TokenRequest, "extraQueryParameters" | "extraBodyParameters" | "cachePartition">
-
-export const noExtras: Extras = { query: noFields, form: noFields, partition: "", sent: "" }
+export type ExtraOptions = Pick<
+  TokenRequest,
+  "extraQueryParameters" | "extraBodyParameters" | "cachePartition" | "clientCapabilities"
+>
 
 /**
  * The extras that a client adds to each request. `capabilities` are sent as claims, and the issued tokens depend on
@@ -59,7 +62,7 @@ export const extrasOf = (
   request: ExtraOptions,
   client: ClientExtras
 ): Result.Result<Extras, InvalidRequestError> => {
-  const { cachePartition, extraBodyParameters, extraQueryParameters } = request
+  const { cachePartition, clientCapabilities, extraBodyParameters, extraQueryParameters } = request
   return Result.gen(function*() {
     const query = yield* parametersOf(extraQueryParameters, "extraQueryParameters")
     const body = yield* parametersOf(extraBodyParameters, "extraBodyParameters")
@@ -68,7 +71,14 @@ export const extrasOf = (
         malformed("cachePartition", "cachePartition is not a non-empty string", partitionRemedy)
       )
     }
-    return encodedExtras({ ...client, query: new Map([...client.query, ...query]), body, partition: cachePartition })
+    const capabilities = yield* capabilitiesOf(clientCapabilities)
+    return encodedExtras({
+      ...client,
+      query: new Map([...client.query, ...query]),
+      capabilities: [...new Set([...client.capabilities, ...capabilities])],
+      body,
+      partition: cachePartition
+    })
   })
 }
 
@@ -177,6 +187,7 @@ const encodedExtras = ({ aliasOf, body, capabilities, partition, query, sentAlia
   return {
     query: fields(query),
     form: fields(body),
+    capabilities,
     partition: encode([
       ...encodedParameters(({ inCacheKey }) => inCacheKey, aliasOf),
       ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),

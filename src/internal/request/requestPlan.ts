@@ -16,6 +16,8 @@ export interface ClientSettings {
   readonly authority: Authority.Authority
   readonly allows: ((tenantId: string) => boolean) | undefined
   readonly extras: ClientExtras
+  /** Milliseconds; undefined for authorities that always name the lifetime of a token. */
+  readonly defaultLifetime?: number | undefined
 }
 
 export interface RequestPlan {
@@ -65,7 +67,7 @@ export const planOf = (request: TokenRequest, settings: ClientSettings): Result.
   let extras = settings.extras.own
   if (
     request.cachePartition !== undefined || request.extraBodyParameters !== undefined ||
-    request.extraQueryParameters !== undefined
+    request.extraQueryParameters !== undefined || request.clientCapabilities !== undefined
   ) {
     const own = extrasOf(request, settings.extras)
     if (Result.isFailure(own)) return Result.fail(own.failure)

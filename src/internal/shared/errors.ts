@@ -19,6 +19,13 @@ export const isRefused = (error: EntraError.AcquireTokenError): error is Refused
   error._tag === "EntraInvalidAuthorityError" || error._tag === "EntraInvalidClientError" ||
   error._tag === "EntraTokenRequestError" || error._tag === "EntraClaimsChallengeError"
 
+/** An error that the same request meets again: a refusal, or an answer that is no answer of a token endpoint. */
+export type Remembered = Refused | EntraError.InvalidResponseError
+
+/** Returns whether asking again at once does not help. */
+export const isRemembered = (error: EntraError.AcquireTokenError): error is Remembered =>
+  isRefused(error) || error._tag === "EntraInvalidResponseError"
+
 export type Outage = EntraError.ServiceUnavailableError | EntraError.NetworkError
 
 /** Returns whether there was no response, or only a response that reports an outage. */
@@ -159,8 +166,8 @@ const changed = <E extends Refused | Outage | EntraError.ThrottledError | EntraE
   }
 }
 
-/** Returns a copy of a refusal with other members; no error is changed once it is made. */
-export const copyOfRefusal = (error: Refused, changes: Changes): Refused => {
+/** Returns a copy of an error with other members; no error is changed once it is made. */
+export const copyOfRefusal = (error: Remembered, changes: Changes): Remembered => {
   switch (error._tag) {
     case "EntraInvalidAuthorityError":
       return new EntraError.InvalidAuthorityError(changed(error, changes))
@@ -170,6 +177,8 @@ export const copyOfRefusal = (error: Refused, changes: Changes): Refused => {
       return new EntraError.TokenRequestError(changed(error, changes))
     case "EntraClaimsChallengeError":
       return new EntraError.ClaimsChallengeError(changed(error, changes))
+    case "EntraInvalidResponseError":
+      return new EntraError.InvalidResponseError(changed(error, changes))
   }
 }
 
@@ -188,13 +197,11 @@ export const withAttempts = (
   error: EntraError.AcquireTokenError,
   sent: Exclude<Changes["sent"], undefined>
 ): EntraError.AcquireTokenError => {
-  if (isRefused(error)) return copyOfRefusal(error, { sent })
+  if (isRemembered(error)) return copyOfRefusal(error, { sent })
   if (isOutage(error)) return copyOfOutage(error, { sent })
   switch (error._tag) {
     case "EntraThrottledError":
       return new EntraError.ThrottledError({ ...changed(error, { sent }), retryAfter: error.retryAfter })
-    case "EntraInvalidResponseError":
-      return new EntraError.InvalidResponseError(changed(error, { sent }))
     default:
       return error
   }

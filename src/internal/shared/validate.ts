@@ -32,6 +32,9 @@ export const millisOf = (input: Duration.Input): number | undefined => {
   return isValid ? millis : undefined
 }
 
+/** The longest lifetime of a token in milliseconds: ten years. */
+export const longestLifetime = 10 * 365 * 86_400_000
+
 type ParsedNumber = Result.Result<number, InvalidRequestError>
 
 export const durationWords = "a duration of 0 or more"

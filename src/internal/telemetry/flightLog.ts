@@ -5,6 +5,7 @@ import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken
 import type { AcquireTokenError } from "../../EntraError.ts"
 import { defaultRetryAfter } from "../http/retryAfter.ts"
 import { longestRetryAfter } from "../shared/cooldown.ts"
+import { isRefused } from "../shared/errors.ts"
 import { logSafely } from "../shared/safeLog.ts"
 
 /** Returns the milliseconds for which the service throttles, or undefined if it does not. */
@@ -58,13 +59,16 @@ export const requestFailed = (
       ...correlationIdOf(error)
     })
 
-/** Logs a failed refresh that callers do not receive, because the current token is still served. */
+/**
+ * Logs a failed refresh that callers do not receive, because the current token is still served. A remembered refusal has
+ * been logged when the service sent it.
+ */
 export const refreshFailed = (
   error: AcquireTokenError,
   nextTryInMillis: number,
   annotations: Readonly<Record<string, string>>
 ): Effect.Effect<void> =>
-  logSafely(
+  error.origin === "local" && isRefused(error) ? Effect.void : logSafely(
     Effect.logWarning(`token refresh failed (${error._tag} ${error.code}); the current token stays in use`),
     { nextTryInMillis, ...annotations, ...codesOf(error), ...correlationIdOf(error) }
   )

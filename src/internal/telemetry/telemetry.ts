@@ -22,7 +22,7 @@ import type { ClientEvent, Flight } from "../../ClientEvent.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import * as EntraMetrics from "../../EntraMetrics.ts"
 import type { Acquisition } from "../credential/credential.ts"
-import { isAhead } from "../shared/cooldown.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import * as ExportedMetrics from "./exportedMetrics.ts"
 import * as FlightLog from "./flightLog.ts"
@@ -88,12 +88,12 @@ export const make = (options: {
     const aside = (line: Effect.Effect<void>, annotations: Readonly<Record<string, unknown>>) =>
       logSafely(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
-    let quietUntil = 0
+    let quietUntil = -Infinity
     const warnOfExpiry = (at: number): Effect.Effect<void> => {
-      if (isAhead(quietUntil, now(), day)) return Effect.void
+      if (monotonicMillis(clock) < quietUntil) return Effect.void
       const warning = expiryWarning(at, now())
       if (warning === undefined) return Effect.void
-      quietUntil = now() + day
+      quietUntil = monotonicMillis(clock) + day
       return aside(Effect.logWarning(warning), {
         clientId,
         expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
@@ -104,7 +104,7 @@ export const make = (options: {
 
     const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
       if (evictions === 0) return Effect.void
-      const warning = evictionWarning(lastEvictionWarnings.get(cache) ?? noWarning, evictions, now())
+      const warning = evictionWarning(lastEvictionWarnings.get(cache) ?? noWarning, evictions, monotonicMillis(clock))
       if (warning === undefined) return Effect.void
       lastEvictionWarnings.set(cache, warning.last)
       return aside(

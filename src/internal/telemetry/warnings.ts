@@ -1,5 +1,4 @@
 /** The decisions which warnings are due, with a limit on their frequency. Times are in milliseconds. */
-import { isAhead } from "../shared/cooldown.ts"
 
 export const day = 86_400_000
 export const minute = 60_000
@@ -19,7 +18,7 @@ export const expiryWarning = (expiresOn: number, now: number): string | undefine
   }, on ${date}`
 }
 
-/** The last warning about evictions: the time until which no other is due, and the evictions counted by then. */
+/** The last warning about evictions: the monotonic time until which no other is due, and the evictions counted by then. */
 export interface LastWarning {
   readonly until: number
   readonly seen: number
@@ -33,6 +32,6 @@ export const evictionWarning = (
   evictions: number,
   now: number
 ): { readonly evicted: number; readonly last: LastWarning } | undefined =>
-  evictions <= last.seen || isAhead(last.until, now, minute)
+  evictions <= last.seen || now < last.until
     ? undefined
     : { evicted: evictions - last.seen, last: { until: now + minute, seen: evictions } }

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Authority } from "effect-entra"
 import fc from "fast-check"
 import { endpointsOf, parseRegion } from "../../../src/internal/authority/endpointLayout.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { failure, guid, success } from "../support.ts"
 
 const standardOf = (text: string) => {
@@ -59,6 +60,7 @@ describe("endpointsOf", () => {
   ])("certificates in the handshake: none for $name", ({ authority }) => {
     const error = failure(mtlsOf(authority))
     assert.strictEqual(error.code, "authority_unsupported")
+    assertToldInFull(error)
     assert.strictEqual(error.origin, "local")
   })
 
@@ -117,6 +119,7 @@ describe("regions", () => {
   ])("none for $name", ({ authority }) => {
     const error = failure(regional(authority))
     assert.strictEqual(error.code, "authority_unsupported")
+    assertToldInFull(error)
     assert.strictEqual(error.field, "region")
   })
 

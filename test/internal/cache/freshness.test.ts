@@ -107,7 +107,9 @@ describe("freshness", () => {
   const times = { issuedAt: 0, refreshOn: 100, usableUntil: 200, expiresOn: 300 }
 
   it.each<{ now: number; state: Freshness }>([
-    { now: -1, state: "fresh" },
+    { now: -Infinity, state: "expired" },
+    { now: -1, state: "expired" },
+    { now: 0, state: "fresh" },
     { now: 99, state: "fresh" },
     { now: 100, state: "staleWhileRevalidate" },
     { now: 199, state: "staleWhileRevalidate" },

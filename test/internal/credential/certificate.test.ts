@@ -6,6 +6,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate 
 import { loadCertificate, validityProblem } from "../../../src/internal/credential/certificate.ts"
 import { type Algorithm, assertionClaims, assertionHeader } from "../../../src/internal/credential/clientAssertion.ts"
 import { x509 } from "../../../src/testing/internal/world/x509.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { printed } from "../support.ts"
 
 const [rsa, otherRsa, ec, otherEc, chain] = await Effect.runPromise(Effect.all([
@@ -289,6 +290,7 @@ describe("loadCertificate", () => {
       const error = yield* refused(certificate, key)
       assert.strictEqual(error._tag, "EntraCredentialError")
       assert.strictEqual(error.code, code)
+      assertToldInFull(error)
       assert.strictEqual(error.field, field)
       assert.strictEqual(error.origin, "local")
       assert.isNotEmpty(error.remedy)
@@ -360,12 +362,14 @@ describe("loadCertificate with a signer", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(loadCertificate({ certificate: rsa.certificate, ...options }))
       assert.deepStrictEqual([error.code, error.field], [code, field])
+      assertToldInFull(error)
     }))
 
   it.live("refuses a certificate on P-384", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(loadCertificate({ certificate: yield* p384, sign }))
       assert.deepStrictEqual([error.code, error.field], ["key_unsupported", "certificate"])
+      assertToldInFull(error)
     }))
 })
 

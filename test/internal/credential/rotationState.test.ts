@@ -82,8 +82,7 @@ describe("isDue", () => {
     { name: "for every attempt", loads: ended({}), every: 0, now: 100_000, is: true },
     { name: "failed: within a minute", loads: ended({ failed: true }), every: Infinity, now: 159_999, is: false },
     { name: "failed: after a minute", loads: ended({ failed: true }), every: Infinity, now: 160_000, is: true },
-    { name: "failed: sooner if it is due anyway", loads: ended({ failed: true }), every: 10, now: 100_010, is: true },
-    { name: "a clock that was set back", loads: ended({}), every: 1000, now: 50_000, is: true }
+    { name: "failed: sooner if it is due anyway", loads: ended({ failed: true }), every: 10, now: 100_010, is: true }
   ])("$name: $is", ({ every, is, loads, now }) => assert.strictEqual(isDue(loads, every, now, true), is))
 
   it.each([
@@ -100,7 +99,6 @@ describe("isWorthReload", () => {
     { name: "a first load", loads: ended({}), reloaded: false, now: 100_000, is: true },
     { name: "one an acquisition", loads: ended({}), reloaded: true, now: 100_000, is: false },
     { name: "it was in vain just now", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 100_999, is: false },
-    { name: "in vain a second ago", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 101_000, is: true },
-    { name: "the clock went back", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 90_000, is: true }
+    { name: "in vain a second ago", loads: ended({ fruitless: 100_000 }), reloaded: false, now: 101_000, is: true }
   ])("$name: $is", ({ is, loads, now, reloaded }) => assert.strictEqual(isWorthReload(loads, reloaded, now), is))
 })

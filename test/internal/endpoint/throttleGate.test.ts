@@ -10,6 +10,7 @@ import {
   retryWait
 } from "../../../src/internal/endpoint/throttleGate.ts"
 import { isRefused } from "../../../src/internal/shared/errors.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { problem } from "../support.ts"
 
 const ttl = { base: 5000, cap: 60_000 }
@@ -40,6 +41,7 @@ const [refusal = throttled(1)] = refusals
 describe("closeAfter, row by row", () => {
   it.each<{ name: string; error: Outcome; kind: string | undefined; millis: number }>([
     { name: "429 with Retry-After", error: throttled(7000), kind: "throttled", millis: 7000 },
+    { name: "429 with zero", error: throttled(0), kind: undefined, millis: 0 },
     { name: "429 with a day", error: throttled(86_400_000), kind: "throttled", millis: 3_600_000 },
     { name: "a loop", error: throttled(60_000, true), kind: "throttled", millis: 60_000 },
     { name: "5xx", error: outage(), kind: undefined, millis: 0 },
@@ -49,8 +51,8 @@ describe("closeAfter, row by row", () => {
     {
       name: "no answer",
       error: new EntraError.InvalidResponseError({ ...problem, code: "response_malformed" }),
-      kind: undefined,
-      millis: 0
+      kind: "refused",
+      millis: 5000
     },
     {
       name: "another 4xx with Retry-After",
@@ -181,7 +183,9 @@ describe("judge", () => {
       { name: `${error._tag} does not stop a forced request`, error, forced: true, at: 0, tag: undefined }
     ])
   ])("$name", ({ at, error, forced, tag }) => {
-    assert.strictEqual(judge(closedBy(error), now + at, forced)?._tag, tag)
+    const heard = judge(closedBy(error), now + at, forced)
+    assert.strictEqual(heard?._tag, tag)
+    if (heard !== undefined) assertToldInFull(heard)
   })
 
   it("a closed gate says how long, and that it was decided here", () => {
@@ -196,7 +200,8 @@ describe("judge", () => {
       code: "throttled"
     })
     assert.strictEqual(heard?.retryAfter === undefined ? 0 : Duration.toMillis(heard.retryAfter), 5500)
-    assert.include(heard?.message, "another 6 s")
+    if (heard === undefined) assert.fail("open")
+    assertToldInFull(heard)
   })
 
   it.each(refusals)("$_tag is the same but for its origin", (error) => {

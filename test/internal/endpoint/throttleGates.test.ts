@@ -54,14 +54,29 @@ describe("gates", () => {
           ["1:", "", "ab"],
           ["", "", "1:ab"],
           ["1:ab", "", ""],
-          ["1:a", "b", ""],
-          ["1:a", "1", "b"]
+          ["1:a", "b", ""]
         ] as const
       ) {
         assert.isUndefined(
           gates.judge(gated({ key: at(scopes), sent: claims, revision, forced: false })),
           `${scopes} ${revision}`
         )
+      }
+    }))
+
+  it.effect("a throttle holds for other claims and parameters too, and a refusal does not", () =>
+    Effect.gen(function*() {
+      for (const [sent, other] of [["", "claims"], ["claims", ""], ["claims", "other"]] as const) {
+        const gates = yield* make
+        const request = (sent: string) => gated({ key: at("a"), sent, revision: "r", forced: false })
+        gates.settle(request(sent), Exit.fail(refusal))
+        assert.strictEqual(gates.judge(request(sent))?._tag, "EntraInvalidClientError")
+        assert.isUndefined(gates.judge(request(other)))
+        gates.settle(request(sent), Exit.fail(throttle))
+        assert.strictEqual(gates.judge(request(other))?._tag, "EntraThrottledError")
+        // A success elsewhere and a forced request do not end the wait.
+        gates.settle(request(other), Exit.succeed(undefined))
+        assert.strictEqual(gates.throttle(request(other))?._tag, "EntraThrottledError")
       }
     }))
 

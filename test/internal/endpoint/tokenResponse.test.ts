@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { readTokenResponse, type ResponseContext } from "../../../src/internal/endpoint/tokenResponse.ts"
 import { type IdentityResponse } from "../../../src/internal/http/fields.ts"
 import { scrubber } from "../../../src/internal/http/redaction.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { anyString, failure, guid, printed, success } from "../support.ts"
 
 const now = Date.UTC(2026, 0, 1)
@@ -19,6 +20,7 @@ const asked: ResponseContext = {
   tokenType: "Bearer",
   tokenEndpoint: `https://login.microsoftonline.com/${guid}/oauth2/v2.0/token`,
   correlationId: "c-1",
+  sentAt: now,
   now,
   scrub: scrubber([])
 }
@@ -86,7 +88,6 @@ describe("tokens", () => {
   it.each([
     { name: "nothing", body: "" },
     { name: "HTML", body: "<html>the-token</html>" },
-    { name: "half a document", body: "{\"access_token\":\"the-token\"" },
     { name: "null", body: null },
     { name: "a number", body: 1 },
     { name: "an array", body: [good] },
@@ -106,6 +107,7 @@ describe("tokens", () => {
     const error = failure(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(error._tag, "EntraInvalidResponseError")
     assert.strictEqual(error.code, "response_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.status, 200)
     assert.notInclude(printed(error), "the-token")
   })
@@ -113,8 +115,24 @@ describe("tokens", () => {
   it("refuses another type", () => {
     const error = failure(readTokenResponse(answer(200, { ...good, token_type: "pop" }), asked))
     assert.strictEqual(error.code, "response_token_type")
+    assertToldInFull(error)
     assert.include(error.message, "\"pop\"")
     assert.notInclude(printed(error), "the-token")
+  })
+
+  it.each([
+    { name: "after a slow response", sentAt: now - 9000, from: now - 9000 },
+    { name: "after a suspended process", sentAt: now - 3_000_000, from: now - 3_000_000 },
+    { name: "unless the clock was put back", sentAt: now + 3_600_000, from: now }
+  ])("lives from the time at which it was requested, $name", ({ from, sentAt }) => {
+    const { expiresOn, issuedAt, refreshOn } = success(
+      readTokenResponse(answer(200, { ...good, refresh_in: 1800 }), { ...asked, sentAt })
+    )
+    assert.deepStrictEqual({ expiresOn, issuedAt, refreshOn }, {
+      expiresOn: from + 3_599_000,
+      issuedAt: from,
+      refreshOn: from + 1_800_000
+    })
   })
 
   it.each([
@@ -130,6 +148,91 @@ describe("tokens", () => {
   it("no scope is empty", () => {
     const { scopes } = success(readTokenResponse(answer(200, { ...good, scope: " a  b " }), asked))
     assert.deepStrictEqual(scopes, ["a", "b"])
+  })
+})
+
+describe("members of a token response", () => {
+  interface Member {
+    readonly value: unknown
+    /** The part of the message; undefined for a member that is right. */
+    readonly problem: string | undefined
+  }
+  const member = (value: unknown, problem?: string): Member => ({ value, problem })
+  const others = (problem: string) =>
+    fc.constantFrom<unknown>({}, [], true, false).map((value) => member(value, problem))
+  const absent = (problem: string | undefined) =>
+    fc.constantFrom(undefined, null).map((value) => member(value, problem))
+  const printable = fc.stringMatching(/^[!-~]{1,40}$/)
+
+  const accessToken = fc.oneof(
+    printable.map((text) => member(text)),
+    absent("no access_token"),
+    others("an access_token that is not a string"),
+    fc.integer().map((value) => member(value, "an access_token that is not a string")),
+    fc.constant(member("", "an empty access_token")),
+    fc.tuple(printable, fc.constantFrom("\n", "\u00e9", "\0", "\u007f"))
+      .map(([text, odd]) => member(`${text}${odd}x`, "an access_token with characters other than printable ASCII"))
+  )
+  const tokenType = fc.oneof(
+    fc.constantFrom("Bearer", "bearer", "BEARER").map((value) => member(value)),
+    absent("no token_type"),
+    others("a token_type that is not a string"),
+    fc.constant(member("", "an empty token_type"))
+  )
+  const lifetimeWith = (defaultLifetime: number | undefined) =>
+    fc.oneof(
+      fc.integer({ min: 1, max: 315_360_000 }).chain((seconds) => fc.constantFrom(seconds, String(seconds)))
+        .map((value) => member(value)),
+      absent(defaultLifetime === undefined ? "no expires_in" : undefined),
+      others("an expires_in that is not a number"),
+      fc.constantFrom("", "soon", "1h", "PT1H").map((value) => member(value, "an expires_in that is not a number")),
+      fc.constantFrom(0, -1, "0", "-3600", 0.5).map((value) => member(value, "an expires_in of less than 1 second")),
+      fc.constantFrom(1e12, "999999999999").map((value) => member(value, "an expires_in of more than ten years"))
+    )
+
+  const defaults = fc.constantFrom(undefined, 0, 600_000)
+  const responses = defaults.chain((defaultLifetime) =>
+    fc.record({
+      defaultLifetime: fc.constant(defaultLifetime),
+      access_token: accessToken,
+      token_type: tokenType,
+      expires_in: lifetimeWith(defaultLifetime)
+    })
+  )
+
+  it("that are missing or wrong are all named, and no value is shown", () => {
+    fc.assert(
+      fc.property(responses, ({ access_token, defaultLifetime, expires_in, token_type }) => {
+        const body = { access_token: access_token.value, token_type: token_type.value, expires_in: expires_in.value }
+        const result = readTokenResponse(answer(200, body), { ...asked, defaultLifetime })
+        const problems = [access_token, token_type, expires_in].flatMap(({ problem }) => problem ?? [])
+        if (problems.length === 0) {
+          const { expiresOn } = success(result)
+          const millis = expires_in.value === undefined || expires_in.value === null
+            ? defaultLifetime
+            : Number(expires_in.value) * 1000
+          assert.strictEqual(expiresOn - now, millis)
+          return
+        }
+        const error = failure(result)
+        assert.strictEqual(error.code, "response_malformed")
+        const last = problems.at(-1) ?? ""
+        const list = problems.length === 1 ? last : `${problems.slice(0, -1).join(", ")} and ${last}`
+        assert.isTrue(error.message.endsWith(` has ${list}.`), error.message)
+        if (typeof access_token.value === "string" && access_token.value.length > 8) {
+          assert.notInclude(printed(error), access_token.value)
+        }
+        const hasMember = Object.values(body).some((value) => value !== undefined && value !== null)
+        assert.strictEqual(error.remedy.includes("proxy"), !hasMember)
+      }),
+      { numRuns: 3000 }
+    )
+  })
+
+  it.each(["", "<html></html>", "[]", "null", "{\"access_token\":"])("%j is not a JSON object", (body) => {
+    const error = failure(readTokenResponse(answer(200, body), asked))
+    assert.include(error.message, "is not a JSON object")
+    assert.include(error.remedy, "proxy")
   })
 })
 
@@ -219,8 +322,8 @@ describe("refusals", () => {
       name: "a throttled tenant",
       status: 503,
       body: { error: "x", error_codes: [90055] },
-      tag: "EntraThrottledError",
-      code: "throttled"
+      tag: "EntraServiceUnavailableError",
+      code: "service_unavailable"
     },
     {
       name: "500 with a refusal",
@@ -290,6 +393,7 @@ describe("refusals", () => {
     const error = failure(readTokenResponse(answer(status, body), asked))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.status, status)
     assert.strictEqual(error.origin, "service")
     assert.strictEqual(error.correlationId, "c-1")
@@ -339,7 +443,8 @@ describe("refusals", () => {
   it.each([
     { number: 65001, error: "invalid_grant", tag: "EntraTokenRequestError" },
     { number: 501051, error: "invalid_grant", tag: "EntraTokenRequestError" },
-    { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" }
+    { number: 7000229, error: "invalid_client", tag: "EntraInvalidClientError" },
+    { number: 700016, error: "unauthorized_client", tag: "EntraInvalidClientError" }
   ])("AADSTS$number comes with the link for the administrator, at the end", ({ error: name, number, tag }) => {
     const error = failure(readTokenResponse(answer(400, { error: name, error_codes: [number] }), asked))
     assert.strictEqual(error._tag, tag)
@@ -347,7 +452,7 @@ describe("refusals", () => {
     assert.isTrue(error.remedy.endsWith(`See docs/registering.md#aadsts${number} of effect-entra. Link: ${link}`))
   })
 
-  it.each([700016, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
+  it.each([700038, 7000215, 500011, 90002])("AADSTS%i comes without that link", (number) => {
     const error = failure(readTokenResponse(answer(400, { error: "x", error_codes: [number] }), asked))
     assert.notInclude(error.remedy, "adminconsent")
   })
@@ -439,6 +544,7 @@ describe("bodies that were cut", () => {
   it.each([200, 400])("%i: too large", (status) => {
     const error = failure(readTokenResponse(answer(status, good, {}, true), asked))
     assert.strictEqual(error.code, "response_too_large")
+    assertToldInFull(error)
     assert.notInclude(printed(error), "the-token")
   })
 
@@ -518,7 +624,10 @@ describe("any answer", () => {
         assert.strictEqual(error.status, status)
         assert.strictEqual(error.origin, "service")
         assert.isString(JSON.stringify(error))
-        if (error._tag === "EntraThrottledError") assert.isTrue(Duration.isGreaterThan(error.retryAfter, Duration.zero))
+        // Zero only if the service says so: without a readable header there is a default.
+        if (error._tag === "EntraThrottledError" && !/^\s*0+(?:\.0+)?\s*$/.test(headers["retry-after"] ?? "")) {
+          assert.isTrue(Duration.isGreaterThan(error.retryAfter, Duration.zero))
+        }
       }),
       { numRuns: 5000 }
     )

@@ -24,6 +24,7 @@ describe("standardHeaders", () => {
   it("correlate, count, and say what this client understands", () => {
     assert.deepStrictEqual<object>(standardHeaders, {
       accept: "application/json",
+      "accept-encoding": "identity",
       "return-client-request-id": "true",
       "x-client-sku": "effect-entra",
       "x-client-ver": version,

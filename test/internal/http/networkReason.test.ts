@@ -1,6 +1,7 @@
 /** The reason why a transport failed, as one word and as a remedy. */
 import { assert, describe, it } from "vitest"
 import { reasonOf, remedyOf } from "../../../src/internal/http/networkReason.ts"
+import { assertShown } from "../../support/shown.ts"
 
 const coded = (code: unknown, message = "", rest: object = {}) => Object.assign(new Error(message), { code, ...rest })
 const refused = "Proxy response (407) !== 200 when HTTP Tunneling"
@@ -15,6 +16,15 @@ describe("a reason", () => {
       new TypeError("fetch failed", { cause: coded("UND_ERR_ABORTED", refused) }),
       "PROXY_RESPONSE_407"
     ],
+    ["a response with 407 over fetch", new TypeError("fetch failed", { cause: new Error("") }), "PROXY_RESPONSE_407"],
+    [
+      "the same in words",
+      new TypeError("fetch failed", { cause: new Error("proxy authentication required") }),
+      "PROXY_RESPONSE_407"
+    ],
+    ["another failure of fetch", new TypeError("fetch failed", { cause: new Error("bad port") }), undefined],
+    ["an error without a message", new Error("failed", { cause: new Error("") }), undefined],
+    ["a code in words", coded("ConnectionRefused"), "ConnectionRefused"],
     ["a tunnel that node:http was refused", coded("ERR_PROXY_TUNNEL", "", { statusCode: 403 }), "PROXY_RESPONSE_403"],
     ["a tunnel that failed otherwise", coded("ERR_PROXY_TUNNEL", "", { statusCode: "secret" }), "ERR_PROXY_TUNNEL"],
     ["another end that undici calls so", coded("UND_ERR_ABORTED", "Request aborted"), "UND_ERR_ABORTED"],
@@ -51,5 +61,8 @@ describe("a remedy", () => {
     ["UND_ERR_PRX_TLS", "another host"],
     ["ECONNRESET", "name resolution, the proxy and the firewall"],
     ["TransportError", "name resolution, the proxy and the firewall"]
-  ])("for %s", (reason, expected) => assert.include(remedyOf(reason), expected))
+  ])("for %s", (reason, expected) => {
+    assert.include(remedyOf(reason), expected)
+    assertShown(remedyOf(reason))
+  })
 })

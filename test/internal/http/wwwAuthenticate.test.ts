@@ -64,6 +64,12 @@ describe("claimsOf", () => {
       found: claims
     })),
     { name: "with blanks in it", header: challenge(` ${base64(claims)} `), found: claims },
+    {
+      name: "in the longest header that is read",
+      header: challenge(base64(claims)).padStart(16_384, " "),
+      found: claims
+    },
+    { name: "in a longer header", header: challenge(base64(claims)).padStart(16_385, " "), found: undefined },
     { name: "no header", header: undefined, found: undefined },
     { name: "an empty header", header: "", found: undefined },
     { name: "another error", header: `Bearer error="invalid_token", claims="${base64(claims)}"`, found: undefined },

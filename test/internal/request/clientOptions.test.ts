@@ -3,6 +3,7 @@ import { Result } from "effect"
 import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
 import { clientSettingsOf, parseClientId } from "../../../src/internal/request/clientOptions.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { anyString, failure, guid, success } from "../support.ts"
 
 const clientId = "client"
@@ -27,6 +28,7 @@ describe("parseClientId", () => {
   ])("refuses $name", ({ code, input }) => {
     const error = failure(parseClientId(input, "AZURE_CLIENT_ID"))
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, "AZURE_CLIENT_ID")
     assert.isTrue(error.message.startsWith("AZURE_CLIENT_ID "))
   })
@@ -129,6 +131,7 @@ describe("settingsOf", () => {
     for (const field of ["clientId", "tenantId", "authority", "allowedTenants"]) {
       const error = failure(clientSettingsOf(JSON.parse(JSON.stringify({ clientId, [field]: value }))))
       assert.strictEqual(error.code, "field_malformed")
+      assertToldInFull(error)
       assert.strictEqual(error.field, field)
     }
   })

@@ -3,6 +3,7 @@ import { Redacted, Result } from "effect"
 import type { TokenRequest } from "effect-entra"
 import fc from "fast-check"
 import { clientExtrasOf, type ExtraOptions, extrasOf } from "../../../src/internal/request/extraParameters.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { failure, success } from "../support.ts"
 
 const plain = success(clientExtrasOf({}))
@@ -11,7 +12,7 @@ const of = (options: ExtraOptions, client = plain) => success(extrasOf(options, 
 describe("extrasOf", () => {
   it("a request without any has the client's", () => {
     assert.deepStrictEqual(of({}), plain.own)
-    assert.deepStrictEqual(plain.own, { query: {}, form: {}, partition: "", sent: "" })
+    assert.deepStrictEqual(plain.own, { query: {}, form: {}, capabilities: [], partition: "", sent: "" })
   })
 
   it("a parameter of the request is taken before the client's of the same name", () => {
@@ -140,6 +141,12 @@ describe("extrasOf", () => {
       field: "extraBodyParameters",
       says: "object"
     },
+    {
+      name: "capabilities in one string",
+      options: { clientCapabilities: JSON.parse(`"cp1"`) },
+      field: "clientCapabilities",
+      says: "array"
+    },
     { name: "no name", options: { extraQueryParameters: { "": "x" } }, field: "extraQueryParameters", says: "name" },
     {
       name: "a number",
@@ -182,6 +189,7 @@ describe("extrasOf", () => {
     const error = failure(extrasOf(options, plain))
     assert.strictEqual(error._tag, "EntraInvalidRequestError")
     assert.strictEqual(error.code, "field_malformed")
+    assertToldInFull(error)
     assert.strictEqual(error.field, field)
     assert.include(error.message, says)
     assert.notInclude(error.message, "hush")

@@ -4,6 +4,7 @@ import { Authority, EntraError, type TokenRequest } from "effect-entra"
 import fc from "fast-check"
 import { clientExtrasOf } from "../../../src/internal/request/extraParameters.ts"
 import { clientCredentialsForm, type ClientSettings, planOf } from "../../../src/internal/request/requestPlan.ts"
+import { assertToldInFull } from "../../support/shown.ts"
 import { anyString, failure, guid, success } from "../support.ts"
 
 const settingsFor = (authority: string, allows?: ClientSettings["allows"]): ClientSettings => ({
@@ -274,6 +275,7 @@ describe("planOf", () => {
     const error = failure(planOf({ scopes, ...request }, settings))
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.code, code)
+    assertToldInFull(error)
     assert.strictEqual(error.field, field)
     assert.strictEqual(error.origin, "local")
   })

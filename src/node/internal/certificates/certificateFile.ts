@@ -7,8 +7,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
+import { clockTolerance } from "../../../internal/credential/certificate.ts"
+import { type Fault, faultOf, type Pem, readPem } from "../../../internal/credential/pem.ts"
 import { type Place, placeError, textOf } from "../files/files.ts"
-import { type Block, blocksOf } from "./pem.ts"
 import { isPkcs12, pkcs12Blocks } from "./pkcs12.ts"
 import { keysOf, page, type Password, unsupportedKey } from "./privateKeys.ts"
 
@@ -42,7 +43,7 @@ export const certificateParts = (
     const blocks = yield* blocksIn(certificate, password)
     const keyBlocks = key === undefined ? blocks : yield* blocksIn(key, password)
     const places = { certificate: certificate.place, key: (key ?? certificate).place }
-    return yield* Effect.fromResult(partsOf(blocks, keyBlocks, places, password, now))
+    return yield* Effect.fromResult(partsOf(blocks, keyBlocks.blocks, places, password, now))
   })
 
 interface Places {
@@ -51,14 +52,14 @@ interface Places {
 }
 
 const partsOf = (
-  blocks: ReadonlyArray<Block>,
-  keyBlocks: ReadonlyArray<Block>,
+  pem: Pem,
+  keyBlocks: Pem["blocks"],
   places: Places,
   password: Password,
   now: number
 ): Result.Result<CertificateParts, CredentialError> =>
   Result.gen(function*() {
-    const { certificates, damaged } = yield* certificatesOf(blocks, places.certificate)
+    const { certificates, damaged } = yield* certificatesOf(pem, places.certificate)
     const { failures, keys } = yield* keysOf(keyBlocks, places.key, password)
     const pairs = certificates.flatMap((certificate) => {
       const key = keys.find((key) => attempt(() => certificate.checkPrivateKey(key)) === true)
@@ -82,34 +83,31 @@ const partsOf = (
 const blocksIn = (
   { bytes, place }: Content,
   password: Password
-): Effect.Effect<ReadonlyArray<Block>, CredentialError> => {
-  if (isPkcs12(bytes)) return pkcs12Blocks(bytes, place, password)
+): Effect.Effect<Pem, CredentialError> => {
+  const pkcs12 = (bytes: Uint8Array) => Effect.map(pkcs12Blocks(bytes, place, password), (blocks) => ({ blocks }))
+  if (isPkcs12(bytes)) return pkcs12(bytes)
   const text = textOf(bytes)
   if (text.trim() === "") return Effect.fail(empty(place))
-  const blocks = blocksOf(text)
-  if (blocks.length > 0) return Effect.succeed(blocks)
+  const pem = readPem(text)
   // A vault returns PKCS#12 in base64.
-  const binary = /^[A-Za-z0-9+/=\s]+$/.test(text) ? Buffer.from(text, "base64") : bytes
-  return isPkcs12(binary) ? pkcs12Blocks(binary, place, password) : Effect.succeed([])
+  return pem.bytes !== undefined && isPkcs12(pem.bytes) ? pkcs12(pem.bytes) : Effect.succeed(pem)
 }
 
 // -----------------------------------------------------------------------------
 // certificates
 // -----------------------------------------------------------------------------
 
-const certificatesOf = (blocks: ReadonlyArray<Block>, place: Place) => {
+const certificatesOf = ({ blocks, fault }: Pem, place: Place) => {
   const certificates = new Map<string, X509Certificate>()
-  let damaged = false
-  for (const { label, pem } of blocks) {
-    if (label !== "CERTIFICATE" && label !== "X509 CERTIFICATE") continue
-    const certificate = attempt(() => new X509Certificate(pem))
-    if (certificate === undefined) damaged = true
+  let damaged: CredentialError | undefined
+  for (const block of blocks) {
+    if (block.label !== "CERTIFICATE" && block.label !== "X509 CERTIFICATE") continue
+    const certificate = attempt(() => new X509Certificate(block.pem))
+    if (certificate === undefined) damaged ??= unreadable(place, faultOf(block))
     else certificates.set(certificate.fingerprint256, certificate)
   }
   if (certificates.size > 0) return Result.succeed({ certificates: [...certificates.values()], damaged })
-  return Result.fail(
-    damaged ? unreadable(place) : blocks.length === 0 ? unknownFormat(place) : noCertificate(place)
-  )
+  return Result.fail(damaged ?? (blocks.length === 0 ? unknownFormat(place, fault) : noCertificate(place)))
 }
 
 interface Pair {
@@ -125,7 +123,8 @@ const usableNow = (
   now: number
 ): Result.Result<Pair, CredentialError> => {
   const supported = pairs.filter(({ key }) => unsupportedKey(key, places.key) === undefined)
-  const current = supported.find(({ certificate }) => isValid(certificate, now))
+  const current = supported.find(({ certificate }) => isValid(certificate, now)) ??
+    supported.find(({ certificate }) => isValid(certificate, now + clockTolerance))
   if (current !== undefined) return Result.succeed(current)
   const isStarted = ({ certificate }: Pair) => Number(certificate.validFromDate.getTime() <= now)
   const [latest = first] = supported.toSorted((one, other) =>
@@ -201,11 +200,11 @@ const isIssuer = (certificate: X509Certificate, issued: X509Certificate): boolea
 const noMatchingPair = (
   keys: ReadonlyArray<KeyObject>,
   failures: ReadonlyArray<CredentialError>,
-  damaged: boolean,
+  damaged: CredentialError | undefined,
   places: Places
 ): CredentialError =>
   failures[0] ?? keys.map((key) => unsupportedKey(key, places.key)).find((error) => error !== undefined) ??
-    (damaged ? unreadable(places.certificate) : mismatch(places))
+    damaged ?? mismatch(places)
 
 const mismatch = ({ certificate, key }: Places): CredentialError =>
   certificate === key
@@ -225,11 +224,14 @@ const mismatch = ({ certificate, key }: Places): CredentialError =>
 const noCertificate = (place: Place): CredentialError =>
   placeError("certificate_missing", place, "holds no certificate", `Add the certificate to the private key. ${page}`)
 
-const unreadable = (place: Place): CredentialError =>
-  placeError("certificate_unreadable", place, "holds a certificate that cannot be read", formats)
+const unreadable = (place: Place, fault: Fault | undefined): CredentialError =>
+  faulty(place, fault ?? { what: "holds a certificate that cannot be read", remedy: "" })
 
-const unknownFormat = (place: Place): CredentialError =>
-  placeError("certificate_unreadable", place, "holds neither PEM nor PKCS#12 (PFX)", formats)
+const unknownFormat = (place: Place, fault: Fault | undefined): CredentialError =>
+  faulty(place, fault ?? { what: "holds neither PEM nor PKCS#12 (PFX)", remedy: "" })
+
+const faulty = (place: Place, { remedy, what }: Fault): CredentialError =>
+  placeError("certificate_unreadable", place, what, `${remedy} ${formats}`.trim())
 
 const empty = (place: Place): CredentialError =>
   placeError(place.path === undefined ? "certificate_missing" : "file_empty", place, "is empty", formats)

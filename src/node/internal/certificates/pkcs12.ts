@@ -11,9 +11,10 @@ import * as Result from "effect/Result"
 import type { Asn1, default as NodeForge } from "node-forge"
 import { createDecipheriv, createHmac, pbkdf2Sync } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
+import { type Block, blockOf } from "../../../internal/credential/pem.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeError } from "../files/files.ts"
-import type { Block } from "./pem.ts"
+import { loadFailure } from "../packages.ts"
 import { type Password, roundLimit } from "./privateKeys.ts"
 
 /** Returns whether the content is PKCS#12: a SEQUENCE that begins with the INTEGER 3 (RFC 7292 section 4). */
@@ -30,8 +31,12 @@ export const pkcs12Blocks = (
   password: Password
 ): Effect.Effect<ReadonlyArray<Block>, CredentialError> =>
   Effect.flatMap(
-    Effect.mapError(Effect.tryPromise(() => import("node-forge")), () => libraryMissing(place)),
-    ({ default: forge }) => Effect.fromResult(open(forge, bytes, place, password))
+    // `catch` at the `import` itself lets esbuild bundle without the package.
+    Effect.promise(() => import("node-forge").catch((cause: unknown) => ({ failure: loadFailure(cause) }))),
+    (loaded) =>
+      "failure" in loaded
+        ? Effect.fail(libraryMissing(place, loaded.failure))
+        : Effect.fromResult(open(loaded.default, bytes, place, password))
   )
 
 type Forge = typeof NodeForge
@@ -222,12 +227,7 @@ const member = (node: Asn1 | undefined, index: number): Asn1 | undefined => memb
 const octetsOf = (node: Asn1 | undefined): string =>
   typeof node?.value === "string" ? node.value : membersOf(node).map(octetsOf).join("")
 
-const block = (label: string, der: string): Block => ({
-  label,
-  pem: `-----BEGIN ${label}-----\n${
-    Buffer.from(der, "latin1").toString("base64").replace(/.{64}(?=.)/g, "$&\n")
-  }\n-----END ${label}-----\n`
-})
+const block = (label: string, der: string): Block => blockOf(label, Buffer.from(der, "latin1").toString("base64"))
 
 // -----------------------------------------------------------------------------
 // errors
@@ -300,10 +300,11 @@ const unreadable = (place: Place): CredentialError =>
     "Export or copy it again as a binary file. Run openssl pkcs12 -in app.pfx -noout to check the file."
   )
 
-const libraryMissing = (place: Place): CredentialError =>
+const libraryMissing = (place: Place, reason: string): CredentialError =>
   placeError(
     "pkcs12_library_missing",
     place,
-    "is PKCS#12 (PFX), and the package node-forge that is needed to read it is not installed",
-    "Install the package: npm i node-forge. Or convert the file to PEM: openssl pkcs12 -in app.pfx -out app.pem."
+    `is PKCS#12 (PFX), and the package node-forge that is needed to read it cannot be loaded: ${reason}`,
+    "Install the package: npm i node-forge. Or convert the file to PEM: openssl pkcs12 -in app.pfx -out app.pem. " +
+      "In a bundle, see docs/networks.md#runtimes-and-bundlers of effect-entra."
   )

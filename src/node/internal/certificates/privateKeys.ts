@@ -3,9 +3,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createPrivateKey, type KeyObject } from "node:crypto"
 import { type CredentialError } from "../../../EntraError.ts"
+import { type Block, faultOf } from "../../../internal/credential/pem.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeError } from "../files/files.ts"
-import type { Block } from "./pem.ts"
 
 export interface Password {
   readonly value: Redacted.Redacted<string> | undefined
@@ -37,7 +37,8 @@ export const keysOf = (blocks: ReadonlyArray<Block>, place: Place, password: Pas
   )
 }
 
-const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<KeyObject, CredentialError> => {
+const keyOf = (block: Block, place: Place, password: Password): Result.Result<KeyObject, CredentialError> => {
+  const { pem } = block
   const encrypted = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(pem)
   if (encrypted && password.value === undefined) {
     return Result.fail(
@@ -55,7 +56,7 @@ const keyOf = ({ pem }: Block, place: Place, password: Password): Result.Result<
       ...(encrypted && password.value !== undefined ? { passphrase: Redacted.value(password.value) } : {})
     }))
   } catch (error) {
-    return Result.fail(unreadableKey(error, encrypted && isWhole(pem), place, password))
+    return Result.fail(unreadableKey(error, block, encrypted, place, password))
   }
 }
 
@@ -66,9 +67,9 @@ export const roundLimit = 2_000_000
  * Returns the rounds of key derivation of an encrypted PKCS#8 key (RFC 8018 appendix A): the largest INTEGER in the DER,
  * whatever its position. One pass enters constructed values and skips the others.
  */
-const roundsOf = ({ label, pem }: Block): number => {
+const roundsOf = ({ base64, label }: Block): number => {
   if (label !== "ENCRYPTED PRIVATE KEY") return 0
-  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64")
+  const der = Buffer.from(base64, "base64")
   // A key that is not a SEQUENCE is damaged, and its numbers have no meaning.
   if (der.at(0) !== 0x30) return 0
   let rounds = 0
@@ -85,13 +86,17 @@ const roundsOf = ({ label, pem }: Block): number => {
 
 const numberOf = (bytes: Uint8Array): number => Number.parseInt(`0${Buffer.from(bytes).toString("hex")}`, 16)
 
-/** Returns whether the unencrypted part of a key is intact: PKCS#8 is a SEQUENCE, the traditional format has no such part. */
-const isWhole = (pem: string): boolean =>
-  pem.includes("-----END ") && (!pem.startsWith("-----BEGIN ENCRYPTED") || /^[^\n]+\s+M/.test(pem))
-
 /** Uses the error code only: a wrong password leads to many OpenSSL messages, because its padding may be valid by chance. */
-const unreadableKey = (error: unknown, locked: boolean, place: Place, password: Password): CredentialError => {
-  if (!locked) {
+const unreadableKey = (
+  error: unknown,
+  block: Block,
+  encrypted: boolean,
+  place: Place,
+  password: Password
+): CredentialError => {
+  const fault = faultOf(block)
+  if (fault !== undefined) return placeError("key_unreadable", place, fault.what, `${fault.remedy} ${newKey}`)
+  if (!encrypted) {
     return placeError("key_unreadable", place, "holds a private key that is damaged or of an unknown type", newKey)
   }
   return error instanceof Error && "code" in error && error.code === "ERR_OSSL_EVP_UNSUPPORTED"

@@ -12,6 +12,7 @@ import * as Rotation from "../../../internal/credential/rotation.ts"
 import { secrets } from "../../../internal/credential/secret.ts"
 import type { Material } from "../../../internal/environment/environmentCredential.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
+import { nonValueOf } from "../../../internal/shared/text.ts"
 import { isRedactedText, isText } from "../../../internal/shared/validate.ts"
 import { type CertificateOptions, type Piece, pieces } from "../certificates/certificateSource.ts"
 import * as Files from "./files.ts"
@@ -108,7 +109,20 @@ const pieceOf = ({ content, password, ...options }: CertificateValue): Effect.Ef
   })
 
 const checkPassword = (password: unknown, name: string): Effect.Effect<void, CredentialError> =>
-  password === undefined || isRedactedText(password) ? Effect.void : Effect.fail(notRedacted(name, "the password"))
+  Effect.suspend(() => {
+    if (password === undefined) return Effect.void
+    if (!isRedactedText(password)) return Effect.fail(notRedacted(name, "the password"))
+    // Any text may be a password, but not a reference that was not replaced.
+    const defect = nonValueOf(Redacted.value(password))
+    return defect?.kind !== "reference" ? Effect.void : Effect.fail(
+      credentialError(
+        "key_password_wrong",
+        name,
+        `${name} ${defect.what}`,
+        `${defect.remedy} Set ${name} to the password of the key.`
+      )
+    )
+  })
 
 const notRedacted = (field: string, content: string) =>
   credentialError(
@@ -124,14 +138,15 @@ const notRedacted = (field: string, content: string) =>
 
 export const fromSecretFile = (
   place: Files.NamedFile,
-  reload?: CredentialSource.ReloadOptions
+  reload?: ClientCredential.SecretOptions
 ): Effect.Effect<Credential, CredentialError, Files.Files> =>
   Effect.gen(function*() {
+    const kind = yield* secrets(reload?.method)
     const { again, first } = yield* Files.reread(place, certificateFileLimits)
     const material = (bytes: Uint8Array) =>
-      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => secrets.read([secret]))
+      Effect.flatMap(Effect.fromResult(secretOf(bytes, place)), (secret) => kind.read([secret]))
     return yield* Rotation.make({
-      ...secrets,
+      ...kind,
       ...(yield* timesOf(reload)),
       initial: yield* material(first),
       load: Effect.flatMap(again, material)

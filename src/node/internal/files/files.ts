@@ -7,7 +7,7 @@ import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
-import { quote } from "../../../internal/shared/text.ts"
+import { nonValueOf, quote } from "../../../internal/shared/text.ts"
 import { isText } from "../../../internal/shared/validate.ts"
 
 /** The service that users provide. */
@@ -38,29 +38,31 @@ export const read = (
   { pipes, seconds }: ReadLimits
 ): Effect.Effect<Uint8Array, CredentialError, Files> => {
   const fault = pathFault(file.path)
-  return fault !== undefined ? Effect.fail(malformedPath(file.name, fault)) : Effect.flatMap(
-    FileSystem.FileSystem,
-    (files) =>
-      Effect.gen(function*() {
-        const { size, type } = yield* files.stat(file.path)
-        if (type === "Directory") return yield* unreadable(file, "is a directory")
-        if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
-        if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
-        if (size > fileLimit) return yield* tooLarge(file)
-        // Streams of `FileSystem` read from a position, which a pipe does not support.
-        const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : readBounded(files, file))
-        return bytes.byteLength > fileLimit ? yield* tooLarge(file) : bytes
-      }).pipe(
-        Effect.timeoutOrElse({
-          duration: seconds * 1000,
-          orElse: () => Effect.fail(unreadable(file, `could not be read within ${seconds} s`))
-        }),
-        // A failure or defect of a foreign file system may show the content of the file.
-        Effect.catchCause((cause) =>
-          Effect.fail(toCredentialError(file, Option.getOrUndefined(Cause.findErrorOption(cause))))
+  return fault !== undefined ?
+    Effect.fail(malformedPath(file.name, fault, nonValueOf(`${file.path}`)?.remedy)) :
+    Effect.flatMap(
+      FileSystem.FileSystem,
+      (files) =>
+        Effect.gen(function*() {
+          const { size, type } = yield* files.stat(file.path)
+          if (type === "Directory") return yield* unreadable(file, "is a directory")
+          if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
+          if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
+          if (size > fileLimit) return yield* tooLarge(file)
+          // Streams of `FileSystem` read from a position, which a pipe does not support.
+          const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : readBounded(files, file))
+          return bytes.byteLength > fileLimit ? yield* tooLarge(file) : bytes
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: seconds * 1000,
+            orElse: () => Effect.fail(unreadable(file, `could not be read within ${seconds} s`))
+          }),
+          // A failure or defect of a foreign file system may show the content of the file.
+          Effect.catchCause((cause) =>
+            Effect.fail(toCredentialError(file, Option.getOrUndefined(Cause.findErrorOption(cause))))
+          )
         )
-      )
-  )
+    )
 }
 
 /** Returns the path of a file with all symbolic links resolved. */
@@ -139,7 +141,9 @@ const pathFault = (path: string): string | undefined => {
   // DER begins with a SEQUENCE, which is M in base64.
   const der = /(?:^|[\s"':=])M[A-P][A-Za-z0-9+/]{38,}/.exec(bare)
   if (der !== null && isMixed(der[0])) return content
-  return bare === path ? undefined : "begins or ends with a line break"
+  if (bare !== path) return "begins or ends with a line break"
+  const defect = nonValueOf(path)
+  return defect === undefined || defect.kind === "space" ? undefined : defect.what
 }
 
 const content = "looks like the content of the file"
@@ -207,12 +211,12 @@ const unreadable = (file: NamedFile, fault: string): CredentialError =>
 
 const tooLarge = (file: NamedFile): CredentialError => unreadable(file, "is larger than 1 MiB")
 
-const malformedPath = (name: string, fault: string): CredentialError =>
+const malformedPath = (name: string, fault: string, remedy = ""): CredentialError =>
   credentialError(
     "path_malformed",
     name,
     `${name} is not a path: it ${fault}`,
     fault === content
       ? `Write the content into a file that only this program may read. Set ${name} to the path of that file.`
-      : `Set ${name} to the path alone.`
+      : `${remedy} Set ${name} to the path alone.`.trim()
   )

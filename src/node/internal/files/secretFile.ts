@@ -2,6 +2,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../../EntraError.ts"
+import { secretValueOf } from "../../../internal/credential/secret.ts"
 import { exactTextOf, type Place, placeError } from "./files.ts"
 
 /** Returns the secret without line breaks at its end. Spaces are kept, because they may belong to the secret. */
@@ -17,9 +18,13 @@ export const secretOf = (
       placeError("secret_malformed", place, "holds zero bytes, as UTF-16 without a byte order mark does", remedy)
     )
   }
-  return /[\r\n]/.test(secret)
-    ? Result.fail(placeError("secret_malformed", place, "holds more than one line", remedy))
-    : Result.succeed(Redacted.make(secret, { label: "client_secret" }))
+  if (/[\r\n]/.test(secret)) {
+    return Result.fail(placeError("secret_malformed", place, "holds more than one line", remedy))
+  }
+  return secretValueOf(
+    Redacted.make(secret, { label: "client_secret" }),
+    (what, own) => placeError("secret_malformed", place, what, `${own} ${remedy}`)
+  )
 }
 
 const remedy =

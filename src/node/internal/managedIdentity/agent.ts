@@ -10,6 +10,7 @@ import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
 import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
+import { monotonicMillis } from "../../../internal/shared/monotonic.ts"
 import type { EndpointRequest } from "../../../TokenEndpoint.ts"
 import { type Files, type NamedFile, read, type ReadLimits, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
@@ -59,9 +60,9 @@ export const make = (
         const response = http.send({ method: "GET", url, headers, correlationId })
         if (timing === undefined) return response
         timing.attempts++
-        const begun = clock.currentTimeMillisUnsafe()
+        const begun = monotonicMillis(clock)
         return Effect.onExit(response, () => {
-          timing.http += clock.currentTimeMillisUnsafe() - begun
+          timing.http += monotonicMillis(clock) - begun
           return Effect.void
         })
       })
@@ -100,15 +101,17 @@ export const make = (
     const exchange = (request: AgentRequest) =>
       Effect.gen(function*() {
         const first = Platform.requestOf(platform, request.resource)
+        const sentAt = clock.currentTimeMillisUnsafe()
         const response = yield* send(first, request)
         if (platform.source !== "azureArc" || response.status !== 401) {
-          return { response, scrub: scrubberOf([], Platform.secretsIn(platform, first)) }
+          return { response, sentAt, scrub: scrubberOf([], Platform.secretsIn(platform, first)) }
         }
         const withKey = Platform.requestOf(platform, request.resource, yield* readKey(response))
+        const sentAgainAt = clock.currentTimeMillisUnsafe()
         const second = yield* send(withKey, request)
         return second.status === 401
           ? yield* keyRefused()
-          : { response: second, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
+          : { response: second, sentAt: sentAgainAt, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
       })
 
     /** Sends one attempt. A status of 400 or more is a failure while the schedule may retry, and a result after that. */
@@ -118,11 +121,17 @@ export const make = (
           duration: attemptTimeout,
           orElse: () =>
             Effect.fail<UnsuccessfulAttempt>({
-              outcome: "timeout",
+              outcome: "silence",
               retryAfter: undefined,
               result: Effect.fail(tooSlow(platform, request))
             })
         }),
+        Effect.catchTag("EntraNetworkError", (error) =>
+          Effect.fail<NetworkError | UnsuccessfulAttempt>(
+            error.isRetryable
+              ? { outcome: "silence", retryAfter: undefined, result: Effect.fail(error) }
+              : error
+          )),
         Effect.flatMap((result) => {
           const { headers, status } = result.response
           return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
@@ -155,6 +164,8 @@ export const make = (
 
 interface AgentResponse {
   readonly response: IdentityResponse
+  /** The time at which the request of this response was sent, in milliseconds since the epoch. */
+  readonly sentAt: number
   /** Removes the secrets of the request from texts of the response. */
   readonly scrub: Scrub
 }
@@ -163,7 +174,7 @@ interface UnsuccessfulAttempt {
   readonly outcome: Platform.Outcome
   readonly retryAfter: number | undefined
   /** The result when no further attempt follows. */
-  readonly result: Effect.Effect<AgentResponse, ServiceUnavailableError>
+  readonly result: Effect.Effect<AgentResponse, NetworkError | ServiceUnavailableError>
 }
 
 type AttemptError = UnsuccessfulAttempt | CredentialError | NetworkError

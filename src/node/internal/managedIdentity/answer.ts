@@ -1,15 +1,21 @@
 /**
  * Converts a response of the platform's service into a token or a typed error. The services differ from OAuth: times are
- * absolute and in strings, and App Service has its own format for errors.
+ * absolute, as strings or dates, and App Service has its own format for errors.
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AccessToken } from "../../../AccessToken.ts"
 import * as EntraError from "../../../EntraError.ts"
-import { readTokenResponse, type Refusal, type ResponseContext } from "../../../internal/endpoint/tokenResponse.ts"
+import {
+  issuedAt,
+  readTokenResponse,
+  type Refusal,
+  type ResponseContext
+} from "../../../internal/endpoint/tokenResponse.ts"
 import { type IdentityResponse } from "../../../internal/http/fields.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import { type Members, membersOf } from "../../../internal/shared/validate.ts"
+import { secondsOf } from "./expiresOn.ts"
 
 /** Returns the token of a response, or the error that the response means. */
 export const readPlatformResponse = (
@@ -20,7 +26,10 @@ export const readPlatformResponse = (
   if (response.status === 404 || response.status === 410) return Result.fail(unavailableDuringUpdate(response, context))
   const translated = members === undefined
     ? response
-    : { ...response, body: JSON.stringify(response.status < 300 ? tokenOf(members, context.now) : refusalOf(members)) }
+    : {
+      ...response,
+      body: JSON.stringify(response.status < 300 ? tokenOf(members, issuedAt(context)) : refusalOf(members))
+    }
   return Result.mapError(
     readTokenResponse(translated, context),
     (error) =>
@@ -32,23 +41,17 @@ export const readPlatformResponse = (
 
 /**
  * Returns a token response as OAuth defines it. The lifetime comes from `expires_on`: the services cache tokens, and their
- * `expires_in` counts from the time of issue.
+ * `expires_in` counts from the time of issue. An `expires_on` that cannot be read is ignored.
  */
-const tokenOf = (members: Members, now: number): Members => {
-  const expiresOn = secondsOf(members["expires_on"])
+const tokenOf = (members: Members, from: number): Members => {
+  const expiresOn = secondsOf(members["expires_on"], from / 1000)
   const { access_token, expires_in, refresh_in, token_type } = members
   return {
     access_token,
     token_type,
-    expires_in: expiresOn === undefined ? expires_in : Math.floor(expiresOn - now / 1000),
+    expires_in: expiresOn === undefined ? expires_in : Math.floor(expiresOn - from / 1000),
     refresh_in
   }
-}
-
-const secondsOf = (value: unknown): number | undefined => {
-  const text = typeof value === "string" ? value.trim() : value
-  const seconds = typeof text === "string" && /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : text
-  return typeof seconds === "number" && Number.isFinite(seconds) ? seconds : undefined
 }
 
 /** Returns an error response as OAuth defines it. App Service uses `message` or `Message` for `error_description`. */

@@ -2,7 +2,6 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import { AuthorityResolver } from "../../../AuthorityResolver.ts"
 import { ClientCredential } from "../../../ClientCredential.ts"
 import * as CircuitBreaker from "../../../internal/endpoint/circuitBreaker.ts"
@@ -48,7 +47,7 @@ const authentication = {
 }
 
 /** Creates the endpoint, with the throttle gate and the circuit breaker of any endpoint and the retries of the platform. */
-export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"], never, Scope.Scope> =>
+export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"]> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const { breaker, refusalTtl } = TokenEndpoint.defaults
@@ -56,9 +55,10 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       base: Duration.toMillis(refusalTtl.base),
       cap: Duration.toMillis(refusalTtl.cap)
     })
-    const circuit = yield* CircuitBreaker.make({
+    const circuit = CircuitBreaker.make(clock, {
       failures: breaker.failures,
-      openDuration: Duration.toMillis(breaker.openDuration)
+      openDuration: Duration.toMillis(breaker.openDuration),
+      probeTimeout: longestRequest
     })
     const { origin } = new URL(agent.platform.endpoint)
 
@@ -73,7 +73,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       const resource = scope.replace(/\/\.default$/i, "")
       return Effect.flatMap(
         agent.requestToken({ resource, correlationId, timing }),
-        ({ response, scrub }) =>
+        ({ response, scrub, sentAt }) =>
           Effect.fromResult(readPlatformResponse(response, {
             authority,
             authorityUrl: acquisition.authority,
@@ -83,6 +83,7 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
             tokenType,
             correlationId,
             tokenEndpoint: agent.platform.endpoint,
+            sentAt,
             now: clock.currentTimeMillisUnsafe(),
             scrub
           }))
@@ -97,11 +98,18 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
     )
   })
 
-/** All other form fields are meant for Entra. They cause an error, because the platform would ignore them. */
-const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type"])
+/** The milliseconds of the longest request: eight attempts of 10 seconds, with seven pauses of 10 seconds. */
+const longestRequest = 150_000
+
+/**
+ * All other form fields are meant for Entra. They cause an error, because the platform would ignore them. Claims are not sent
+ * either: the APIs that send a challenge, and the Azure SDKs, do not know that the token is the platform's. The API decides
+ * about the token that the platform returns.
+ */
+const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type", "claims"])
 
 const unsupportedField = (name: string) => {
-  const field = name === "claims" || name === "extraQueryParameters" ? name : "extraBodyParameters"
+  const field = name === "extraQueryParameters" ? name : "extraBodyParameters"
   return invalidRequest(
     "field_unsupported",
     field,

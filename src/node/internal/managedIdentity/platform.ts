@@ -245,8 +245,8 @@ export const isImds = (status: number): boolean =>
 // retries
 // -----------------------------------------------------------------------------
 
-/** The outcome of an attempt: the status of the response, or no response in time. */
-export type Outcome = number | "timeout"
+/** The outcome of an attempt: the status of the response, or no response in time or over a broken connection. */
+export type Outcome = number | "silence"
 
 /**
  * Returns the milliseconds until the next attempt after `attempt` failures in a row; undefined when no attempt follows. The
@@ -266,11 +266,11 @@ export const delayAfter = (
 const ruleOf = (source: Source, outcome: Outcome, attempt: number): number | undefined => {
   if (source !== "imds") return attempt <= 3 && retriedOutcomes.has(outcome) ? 1000 : undefined
   if (outcome === 410) return attempt <= 7 ? 10_000 : undefined
-  const isRetried = outcome === "timeout" || outcome === 404 || outcome === 429 || isOutageStatus(outcome)
+  const isRetried = outcome === "silence" || outcome === 404 || outcome === 429 || isOutageStatus(outcome)
   return isRetried && attempt <= 3 ? 1000 * 2 ** (attempt - 1) : undefined
 }
 
-const retriedOutcomes: ReadonlySet<Outcome> = new Set([404, 408, 429, 500, 503, 504, "timeout"])
+const retriedOutcomes: ReadonlySet<Outcome> = new Set([404, 408, 429, 500, 503, 504, "silence"])
 
 // -----------------------------------------------------------------------------
 // errors

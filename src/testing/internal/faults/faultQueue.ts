@@ -9,7 +9,7 @@ import type { Fault } from "../../Fault.ts"
  * @category models
  * @since 0.1.0
  */
-export type Endpoint = "token" | "discovery" | "graph"
+export type Endpoint = "token" | "discovery" | "graph" | "consent"
 
 /** Faults that are not used yet. */
 export interface FaultQueue {

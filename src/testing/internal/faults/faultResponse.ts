@@ -9,7 +9,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import type { Fault } from "../../Fault.ts"
-import { toResponse, wrongSecret } from "../http/refusal.ts"
+import { type Refusal, toResponse, wrongSecret } from "../http/refusal.ts"
 import { json, readCorrelationId, type Target } from "../http/wire.ts"
 import type { World } from "../world/world.ts"
 import type { Endpoint } from "./faultQueue.ts"
@@ -36,21 +36,27 @@ export const DropConnection = Context.Reference<
   defaultValue: () => () => Effect.die(new ConnectionDropped("The simulator dropped the connection."))
 })
 
-/** Returns the scripted response to a request; undefined when the ordinary response follows. */
+/**
+ * Returns the scripted response to a request; undefined when the ordinary response follows. `refuse` creates the response of a
+ * refusal.
+ */
 export const nextFault = (
   world: World,
   endpoint: Endpoint,
   request: HttpServerRequest.HttpServerRequest,
   target: Target,
-  fields: Readonly<Record<string, string>> = {}
+  fields: Readonly<Record<string, string>> = {},
+  refuse: Refuse = toResponse
 ): Effect.Effect<HttpServerResponse.HttpServerResponse | undefined> => {
   const tenant = world.findTenant(target.tenant)?.id ?? target.tenant
   const fault = world.faults.take(endpoint, tenant, new URL(target.origin).host)
   if (fault === undefined) return Effect.undefined
   world.ledger.faulted()
   const correlationId = readCorrelationId(request, target, fields)
-  return faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId })
+  return faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId, refuse })
 }
+
+type Refuse = (refusal: Refusal, options: Parameters<typeof toResponse>[1]) => HttpServerResponse.HttpServerResponse
 
 interface FaultContext {
   readonly request: HttpServerRequest.HttpServerRequest
@@ -58,6 +64,7 @@ interface FaultContext {
   readonly origin: string
   readonly clock: Clock.Clock
   readonly correlationId: string
+  readonly refuse: Refuse
 }
 
 const faultResponse = (
@@ -74,7 +81,7 @@ const faultResponse = (
         const page = `<!DOCTYPE html><html><body><h1>${status} The service is unavailable</h1></body></html>`
         return Effect.succeed(HttpServerResponse.text(page, { status, headers, contentType: "text/html" }))
       }
-      return Effect.succeed(toResponse(fault.refusal, { origin, now, correlationId, headers }))
+      return Effect.succeed(context.refuse(fault.refusal, { origin, now, correlationId, headers }))
     }
     case "Delay":
       return Effect.as(
@@ -87,7 +94,7 @@ const faultResponse = (
       return Effect.succeed(
         fault.kind === "noAccessToken"
           ? json(200, { token_type: "Bearer", expires_in: 3599, ext_expires_in: 3599 })
-          : HttpServerResponse.text("{\"token_type\":\"Bearer\",", {
+          : HttpServerResponse.text(fault.kind === "cut" ? "{\"token_type\":\"Bearer\"," : "<html>Sign in</html>", {
             contentType: "application/json; charset=utf-8"
           })
       )

@@ -159,6 +159,20 @@ export const notAssigned = (clientId: string, resource: string) =>
     501051,
     `The resource '${resource}' demands an assignment, and application '${clientId}' has none of its roles.`
   )
+/** A redirect URI that the app does not have. Nothing is sent to it. */
+export const wrongRedirectUri = (uri: string) =>
+  refusal(
+    400,
+    "invalid_client",
+    50011,
+    `The redirect URI '${uri}' specified in the request is not registered for the app.`
+  )
+export const noRedirectUri = refusal(
+  400,
+  "invalid_client",
+  500113,
+  "No reply address is registered for the application."
+)
 export const unknownInstance = refusal(400, "invalid_instance", 50049, "Unknown or invalid instance.")
 export const invalidTenant = (tenant: string): Refusal => ({ ...unknownTenant(tenant), error: "invalid_tenant" })
 
@@ -166,6 +180,19 @@ export const invalidTenant = (tenant: string): Refusal => ({ ...unknownTenant(te
 const withErrorUri: ReadonlySet<number> = new Set([7000215, 7000229, 500011])
 
 const timestampOf = (millis: number) => `${new Date(millis).toISOString().slice(0, 19).replace("T", " ")}Z`
+
+/** Returns the text of a refusal, with the ids and the time of its response. */
+export const describe = (
+  refusal: Refusal,
+  at: { readonly traceId: string; readonly correlationId: string; readonly now: number },
+  separator: string
+): string =>
+  [
+    `AADSTS${refusal.code}: ${refusal.text}`,
+    `Trace ID: ${at.traceId}`,
+    `Correlation ID: ${at.correlationId}`,
+    `Timestamp: ${timestampOf(at.now)}`
+  ].join(separator)
 
 /** Creates the response of a refusal. */
 export const toResponse = (
@@ -181,8 +208,7 @@ export const toResponse = (
   const timestamp = timestampOf(options.now)
   return json(refusal.status, {
     error: refusal.error,
-    error_description: `AADSTS${refusal.code}: ${refusal.text} Trace ID: ${traceId} ` +
-      `Correlation ID: ${options.correlationId} Timestamp: ${timestamp}`,
+    error_description: describe(refusal, { ...options, traceId }, " "),
     error_codes: [refusal.code],
     timestamp,
     trace_id: traceId,

@@ -26,7 +26,8 @@ import { certificateByName } from "./trustedSubject.ts"
 export const assertionSkewSeconds = 60
 
 /**
- * The longest time from the `nbf` to the `exp` of an assertion, in seconds.
+ * The longest time from the `nbf` to the `exp` of an assertion, in seconds. Without `nbf` it is counted from `iat`, or from
+ * the arrival.
  *
  * @category constants
  * @since 0.1.0
@@ -65,7 +66,9 @@ const Claims = Schema.Struct({
   aud: Schema.NonEmptyString,
   jti: Schema.NonEmptyString,
   exp: Schema.Finite,
-  nbf: Schema.Finite
+  // MSAL for Python sends no `nbf`.
+  nbf: Schema.optionalKey(Schema.Finite),
+  iat: Schema.optionalKey(Schema.Finite)
 })
 const decodeClaims = Schema.decodeUnknownEffect(Schema.fromJsonString(Claims))
 
@@ -85,7 +88,7 @@ export const verifyAssertion = Effect.fnUntraced(function*(
   })
   const claims = yield* Effect.mapError(
     decodeClaims(new TextDecoder().decode(payload)),
-    () => malformedAssertion("iss, sub, aud and jti must be text, exp and nbf numbers")
+    () => malformedAssertion("iss, sub, aud and jti must be text, exp, nbf and iat numbers")
   )
   if (!isApp(claims.iss, context) || !isApp(claims.sub, context)) {
     return yield* Effect.fail(wrongIssuer(context.clientId))
@@ -101,7 +104,7 @@ const isApp = (value: string, { clientId }: AssertionContext) => value.toLowerCa
 export const readHeader = (assertion: string) =>
   Effect.try({
     try: () => {
-      if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(assertion)) throw new Error("not three segments")
+      if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(assertion)) throw new Error()
       return jose.decodeProtectedHeader(assertion)
     },
     catch: () => malformedAssertion("it is not three base64url segments with a JSON header")
@@ -141,8 +144,11 @@ const derOf = ({ pem }: RegisteredCertificate): string => pem.replace(/-----[^-]
 
 /** Returns whether all thumbprints of the header match the certificate. */
 export const isNamed = (certificate: RegisteredCertificate, header: typeof Header.Type): boolean =>
-  (header["x5t#S256"] === undefined || certificate.sha256 === header["x5t#S256"]) &&
-  (header.x5t === undefined || certificate.sha1 === header.x5t)
+  isThumbprint(certificate.sha256, header["x5t#S256"]) && isThumbprint(certificate.sha1, header.x5t)
+
+/** Returns whether a header parameter, if it is present, is the thumbprint. MSAL for Python writes the padding too. */
+const isThumbprint = (thumbprint: string, parameter: string | undefined): boolean =>
+  parameter === undefined || parameter === thumbprint || parameter === `${thumbprint}=`
 
 const algorithmsOf = (
   { keyType }: RegisteredCertificate,
@@ -170,10 +176,10 @@ const checkTimes = Effect.fnUntraced(function*(
   claims: typeof Claims.Type,
   now: number
 ): Effect.fn.Return<void, Refusal> {
-  const { exp, nbf } = claims
+  const { exp, iat, nbf } = claims
   yield* checkPeriod(claims, now)
-  if (exp <= nbf) return yield* Effect.fail(outOfTime("it ends before it begins"))
-  if (exp - nbf > assertionMaxLifetimeSeconds) {
+  if (nbf !== undefined && exp <= nbf) return yield* Effect.fail(outOfTime("it ends before it begins"))
+  if (exp - (nbf ?? iat ?? now) > assertionMaxLifetimeSeconds) {
     return yield* Effect.fail(outOfTime("it is valid for more than a day"))
   }
 })

@@ -82,7 +82,7 @@ const byBasic = Effect.fnUntraced(function*(
     try: () => {
       const [, encoded = ""] = /^Basic ([\w+/]+={0,2})$/i.exec(authorization) ?? []
       const [, id, rest] = /^([^:]*):(.*)$/s.exec(atob(encoded)) ?? []
-      if (id === undefined || rest === undefined) throw new Error("no colon")
+      if (id === undefined || rest === undefined) throw new Error()
       return [decodeFormText(id), decodeFormText(rest)] as const
     },
     catch: () => unauthenticated("the header 'authorization' is no Basic with form-encoded id and secret")
@@ -95,7 +95,7 @@ const byBasic = Effect.fnUntraced(function*(
 })
 
 const decodeFormText = (text: string): string => {
-  if (!/^[\w.*+%-]*$/.test(text)) throw new Error("not form-encoded")
+  if (!/^[\w.*+%-]*$/.test(text)) throw new Error()
   return decodeURIComponent(text.replaceAll("+", " "))
 }
 

@@ -79,7 +79,7 @@ const required = (form: Form, name: string): Effect.Effect<string, Refusal.Refus
 const checkApp = (world: World, tenant: Tenant, clientId: string): Effect.Effect<AppState, Refusal.Refusal> => {
   const app = world.findApp(clientId)
   if (app === undefined) return Effect.fail(Refusal.unknownClient(clientId))
-  if (!app.isInstalledIn(tenant)) {
+  if (!app.installations.has(tenant)) {
     return Effect.fail(
       app.isRegisteredIn(tenant)
         ? Refusal.noServicePrincipal(clientId, tenant.id)

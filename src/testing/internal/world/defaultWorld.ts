@@ -126,8 +126,41 @@ const apps: ReadonlyArray<App> = [{
   roles: { [graphResource]: ["Organization.Read.All", "User.Read.All"], [ordersResource]: ["Orders.Read.All"] }
 }]
 
+const azureResource = (appId: string, ...uris: readonly [string, ...ReadonlyArray<string>]): Resource => ({
+  appId,
+  identifierUris: uris.flatMap((uri) => [uri, `${uri}/`]),
+  audience: uris[0]
+})
+
+/**
+ * The well-known resources of Azure: Microsoft Graph, Key Vault, Storage, Resource Manager, Redis and SQL.
+ *
+ * **Details**
+ *
+ * Every simulator knows them, whatever its option `resources`. A resource of that option with the same app id or the same
+ * identifier URI replaces one of them. Scopes and `roles` name them by URI, such as `https://vault.azure.net`, with or without a
+ * slash at the end. The `aud` of their tokens is the first identifier URI.
+ *
+ * @category default world
+ * @since 0.1.0
+ */
+export const azureResources: Readonly<
+  Record<"graph" | "keyVault" | "storage" | "resourceManager" | "redis" | "sql", Resource>
+> = {
+  graph: azureResource(graphAppId, graphResource),
+  keyVault: azureResource("cfa8b339-82a2-471a-a3c9-0fc0be7a4093", "https://vault.azure.net"),
+  storage: azureResource("e406a681-f3d4-42a8-90b6-c2b029497af1", "https://storage.azure.com"),
+  resourceManager: azureResource(
+    "797f4846-ba00-4fd7-ba43-dac1f8f63013",
+    "https://management.azure.com",
+    "https://management.core.windows.net"
+  ),
+  redis: azureResource("acca5fbb-b7e4-4009-81f1-37e38fd66d78", "https://redis.azure.com"),
+  sql: azureResource("022907d3-0f1b-48f7-badc-1ba6abab6d66", "https://database.windows.net")
+}
+
 const resources: ReadonlyArray<Resource> = [
-  { appId: graphAppId, identifierUris: [graphResource], audience: graphResource },
+  azureResources.graph,
   { appId: ordersAppId, identifierUris: [ordersResource] }
 ]
 

@@ -2,7 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { readCertificate } from "./certificates.ts"
-import type { AppState, FederatedCredential, PlatformIssuer, World } from "./world.ts"
+import type { AppState, FederatedCredential, PlatformIssuer, Tenant, World } from "./world.ts"
+
+/** Installs an app in a tenant and grants its permissions, as an administrator's consent does. */
+export const consent = (app: AppState, tenant: Tenant): void => {
+  app.installations.change(tenant, true)
+  app.consents.change(tenant, true)
+}
 
 export const registrations = (world: World) => {
   const app = (clientId: string): AppState => {
@@ -10,11 +16,22 @@ export const registrations = (world: World) => {
     if (found === undefined) throw new Error(`EntraSimulator: there is no app ${clientId}.`)
     return found
   }
+  const tenant = (name: string): Tenant => {
+    const found = world.findTenant(name)
+    if (found === undefined) throw new Error(`EntraSimulator: there is no tenant ${name}.`)
+    return found
+  }
   const withoutSecret = (clientId: string, secret: Redacted.Redacted) =>
     app(clientId).secrets.filter((known) => Redacted.value(known) !== Redacted.value(secret))
   const withoutFederated = (clientId: string, { issuer, subject }: FederatedCredential) =>
     app(clientId).federatedCredentials.filter((known) => known.issuer !== issuer || known.subject !== subject)
   return {
+    addTenant: (tenant: Tenant) => Effect.sync(() => world.addTenant(tenant)),
+    install: (clientId: string, tenantId: string) =>
+      Effect.sync(() => app(clientId).installations.change(tenant(tenantId), true)),
+    consent: (clientId: string, tenantId: string) => Effect.sync(() => consent(app(clientId), tenant(tenantId))),
+    revoke: (clientId: string, tenantId: string) =>
+      Effect.sync(() => app(clientId).consents.change(tenant(tenantId), false)),
     addSecret: (clientId: string, secret: Redacted.Redacted) =>
       Effect.sync(() => {
         app(clientId).secrets = [...withoutSecret(clientId, secret), secret]

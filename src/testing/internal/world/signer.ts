@@ -129,10 +129,10 @@ const verifyFake: Signer["verify"] = Effect.fnUntraced(function*(token, { audien
   if (header !== fakeHeader || payload === undefined || rest.length > 0 || tag !== fakeTag(`${header}.${payload}`)) {
     return yield* invalid("The token is not from the fake signer.")
   }
-  const claims = yield* Effect.try({
-    try: () => new TextDecoder().decode(jose.base64url.decode(payload)),
-    catch: () => invalid("The claims of the token cannot be read.")
-  }).pipe(Effect.flatMap(decodeFakeClaims), Effect.mapError(() => invalid("The claims of the token cannot be read.")))
+  const claims = yield* Effect.try(() => new TextDecoder().decode(jose.base64url.decode(payload))).pipe(
+    Effect.flatMap(decodeFakeClaims),
+    Effect.mapError(() => invalid("The claims of the token cannot be read."))
+  )
   const seconds = Math.floor(now.getTime() / 1000)
   if (typeof claims["exp"] !== "number" || claims["exp"] <= seconds) return yield* invalid("The token has expired.")
   if (typeof claims["nbf"] !== "number" || claims["nbf"] > seconds) return yield* invalid("The token is not valid yet.")

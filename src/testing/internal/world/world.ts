@@ -141,6 +141,8 @@ export interface TrustedSubject {
  * - `roles`: the application permissions by resource (an identifier URI or an app id). Permissions of unknown resources are
  *   ignored. Default: no permissions, and tokens have no `roles`.
  * - `consents`: the ids or domains of the tenants whose administrators granted the permissions; default: all tenants.
+ * - `redirectUris`: the addresses to which the consent page may redirect, the default one first. Other addresses are refused
+ *   with AADSTS50011. Default: any http or https address.
  *
  * **Gotchas**
  *
@@ -160,6 +162,7 @@ export interface App {
   readonly disabled?: boolean | undefined
   readonly roles?: Readonly<Record<string, ReadonlyArray<string>>> | undefined
   readonly consents?: ReadonlyArray<string> | undefined
+  readonly redirectUris?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -227,7 +230,7 @@ export interface Realm {
  *
  * - `origin`: the origin in the issuer of the tokens.
  * - `aliases`: further hosts of instance discovery; default: no further hosts.
- * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs.
+ * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs. The `azureResources` are known too.
  * - `tokenLifetime`: the lifetime of tokens, rounded down to whole seconds.
  * - `refreshIn`: the `refresh_in` of token responses; default: no `refresh_in`, as recorded from the real service.
  * - `signer`: the signer of the tokens.
@@ -280,6 +283,12 @@ export interface Options {
   readonly realms?: ReadonlyArray<Realm> | undefined
 }
 
+/** A set of tenants that can change. */
+interface TenantSet {
+  readonly has: (tenant: Tenant) => boolean
+  readonly change: (tenant: Tenant, isMember: boolean) => void
+}
+
 /** The state of an app; the members that can change are mutable. */
 export interface AppState {
   readonly clientId: string
@@ -287,7 +296,9 @@ export interface AppState {
   /** Returns the roles regardless of consent, because AD FS has no tenants. */
   readonly rolesEverywhere: (resource: ResourceState) => ReadonlyArray<string>
   readonly disabled: boolean
-  readonly isInstalledIn: (tenant: Tenant) => boolean
+  readonly redirectUris: ReadonlyArray<string> | undefined
+  readonly installations: TenantSet
+  readonly consents: TenantSet
   readonly isRegisteredIn: (tenant: Tenant) => boolean
   secrets: ReadonlyArray<Redacted.Redacted>
   certificates: ReadonlyArray<RegisteredCertificate>
@@ -311,6 +322,10 @@ export interface World {
   readonly clock: Clock.Clock
   readonly signer: Signer
   readonly findTenant: (name: string) => Tenant | undefined
+  /** Returns the tenant that was added first. */
+  readonly firstTenant: () => Tenant | undefined
+  /** Adds a tenant, or replaces the tenant with this id. */
+  readonly addTenant: (tenant: Tenant) => void
   /** Returns the tenant of a request, from its path and its host. */
   readonly tenantAt: (target: Pick<Target, "origin" | "tenant">) => Tenant | undefined
   /** Returns the issuer of the tokens of a tenant at an origin. */
@@ -341,6 +356,18 @@ const among = (names: ReadonlyArray<string> | undefined) => {
   return (tenant: Tenant) => set.has(fold(tenant.id)) || (tenant.domain !== undefined && set.has(fold(tenant.domain)))
 }
 
+/** Creates a set of the named tenants; undefined names stand for every tenant. */
+const makeTenantSet = (names: ReadonlyArray<string> | undefined): TenantSet => {
+  const isNamed = among(names)
+  const changes = new Map<string, boolean>()
+  return {
+    has: (tenant) => changes.get(fold(tenant.id)) ?? isNamed(tenant),
+    change: (tenant, isMember) => {
+      changes.set(fold(tenant.id), isMember)
+    }
+  }
+}
+
 /** Returns the issuer of an external tenant, which is the same for all its hosts. */
 export const externalIssuer = ({ id }: Tenant): string => `https://${id}.ciamlogin.com/${id}/v2.0`
 
@@ -362,15 +389,17 @@ const makeApp = (
     const resource = resources.find((resource) => resource.names.has(fold(name)))
     if (resource !== undefined) roles.set(resource.appId, [...(roles.get(resource.appId) ?? []), ...granted])
   }
-  const hasConsentOf = among(app.consents)
+  const consents = makeTenantSet(app.consents)
   const rolesEverywhere = (resource: ResourceState) => roles.get(resource.appId) ?? []
   return {
     clientId: fold(app.clientId),
-    rolesOf: (resource, tenant) => hasConsentOf(tenant) ? rolesEverywhere(resource) : [],
+    rolesOf: (resource, tenant) => consents.has(tenant) ? rolesEverywhere(resource) : [],
     rolesEverywhere,
     disabled: app.disabled ?? false,
     isRegisteredIn: among(app.home === undefined ? [] : [app.home]),
-    isInstalledIn: among(app.tenants),
+    installations: makeTenantSet(app.tenants),
+    consents,
+    redirectUris: app.redirectUris,
     secrets: app.secrets ?? [],
     certificates,
     federatedCredentials: app.federatedCredentials ?? [],
@@ -389,18 +418,26 @@ export const makeWorld = (
     & Pick<Options, Optional>,
   parts: Pick<World, "clock" | "ledger" | "faults"> & {
     readonly certificatesOf: (app: App) => ReadonlyArray<RegisteredCertificate>
+    /** The resources that are known unless a resource of the options replaces them. */
+    readonly wellKnown: ReadonlyArray<Resource>
   }
 ): World => {
   const tenants = new Map<string, Tenant>()
   const owners = new Map<string, Tenant>()
-  for (const tenant of options.tenants) {
+  const addTenant = (tenant: Tenant) => {
+    for (const names of [tenants, owners]) {
+      for (const [name, { id }] of names) if (fold(id) === fold(tenant.id)) names.delete(name)
+    }
     tenants.set(fold(tenant.id), tenant)
     if (tenant.domain !== undefined) tenants.set(fold(tenant.domain), tenant)
     for (const host of tenant.hosts ?? []) owners.set(fold(host), tenant)
   }
+  options.tenants.forEach(addTenant)
   const findTenant = (name: string) => tenants.get(fold(name))
   const ownerOf = (origin: string) => owners.get(new URL(origin).host)
-  const resources = options.resources.map(makeResource)
+  const own = options.resources.map(makeResource)
+  const isReplaced = ({ names }: ResourceState) => own.some((known) => [...known.names].some((name) => names.has(name)))
+  const resources = [...own, ...parts.wellKnown.map(makeResource).filter((known) => !isReplaced(known))]
   const apps = new Map(
     options.apps.map((app) => [fold(app.clientId), makeApp(app, parts.certificatesOf(app), resources)])
   )
@@ -411,6 +448,8 @@ export const makeWorld = (
     clock: parts.clock,
     signer: options.signer,
     findTenant,
+    firstTenant: () => tenants.values().next().value,
+    addTenant,
     tenantAt: (target) => {
       const tenant = findTenant(target.tenant)
       const owner = ownerOf(target.origin)

@@ -1,0 +1,49 @@
+/**
+ * Requests whose redirects `fetch` returns instead of following them. `fetch` reads this option from the context of the fiber
+ * in which the transport sends, and a middleware may send in another fiber, in another runtime, or with options of its own. So
+ * the option is set twice: by the fiber that evaluates the request, and by each fiber that computes its URL, which a transport
+ * does immediately before it reads the options.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+
+type Request = HttpClientRequest.HttpClientRequest
+
+/** Returns a request whose redirects `fetch` does not follow, also if it is sent elsewhere than in the running fiber. */
+export const withoutRedirects = (request: Request): Effect.Effect<Request> =>
+  Effect.sync(() => {
+    stay()
+    const { body, headers, method, url, urlParams } = request
+    return HttpClientRequest.makeWith(method, url, urlParams, staying(request.hash), headers, body)
+  })
+
+/** Makes `fetch` follow no redirects in the running fiber. Other options of `fetch` are kept. */
+const stay = (): void => {
+  const fiber = Fiber.getCurrent()
+  if (fiber === undefined) return
+  const options = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
+  if (options?.redirect === "manual") return
+  fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...options, redirect: "manual" }))
+}
+
+/** Returns the hash of a request with {@link stay} as a side effect of reading it: no other part of a request is so rarely changed. */
+const staying = (hash: Option.Option<string>): Option.Option<string> =>
+  new Proxy(hash, {
+    get: (target, name) => {
+      stay()
+      return Reflect.get(target, name)
+    }
+  })
+
+/** Returns the URL to which a `fetch` has followed a redirect, although it was told not to. */
+export const followedTo = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
+  const sentTo = Option.getOrUndefined(HttpClientRequest.toUrl(response.request))?.href.split("#", 1)[0]
+  // `toWeb` takes the body over, so it is called only in the rare case.
+  if (response.url === "" || response.url === sentTo) return undefined
+  return Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected) ? response.url : undefined
+}

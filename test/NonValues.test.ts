@@ -1,0 +1,300 @@
+/** Texts that were meant to be values: quotes, references that nobody replaced, placeholders, names of other libraries. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Layer, Redacted, Result } from "effect"
+import { Authority, ClientCredential, ConfidentialClient, type EntraError } from "effect-entra"
+import { NodeClientCredential, NodeConfidentialClient } from "effect-entra/node"
+import { HttpClient } from "effect/http"
+import fc from "fast-check"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { nonValueOf } from "../src/internal/shared/text.ts"
+
+const id = "11111111-2222-4333-8444-555555555555"
+const secret = "aBc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M6n7"
+const folder = mkdtempSync(join(tmpdir(), "non-values-"))
+process.once("exit", () => rmSync(folder, { recursive: true }))
+
+/** No request may be sent. */
+const noNetwork = Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.die("a request was sent")))
+
+const name = fc.stringMatching(/^[A-Z][A-Z_]{0,12}[A-Z]$/)
+
+const references: ReadonlyArray<readonly [remedy: string, text: fc.Arbitrary<string>]> = [
+  [
+    "portal",
+    fc.tuple(name, name).map(([vault, item]) =>
+      `@Microsoft.KeyVault(SecretUri=https://${
+        vault.toLowerCase().replaceAll("_", "-")
+      }.vault.azure.net/secrets/${item}/)`
+    )
+  ],
+  ["portal", name.map((vault) => `@Microsoft.KeyVault(VaultName=${vault};SecretName=daemon)`)],
+  ["portal", name.map((item) => `@Microsoft.AppConfiguration(Endpoint=https://a.azconfig.io; Key=${item})`)],
+  ["Azure Pipelines", name.map((variable) => `$(${variable})`)],
+  ["Azure Pipelines", name.map((variable) => `$(daemon.${variable.toLowerCase()})`)],
+  ["template", name.map((variable) => `\${${variable}}`)],
+  ["template", name.map((variable) => `\${${variable}:-}`)],
+  ["template", name.map((variable) => `\${{ secrets.${variable} }}`)],
+  ["template", name.map((variable) => `$${variable}`)],
+  ["template", name.map((variable) => `%${variable}%`)],
+  ["template", name.map((variable) => `{{ .Values.${variable} }}`)],
+  ["template", name.map((variable) => `{{${variable}}}`)],
+  ["template", name.map((variable) => `#{${variable}}#`)],
+  ["template", name.map((variable) => `__${variable}__`)],
+  ["tool", name.map((item) => `op://vault/${item}/password`)],
+  ["tool", name.map((item) => `secretref:${item.toLowerCase()}`)]
+]
+
+const placeholders = fc.oneof(
+  fc.tuple(fc.constantFrom("<", "[", "{"), fc.constantFrom("your", "my", "the"), fc.constantFrom("-", " ", "_"))
+    .map(([open, whose, gap]) => `${open}${whose}${gap}client${gap}id${{ "<": ">", "[": "]", "{": "}" }[open]}`),
+  fc.constantFrom(
+    "your-client-id",
+    "YOUR_SECRET",
+    "Your Secret",
+    "replace-me",
+    "INSERT_HERE",
+    "enter your value",
+    "xxxxxxxx"
+  ),
+  fc.constantFrom("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "00000000-0000-0000-0000-000000000000", "undefined", "null"),
+  fc.constantFrom("[object Object]", "<redacted>", "<redacted:client_secret>", "aBc*********************", "..."),
+  fc.constantFrom("********", "TODO", "put-your-secret-here")
+)
+
+const wrapped = (value: string) =>
+  fc.constantFrom(`"${value}"`, `'${value}'`, `\`${value}\``, `\u201c${value}\u201d`, `\u2018${value}\u2019`)
+
+/** Each kind with its remedy. */
+const kindsOf = (value: string): ReadonlyArray<readonly [remedy: string, text: fc.Arbitrary<string>]> => [
+  ["Remove the quotes", wrapped(value)],
+  ["Remove the line break", fc.constantFrom("\n", "\r\n", "\n\n", " \n", "\n ").map((end) => value + end)],
+  ["Remove the line break", fc.constantFrom("\n", "\r\n").map((start) => start + value)],
+  [
+    "Copy the value again",
+    fc.constantFrom("\u200b", "\0", "\u0007").map((odd) => `${value.slice(0, 8)}${odd}${value.slice(8)}`)
+  ],
+  [
+    "the value alone",
+    fc.constantFrom("AZURE_CLIENT_ID=", "export ARM_CLIENT_SECRET=", "AZURE_CLIENT_ID: ").map((it) => it + value)
+  ],
+  ["Replace the placeholder", placeholders],
+  ...references
+]
+
+const anyOf = (value: string) =>
+  fc.oneof(...kindsOf(value).map(([remedy, texts]) => texts.map((text) => ({ remedy, text }))))
+
+const spaces = fc.constantFrom(" ", "\t", "\u00a0").chain((space) =>
+  fc.constantFrom<(value: string) => string>((it) => space + it, (it) => it + space)
+)
+
+const refusal = async <A, E>(effect: Effect.Effect<A, E>): Promise<E> => Effect.runPromise(Effect.flip(effect))
+
+const fromEnv =
+  (layer: Layer.Layer<ConfidentialClient.ConfidentialClient, EntraError.ConfigurationError, HttpClient.HttpClient>) =>
+  (variables: Readonly<Record<string, string>>) =>
+    refusal(
+      Layer.build(layer).pipe(
+        Effect.scoped,
+        Effect.provide([noNetwork, ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables))])
+      )
+    )
+
+const core = fromEnv(ConfidentialClient.layerFromEnv())
+const node = fromEnv(NodeConfidentialClient.layerFromEnv().pipe(Layer.provide(NodeFileSystem.layer)))
+
+const right = { AZURE_CLIENT_ID: id, AZURE_TENANT_ID: id, AZURE_CLIENT_SECRET: secret }
+
+const checked = (error: EntraError.ConfigurationError, field: string, remedy: string, hidden?: string) => {
+  assert.strictEqual(error.field, field)
+  assert.include(error.remedy, remedy)
+  assert.isTrue(error.message.startsWith(hidden === undefined || field !== "secret" ? field : "The client secret"))
+  if (hidden !== undefined) assert.notInclude(JSON.stringify(error) + error.message, hidden)
+}
+
+describe("a client id", () => {
+  const decorated = fc.constantFrom(`{${id}}`, `<${id}>`, `(${id})`, `[${id}]`).map((text) => ({
+    text,
+    remedy: "Remove the brackets"
+  }))
+  const uri = fc.constantFrom(
+    `api://${id}`,
+    `api://${id}/.default`,
+    `spn:${id}`,
+    `${id};`,
+    `${id},`,
+    `"${id}`,
+    `${id}@${id}`
+  )
+    .map((text) => ({ text, remedy: `Pass "${id}" alone` }))
+  const spaced = spaces.map((space) => ({ text: space(id), remedy: "Remove the white space" }))
+
+  it("that is no value is refused with its own remedy, as an option and as a variable", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(anyOf(id), decorated, uri, spaced), async ({ remedy, text }) => {
+        const client = ConfidentialClient.layerDefault({ clientId: text, tenantId: id }).pipe(
+          Layer.provide([ClientCredential.layerSecret(Redacted.make(secret)), noNetwork])
+        )
+        checked(await refusal(Effect.scoped(Layer.build(client))), "clientId", remedy)
+        for (const read of [core, node]) {
+          checked(await read({ ...right, AZURE_CLIENT_ID: text }), "AZURE_CLIENT_ID", remedy)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+describe("a tenant", () => {
+  it("that is no value is refused with its own remedy", () => {
+    const url = fc.constantFrom(`https://login.microsoftonline.com/${id}`, `${id},`, `tenant:${id}`)
+      .map((text) => ({ text, remedy: `Pass "${id}" alone` }))
+    fc.assert(
+      fc.property(fc.oneof(anyOf(id), url), ({ remedy, text }) => {
+        checked(Result.getOrThrow(Result.flip(Authority.parseTenant(text, "tenantId"))), "tenantId", remedy)
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+describe("a secret", () => {
+  it("that is no value is refused with its own remedy, as a value, from an effect, from a file and as a variable", async () => {
+    await fc.assert(
+      fc.asyncProperty(anyOf(secret), async ({ remedy, text }) => {
+        const value = Redacted.make(text)
+        const hidden = secret.slice(8, 20)
+        checked(await refusal(ClientCredential.secret(value)), "secret", remedy, hidden)
+        checked(await refusal(ClientCredential.secret([Redacted.make(secret), value])), "secret", remedy, hidden)
+        const loaded = await Effect.runPromise(ClientCredential.secret(Effect.succeed(value)))
+        const acquisition = {
+          clientId: id,
+          tenantId: id,
+          scope: "",
+          authority: "",
+          claims: "",
+          clientCapabilities: [],
+          sendCertificateChain: undefined,
+          correlationId: ""
+        }
+        const attempt = {
+          ...acquisition,
+          tokenEndpoint: "",
+          audience: "",
+          assertion: { thumbprint: "x5t", rsa: "RS256" }
+        } as const
+        checked(await refusal(loaded.begin(acquisition).authenticate(attempt)), "secret", remedy, hidden)
+        for (const read of [core, node]) {
+          checked(await read({ ...right, AZURE_CLIENT_SECRET: text }), "AZURE_CLIENT_SECRET", remedy, hidden)
+        }
+        // A line break at the end of a file is removed, and a NUL or another line has a message of its own.
+        if (!/[\r\n\0]/.test(text)) {
+          const path = join(folder, "client-secret")
+          writeFileSync(path, `${text}\n`)
+          const file = NodeClientCredential.secretFile({ path }).pipe(Effect.provide(NodeFileSystem.layer))
+          checked(await refusal(file), "path", remedy, hidden)
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  it("with white space around it is refused as a variable", async () => {
+    await fc.assert(fc.asyncProperty(spaces, async (space) => {
+      const error = await core({ ...right, AZURE_CLIENT_SECRET: space(secret) })
+      checked(error, "AZURE_CLIENT_SECRET", "Remove the white space")
+    }))
+  })
+
+  it("of random characters is a value", () => {
+    const entra = fc.stringMatching(/^[\w~.-]{3}\dQ~[\w~.-]{34}$/)
+    const other = fc.stringMatching(/^[A-Za-z0-9][!-~]{14,40}[A-Za-z0-9]$/).filter((text) => !/\$[{(]|\{\{/.test(text))
+    const base64 = fc.uint8Array({ minLength: 16, maxLength: 64 }).map((bytes) => Buffer.from(bytes).toString("base64"))
+    fc.assert(
+      fc.property(fc.oneof(entra, other, base64, fc.uuid()), (text) => assert.isUndefined(nonValueOf(text))),
+      { numRuns: 2000 }
+    )
+  })
+})
+
+describe("an authority", () => {
+  const clouds: ReadonlyArray<readonly [url: string, names: ReadonlyArray<string>]> = [
+    ["https://login.microsoftonline.com", [
+      "AzurePublicCloud",
+      "AzurePublic",
+      "AzureCloud",
+      "Azure",
+      "AzureGlobalCloud",
+      "Public"
+    ]],
+    ["https://login.microsoftonline.us", [
+      "AzureUSGovernment",
+      "AzureUsGovernment",
+      "AzureUSGovernmentCloud",
+      "AzureGovernment",
+      "USGov",
+      "usgovernment",
+      "AzureUSGov"
+    ]],
+    ["https://login.partner.microsoftonline.cn", ["AzureChina", "AzureChinaCloud", "China", "Mooncake"]],
+    ["https://login.microsoftonline.de", ["AzureGermany", "AzureGermanCloud", "AzureGermanyCloud", "German"]]
+  ]
+  const written = fc.constantFrom<(name: string) => string>(
+    (it) => it,
+    (it) => it.toUpperCase(),
+    (it) => it.toLowerCase(),
+    (it) => it.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase(),
+    (it) => it.replaceAll(/(?<=[a-z])(?=[A-Z])/g, " "),
+    (it) => it.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase(),
+    (it) => `AzureAuthorityHosts.${it}`,
+    (it) => `"${it}"`
+  )
+  const named = fc.tuple(
+    fc.constantFrom(...clouds.flatMap(([url, names]) => names.map((it) => ({ it, url })))),
+    written
+  )
+    .map(([{ it, url }, write]) => ({ text: write(it), remedy: url }))
+    // The names of this library's clouds are values.
+    .filter(({ text }) => !Object.hasOwn(Authority.clouds, text))
+
+  it("by its name in another library is refused with its URL; so is a text that is no value", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(named, anyOf("https://login.microsoftonline.com")), async ({ remedy, text }) => {
+        checked(Result.getOrThrow(Result.flip(Authority.parse(text))), "authority", remedy)
+        for (const read of [core, node]) {
+          const error = await read({ ...right, AZURE_AUTHORITY_HOST: text })
+          checked(error, "AZURE_AUTHORITY_HOST", remedy)
+          assert.notInclude(error.remedy, "Prepend")
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+})
+
+describe("a file and a password", () => {
+  it("that is no value is refused, and no file is read", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(...references.map(([, text]) => text), wrapped("/run/secrets/daemon.pem")),
+        async (text) => {
+          for (const variable of ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"]) {
+            const error = await node({ AZURE_CLIENT_ID: id, AZURE_TENANT_ID: id, [variable]: text })
+            assert.deepInclude<object>(error, { field: variable, code: "path_malformed" })
+          }
+        }
+      ),
+      { numRuns: 200 }
+    )
+    const password = await node({
+      AZURE_CLIENT_ID: id,
+      AZURE_TENANT_ID: id,
+      AZURE_CLIENT_CERTIFICATE_PATH: "/run/secrets/daemon.pem",
+      AZURE_CLIENT_CERTIFICATE_PASSWORD: "$(PASSWORD)"
+    })
+    checked(password, "AZURE_CLIENT_CERTIFICATE_PASSWORD", "Azure Pipelines")
+  })
+})
