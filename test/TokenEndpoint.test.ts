@@ -317,6 +317,24 @@ describe("the breaker", () => {
       assert.deepStrictEqual([...new Set(codes)], ["service_unavailable"])
       assert.strictEqual(yield* tokenRequests, 15)
     }).pipe(Effect.provide(World())))
+
+  it.effect("a credential that fails between them does not start the count anew", () => {
+    let isBroken = false
+    const credential = ClientCredential.layerAssertion(() =>
+      isBroken ? Effect.fail("no key") : Effect.succeed(Redacted.make("an.assertion.signed"))
+    )
+    return Effect.gen(function*() {
+      yield* fail(Fault.unavailable(), { times: Infinity })
+      const once = Effect.flip(acquire).pipe(Effect.provideService(RetryPolicy.Current, RetryPolicy.none))
+      const codes: Array<string> = []
+      for (let call = 0; call < 7; call++) {
+        isBroken = call === 4
+        codes.push((yield* once).code)
+      }
+      const outage = "service_unavailable"
+      assert.deepStrictEqual(codes, [outage, outage, outage, outage, "assertion_failed", outage, "circuit_open"])
+    }).pipe(Effect.provide(World({ credential })))
+  })
 })
 
 describe("a regional endpoint", () => {

@@ -121,7 +121,10 @@ const waits: ReadonlyArray<Wait> = [
       return inWorld(
         discovering(transport),
         Effect.flip(ConfidentialClient.acquireToken({ scopes: "a" })),
-        Effect.map(Effect.exit(ConfidentialClient.acquireToken({ scopes: "a" })), () => transport.seen.length)
+        Effect.map(
+          Effect.exit(ConfidentialClient.acquireToken({ scopes: "a" })),
+          () => transport.seen.filter(isDiscovery).length
+        )
       )(use)
     }
   },

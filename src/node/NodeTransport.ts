@@ -165,16 +165,24 @@ export const layerWith = (options: Options): Layer.Layer<HttpClient.HttpClient, 
       timeout: yield* Effect.fromResult(timeoutOf("connectTimeout", options.connectTimeout ?? defaults.connectTimeout))
     }
     const { client, undici } = yield* loadUndici
-    return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(withUserAgent)))
-      .pipe(
-        Layer.provide(client.layerUndiciNoDispatcher),
-        Layer.provide(Layer.effect(client.Dispatcher, makeDispatcher(undici, settings)))
-      )
+    return Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, HttpClient.mapRequest(withUserAgent))
+    ).pipe(
+      Layer.provide(client.layerUndiciNoDispatcher),
+      Layer.provide(Layer.effect(client.Dispatcher, makeDispatcher(undici, settings)))
+    )
   }))
 
 // -----------------------------------------------------------------------------
 // undici
 // -----------------------------------------------------------------------------
+
+/** undici sends no `User-Agent` of its own, and firewalls refuse requests without it. */
+const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
+  request.headers["user-agent"] === undefined
+    ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
+    : request
 
 /** Loads undici, which takes a tenth of a second, and the platform package, which is optional. */
 const loadUndici = Effect.gen(function*() {
@@ -219,12 +227,6 @@ interface Settings {
   /** The connect timeout in milliseconds. */
   readonly timeout: number
 }
-
-/** undici sends no `User-Agent` of its own, and firewalls refuse requests without it. */
-const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClientRequest.HttpClientRequest =>
-  request.headers["user-agent"] === undefined
-    ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
-    : request
 
 const makeDispatcher = Effect.fnUntraced(function*(
   undici: typeof Undici,

@@ -299,7 +299,7 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
   const status = /^PROXY_RESPONSE_(\d{3})$/.exec(reason)?.[1]
   return new NetworkError({
     code: "network",
-    message: `${request.method} ${endpoint} got no response (${reason})`,
+    message: `${request.method} ${endpoint} got no response (${reason}).`,
     remedy: NetworkReason.remedyOf(reason),
     origin: "service",
     correlationId: request.correlationId,
