@@ -19,7 +19,8 @@ export interface Slots {
 /** The requests to one origin. A member of the queue hands a slot to its request. */
 interface Lane {
   running: number
-  readonly waiting: FairQueue.FairQueue<() => void>
+  /** Undefined until a request waits. */
+  waiting: FairQueue.FairQueue<() => void> | undefined
 }
 
 /** Creates the slots, of which each origin has `most`. */
@@ -27,7 +28,7 @@ export const make = (most: number): Slots => {
   const lanes = new Map<string, Lane>()
   return {
     slotOf: (origin, tenant) => {
-      const lane = lanes.get(origin) ?? { running: 0, waiting: FairQueue.make<() => void>() }
+      const lane: Lane = lanes.get(origin) ?? { running: 0, waiting: undefined }
       lanes.set(origin, lane)
       let isHeld = false
       const take = (): boolean => {
@@ -45,13 +46,14 @@ export const make = (most: number): Slots => {
             // The next request must not run on the stack of the request that returns the slot.
             resume(Effect.yieldNow)
           }
-          lane.waiting.add(tenant, grant)
-          return Effect.sync(() => lane.waiting.remove(tenant, grant))
+          const queue = lane.waiting ??= FairQueue.make()
+          queue.add(tenant, grant)
+          return Effect.sync(() => queue.remove(tenant, grant))
         }),
         release: () => {
           if (!isHeld) return
           isHeld = false
-          const grant = lane.waiting.next()
+          const grant = lane.waiting?.next()
           if (grant === undefined) lane.running--
           else grant()
         }
