@@ -219,7 +219,7 @@ const unavailable = (
   response: IdentityResponse,
   { correlationId, now, url }: DocumentRequest
 ): ServiceUnavailableError => {
-  const retryAfter = parseRetryAfter(response.headers["retry-after"], now)
+  const retryAfter = parseRetryAfter(response.headers["retry-after"], now, response.headers["date"])
   return serviceUnavailable(
     "service_unavailable",
     `${url} is not available (status ${response.status})`,

@@ -136,7 +136,7 @@ export const make = (
           const { headers, status } = result.response
           return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
             outcome: status,
-            retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe()),
+            retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe(), headers["date"]),
             result: Effect.succeed(result)
           })
         })
