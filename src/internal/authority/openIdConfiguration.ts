@@ -69,7 +69,7 @@ export const readConfiguration = (
 /** Returns whether a response is not a document, not even a malformed one, so that the document may be at the other address. */
 export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
   if (status === 429 || isOutageStatus(status)) return false
-  if (status >= 400) return true
+  if (status === 0 || status >= 300) return true
   const members = membersOf(body)
   return status >= 200 && status < 300 && !cut && members?.["issuer"] === undefined &&
     members?.["token_endpoint"] === undefined
@@ -116,7 +116,8 @@ const isOfMicrosoft = (
 ): boolean =>
   [environment, issuer, token].some((url) =>
     URL.canParse(url) && (isMicrosoft(new URL(url).host) || /^\/adfs(?:\/|$)/i.test(new URL(url).pathname))
-  ) || token.endsWith("/oauth2/v2.0/token")
+    // Azure AD B2C appends its policy as a query.
+  ) || new URL(token).pathname.endsWith("/oauth2/v2.0/token")
 
 // -----------------------------------------------------------------------------
 // issuers
