@@ -414,9 +414,9 @@ const make = (
     const attempts = (
       request: EndpointRequest,
       endpoints: Endpoints,
-      limit: number
+      limit: number,
+      deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
-      const deadline = monotonicMillis(clock) + limit
       const { timing } = request
       const before = timing.attempts
       return Effect.catchIf(attempt(request, endpoints, limit, deadline), isOutage, (first) => {
@@ -473,13 +473,16 @@ const make = (
       deadline: number
     ): Effect.Effect<AccessToken, AcquireTokenError> => {
       const { fallback } = endpoints
-      const left = deadline - monotonicMillis(clock)
+      const now = monotonicMillis(clock)
       const key = () => originOf(endpoints)
-      if (fallback === undefined) return breaker.protect(key, attempts(request, endpoints, left))
+      if (fallback === undefined) {
+        return breaker.protect(key, attempts(request, endpoints, deadline - now, deadline))
+      }
       const origin = key()
       if (regions.isUnavailable(origin)) return reach(request, fallback, deadline)
       const answered = regions.recovered(origin)
-      return breaker.protect(key, attempts(request, endpoints, left / 2)).pipe(
+      const half = (deadline - now) / 2
+      return breaker.protect(key, attempts(request, endpoints, half, now + half)).pipe(
         Effect.tap(answered),
         // A refusal is an answer, so the other endpoint is not asked.
         Effect.tapError((error) => error.origin === "service" && !isOutage(error) ? answered : Effect.void),

@@ -404,11 +404,11 @@ describe("prefetch", () => {
           [{ concurrency: 3 }, 3],
           [{ concurrency: 0 }, 1],
           [{ concurrency: Number.NaN }, 1],
-          [{ concurrency: "unbounded" }, 40]
+          [{ concurrency: "unbounded" }, 30]
         ] as const
       ) {
         const before = yield* tokenRequests
-        const fiber = yield* Effect.forkChild(ConfidentialClient.prefetch(tenants.slice(0, 40), options), {
+        const fiber = yield* Effect.forkChild(ConfidentialClient.prefetch(tenants.slice(0, 30), options), {
           startImmediately: true
         })
         yield* TestClock.adjust(0)

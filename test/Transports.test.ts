@@ -97,7 +97,11 @@ for (const { name, transport } of transports) {
           yield* simulator.fail(EntraSimulator.Fault.redirect(url, status))
           const live = clientOver(simulator.origin, transport, { transformClient, budget: "5 seconds" })
           const context = yield* Layer.build(live)
-          const acquire = Effect.provideContext(ConfidentialClient.acquireToken({ scopes: graph }), context)
+          // A redirect is remembered like a refusal, which a forced request passes.
+          const acquire = Effect.provideContext(
+            ConfidentialClient.acquireToken({ scopes: graph, forceRefresh: true }),
+            context
+          )
           const error = yield* Effect.flip(acquire)
           assert.deepStrictEqual(caught, [])
           assert.strictEqual(error._tag, "EntraInvalidResponseError")

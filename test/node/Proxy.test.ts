@@ -147,7 +147,7 @@ describe("NodeTransport", () => {
       assert.strictEqual(error._tag, "EntraNetworkError")
       assert.strictEqual(
         error.message,
-        `POST https://${login} got no response (PROXY_RESPONSE_407)`
+        `POST https://${login} got no response (PROXY_RESPONSE_407).`
       )
       assert.include(error.remedy, "user name and password")
       withoutPassword(inspect(error, { depth: 20 }) + JSON.stringify(error))
@@ -186,7 +186,7 @@ describe("NodeTransport", () => {
         proxy: { url: "http://127.0.0.1:1", username: user, password: Redacted.make(password) }
       }))
       assert.strictEqual(error._tag, "EntraNetworkError")
-      assert.strictEqual(error.message, `POST https://${login} got no response (PROXY_ECONNREFUSED)`)
+      assert.strictEqual(error.message, `POST https://${login} got no response (PROXY_ECONNREFUSED).`)
       assert.include(error.remedy, "HTTPS_PROXY")
       withoutPassword(inspect(error, { depth: 20 }))
     }))
@@ -219,7 +219,7 @@ describe("NodeTransport", () => {
       const error = yield* Effect.flip(
         attempt({ proxy: { url: `${scheme}://localhost:${port}` }, connectTimeout: "100 millis" })
       )
-      assert.strictEqual(error.message, `POST https://${login} got no response (${reason})`)
+      assert.strictEqual(error.message, `POST https://${login} got no response (${reason}).`)
     }))
 
   it.live.each([

@@ -29,6 +29,12 @@ export interface Times {
   readonly expiresOn: number
 }
 
+/**
+ * A GUID of Node is a concatenation of about fifteen pieces, which takes 480 bytes. A regular expression makes V8 flatten it
+ * to 56 bytes.
+ */
+const matchesNothing = /$^/
+
 interface RefreshState {
   refreshingSince: number
   failures: number
@@ -75,7 +81,7 @@ export class CachedToken implements CachePlace, Times {
     this.#expiry = Math.floor(times.expiresOn / 1000)
     this.#issued = Math.floor(times.issuedAt / 1000)
     this.tenant = ownString(key.tenant)
-    this.correlationId = token.correlationId
+    this.correlationId = token.correlationId.replace(matchesNothing, "")
     this.#secret = Redacted.value(token.secret)
   }
 

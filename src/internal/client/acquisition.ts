@@ -70,9 +70,9 @@ export const make = (
       { beforeSending, key, plan }: Flight,
       acquisition: Acquisition,
       begin: () => ClientAuthentication,
-      timing: EndpointRequest["timing"]
+      timing: EndpointRequest["timing"],
+      since: number
     ) => {
-      const since = monotonicMillis(clock)
       const resolved = resolver.resolve(plan.authority, { channel: credential.channel })
       const first: EndpointRequest = {
         acquisition,
@@ -82,7 +82,11 @@ export const make = (
         gate: { key, sent: plan.sent, forced: plan.forced },
         endpoints: beforeSending === undefined ? resolved : Effect.tap(resolved, beforeSending),
         query: plan.extras.query,
-        form: clientCredentialsForm(clientId, plan, claimsWith(plan.extras.capabilities, plan.claims)),
+        form: clientCredentialsForm(
+          clientId,
+          plan,
+          plan.claims === "" ? plan.extras.claims : claimsWith(plan.extras.capabilities, plan.claims)
+        ),
         authentication: begin(),
         timing
       }
@@ -143,7 +147,7 @@ export const make = (
           const begun = monotonicMillis(clock)
           return Effect.onExit(
             Effect.map(
-              fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing),
+              fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing, begun),
               (token) => {
                 tokenEndpoint = token.tokenEndpoint
                 return new CachedToken(

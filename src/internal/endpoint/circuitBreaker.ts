@@ -108,6 +108,7 @@ export const make = (clock: Clock.Clock, options: Options): Breaker => {
           store(name, admitted = circuit)
         }
         return Effect.onExit(acquisition, (exit) => {
+          if (Exit.isSuccess(exit) && circuits.size === 0) return Effect.void
           const outcome = outcomeOf(exit)
           if (outcome === "down" || circuits.size > 0) {
             const name = key()

@@ -34,7 +34,8 @@ interface Waiter {
 /** The requests to one origin, with the end of the time that each may hold its slot, in the order of that time. */
 interface Lane {
   readonly holders: Map<Slot, number>
-  readonly waiting: FairQueue.FairQueue<Waiter>
+  /** Undefined until a request waits. */
+  waiting: FairQueue.FairQueue<Waiter> | undefined
 }
 
 /** Creates the slots, of which each origin has `most`. Times are in milliseconds. */
@@ -47,63 +48,70 @@ export const make = (
   }
 ): Slots => {
   const lanes = new Map<string, Lane>()
+
+  /** Hands free slots to the requests that wait. */
+  const handOut = ({ holders, waiting }: Lane): void => {
+    const now = monotonicMillis(clock)
+    while (holders.size < most) {
+      const waiter = waiting?.next()
+      if (waiter === undefined) return
+      if (now < waiter.until) waiter.grant(now)
+    }
+  }
+
+  /** Takes away the slots that are held for too long. */
+  const reclaim = ({ holders }: Lane): void => {
+    const now = monotonicMillis(clock)
+    for (const [holder, until] of holders) {
+      if (now < until) return
+      holders.delete(holder)
+    }
+  }
+
+  const waitInQueue = (slot: Slot, lane: Lane, tenant: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { holders, waiting = FairQueue.make<Waiter>() } = lane
+      lane.waiting = waiting
+      const granted = Deferred.makeUnsafe<void>()
+      const waiter: Waiter = {
+        until: monotonicMillis(clock) + longestWait,
+        grant: (now) => {
+          holders.set(slot, now + longestUse)
+          Deferred.doneUnsafe(granted, Exit.void)
+        }
+      }
+      waiting.add(tenant, waiter)
+      const look: Effect.Effect<void> = Effect.suspend(() => {
+        reclaim(lane)
+        handOut(lane)
+        const [next = Infinity] = holders.values()
+        return waitForOther(Deferred.await(granted), {
+          clock,
+          left: next - monotonicMillis(clock),
+          orElse: () => look
+        })
+      })
+      return Effect.onInterrupt(
+        // The request that returns the slot has its connection until it has ended.
+        Effect.andThen(look, Effect.yieldNow),
+        () => Effect.sync(() => waiting.remove(tenant, waiter))
+      )
+    })
+
   return {
     slotOf: (origin, tenant) => {
-      const lane: Lane = lanes.get(origin) ?? { holders: new Map(), waiting: FairQueue.make() }
+      const lane: Lane = lanes.get(origin) ?? { holders: new Map(), waiting: undefined }
       lanes.set(origin, lane)
-      const { holders, waiting } = lane
-
-      /** Hands free slots to the requests that wait. */
-      const handOut = (now: number): void => {
-        while (holders.size < most) {
-          const waiter = waiting.next()
-          if (waiter === undefined) return
-          if (now < waiter.until) waiter.grant(now)
-        }
-      }
-
-      /** Takes the slots away that are held for too long. */
-      const reclaim = (now: number): void => {
-        for (const [holder, until] of holders) {
-          if (now < until) break
-          holders.delete(holder)
-        }
-        handOut(now)
-      }
-
-      const waitInQueue: Effect.Effect<void> = Effect.suspend(() => {
-        const granted = Deferred.makeUnsafe<void>()
-        const waiter: Waiter = {
-          until: monotonicMillis(clock) + longestWait,
-          grant: (now) => {
-            holders.set(slot, now + longestUse)
-            Deferred.doneUnsafe(granted, Exit.void)
-          }
-        }
-        waiting.add(tenant, waiter)
-        const look: Effect.Effect<void> = Effect.suspend(() => {
-          const now = monotonicMillis(clock)
-          reclaim(now)
-          const [next = Infinity] = holders.values()
-          return waitForOther(Deferred.await(granted), { clock, left: next - now, orElse: () => look })
-        })
-        // The request that returns the slot has its connection until it has ended.
-        return Effect.onInterrupt(
-          Effect.andThen(look, Effect.yieldNow),
-          () => Effect.sync(() => waiting.remove(tenant, waiter))
-        )
-      })
-
       const slot: Slot = {
         take: () => {
-          if (holders.size >= most) return false
-          holders.set(slot, monotonicMillis(clock) + longestUse)
+          if (lane.holders.size >= most) return false
+          lane.holders.set(slot, monotonicMillis(clock) + longestUse)
           return true
         },
         // A slot may have been returned since the request found none.
-        wait: Effect.suspend(() => slot.take() ? Effect.void : waitInQueue),
+        wait: Effect.suspend(() => slot.take() ? Effect.void : waitInQueue(slot, lane, tenant)),
         release: () => {
-          if (holders.delete(slot) && !waiting.isEmpty()) handOut(monotonicMillis(clock))
+          if (lane.holders.delete(slot) && lane.waiting !== undefined) handOut(lane)
         }
       }
       return slot

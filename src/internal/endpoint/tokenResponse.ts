@@ -106,10 +106,11 @@ const tokenOf = (
   defaultLifetime: number | undefined
 ): Result.Result<Token, ReadonlyArray<string>> => {
   const { access_token: secret, expires_in: lifetime, token_type: type } = body
-  const expiresIn = isMissing(lifetime) && defaultLifetime !== undefined ? defaultLifetime / 1000 : secondsOf(lifetime)
+  const expiresIn = defaultLifetime !== undefined && isMissing(lifetime) ? defaultLifetime / 1000 : secondsOf(lifetime)
   // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
   if (
-    typeof secret === "string" && /^[\x20-\x7e]+$/.test(secret) && isText(type) && expiresIn !== undefined &&
+    typeof secret === "string" && /^[\x20-\x7e]+$/.test(secret) && typeof type === "string" && type !== "" &&
+    expiresIn !== undefined &&
     (expiresIn >= 1 || isMissing(lifetime)) && expiresIn * 1000 <= longestLifetime
   ) {
     return Result.succeed({

@@ -43,7 +43,7 @@ export const make = (
     const prepared = prepare(transport)
     return {
       send: (request, client) =>
-        Effect.suspend(() => (client === undefined ? prepared : prepare(client)).execute(httpRequest(request))).pipe(
+        (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
           Effect.flatMap(read),
           Effect.catchCause((cause) => {
             if (Cause.hasInterruptsOnly(cause)) {
@@ -59,14 +59,14 @@ export const make = (
           // The client's own span would end with the transport's error, which may quote the request; a span of ours would
           // end with the body, so that is hidden from it.
           Effect.flatMap((response) =>
-            Effect.as(Effect.annotateCurrentSpan("http.response.status_code", response.status), () => response)
+            Effect.as(Effect.annotateCurrentSpan("http.response.status_code", response.status), Redacted.make(response))
           ),
           Effect.withSpan(request.method, {
             kind: "client",
             // A parameter of the query may be a secret.
             attributes: { "http.request.method": request.method, "url.full": request.url.split("?", 1)[0] ?? "" }
           }, { captureStackTrace: false }),
-          Effect.map((hidden) => hidden()),
+          Effect.map(Redacted.value),
           Effect.updateContext(ownContext)
         )
     }
@@ -299,7 +299,7 @@ const networkError = (request: IdentityRequest, reason: string): NetworkError =>
   const status = /^PROXY_RESPONSE_(\d{3})$/.exec(reason)?.[1]
   return new NetworkError({
     code: "network",
-    message: `${request.method} ${endpoint} got no response (${reason})`,
+    message: `${request.method} ${endpoint} got no response (${reason}).`,
     remedy: NetworkReason.remedyOf(reason),
     origin: "service",
     correlationId: request.correlationId,

@@ -1,8 +1,7 @@
 /**
  * Requests whose redirects `fetch` returns instead of following them. `fetch` reads this option from the context of the fiber
  * in which the transport sends, and a middleware may send in another fiber, in another runtime, or with options of its own. So
- * the option is set twice: by the fiber that evaluates the request, and by each fiber that computes its URL, which a transport
- * does immediately before it reads the options.
+ * the fiber that computes the URL sets the option, which a transport does immediately before it reads the options.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,25 +16,22 @@ type Request = HttpClientRequest.HttpClientRequest
 /** Returns a request whose redirects `fetch` does not follow, also if it is sent elsewhere than in the running fiber. */
 export const withoutRedirects = (request: Request): Effect.Effect<Request> =>
   Effect.sync(() => {
-    stay()
-    const { body, headers, method, url, urlParams } = request
-    return HttpClientRequest.makeWith(method, url, urlParams, staying(request.hash), headers, body)
+    const { body, hash, headers, method, url, urlParams } = request
+    return HttpClientRequest.makeWith(method, url, urlParams, staying(hash), headers, body)
   })
 
-/** Makes `fetch` follow no redirects in the running fiber. Other options of `fetch` are kept. */
-const stay = (): void => {
-  const fiber = Fiber.getCurrent()
-  if (fiber === undefined) return
-  const options = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
-  if (options?.redirect === "manual") return
-  fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...options, redirect: "manual" }))
-}
-
-/** Returns the hash of a request with {@link stay} as a side effect of reading it: no other part of a request is so rarely changed. */
+/**
+ * Returns the hash of a request, which makes `fetch` follow no redirects in the fiber that reads it. No other part of a
+ * request is so rarely changed. Other options of `fetch` are kept.
+ */
 const staying = (hash: Option.Option<string>): Option.Option<string> =>
   new Proxy(hash, {
     get: (target, name) => {
-      stay()
+      const fiber = Fiber.getCurrent()
+      const options = fiber && Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
+      if (options?.redirect !== "manual") {
+        fiber?.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...options, redirect: "manual" }))
+      }
       return Reflect.get(target, name)
     }
   })

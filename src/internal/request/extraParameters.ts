@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters, TokenRequest } from "../../TokenRequest.ts"
 import { encode } from "../cache/cacheKey.ts"
+import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { type Fields, noFields } from "../http/fields.ts"
 import { invalidRequest } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
@@ -17,6 +18,8 @@ export interface Extras {
   readonly form: Fields
   /** The capabilities of the client and of the request. */
   readonly capabilities: ReadonlyArray<string>
+  /** The `claims` parameter of a request without claims. */
+  readonly claims: string
   /** The encoded parts that belong to the cache key. */
   readonly partition: string
   /** All parameters, encoded for the keys of shared requests and gates. */
@@ -188,6 +191,7 @@ const encodedExtras = ({ aliasOf, body, capabilities, partition, query, sentAlia
     query: fields(query),
     form: fields(body),
     capabilities,
+    claims: claimsWith(capabilities, ""),
     partition: encode([
       ...encodedParameters(({ inCacheKey }) => inCacheKey, aliasOf),
       ...[...capabilities].sort().flatMap((one) => ["xms_cc", one]),

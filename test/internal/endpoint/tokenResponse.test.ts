@@ -229,7 +229,7 @@ describe("members of a token response", () => {
     )
   })
 
-  it.each(["", "<html></html>", "[]", "null", "{\"access_token\":"])("%j is not a JSON object", (body) => {
+  it.each(["", "<html></html>", "[]", "null", "{}}"])("%j is not a JSON object", (body) => {
     const error = failure(readTokenResponse(answer(200, body), asked))
     assert.include(error.message, "is not a JSON object")
     assert.include(error.remedy, "proxy")

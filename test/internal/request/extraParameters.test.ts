@@ -12,7 +12,7 @@ const of = (options: ExtraOptions, client = plain) => success(extrasOf(options, 
 describe("extrasOf", () => {
   it("a request without any has the client's", () => {
     assert.deepStrictEqual(of({}), plain.own)
-    assert.deepStrictEqual(plain.own, { query: {}, form: {}, capabilities: [], partition: "", sent: "" })
+    assert.deepStrictEqual(plain.own, { query: {}, form: {}, capabilities: [], claims: "", partition: "", sent: "" })
   })
 
   it("a parameter of the request is taken before the client's of the same name", () => {
