@@ -3,7 +3,9 @@ export class Miniflare {
   constructor(options: {
     readonly modules: ReadonlyArray<{ readonly type: "ESModule"; readonly path: string; readonly contents: string }>
     readonly compatibilityDate: string
-    readonly outboundService: (request: { readonly text: () => Promise<string> }) => Promise<globalThis.Response>
+    readonly outboundService: (
+      request: { readonly url: string; readonly text: () => Promise<string> }
+    ) => Promise<globalThis.Response>
   })
   readonly dispatchFetch: (url: string) => Promise<globalThis.Response>
   readonly dispose: () => Promise<void>

@@ -1,12 +1,14 @@
 /**
- * A Worker with one client for all its requests. Its clock is fifteen times as fast. `?hook` provides `ctx.waitUntil`. The path
- * is the scope, `/stats` returns the counts of the client, and `?leave` responds without waiting for the token.
+ * A Worker with one client for all its requests. Its clock is twelve times as fast. `?hook` provides `ctx.waitUntil`. The path
+ * is the scope, `/stats` returns the counts of the client, and `?leave` responds when that host has
+ * a request, with or without a token. The client
+ * loads its secret, and finds its endpoint by discovery, when it is first used.
  */
 import { Clock, Duration, Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
-import { FetchHttpClient } from "effect/http"
+import { FetchHttpClient, HttpClient } from "effect/http"
 
-const speed = 15
+const speed = 12
 
 const millis = (): number => Date.now() * speed
 const nanos = (): bigint => BigInt(millis()) * BigInt(1_000_000)
@@ -25,13 +27,25 @@ const fastClock: Clock.Clock = {
     })
 }
 
+const Credential = Layer.effect(
+  ClientCredential.ClientCredential,
+  Effect.flatMap(HttpClient.HttpClient, (http) =>
+    ClientCredential.secret(
+      http.get("https://vault.example/secret").pipe(
+        Effect.flatMap((response) => response.text),
+        Effect.map(Redacted.make),
+        Effect.orDie
+      )
+    ))
+)
+
 const runtime = ManagedRuntime.make(
   ConfidentialClient.layer({
     clientId: "11111111-1111-1111-1111-111111111111",
-    tenantId: "22222222-2222-2222-2222-222222222222"
+    issuer: "https://idp.example"
   }).pipe(
     Layer.provide([
-      ClientCredential.layerSecret(Redacted.make("the secret's value")),
+      Layer.provide(Credential, FetchHttpClient.layer),
       AuthorityResolver.layer,
       TokenEndpoint.layer,
       TokenCache.layerMemory()
@@ -49,9 +63,10 @@ export default {
     const program = searchParams.has("hook")
       ? Effect.provideService(acquire, ConfidentialClient.WaitUntil, (promise) => ctx.waitUntil(promise))
       : acquire
-    if (searchParams.has("leave")) {
+    const leave = searchParams.get("leave")
+    if (leave !== null) {
       runtime.runFork(program)
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await fetch(`https://gate.example/${leave}`)
       return new Response("left")
     }
     const { accessToken, metadata } = await runtime.runPromise(program)
