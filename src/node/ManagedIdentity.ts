@@ -240,9 +240,10 @@ export const layerAssertion = (
  * the token is not requested again for 30 seconds.
  *
  * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after 1, 2
- * and 4 seconds, on 404, 408, 429, 5xx, a network error or no response within 10 seconds. On 410, its status during an
- * update, it is requested again seven times, every 10 seconds. The other services are requested again three times, every
- * second, on 404, 408, 429, 500, 503, 504, a network error or no response within 10 seconds. `RetryPolicy` does not apply.
+ * and 4 seconds, on 404, 408, 429, 5xx, a network error, a response that is cut, or none within 10 seconds. On 410, its
+ * status during an update, it is requested again seven times, every 10 seconds. The other services are requested again three
+ * times, every second, on 404, 408, 429, 500, 503, 504, a network error, a response that is cut, or none within 10 seconds.
+ * `RetryPolicy` does not apply.
  *
  * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
  * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a

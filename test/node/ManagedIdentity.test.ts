@@ -680,12 +680,14 @@ describe("a service that is out of order", () => {
     ["imds", { source: "imds" }]
   ]
   it.effect.each(named)(
-    "%s with %o: a broken connection is retried like silence",
+    "%s with %o: a broken connection or a cut response is retried like silence",
     ([platform, options]) =>
       Effect.gen(function*() {
-        yield* fail({ dropped: true })
-        const { metadata } = yield* Effect.flatten(after(acquire(), 1000))
-        assert.strictEqual(metadata.outage, false)
+        for (const response of [{ dropped: true }, { status: 200, body: "{\"access_token\":\"a.b" }]) {
+          yield* fail(response)
+          const { metadata } = yield* Effect.flatten(after(acquire({ forceRefresh: true }), 1000))
+          assert.strictEqual(metadata.outage, false)
+        }
         yield* fail({ dropped: true }, Infinity)
         const error = failureOf(yield* after(acquire({ scopes: graph }), platform === "imds" ? 7000 : 3000))
         assert.deepInclude(error, { _tag: "EntraNetworkError", attempts: 4 })
