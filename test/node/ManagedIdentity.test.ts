@@ -709,6 +709,29 @@ describe("a service that is out of order", () => {
       assert.property(form, "client_assertion")
     }).pipe(Effect.provide(Service({ platform: "appService" }))))
 
+  const tokenless: ReadonlyArray<readonly [MetadataService.Answer, string]> = [
+    [{ status: 200, body: "<html>Sign in</html>" }, "managed_identity_malformed"],
+    [{ status: 403, body: "<html>Forbidden</html>" }, "managed_identity_malformed"],
+    [{ status: 400, body: "{\"error\":\"invalid_request\"}" }, "managed_identity_refused"]
+  ]
+  it.effect.each(tokenless)(
+    "for an assertion, %o is remembered for 5 seconds",
+    ([response, code]) =>
+      Effect.gen(function*() {
+        const credential = yield* Effect.provide(ManagedIdentity.assertion(), [Files, Variables])
+        yield* fail(response, 2)
+        const call = (tenantId: string) =>
+          Effect.map(Effect.flip(authenticate(credential, { ...attempt, tenantId })), (error) => error.code)
+        for (let n = 0; n < 100; n++) assert.strictEqual(yield* call(`tenant${n}.example`), code)
+        assert.lengthOf(yield* asked, 1)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* call("contoso.com"), code)
+        assert.lengthOf(yield* asked, 2)
+        yield* TestClock.adjust("10 seconds")
+        assert.property((yield* authenticate(credential, attempt)).form, "client_assertion")
+      }).pipe(Effect.provide(Service({ platform: "appService" })))
+  )
+
   it.effect("IMDS that is updated for good", () =>
     Effect.gen(function*() {
       yield* acquire({ scopes: graph })
