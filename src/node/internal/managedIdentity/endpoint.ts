@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { AuthorityResolver } from "../../../AuthorityResolver.ts"
 import { ClientCredential } from "../../../ClientCredential.ts"
+import { withBudget } from "../../../internal/endpoint/acquisitionLimit.ts"
 import * as CircuitBreaker from "../../../internal/endpoint/circuitBreaker.ts"
 import * as ThrottleGate from "../../../internal/endpoint/throttleGate.ts"
 import { noFields } from "../../../internal/http/fields.ts"
@@ -93,12 +94,13 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       )
     }
 
-    return TokenEndpoint.TokenEndpoint.of(
+    const service = TokenEndpoint.TokenEndpoint.of(
       ThrottleGate.guarding(
         gates,
         (request: TokenEndpoint.EndpointRequest) => circuit.protect(() => origin, requestToken(request))
       )
     )
+    return withBudget(service, longestRequest)
   })
 
 /** The milliseconds of the longest request: eight attempts of 10 seconds, with seven pauses of 10 seconds. */
