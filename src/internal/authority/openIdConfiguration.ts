@@ -70,7 +70,7 @@ export const readConfiguration = (
 /** Returns whether a response is not a document, not even a malformed one, so that the document may be at the other address. */
 export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
   if (status === 429 || isOutageStatus(status)) return false
-  if (status >= 400) return true
+  if (status === 0 || status >= 300) return true
   if (isCutJson(body)) return false
   const members = membersOf(body)
   return status >= 200 && status < 300 && !cut && members?.["issuer"] === undefined &&
@@ -118,7 +118,8 @@ const isOfMicrosoft = (
 ): boolean =>
   [environment, issuer, token].some((url) =>
     URL.canParse(url) && (isMicrosoft(new URL(url).host) || /^\/adfs(?:\/|$)/i.test(new URL(url).pathname))
-  ) || token.endsWith("/oauth2/v2.0/token")
+    // Azure AD B2C appends its policy as a query.
+  ) || new URL(token).pathname.endsWith("/oauth2/v2.0/token")
 
 // -----------------------------------------------------------------------------
 // issuers
@@ -222,7 +223,7 @@ const unavailable = (
   { correlationId, now, url }: DocumentRequest,
   problem = "is not available"
 ): ServiceUnavailableError => {
-  const retryAfter = parseRetryAfter(response.headers["retry-after"], now)
+  const retryAfter = parseRetryAfter(response.headers["retry-after"], now, response.headers["date"])
   return serviceUnavailable(
     "service_unavailable",
     `${url} ${problem} (status ${response.status})`,

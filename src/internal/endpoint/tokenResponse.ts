@@ -320,7 +320,7 @@ export const finalError = <E extends EntraError.AcquireTokenError>(error: E): E 
 
 /** Returns the time that the service names, which is zero if it means now. */
 const namedRetryAfter = (answer: IdentityResponse, context: ResponseContext): Duration.Duration | undefined => {
-  const millis = parseRetryAfter(answer.headers["retry-after"], context.now)
+  const millis = parseRetryAfter(answer.headers["retry-after"], context.now, answer.headers["date"])
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 

@@ -141,7 +141,7 @@ export const make = (
           const isIncomplete = status < 300 && !cut && isCutJson(body)
           return status < 400 && !isIncomplete ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
             outcome: isIncomplete ? "silence" : status,
-            retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe()),
+            retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe(), headers["date"]),
             result: Effect.succeed(result)
           })
         })
