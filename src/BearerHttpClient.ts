@@ -151,7 +151,8 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * **Gotchas**
  *
  * - The transport does not follow redirects of a request that carries a token, whatever wraps the transport or this
- *   client. The caller gets the redirect without its body. `HttpClient.followRedirects` around this client follows it,
+ *   client. The caller gets the redirect without its body. Only a middleware that builds another request and sends it
+ *   with its own options of `fetch`, or in another runtime, can let `fetch` follow; the caller gets the redirect then too. `HttpClient.followRedirects` around this client follows it,
  *   and the table is checked for each hop. Do not put it below this client: there it sends the token on to other paths
  *   of the origin.
  * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to

@@ -413,7 +413,7 @@ export type InvalidClientCode =
  *
  * Codes:
  * - `client_refused`: any other refusal of the app or its credential.
- * - `client_unknown`: the tenant does not know the app (AADSTS700016, 700038, 700011).
+ * - `client_unknown`: the tenant does not know the app (AADSTS700016, 700038, 700011, 70001).
  * - `client_disabled`: the app is disabled in the tenant (AADSTS7000112).
  * - `service_principal_missing`: the app is not installed in the tenant (AADSTS7000229).
  * - `secret_wrong`: the secret is wrong (AADSTS7000215).
@@ -523,9 +523,9 @@ export type TokenRequestCode =
  * **Details**
  *
  * Codes:
- * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057), or an administrator
- *   did not consent (`Authority.parseConsentResponse`).
- * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001).
+ * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057, 90008, 90094, 900941), or
+ *   an administrator did not consent (`Authority.parseConsentResponse`).
+ * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001, 650052).
  * - `blocked_by_policy`: a conditional access policy blocks the app (AADSTS53003, 530032).
  * - `region_refused`: the regional endpoint does not serve this app (AADSTS100007).
  * - `request_refused`: any other refusal.

@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import type * as Authority from "./Authority.ts"
 import { type InvalidScopeCode, InvalidScopeError } from "./EntraError.ts"
-import { quote, sentence } from "./internal/shared/text.ts"
+import { type NonValue, nonValueOf, quote, sentence } from "./internal/shared/text.ts"
 
 /**
  * The checked scopes of one request.
@@ -85,6 +85,8 @@ export const parse = (
     const name = folds ? scope.toLowerCase() : scope
     if (scope === "") continue
     if (!scopeToken.test(scope) || scope.length > longest) return Result.fail(malformed(scope))
+    const defect = folds && open.test(scope) ? nonValueOf(scope.replace(/\/\.default$/i, "")) : undefined
+    if (defect !== undefined) return Result.fail(noValue(scope, defect))
     if (!scopes.has(name)) scopes.set(name, scope)
   }
   if (scopes.size === 0 && kind !== "Oidc") return Result.fail(missing())
@@ -103,6 +105,9 @@ const suffix = "/.default"
 
 /** Characters of a scope. Without a bound a caller could fill the cache with long keys. */
 const longest = 2048
+
+/** The characters and words of placeholders. Few scopes have them, so that few are checked further. */
+const open = /[<>{}[\]$%#'`*]|your|client|tenant|_/i
 
 /** `scope-token` of RFC 6749 section 3.3. */
 const scopeToken = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -125,6 +130,9 @@ const malformed = (scope: string): InvalidScopeError =>
     }, which is too long or contains characters that RFC 6749 section 3.3 does not allow`,
     "Write each scope in printable ASCII without quotes and backslashes, with at most 2,048 characters. Separate scopes by spaces, or pass an array."
   )
+
+const noValue = (scope: string, { remedy, what }: NonValue): InvalidScopeError =>
+  problem("scope_malformed", `scopes contains ${quote(scope)}, which ${what}`, remedy)
 
 const notDefault = (scope: string): InvalidScopeError =>
   problem(

@@ -28,7 +28,11 @@ const encodings: Record<string, (body: Buffer) => Buffer> = {
   "gzip,br": (body) => brotliCompressSync(gzipSync(body))
 }
 /** What servers have called `deflate`, and `fetch` decodes too. */
-const raw = ["deflate", deflateRawSync] as const
+const raw = [
+  ["deflate", deflateRawSync],
+  ["deflate, gzip", (body: Buffer) => gzipSync(deflateRawSync(body))],
+  ["deflate, br, gzip", (body: Buffer) => gzipSync(brotliCompressSync(deflateRawSync(body)))]
+] as const
 
 const transports = [
   ["fetch", FetchHttpClient.layer],
@@ -75,7 +79,7 @@ describe.each(transports)("over %s", (_, layer) => {
   it.live("a token is read in every encoding, and none is asked for", () =>
     Effect.gen(function*() {
       const { acquire, asked } = yield* answering
-      const encoding = fc.constantFrom(...Object.entries(encodings), raw)
+      const encoding = fc.constantFrom(...Object.entries(encodings), ...raw)
       yield* Effect.promise(() =>
         fc.assert(
           fc.asyncProperty(encoding, fc.stringMatching(/^[!-~]{1,2000}$/), async ([encoding, encode], token) => {
@@ -103,6 +107,14 @@ describe.each(transports)("over %s", (_, layer) => {
         assert.strictEqual(large.code, "response_too_large", encoding)
       }
     }), 60_000)
+
+  it.live("a body with a hundred codings is refused before it is decoded", () =>
+    Effect.gen(function*() {
+      const { acquire } = yield* answering
+      const body = Array.from({ length: 100 }).reduce<Buffer>((body) => gzipSync(body), Buffer.from("{}"))
+      const encoding = Array.from({ length: 100 }, () => "gzip").join(", ")
+      assert.strictEqual((yield* Effect.flip(acquire({ status: 200, encoding, body })))._tag, "EntraNetworkError")
+    }))
 
   it.live("a body that is not what its header says is a failure of the network", () =>
     Effect.gen(function*() {

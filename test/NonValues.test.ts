@@ -2,8 +2,15 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted, Result } from "effect"
-import { Authority, ClientCredential, ConfidentialClient, type EntraError } from "effect-entra"
-import { NodeClientCredential, NodeConfidentialClient } from "effect-entra/node"
+import {
+  Authority,
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  type EntraError,
+  TokenScope
+} from "effect-entra"
+import { ManagedIdentity, NodeClientCredential, NodeConfidentialClient } from "effect-entra/node"
 import { HttpClient } from "effect/http"
 import fc from "fast-check"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -44,7 +51,28 @@ const references: ReadonlyArray<readonly [remedy: string, text: fc.Arbitrary<str
   ["template", name.map((variable) => `#{${variable}}#`)],
   ["template", name.map((variable) => `__${variable}__`)],
   ["tool", name.map((item) => `op://vault/${item}/password`)],
-  ["tool", name.map((item) => `secretref:${item.toLowerCase()}`)]
+  ["tool", name.map((item) => `secretref:${item.toLowerCase()}`)],
+  ["portal", name.map((vault) => `Microsoft.KeyVault(VaultName=${vault};SecretName=daemon)`)],
+  ["template", name.map((variable) => `%{APP_${variable}}`)],
+  ["template", name.map((variable) => `@APP_${variable}@`)],
+  ["template", name.map((variable) => `!APP_${variable}!`)],
+  ["template", name.map((variable) => `##APP_${variable}##`)],
+  ["template", name.map((variable) => `__${variable.toLowerCase().replaceAll("_", "-")}__`)],
+  ["template", name.map((variable) => `[[APP_${variable}]]`)],
+  ["template", name.map((variable) => `<<APP_${variable}>>`)],
+  ["template", name.map((variable) => `$Env:${variable}`)],
+  ["template", name.map((variable) => `\\$${variable}`)],
+  ["template", name.map((variable) => `$(cat /run/secrets/${variable})`)],
+  ["template", name.map((variable) => `process.env.${variable}`)],
+  ["template", name.map((variable) => `os.environ['${variable}']`)],
+  ["template", name.map((variable) => `env('${variable}')`)],
+  ["template", name.map((variable) => `var.azure_${variable.toLowerCase()}`)],
+  ["tool", name.map((item) => `arn:aws:secretsmanager:eu-west-1:1:secret:${item}`)],
+  ["tool", name.map((item) => `azurekeyvault://vault/${item}`)],
+  ["tool", name.map((item) => `keyvaultref:https://a.vault.azure.net/secrets/${item},identityref:system`)],
+  ["tool", name.map((item) => `[listSecrets(resourceId('${item}'), '2020').primaryKey]`)],
+  ["tool", name.map((item) => `@parameters('${item}')`)],
+  ["tool", fc.constantFrom("ENC[AES256_GCM,data:abc,iv:abc,tag:abc,type:str]", "{cipher}abcdef", "!vault |")]
 ]
 
 const placeholders = fc.oneof(
@@ -61,7 +89,23 @@ const placeholders = fc.oneof(
   ),
   fc.constantFrom("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "00000000-0000-0000-0000-000000000000", "undefined", "null"),
   fc.constantFrom("[object Object]", "<redacted>", "<redacted:client_secret>", "aBc*********************", "..."),
-  fc.constantFrom("********", "TODO", "put-your-secret-here")
+  fc.constantFrom("********", "TODO", "put-your-secret-here", "***", "***REDACTED***", "(sensitive value)"),
+  fc.constantFrom(
+    "Enter_the_Application_Id_Here",
+    "[Enter the Client Id (from the portal), e.g. ba74781c2]",
+    "TBD",
+    "N/A"
+  ),
+  fc.constantFrom(
+    "client-id",
+    "CLIENT_SECRET",
+    "yourClientId",
+    "myTenantId",
+    "application_client_id",
+    "AZURE_CLIENT_ID"
+  ),
+  fc.constantFrom("(your client id)", "$clientSecret", "\u2039client id\u203a", "&lt;secret&gt;"),
+  fc.constantFrom("xxxxxxxx-xxxx-Mxxx-Nxxx-xxxxxxxxxxxx", "xxxx-xxxx", "changeit", "FIXME", "not-set", "fill me in")
 )
 
 const wrapped = (value: string) =>
@@ -78,8 +122,16 @@ const kindsOf = (value: string): ReadonlyArray<readonly [remedy: string, text: f
   ],
   [
     "the value alone",
-    fc.constantFrom("AZURE_CLIENT_ID=", "export ARM_CLIENT_SECRET=", "AZURE_CLIENT_ID: ").map((it) => it + value)
+    fc.constantFrom(
+      "AZURE_CLIENT_ID=",
+      "export ARM_CLIENT_SECRET=",
+      "AZURE_CLIENT_ID: ",
+      "ClientSecret=",
+      "client id: "
+    )
+      .map((it) => it + value)
   ],
+  ["its member alone", fc.constantFrom("value", "clientSecret").map((member) => JSON.stringify({ [member]: value }))],
   ["Replace the placeholder", placeholders],
   ...references
 ]
@@ -220,6 +272,14 @@ describe("a secret", () => {
   })
 })
 
+it("a long text is examined in a short time", () => {
+  for (const part of ["${", "{{", "a://{", "\n", "%"]) {
+    const started = performance.now()
+    Authority.parseTenant(part.repeat(500_000))
+    assert.isBelow(performance.now() - started, 1000)
+  }
+})
+
 describe("an authority", () => {
   const clouds: ReadonlyArray<readonly [url: string, names: ReadonlyArray<string>]> = [
     ["https://login.microsoftonline.com", [
@@ -272,6 +332,56 @@ describe("an authority", () => {
       }),
       { numRuns: 500 }
     )
+  })
+})
+
+describe("a placeholder inside", () => {
+  const open = fc.constantFrom(
+    "<tenant-id>",
+    "{tenant}",
+    "%TENANT%",
+    "your-tenant-id",
+    "tenantId",
+    "Enter_the_Tenant_Id_Here"
+  )
+
+  it("a URL is refused", () => {
+    fc.assert(fc.property(open, (part) => {
+      for (const url of [`https://login.microsoftonline.com/${part}`, `https://${part}.ciamlogin.com`]) {
+        checked(Result.getOrThrow(Result.flip(Authority.parse(url))), "authority", "Replace the placeholder")
+        checked(Result.getOrThrow(Result.flip(Authority.parseIssuer(url))), "issuer", "Replace the placeholder")
+      }
+      const scope = Result.getOrThrow(Result.flip(TokenScope.parse(`api://${part}/.default`)))
+      assert.include(scope.remedy, "Replace the placeholder")
+    }))
+    for (const url of ["https://your-server.de", "https://idp.example/%7Ba%7D/apps", "https://a.example/a%2F%2Fb"]) {
+      Result.getOrThrow(Authority.parseIssuer(url))
+    }
+    for (
+      const scope of ["api://orders_client/.default", "https://clients.example/.default", "api://app-service/.default"]
+    ) {
+      Result.getOrThrow(TokenScope.parse(scope))
+    }
+  })
+
+  it("the id of a resource, a region or a token endpoint is refused", async () => {
+    const resourceId =
+      "/subscriptions/<subscription>/resourceGroups/a/providers/Microsoft.ManagedIdentity/userAssignedIdentities/b"
+    for (const identity of [{ resourceId }, { clientId: "<client-id>" }, { objectId: "your-object-id" }]) {
+      const agent = ManagedIdentity.assertion({ identity })
+      const error = await refusal(agent.pipe(Effect.provide([noNetwork, NodeFileSystem.layer])))
+      assert.deepInclude<object>(error, { field: "identity", code: "identity_malformed" })
+      assert.include(error.remedy, "Replace the placeholder")
+    }
+    const region = ConfidentialClient.layerFromEnv()
+    checked(
+      await fromEnv(region)({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: "$(REGION)" }),
+      "AZURE_REGIONAL_AUTHORITY_NAME",
+      "Azure Pipelines"
+    )
+    const token = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
+    const endpoint = await refusal(Effect.scoped(Layer.build(AuthorityResolver.layerStatic({ token }))))
+    checked(endpoint, "token", "Replace the placeholder")
   })
 })
 

@@ -851,6 +851,12 @@ describe("the audience of an assertion", () => {
     assert.strictEqual((await audienceAt(issuer, { issuer: document, token_endpoint: token })).audience, token)
   })
 
+  it("is the token endpoint of Azure AD B2C at its own domain", async () => {
+    const issuer = `https://login.contoso.example/${tenant}/v2.0`
+    const token = "https://login.contoso.example/contoso.onmicrosoft.com/oauth2/v2.0/token?p=b2c_1_daemon"
+    assert.strictEqual((await audienceAt(issuer, { issuer, token_endpoint: token })).audience, token)
+  })
+
   it("is the token endpoint of AD FS", async () => {
     const token = "https://sts.contoso.example/adfs/oauth2/token/"
     const issuer = "https://sts.contoso.example/adfs"
@@ -951,6 +957,7 @@ describe("metadata of RFC 8414", () => {
     ["403", { status: 403 }],
     ["405", { status: 405 }],
     ["410", { status: 410 }],
+    ["a redirect to a page", { status: 302, headers: { location: "https://as.example/login" } }],
     ["a page of another kind", { status: 200, body: "<!DOCTYPE html><html></html>" }],
     ["JSON of another kind", { status: 200, body: { error: "not found" } }]
   ]

@@ -21,7 +21,7 @@ import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
-import { readPem } from "../internal/credential/pem.ts"
+import { type Fault, faultOf, readPem } from "../internal/credential/pem.ts"
 import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
@@ -347,15 +347,22 @@ const secureContextOf = (
   if (authorities === undefined) return Result.succeed(undefined)
   const texts = Arr.ensure(authorities)
   if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
-  const certificates = texts.map((text) => readPem(text).blocks.filter(({ label }) => label === "CERTIFICATE"))
+  const read = texts.map(readPem)
+  const certificates = read.map(({ blocks }) => blocks.filter(({ label }) => label === "CERTIFICATE"))
   const invalidIndex = certificates.findIndex((blocks) =>
     blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
   )
+  const damaged = certificates[invalidIndex]?.find(({ pem }) => !isCertificate(pem))
   return invalidIndex === -1
     ? Result.succeed(createSecureContext({
       ca: [...getCACertificates("default"), ...certificates.flat().map(({ pem }) => pem)]
     }))
-    : Result.fail(unreadableAuthority(typeof authorities === "string" ? "" : `[${invalidIndex}]`))
+    : Result.fail(
+      unreadableAuthority(
+        typeof authorities === "string" ? "" : `[${invalidIndex}]`,
+        damaged === undefined ? read[invalidIndex]?.fault : faultOf(damaged)
+      )
+    )
 }
 
 const isCertificate = (pem: string): boolean => {
@@ -366,10 +373,11 @@ const isCertificate = (pem: string): boolean => {
   }
 }
 
-const unreadableAuthority = (index: string): InvalidRequestError =>
+const unreadableAuthority = (index: string, fault?: Fault): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     `certificateAuthorities${index}`,
-    `certificateAuthorities${index} contains no certificate, or a certificate that cannot be read`,
-    "Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file."
+    `certificateAuthorities${index} ${fault?.what ?? "contains no certificate, or a certificate that cannot be read"}`,
+    `${fault?.remedy ?? ""} Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file.`
+      .trim()
   )

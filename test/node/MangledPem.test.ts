@@ -1,8 +1,8 @@
 /** PEM that lost its line structure on its way through variables, vaults, YAML and shells, in the core and in `/node`. */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { ClientCredential } from "effect-entra"
-import { NodeClientCredential } from "effect-entra/node"
+import { NodeClientCredential, NodeTransport } from "effect-entra/node"
 import * as fc from "fast-check"
 import { X509Certificate } from "node:crypto"
 import { faultOf, readPem } from "../../src/internal/credential/pem.ts"
@@ -39,7 +39,16 @@ const breaks: ReadonlyArray<Step> = [
     "every 20 characters",
     (text) => text.replaceAll(/(?<=-----\n)[^-]+/g, (body) => body.replaceAll("\n", "").replaceAll(/.{20}/g, "$&\n"))
   ],
-  ["a backslash before each", (text) => text.replaceAll("\n", "\\\n")]
+  ["a backslash before each", (text) => text.replaceAll("\n", "\\\n")],
+  ["percent escapes of a CI", (text) => text.replaceAll("\n", "%0A")],
+  ["percent escapes of \\r\\n", (text) => text.replaceAll("\n", "%0d%0a")],
+  ["literal \\x0a", (text) => text.replaceAll("\n", "\\x0a")],
+  ["literal \\012", (text) => text.replaceAll("\n", "\\012")],
+  ["literal \\u{a}", (text) => text.replaceAll("\n", "\\u{a}")],
+  ["PowerShell's", (text) => text.replaceAll("\n", "`r`n")],
+  ["HTML's", (text) => text.replaceAll("\n", "&#xA;")],
+  ["<br/>", (text) => text.replaceAll("\n", "<br/>")],
+  ["#", (text) => text.replaceAll("\n", "#")]
 ]
 
 const margins: ReadonlyArray<Step> = [
@@ -48,7 +57,9 @@ const margins: ReadonlyArray<Step> = [
   ["tabs", (text) => text.replaceAll(/^/gm, "\t")],
   ["a mail's", (text) => text.replaceAll(/^/gm, "> ")],
   ["spaces at the end of lines", (text) => text.replaceAll(/$/gm, "  ")],
-  ["no-break spaces", (text) => text.replaceAll(/^/gm, "\u00a0")]
+  ["no-break spaces", (text) => text.replaceAll(/^/gm, "\u00a0")],
+  ["a list's", (text) => text.replaceAll(/^/gm, "- ")],
+  ["a comment's", (text) => text.replaceAll(/^/gm, "# ")]
 ]
 
 const wraps: ReadonlyArray<Step> = [
@@ -65,7 +76,15 @@ const wraps: ReadonlyArray<Step> = [
   ["base64 of UTF-16", (text) => Buffer.from(`\ufeff${text}`, "utf16le").toString("base64")],
   ["base64 in quotes", (text) => `"${base64(text)}"`],
   ["base64 of quotes", (text) => base64(JSON.stringify(text))],
-  ["base64 without padding", (text) => base64(text).replaceAll("=", "")]
+  ["base64 without padding", (text) => base64(text).replaceAll("=", "")],
+  ["base64 with the name of its variable", (text) => `TLS_PEM=${base64(text)}`],
+  ["base64 in quotes, exported", (text) => `export TLS_PEM="${base64(text)}"`],
+  ["base64 in a Secret of Kubernetes", (text) => `kind: Secret\ndata:\n  tls.pem: ${base64(text)}\n`],
+  ["base64 in JSON", (text) => JSON.stringify({ value: base64(text), contentType: "application/x-pem-file" })],
+  ["base64 of bytes in Python", (text) => `b'${base64(text)}'`],
+  ["base64 in a URL", (text) => `data:application/x-pem-file;base64,${base64(text)}`],
+  ["base64 in a query", (text) => encodeURIComponent(base64(text))],
+  ["base64 with the mark of a shell", (text) => `${base64(text)}%`]
 ]
 
 const edges: ReadonlyArray<Step> = [
@@ -110,6 +129,28 @@ describe("mangled PEM", () => {
     )
   }, 60_000)
 
+  it("is read as certificateAuthorities of NodeTransport", async () => {
+    await fc.assert(
+      fc.asyncProperty(mangled, fc.boolean(), async ({ mangle }, several) => {
+        const texts = [rsa.authority, ec.authority].map(mangle)
+        const certificateAuthorities = several ? texts : mangle(rsa.authority + ec.authority)
+        await Effect.runPromise(Effect.scoped(Layer.build(NodeTransport.layerWith({ certificateAuthorities }))))
+      }),
+      { numRuns: 100 }
+    )
+  }, 60_000)
+
+  it("may have a block for each text in base64, and the former label of a certificate", async () => {
+    const { authority, key, leaf } = rsa
+    const blocks = [leaf, authority, key.pkcs8]
+    for (const gap of ["\n", ",", "\", \""]) {
+      const text = blocks.map(base64).join(gap)
+      assert.strictEqual(readPem(text).blocks.map(({ pem }) => pem).join(""), blocks.join(""))
+    }
+    const certificate = leaf.replaceAll("CERTIFICATE", "X509 CERTIFICATE")
+    await Effect.runPromise(ClientCredential.certificate({ certificate, privateKey: Redacted.make(key.pkcs8) }))
+  })
+
   it("has the same blocks as the PEM", () => {
     const { authority, key, leaf } = rsa
     const text = leaf + authority + key.pkcs8 + key.encryptedTraditional + key.encrypted
@@ -146,7 +187,9 @@ describe("PEM that cannot be rebuilt", () => {
       )
     const node = (text: string) => Effect.runPromise(Effect.flip(NodeClientCredential.certificate(content(text))))
     const errors = [await core(mangle(leaf), key.pkcs8), await core(leaf, mangle(key.pkcs8)), await node(mangle(leaf))]
-    for (const error of errors) {
+    const trust = NodeTransport.layerWith({ certificateAuthorities: mangle(leaf) })
+    const trusting = await Effect.runPromise(Effect.flip(Effect.scoped(Layer.build(trust))))
+    for (const error of [...errors, trusting]) {
       assert.include(error.message, what)
       assert.notMatch(error.message + error.remedy, /M[A-Za-z0-9+/]{20}/)
     }

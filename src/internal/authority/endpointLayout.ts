@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError } from "../../EntraError.ts"
 import { invalidAuthority } from "../shared/errors.ts"
-import { quote } from "../shared/text.ts"
+import { nonValueOf, quote } from "../shared/text.ts"
 
 /** The assertion header that identifies the certificate, by SHA-256 or by SHA-1. */
 export type ThumbprintName = "x5t#S256" | "x5t"
@@ -64,14 +64,18 @@ export const parseRegion = (input: string, field = "region"): Result.Result<stri
   if (region === "disablemsalforceregion") {
     return Result.fail(regionProblem("region_malformed", field, `${quote(input)} is MSAL's value for no region`))
   }
-  return /^[a-z0-9]{1,63}$/.test(region) ? Result.succeed(region) : Result.fail(regionProblem(
+  const defect = nonValueOf(input)
+  return defect === undefined && /^[a-z0-9]{1,63}$/.test(region) ? Result.succeed(region) : Result.fail(regionProblem(
     "region_malformed",
     field,
-    input === ""
+    defect !== undefined
+      ? `${quote(input)} ${defect.what}`
+      : input === ""
       ? "is empty"
       : /^[a-z0-9]+$/.test(region)
       ? `${quote(input)} is longer than a label of a host name can be (63 characters)`
-      : `${quote(input)} has characters other than letters and digits`
+      : `${quote(input)} has characters other than letters and digits`,
+    defect?.remedy
   ))
 }
 
@@ -88,15 +92,17 @@ export const parseEndpoint = (text: unknown): URL | undefined => {
 /** Returns endpoints with the same token endpoint for all authorities. */
 export const staticEndpoints = (
   { audience, token }: { readonly token: string; readonly audience?: string | undefined }
-): Result.Result<Endpoints, InvalidAuthorityError> =>
-  parseEndpoint(token) === undefined
+): Result.Result<Endpoints, InvalidAuthorityError> => {
+  const defect = typeof token === "string" ? nonValueOf(token) : undefined
+  return defect !== undefined || parseEndpoint(token) === undefined
     ? Result.fail(invalidAuthority(
       "endpoint_malformed",
       "token",
-      "token is not the URL of an endpoint",
-      "Pass an absolute http or https URL without a user, a fragment or white space."
+      `token ${defect?.what ?? "is not the URL of an endpoint"}`,
+      `${defect?.remedy ?? ""} Pass an absolute http or https URL without a user, a fragment or white space.`.trim()
     ))
     : Result.succeed({ token, audience: audience ?? token, assertion: entraAssertion })
+}
 
 const entraAssertion = { thumbprint: "x5t#S256", rsa: "PS256" } as const
 
@@ -145,10 +151,16 @@ export const noRegions = (authority: Authority.Authority, field: string): Invali
     `Leave ${field} out, or use an authority of a Microsoft cloud.`
   )
 
-const regionProblem = (code: InvalidAuthorityCode, field: string, what: string): InvalidAuthorityError =>
+const regionProblem = (
+  code: InvalidAuthorityCode,
+  field: string,
+  what: string,
+  remedy = ""
+): InvalidAuthorityError =>
   invalidAuthority(
     code,
     field,
     `${field} ${what}`,
-    `Pass the short name of the region, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
+    `${remedy} Pass the short name of the region, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
+      .trim()
   )

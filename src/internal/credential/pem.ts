@@ -35,12 +35,13 @@ export const readPem = (text: string): Pem => {
   const blocks = blocksOf(plain)
   if (blocks.length > 0) return { blocks }
   const bytes = wholeOf(plain)
-  if (bytes === undefined) return { blocks, fault: unframed(plain) }
   const inner = withoutEscapes(new TextDecoder().decode(bytes))
-  const innerBlocks = blocksOf(inner)
-  return innerBlocks.length > 0
-    ? { blocks: innerBlocks, bytes }
-    : { blocks, bytes, fault: wholeOf(inner) === undefined ? unlabelled : encodedTwice }
+  const whole = blocksOf(inner)
+  const innerBlocks = whole.length > 0 ? whole : blocksOf(encodedTexts(plain))
+  if (innerBlocks.length > 0) return { blocks: innerBlocks, bytes }
+  const fault = unframed(plain) ??
+    (bytes === undefined ? undefined : wholeOf(inner) === undefined ? unlabelled : encodedTwice)
+  return { blocks, bytes, fault }
 }
 
 /** Creates a block in its canonical form. */
@@ -81,7 +82,7 @@ const blocksOf = (text: string): ReadonlyArray<Block> => {
     const label = words.replace(/\s+/g, "").replace(
       /(?<=.)(?:PRIVATE|PUBLIC|KEY|CERTIFICATE|PARAMETERS|REQUEST)/g,
       " $&"
-    )
+    ).replace(/^X509 (?=CERTIFICATE$)/, "")
     if (side === "BEGIN") {
       close(index, false)
       open = { label, index: index + mark.length }
@@ -95,13 +96,13 @@ const blocksOf = (text: string): ReadonlyArray<Block> => {
 
 /** The headers of an encrypted key in the traditional format. A cipher has an initialization vector of 8 or 16 bytes. */
 const encryption =
-  /^\s*Proc-Type:\s*4,\s*ENCRYPTED\s*DEK-Info:\s*((?:DES|RC2)[\w-]*,\s*[\dA-F]{16}|[\w-]+,\s*[\dA-F]{32})/i
+  /^[\s-]*Proc-Type:\s*4,\s*ENCRYPTED[\s-]*DEK-Info:\s*((?:DES|RC2)[\w-]*,\s*[\dA-F]{16}|[\w-]+,\s*[\dA-F]{32})/i
 
 const rebuilt = (label: string, content: string, isWhole: boolean): Block => {
-  // Quotes, margins and operators between lines, as mail, lists and source code have them.
-  const bare = content.replace(/["'`]\s*[+.&]\s*["'`]|["'`>|;]/g, "")
+  // Quotes, margins and operators between lines, as mail, lists, comments and source code have them.
+  const bare = content.replace(/["'`]\s*[+.&]\s*["'`]|["'`>|;#]|-(?=\s)/g, "")
   const [headers = "", cipher] = encryption.exec(bare) ?? []
-  const base64 = bare.slice(headers.length).replace(/[\s,]/g, "")
+  const base64 = bare.slice(headers.length).replace(/[\s,^~-]/g, "")
   return framed(
     label,
     base64,
@@ -123,15 +124,31 @@ const framed = (label: string, base64: string, headers: string, isWhole: boolean
 // texts
 // -----------------------------------------------------------------------------
 
-/** Replaces escape sequences by their characters, and removes characters that are invisible. */
+/**
+ * Replaces escape sequences of shells, programming languages, URLs and HTML by their characters, and removes characters that
+ * are invisible. A grave accent is an escape of PowerShell only if one follows a marker.
+ */
 const withoutEscapes = (text: string): string =>
-  text.replace(/[\0\u200b-\u200f\u2060\ufeff\ufffd]/g, "")
-    .replace(/\\+(?:u([\dA-Fa-f]{4})|[nrt])?/g, (escape, code?: string) =>
-      code !== undefined ? String.fromCharCode(Number.parseInt(code, 16)) : /[nrt]$/.test(escape) ? "\n" : "")
+  text.replace(/[\0\u00ad\u200b-\u200f\u2060\ufeff\ufffd]/g, "")
+    .replace(/\\+(?:(?:x|u00|u\{0{0,4})([\dA-F]{1,2})\}?|01[25]|[nrt])?/gi, (escape, code?: string) =>
+      code !== undefined ? characterOf(code) : /[nrt25]$/.test(escape) ? "\n" : "")
+    .replace(/%(0[AD]|2[BF]|3D)/gi, (_, code: string) =>
+      characterOf(code))
+    .replace(/&#(?:1[03]|x0?[AD]);|<br\s?\/?>/gi, "\n")
+    .replace(/-----\s{0,8}`[nr][^]*/, (rest) => rest.replace(/`[nr]/g, "\n"))
+
+const characterOf = (code: string): string => String.fromCharCode(Number.parseInt(code, 16))
+
+/** Returns the texts that are in base64 inside a text, such as YAML or JSON. */
+const encodedTexts = (text: string): string =>
+  (text.match(/[\w+/-]{16,}(?:["'`\s]+[\w+/-]{2,})*/g) ?? [])
+    .map((run) => withoutEscapes(new TextDecoder().decode(wholeOf(run))))
+    .join("\n")
 
 /** Returns the bytes of a text that is base64 or base64url as a whole. */
 const wholeOf = (text: string): Uint8Array | undefined => {
-  const base64 = text.replace(/[\s"'`]/g, "").replace(/-/g, "+").replace(/_/g, "/")
+  const bare = text.replace(/^\s*(?:data:[\w./+;=-]{0,80},|(?:export\s)?[\w.-]{1,80}\s?[:=]\s{0,8}(?=["'\w+/-]))/, "")
+  const base64 = bare.replace(/[\s"'`]/g, "").replace(/-/g, "+").replace(/_/g, "/")
   return base64.length < 64 ? undefined : bytesOf(base64)
 }
 

@@ -120,7 +120,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
       "Check the client id and the tenant, and have an administrator of the tenant install the app (admin consent).",
       "aadsts700016"
     )),
-    [700016, 700011]
+    [700016, 700011, 70001]
   ],
   [
     withConsent(client(
@@ -165,7 +165,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
       "Ask an administrator of the tenant to grant the app its permissions.",
       "aadsts65001"
     )),
-    [65001, 650056, 650057]
+    [65001, 650056, 650057, 90008, 90094, 900941]
   ],
   [
     withConsent(refused(
@@ -181,7 +181,7 @@ const meaningTable: ReadonlyArray<readonly [meaning: Meaning, numbers: ReadonlyA
       "Check the resource in the scope, and check that it is installed in this tenant and in this cloud.",
       "aadsts500011"
     ),
-    [500011, 50001]
+    [500011, 50001, 650052]
   ],
   [
     refused(

@@ -195,26 +195,30 @@ const readWeb = (
   Effect.callback((resume) => {
     const reader = stream.getReader()
     readUpTo(reader).then(
-      (body) => resume(Effect.succeed(body)),
+      ({ chunks, cut }) => resume(Effect.succeed({ body: decodeUtf8(chunks), cut })),
       (cause) => resume(Effect.fail(undecodable(response, cause)))
     )
     // Canceling the body aborts the request.
     return Effect.sync(() => cancel(reader))
   })
 
-const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Body> => {
-  const decoder = new TextDecoder()
-  let body = ""
+interface Bytes {
+  readonly chunks: ReadonlyArray<Uint8Array>
+  readonly cut: boolean
+}
+
+const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Bytes> => {
+  const chunks: Array<Uint8Array> = []
   let total = 0
   while (true) {
     const { done, value } = await reader.read()
-    if (done) return { body: body + decoder.decode(), cut: false }
+    if (done) return { chunks, cut: false }
     total += value.byteLength
     if (total > bodyLimit) {
       cancel(reader)
-      return { body: body + decoder.decode(), cut: true }
+      return { chunks, cut: true }
     }
-    body += decoder.decode(value, { stream: true })
+    chunks.push(value)
   }
 }
 
@@ -236,36 +240,50 @@ const readStream = (response: HttpClientResponse.HttpClientResponse) =>
     ({ chunks, total }) => ({ chunks, cut: total > bodyLimit })
   )
 
-/** Decodes a body that is encoded although `identity` was asked for. The limit holds for the decoded body too. */
+/** Decodes a body that is encoded although `identity` was asked for. The limit holds for the result of each coding. */
 const decoded = (
   response: HttpClientResponse.HttpClientResponse,
-  { chunks, cut }: Effect.Success<ReturnType<typeof readStream>>
+  bytes: Bytes
 ): Effect.Effect<Body, HttpClientError.HttpClientError> => {
-  const codings = codingsOf(response.headers["content-encoding"] ?? "", chunks)
-  if (cut || chunks.length === 0 || codings.length === 0) return Effect.succeed({ body: decodeUtf8(chunks), cut })
-  return Effect.try({
-    try: () =>
-      codings.reduce<ReadableStream<Uint8Array<ArrayBuffer>>>(
-        (stream, coding) => stream.pipeThrough(decoderOf(coding)),
-        new Blob(chunks).stream()
-      ),
-    catch: (cause) => undecodable(response, cause)
-  }).pipe(Effect.flatMap((stream) => readWeb(response, stream)))
+  const names = codingsOf(response.headers["content-encoding"] ?? "")
+  return bytes.cut || bytes.chunks.length === 0 || names.length === 0
+    ? Effect.succeed({ body: decodeUtf8(bytes.chunks), cut: bytes.cut })
+    : Effect.tryPromise({
+      try: async () => {
+        const { chunks, cut } = await decodeAll(names, bytes)
+        return { body: decodeUtf8(chunks), cut }
+      },
+      catch: (cause) => undecodable(response, cause)
+    })
 }
 
-/** Throws where the runtime does not know the format. The types of the DOM do not know `brotli` yet. */
-const decoderOf = (coding: string): DecompressionStream => Reflect.construct(DecompressionStream, [coding])
+const decodeAll = async (names: ReadonlyArray<string>, bytes: Bytes): Promise<Bytes> => {
+  if (names.length > mostCodings) throw new Error(`The response has ${names.length} content codings.`)
+  let last = bytes
+  for (const name of names) {
+    if (last.cut) break
+    const stream = new Blob(last.chunks.map((chunk) => Uint8Array.from(chunk))).stream()
+    last = await readUpTo(stream.pipeThrough(decoderOf(name, last)).getReader())
+  }
+  return last
+}
 
-/** Returns the formats of `Content-Encoding`, the last applied first. Some servers send `deflate` without its header. */
-const codingsOf = (header: string, chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<string> =>
-  header.toLowerCase().split(",").toReversed().flatMap((name, index) => {
-    const coding = codings.get(name.trim())
-    return coding === undefined
-      ? []
-      : coding === "deflate" && index === 0 && ((chunks[0]?.[0] ?? 0) & 0x0f) !== 8
-      ? ["deflate-raw"]
-      : [coding]
-  })
+/** `fetch` of Node refuses more than this number too. */
+const mostCodings = 5
+
+/**
+ * Throws where the runtime does not know the format. Some servers send `deflate` without its header. The types of the DOM do
+ * not know `brotli` yet.
+ */
+const decoderOf = (name: string, { chunks }: Bytes): DecompressionStream => {
+  const format = codings.get(name)
+  const isRaw = format === "deflate" && ((chunks.find(({ length }) => length > 0)?.[0] ?? 0) & 0x0f) !== 8
+  return Reflect.construct(DecompressionStream, [isRaw ? "deflate-raw" : format])
+}
+
+/** Returns the known names in `Content-Encoding`, the last applied first. */
+const codingsOf = (header: string): ReadonlyArray<string> =>
+  header.toLowerCase().split(",").map((name) => name.trim()).filter((name) => codings.has(name)).toReversed()
 
 const codings: ReadonlyMap<string, string> = new Map([
   ["gzip", "gzip"],

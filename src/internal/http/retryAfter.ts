@@ -3,14 +3,16 @@ import { longestRetryAfter } from "../shared/cooldown.ts"
 
 /**
  * Returns the milliseconds from `now`, or undefined if the header is absent or malformed. Zero seconds mean now. A date that
- * is not in the future has no meaning, because the clocks may differ.
+ * is not in the future counts from the `Date` of the response, because the clocks may differ; without it, it has no meaning.
  */
-export const parseRetryAfter = (value: string | undefined, now: number): number | undefined => {
+export const parseRetryAfter = (value: string | undefined, now: number, date?: string): number | undefined => {
   if (value === undefined) return undefined
   const text = value.trim()
   const isNumber = /^\d+(?:\.\d+)?$/.test(text)
   const millis = isNumber ? Number(text) * 1000 : dateOf(text) - now
-  return millis > 0 || isNumber ? Math.min(millis, longestRetryAfter) : undefined
+  if (millis > 0 || isNumber) return Math.min(millis, longestRetryAfter)
+  const fromDate = dateOf(text) - dateOf(date?.trim() ?? "")
+  return Number.isNaN(fromDate) ? undefined : Math.min(Math.max(fromDate, 0), longestRetryAfter)
 }
 
 /** Milliseconds, for a throttled response without `Retry-After`. */

@@ -10,7 +10,7 @@ const rows = [
   { kind: "client", code: "secret_expired", numbers: [7000222] },
   { kind: "client", code: "client_refused", numbers: [7000218] },
   { kind: "client", code: "client_disabled", numbers: [7000112] },
-  { kind: "client", code: "client_unknown", numbers: [700016, 700038, 700011] },
+  { kind: "client", code: "client_unknown", numbers: [700016, 700038, 700011, 70001] },
   { kind: "client", code: "service_principal_missing", numbers: [7000229] },
   { kind: "client", code: "assertion_time", numbers: [700024] },
   {
@@ -21,8 +21,8 @@ const rows = [
   { kind: "authority", code: "tenant_unknown", numbers: [90002, 900023] },
   { kind: "authority", code: "tenant_not_tenanted", numbers: [50059, 50194, 9001023] },
   { kind: "authority", code: "instance_invalid", numbers: [50049] },
-  { kind: "refused", code: "consent_missing", numbers: [65001, 501051, 650056, 650057] },
-  { kind: "refused", code: "resource_unknown", numbers: [500011, 50001] },
+  { kind: "refused", code: "consent_missing", numbers: [65001, 501051, 650056, 650057, 90008, 90094, 900941] },
+  { kind: "refused", code: "resource_unknown", numbers: [500011, 50001, 650052] },
   { kind: "refused", code: "blocked_by_policy", numbers: [53003, 530032] },
   { kind: "refused", code: "region_refused", numbers: [100007] },
   { kind: "throttled", code: "throttled", numbers: [50196, 90055] },
@@ -49,10 +49,10 @@ describe("meaningOf", () => {
     { numbers: [7000222], anchor: "aadsts7000222" },
     { numbers: [700027, 700021, 700030, 50012], anchor: "aadsts700027" },
     { numbers: [70021, 700211, 700212, 700213, 7002137, 7002138], anchor: "a-federated-credential" },
-    { numbers: [700016, 700038, 700011], anchor: "aadsts700016" },
+    { numbers: [700016, 700038, 700011, 70001], anchor: "aadsts700016" },
     { numbers: [7000229], anchor: "aadsts7000229" },
-    { numbers: [500011, 50001], anchor: "aadsts500011" },
-    { numbers: [65001, 650056, 650057], anchor: "aadsts65001" },
+    { numbers: [500011, 50001, 650052], anchor: "aadsts500011" },
+    { numbers: [65001, 650056, 650057, 90008, 90094, 900941], anchor: "aadsts65001" },
     { numbers: [501051], anchor: "aadsts501051" },
     { numbers: [90002, 900023], anchor: "aadsts90002" },
     { numbers: [7000112], anchor: "aadsts7000112" },
@@ -77,7 +77,11 @@ describe("meaningOf", () => {
       650057,
       7000229,
       700016,
-      700011
+      700011,
+      70001,
+      90008,
+      90094,
+      900941
     ])
   })
 

@@ -50,6 +50,17 @@ describe("parseRetryAfter", () => {
     assert.isUndefined(parseRetryAfter(value, now))
   })
 
+  it.each([
+    { name: "the moment of the response", date: "Sun, 06 Nov 1994 08:40:00 GMT", millis: 0 },
+    { name: "before the response", date: "Sun, 06 Nov 1994 08:41:00 GMT", millis: 0 },
+    { name: "after the response, by a clock that is slow", date: "Sun, 06 Nov 1994 08:39:30 GMT", millis: 30_000 },
+    { name: "long after the response", date: "Sun, 06 Nov 1994 06:00:00 GMT", millis: longestRetryAfter },
+    { name: "unknown, because the response has a malformed date", date: "today", millis: undefined }
+  ])("a date that is $name", ({ date, millis }) => {
+    assert.strictEqual(parseRetryAfter("Sun, 06 Nov 1994 08:40:00 GMT", now, date), millis)
+    assert.strictEqual(parseRetryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now, date), 37_000)
+  })
+
   it("a date of asctime", () => {
     assert.strictEqual(parseRetryAfter("Sun Nov  6 08:49:37 1994", now), 37_000)
   })

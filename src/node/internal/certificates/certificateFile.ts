@@ -101,7 +101,7 @@ const certificatesOf = ({ blocks, fault }: Pem, place: Place) => {
   const certificates = new Map<string, X509Certificate>()
   let damaged: CredentialError | undefined
   for (const block of blocks) {
-    if (block.label !== "CERTIFICATE" && block.label !== "X509 CERTIFICATE") continue
+    if (block.label !== "CERTIFICATE") continue
     const certificate = attempt(() => new X509Certificate(block.pem))
     if (certificate === undefined) damaged ??= unreadable(place, faultOf(block))
     else certificates.set(certificate.fingerprint256, certificate)

@@ -7,7 +7,7 @@ import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
-import { nonValueOf, quote } from "../../../internal/shared/text.ts"
+import { type NonValue, nonValueOf, quote } from "../../../internal/shared/text.ts"
 import { isText } from "../../../internal/shared/validate.ts"
 
 /** The service that users provide. */
@@ -143,8 +143,11 @@ const pathFault = (path: string): string | undefined => {
   if (der !== null && isMixed(der[0])) return content
   if (bare !== path) return "begins or ends with a line break"
   const defect = nonValueOf(path)
-  return defect === undefined || defect.kind === "space" ? undefined : defect.what
+  return defect === undefined || possible.has(defect.kind) ? undefined : defect.what
 }
+
+/** Kinds of texts that may be names of files. JSON gets another message. */
+const possible: ReadonlySet<NonValue["kind"]> = new Set(["space", "setting", "json"])
 
 const content = "looks like the content of the file"
 

@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import { type CredentialError } from "../../../EntraError.ts"
 import { type Fields, secretsOf } from "../../../internal/http/fields.ts"
 import { credentialError, isOutageStatus } from "../../../internal/shared/errors.ts"
-import { isGuid, isLoopback, quote } from "../../../internal/shared/text.ts"
+import { isGuid, isLoopback, nonValueOf, quote } from "../../../internal/shared/text.ts"
 import { isHeader, type Keys } from "./challenge.ts"
 
 export type Source = "imds" | "appService" | "azureArc"
@@ -183,14 +183,20 @@ const identityOf = (
     return id === undefined ? [] : [{ kind, id }]
   })
   const [only, ...others] = named
+  const defect = others.length === 0 && typeof only?.id === "string" ? nonValueOf(only.id) : undefined
   return only !== undefined && others.length === 0 && typeof only.id === "string" && only.id.length <= 1024 &&
-      isId[only.kind](only.id)
+      defect === undefined && isId[only.kind](only.id)
     ? Result.succeed({ kind: only.kind, id: only.id })
     : Result.fail(credentialError(
       "identity_malformed",
       "identity",
-      "identity is neither { clientId } nor { objectId } with a GUID, nor { resourceId } with the path of a resource",
-      "Copy one of the ids from the managed identity's overview. Leave identity out for the system-assigned identity."
+      defect !== undefined
+        ? `${only?.kind} of identity ${defect.what}`
+        : "identity is neither { clientId } nor { objectId } with a GUID, nor { resourceId } with the path of a resource",
+      `${
+        defect?.remedy ?? ""
+      } Copy one of the ids from the managed identity's overview. Leave identity out for the system-assigned identity.`
+        .trim()
     ))
 }
 
@@ -245,7 +251,7 @@ export const isImds = (status: number): boolean =>
 // retries
 // -----------------------------------------------------------------------------
 
-/** The outcome of an attempt: the status of the response, or no response in time or over a broken connection. */
+/** The outcome of an attempt: the status of the response, or no complete response in time. */
 export type Outcome = number | "silence"
 
 /**
