@@ -346,6 +346,9 @@ const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityE
     }
   })
 
+/** The time limit of instance discovery in milliseconds. */
+const discoveryTimeout = 10_000
+
 const makeDiscovering = (
   settings: Settings
 ): Effect.Effect<AuthorityResolver["Service"], never, IdentityHttp.Transport | Scope.Scope> =>
@@ -357,12 +360,13 @@ const makeDiscovering = (
     const newId = yield* randomId
     const known = new Map<string, Known>()
     const flights = yield* SingleFlight.make<InstanceDiscovery.Verdict, ServiceUnavailableError>({
-      closed: () => closedError("The authority resolver")
+      closed: () => closedError("The authority resolver"),
+      limit: discoveryTimeout + 1000
     })
 
     const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>
       http.send(InstanceDiscovery.discoveryRequest(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
-        Effect.timeout("10 seconds"),
+        Effect.timeout(discoveryTimeout),
         Effect.map((answer) => InstanceDiscovery.readVerdict(authority, answer)),
         Effect.catch(() => Effect.succeed(InstanceDiscovery.unknownVerdict)),
         Effect.tap((verdict) =>

@@ -1,6 +1,10 @@
 /**
  * An `HttpClient` that adds access tokens to requests to the origins of a table, and to no other requests.
  *
+ * {@link layer} provides it as `HttpClient` of `effect/http`, and as the service {@link BearerHttpClient}. A context has
+ * only one `HttpClient`: after `Layer.mergeAll(Bearer, Plain)` it is the plain client, whose requests have no token.
+ * Programs with both ask for `BearerHttpClient`, or provide {@link layerHttpClient} to the consumers that need tokens.
+ *
  * The module is unstable, because its types name the `HttpClient` of `effect/http`, which Effect tags as unstable.
  *
  * @stability unstable
@@ -45,6 +49,51 @@ export {
 // -----------------------------------------------------------------------------
 // services
 // -----------------------------------------------------------------------------
+
+/**
+ * The client of {@link layer} under a name of its own, which no other `HttpClient` replaces.
+ *
+ * **When to use**
+ *
+ * In a program that has another `HttpClient` too. See {@link layerHttpClient} for consumers of `HttpClient`.
+ *
+ * **Example** (Two clients in one program)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Layer } from "effect"
+ * import { BearerHttpClient, ConfidentialClient } from "effect-entra"
+ * import { HttpClient, HttpClientResponse } from "effect/http"
+ *
+ * // A transport that responds with the token of the request.
+ * const Plain = Layer.succeed(
+ *   HttpClient.HttpClient,
+ *   HttpClient.make((request) =>
+ *     Effect.succeed(HttpClientResponse.fromWeb(request, new Response(request.headers["authorization"] ?? "no token")))
+ *   )
+ * )
+ * const Bearer = BearerHttpClient.layer({ "https://orders.example": "api://orders/.default" }).pipe(
+ *   Layer.provide([ConfidentialClient.layerTest("a-token"), Plain])
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const plain = yield* HttpClient.get("https://orders.example/1")
+ *   assert.strictEqual(yield* plain.text, "no token")
+ *   const client = yield* BearerHttpClient.BearerHttpClient
+ *   const order = yield* client.get("https://orders.example/1")
+ *   assert.strictEqual(yield* order.text, "Bearer a-token")
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Layer.mergeAll(Bearer, Plain)))
+ * ```
+ *
+ * @stability unstable
+ * @category services
+ * @since 0.1.0
+ */
+export class BearerHttpClient extends Context.Service<BearerHttpClient, HttpClient.HttpClient>()(
+  "effect-entra/BearerHttpClient"
+) {}
 
 /**
  * The tenant of the tokens for requests of this fiber. It applies to origins whose entry in the table has no
@@ -102,7 +151,8 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * **Gotchas**
  *
  * - The transport does not follow redirects of a request that carries a token, whatever wraps the transport or this
- *   client. The caller gets the redirect without its body. `HttpClient.followRedirects` around this client follows it,
+ *   client. The caller gets the redirect without its body. Only a middleware that builds another request and sends it
+ *   with its own options of `fetch`, or in another runtime, can let `fetch` follow; the caller gets the redirect then too. `HttpClient.followRedirects` around this client follows it,
  *   and the table is checked for each hop. Do not put it below this client: there it sends the token on to other paths
  *   of the origin.
  * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to
@@ -171,13 +221,19 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 // -----------------------------------------------------------------------------
 
 /**
- * Creates an `HttpClient` that adds tokens to requests, over the one of the context; see {@link make} for the rules.
+ * Creates an `HttpClient` that adds tokens to requests, over the one of the context; see {@link make} for the rules. The
+ * layer provides it as `HttpClient` and as {@link BearerHttpClient}.
  *
  * **Details**
  *
  * If no token is acquired, the request fails with an `HttpClientError` whose `cause` is the reason; see {@link
  * tokenErrorOf}. It is a `TransportError` if the reason is retryable and has no `retryAfter`, so that
  * `HttpClient.retryTransient` repeats the request. Otherwise it is an `EncodeError`.
+ *
+ * **Gotchas**
+ *
+ * If this layer and another `HttpClient` are merged, the last of them is the `HttpClient` of the program. No type shows
+ * it, and the API responds with 401 to requests without a token. {@link BearerHttpClient} is not replaced.
  *
  * **Example** (Listing users)
  *
@@ -210,8 +266,54 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  */
 export const layer = (
   origins: OriginTable
-): Layer.Layer<HttpClient.HttpClient, InvalidRequestError, ConfidentialClient | HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, makeClient(origins, httpError))
+): Layer.Layer<
+  BearerHttpClient | HttpClient.HttpClient,
+  InvalidRequestError,
+  ConfidentialClient | HttpClient.HttpClient
+> =>
+  Layer.effectContext(
+    Effect.map(makeClient(origins, httpError), (client) =>
+      Context.make(BearerHttpClient, client).pipe(Context.add(HttpClient.HttpClient, client)))
+  )
+
+/**
+ * Provides the {@link BearerHttpClient} of the context as `HttpClient`, to the consumers that get this layer.
+ *
+ * **Example** (A consumer of `HttpClient` that needs tokens, beside a plain client)
+ *
+ * ```ts
+ * import { Context, Effect, Layer } from "effect"
+ * import { BearerHttpClient } from "effect-entra"
+ * import { FetchHttpClient, HttpClient, type HttpClientError } from "effect/http"
+ *
+ * class Orders extends Context.Service<Orders, {
+ *   readonly get: (id: string) => Effect.Effect<unknown, HttpClientError.HttpClientError>
+ * }>()("my-app/Orders") {
+ *   static readonly layer = Layer.effect(
+ *     Orders,
+ *     Effect.map(HttpClient.HttpClient, (client) => ({
+ *       get: (id: string) => Effect.flatMap(client.get(`https://orders.example/${id}`), (response) => response.json)
+ *     }))
+ *   )
+ * }
+ *
+ * const Bearer = BearerHttpClient.layer({ "https://orders.example": "api://orders/.default" })
+ *
+ * export const App = Orders.layer.pipe(
+ *   Layer.provide(BearerHttpClient.layerHttpClient),
+ *   Layer.provide(Bearer),
+ *   Layer.provideMerge(FetchHttpClient.layer)
+ * )
+ * ```
+ *
+ * @stability unstable
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, BearerHttpClient> = /*#__PURE__*/ Layer.effect(
+  HttpClient.HttpClient,
+  BearerHttpClient
+)
 
 // -----------------------------------------------------------------------------
 // internal

@@ -26,6 +26,7 @@ import { AcquireToken, type TokenCall } from "./internal/client/hitPath.ts"
 import * as Lifecycle from "./internal/client/lifecycle.ts"
 import * as Prefetch from "./internal/client/prefetch.ts"
 import { fakeClient } from "./internal/client/testClient.ts"
+import { limitOf } from "./internal/endpoint/acquisitionLimit.ts"
 import * as Environment from "./internal/environment/environment.ts"
 import { chooseSecret } from "./internal/environment/environmentCredential.ts"
 import type { Transport } from "./internal/http/identityHttp.ts"
@@ -95,6 +96,35 @@ export {
    */
   type PrefetchProgress
 } from "./internal/client/prefetch.ts"
+
+export {
+  /**
+   * The function of the platform that keeps a request alive until a promise settles; default: a function that does
+   * nothing.
+   *
+   * **When to use**
+   *
+   * On Cloudflare Workers, where the timers and connections of a request end with it. Provide `ctx.waitUntil` to each
+   * program of a request. A refresh in the background then ends although the request has ended. Without it a lost
+   * refresh is repeated by later requests.
+   *
+   * **Example** (A Worker)
+   *
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ConfidentialClient } from "effect-entra"
+   *
+   * const program = ConfidentialClient.acquireToken({ scopes: "api://orders/.default" })
+   *
+   * export const handle = (ctx: { readonly waitUntil: (promise: Promise<unknown>) => void }) =>
+   *   program.pipe(Effect.provideService(ConfidentialClient.WaitUntil, (promise) => ctx.waitUntil(promise)))
+   * ```
+   *
+   * @category references
+   * @since 0.1.0
+   */
+  WaitUntil
+} from "./internal/shared/requestContext.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -580,6 +610,7 @@ export const make = (
       endpoint,
       expiresOn: options.credential.expiresOn
     })
+    const limit = limitOf(endpoint)
     const acquire = yield* Acquisition.make({
       clientId: settings.clientId,
       margin,
@@ -588,7 +619,8 @@ export const make = (
       resolver: yield* AuthorityResolver.AuthorityResolver,
       endpoint,
       cache,
-      telemetry
+      telemetry,
+      limit
     })
     const lifecycle = yield* Lifecycle.make({
       settings,
@@ -597,6 +629,7 @@ export const make = (
       forget: endpoint.forget,
       acquire,
       renewal,
+      limit,
       onThrottled: options.onThrottled ?? defaults.onThrottled
     })
     yield* telemetry.watch(lifecycle.counts)

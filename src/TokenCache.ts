@@ -19,6 +19,8 @@ import { type CacheKey, type Selector, selects } from "./internal/cache/cacheKey
 import { isUsable } from "./internal/cache/freshness.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import { isOutage } from "./internal/shared/errors.ts"
+import { monotonicMillis } from "./internal/shared/monotonic.ts"
+import { waitForOther } from "./internal/shared/requestContext.ts"
 import { boundOf } from "./internal/shared/validate.ts"
 
 export {
@@ -92,8 +94,10 @@ export interface TokenCacheService {
   /**
    * Runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one fetch unless
    * `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token that the
-   * caller does not want again, and `accepts` returns whether a stored token is good enough. A result is not stored when its
-   * key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first.
+   * caller does not want again, and `accepts` returns whether a stored token is good enough. Nobody waits longer than `limit`
+   * for a fetch that began at `since`, in milliseconds of the monotonic clock; default: no limit. A result is not stored when
+   * its key was invalidated meanwhile, when a caller gave its fetch up, or when a `fresh` fetch that started later has ended
+   * first.
    *
    * @internal
    */
@@ -104,6 +108,8 @@ export interface TokenCacheService {
       readonly fresh: boolean
       readonly seen: CachedToken | undefined
       readonly accepts?: ((token: CachedToken) => boolean) | undefined
+      readonly since?: number
+      readonly limit?: number
     }
   ) => Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
@@ -237,6 +243,8 @@ interface Lead {
   readonly name: string
   /** Fails with an outage, which all waiting callers share. After any other error each of them fetches again. */
   readonly done: Deferred.Deferred<void, AcquireTokenError>
+  /** The monotonic time of its limit. */
+  readonly until: number
   invalidated: boolean
 }
 
@@ -250,9 +258,14 @@ const makeMemory = (
   const leases = new Map<string, Lead>()
   const invalidations = counter()
 
-  const fetchAndStore = (key: CacheKey, fetch: Effect.Effect<CachedToken, AcquireTokenError>, fresh: boolean) => {
+  const fetchAndStore = (
+    key: CacheKey,
+    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
+    fresh: boolean,
+    until: number
+  ) => {
     const name = key.text
-    const lead: Lead = { key, name, done: Deferred.makeUnsafe(), invalidated: false }
+    const lead: Lead = { key, name, done: Deferred.makeUnsafe(), until, invalidated: false }
     leads.add(lead)
     if (!leases.has(name)) leases.set(name, lead)
     return fetch.pipe(
@@ -288,11 +301,20 @@ const makeMemory = (
     Deferred.doneUnsafe(lead.done, outcome)
   }
 
+  /** The fetch may have lost its I/O, so nobody waits for it any longer. */
+  const giveUp = (lead: Lead): void => {
+    lead.invalidated = true
+    leads.delete(lead)
+    release(lead, Exit.void)
+  }
+
   const lead = (
     key: CacheKey,
     fetch: Effect.Effect<CachedToken, AcquireTokenError>,
     seen: CachedToken | undefined,
-    accepts: (token: CachedToken) => boolean
+    accepts: (token: CachedToken) => boolean,
+    since: number,
+    limit: number
   ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> => {
     // Another client may have stored a token since the caller looked.
     const token = memory.peek(key.space, key.tenant, key.scopes)
@@ -302,16 +324,27 @@ const makeMemory = (
       return Effect.succeed({ token, level: "L1" as const })
     }
     const other = leases.get(key.text)
-    return other === undefined
-      ? fetchAndStore(key, fetch, false)
-      : Effect.flatMap(Deferred.await(other.done), () => lead(key, fetch, seen, accepts))
+    const left = other === undefined ? 0 : other.until - monotonicMillis(clock)
+    if (other !== undefined && left <= 0) giveUp(other)
+    return other === undefined || left <= 0
+      ? fetchAndStore(key, fetch, false, since + limit)
+      : Effect.flatMap(
+        waitForOther(Deferred.await(other.done), {
+          clock,
+          left,
+          orElse: () => Effect.sync(() => giveUp(other))
+        }),
+        () => lead(key, fetch, seen, accepts, monotonicMillis(clock), limit)
+      )
   }
 
   return TokenCache.of({
     [TypeId]: TypeId,
     peek: memory.peek,
-    lead: (key, fetch, { accepts = always, fresh, seen }) =>
-      Effect.suspend(() => fresh ? fetchAndStore(key, fetch, true) : lead(key, fetch, seen, accepts)),
+    lead: (key, fetch, { accepts = always, fresh, limit = Infinity, seen, since = 0 }) =>
+      Effect.suspend(() =>
+        fresh ? fetchAndStore(key, fetch, true, since + limit) : lead(key, fetch, seen, accepts, since, limit)
+      ),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations.add(selector.owner)

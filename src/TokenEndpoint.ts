@@ -32,6 +32,7 @@ import type {
 import type { Endpoints } from "./internal/authority/endpointLayout.ts"
 import type { CacheKey, Selector } from "./internal/cache/cacheKey.ts"
 import type { Acquisition, Authentication, ClientAuthentication } from "./internal/credential/credential.ts"
+import { withBudget } from "./internal/endpoint/acquisitionLimit.ts"
 import * as CircuitBreaker from "./internal/endpoint/circuitBreaker.ts"
 import * as RegionalFallback from "./internal/endpoint/regionalFallback.ts"
 import * as RequestSlots from "./internal/endpoint/requestSlots.ts"
@@ -272,7 +273,11 @@ const make = (
     const gates = ThrottleGate.make(clock, { base, cap })
     const breaker = CircuitBreaker.make(clock, { failures, openDuration, probeTimeout: budget })
     const regions = RegionalFallback.make(clock)
-    const slots = RequestSlots.make(most)
+    const slots = RequestSlots.make(most, {
+      clock,
+      longestWait: budget,
+      longestUse: Math.min(2 * attemptTimeout, budget) + 1000
+    })
 
     /** A credential is foreign code that may hang, die or interrupt itself; each of these becomes a `CredentialError`. */
     const authenticated = (
@@ -515,11 +520,12 @@ const make = (
       )
     }
 
-    return TokenEndpoint.of({
+    const endpoint = TokenEndpoint.of({
       ...guarded,
       request: (request) =>
         request.repeats === undefined ? guarded.request(request) : repeated(request, request.repeats)
     })
+    return withBudget(endpoint, budget)
   })
 
 /** Returns the outage that stands for a registration which has not reached all servers of the service. */

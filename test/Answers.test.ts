@@ -99,6 +99,35 @@ describe("JSON that is cut", () => {
     })))
 })
 
+describe("a discovery document that is cut", () => {
+  it("at each of its characters is asked for again, at the same address", () => {
+    const document = JSON.stringify({ issuer: "https://idp.example", token_endpoint: "https://idp.example/token" })
+    return run(Effect.forEach(Array(document.length - 1).keys(), (end) => {
+      const provider = answering((asked) =>
+        asked.method === "POST"
+          ? { body: token }
+          : isDiscovery(asked)
+          ? { body: provider.seen.length === 1 ? document.slice(0, end + 1) : document }
+          : { status: 404 }
+      )
+      const client = ConfidentialClient.layer({ clientId: "daemon", issuer: "https://idp.example" }).pipe(
+        Layer.provide([ClientCredential.layerSecret(Redacted.make("s")), TokenCache.layerMemory()]),
+        Layer.provide([AuthorityResolver.layer, TokenEndpoint.layer]),
+        Layer.provide(provider.layer)
+      )
+      return Effect.map(
+        Effect.provide(ConfidentialClient.acquireToken({ scopes: "a" }), client),
+        () =>
+          assert.deepStrictEqual(provider.seen.map(({ url }) => url.pathname), [
+            "/.well-known/openid-configuration",
+            "/.well-known/openid-configuration",
+            "/token"
+          ])
+      )
+    }, { concurrency: "unbounded" }))
+  })
+})
+
 describe("503 with the number of a throttle", () => {
   const busy = { status: 503, body: { error: "server_error", error_codes: [90055] } }
   it("is retried, and then a token comes", () => {

@@ -1,6 +1,6 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
 import { BearerHttpClient, ConfidentialClient, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import {
@@ -53,6 +53,83 @@ const tokens = () => {
 
 const unauthorized = (challenge = "Bearer realm=\"\"") =>
   new Response("no", { status: 401, headers: { "www-authenticate": challenge } })
+
+describe("beside a plain HttpClient", () => {
+  class Users
+    extends Context.Service<Users, { readonly list: Effect.Effect<unknown, HttpClientError.HttpClientError> }>()(
+      "test/Users"
+    )
+  {
+    static readonly layer = Layer.effect(
+      Users,
+      Effect.map(HttpClient.HttpClient, (client) => ({ list: client.get(users) }))
+    )
+  }
+
+  const both = (order: "bearer first" | "plain first") => {
+    const { layer: plain, left } = transport()
+    const bearer = onGraph.pipe(Layer.provide([plain, tokens().layer]))
+    const merged = order === "bearer first" ? Layer.mergeAll(bearer, plain) : Layer.mergeAll(plain, bearer)
+    return { merged, left, tokensLeft: () => left.map(({ authorization }) => authorization) }
+  }
+  const orders = ["bearer first", "plain first"] as const
+
+  it.effect("the trap: the HttpClient of the last layer wins, without an error", () =>
+    Effect.gen(function*() {
+      const [lost, kept] = [both("bearer first"), both("plain first")]
+      yield* HttpClient.get(users).pipe(Effect.provide(lost.merged))
+      yield* HttpClient.get(users).pipe(Effect.provide(kept.merged))
+      assert.deepStrictEqual(lost.tokensLeft(), [undefined])
+      assert.deepStrictEqual(kept.tokensLeft(), ["Bearer token-1"])
+    }))
+
+  it.effect.each(orders)("the way out: the service BearerHttpClient has tokens, %s", (order) => {
+    const { merged, tokensLeft } = both(order)
+    return Effect.gen(function*() {
+      const client = yield* BearerHttpClient.BearerHttpClient
+      yield* client.get(users)
+      yield* client.get("https://elsewhere.example/x")
+      assert.deepStrictEqual(tokensLeft(), ["Bearer token-1", undefined])
+    }).pipe(Effect.provide(merged))
+  })
+
+  it.effect.each(orders)("a consumer of HttpClient gets the bearer client by layerHttpClient, %s", (order) => {
+    const { merged, tokensLeft } = both(order)
+    const consumer = Users.layer.pipe(Layer.provide(BearerHttpClient.layerHttpClient), Layer.provideMerge(merged))
+    return Effect.gen(function*() {
+      yield* Users.use(({ list }) => list)
+      assert.deepStrictEqual(tokensLeft(), ["Bearer token-1"])
+    }).pipe(Effect.provide(consumer))
+  })
+
+  it.effect("layerHttpClient leaves the plain client to the other consumers", () => {
+    const { merged, tokensLeft } = both("bearer first")
+    const consumer = Users.layer.pipe(Layer.provide(BearerHttpClient.layerHttpClient), Layer.provideMerge(merged))
+    return Effect.gen(function*() {
+      yield* Users.use(({ list }) => list)
+      yield* HttpClient.get(users)
+      assert.deepStrictEqual(tokensLeft(), ["Bearer token-1", undefined])
+    }).pipe(Effect.provide(consumer))
+  })
+
+  it.effect("the service is the client of the layer: one client, the same errors", () => {
+    const { layer } = transport()
+    const reason = new EntraError.ServiceUnavailableError({
+      message: "m",
+      remedy: "r",
+      origin: "service",
+      code: "service_unavailable"
+    })
+    return Effect.gen(function*() {
+      const client = yield* BearerHttpClient.BearerHttpClient
+      assert.strictEqual(yield* HttpClient.HttpClient, client)
+      assert.strictEqual(BearerHttpClient.tokenErrorOf(yield* Effect.flip(client.get(users))), reason)
+    }).pipe(
+      Effect.provide(onGraph),
+      Effect.provide([layer, ConfidentialClient.layerTest(() => Effect.fail(reason))])
+    )
+  })
+})
 
 describe("the table", () => {
   const wrong = [

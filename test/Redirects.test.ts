@@ -1,7 +1,7 @@
 /** Redirects of requests with a secret: no transport follows them, whatever wraps the client. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Queue, Schedule } from "effect"
+import { Context, Effect, Fiber, Layer, Option, Queue, Schedule } from "effect"
 import {
   AuthorityResolver,
   BearerHttpClient,
@@ -68,6 +68,34 @@ const changes: Record<string, Wrap> = {
   "a parameter": HttpClient.mapRequest(HttpClientRequest.setUrlParam("api-version", "1")),
   retryTransient: HttpClient.retryTransient({ times: 1 })
 }
+
+/** Changes of a request after the token was added to it. They replace the URL, the hash or both. */
+const late: Record<string, (request: HttpClientRequest.HttpClientRequest) => HttpClientRequest.HttpClientRequest> = {
+  "another URL": (request) => HttpClientRequest.setUrl(request, Option.getOrThrow(HttpClientRequest.toUrl(request))),
+  "a hash": HttpClientRequest.setHash("part"),
+  "no hash": HttpClientRequest.removeHash,
+  "other headers": HttpClientRequest.setHeader("x-late", "1")
+}
+
+/** Wrappers that change the request and the fiber that sends it, at the same place. */
+const lateWrappers = Object.entries(late).flatMap(([name, change]) =>
+  Object.entries({ alone: (sent: Sent) => sent, ...acts }).flatMap(([act, by]): Array<readonly [string, Wrap]> => [
+    [`${name}, ${act}, makeWith`, (client) =>
+      HttpClient.makeWith(
+        (request) => by(client.postprocess(Effect.map(request, change))),
+        client.preprocess
+      )],
+    [`${name}, ${act}, makeWith with a request that is known`, (client) =>
+      HttpClient.makeWith(
+        (request) => Effect.flatMap(request, (known) => by(client.postprocess(Effect.succeed(change(known))))),
+        client.preprocess
+      )],
+    [
+      `${name}, ${act}, transform`,
+      (client) => HttpClient.transform(client, (_, request) => by(client.postprocess(Effect.succeed(change(request)))))
+    ]
+  ])
+)
 
 const wrappers = [
   ...Object.entries(changes),
@@ -143,7 +171,7 @@ describe.each(transports)("over %s", (_, layer) => {
           Effect.runPromise
         )
       // Each wrapper alone, on both sides.
-      for (const one of wrappers) {
+      for (const one of [...wrappers, ...lateWrappers]) {
         yield* Effect.promise(() => run([one], [], "same", 302))
         yield* Effect.promise(() => run([], [one], "away", 307))
       }
@@ -194,6 +222,10 @@ describe.each(transports)("over %s", (_, layer) => {
           )
         const following = ["followRedirects", HttpClient.followRedirects(3)] as const
         yield* Effect.promise(() => run([following], [], "away", 307))
+        for (const one of lateWrappers) {
+          yield* Effect.promise(() => run([one], [], "away", 307))
+          yield* Effect.promise(() => run([], [one], "same", 308))
+        }
         for (const one of wrappers) {
           yield* Effect.promise(() => run([one], [], "away", 307))
           yield* Effect.promise(() => run([], [one], "same", 308))

@@ -14,6 +14,8 @@ import { AuthorityResolver } from "../AuthorityResolver.ts"
 import * as ClientCredential from "../ClientCredential.ts"
 import * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { ConfigurationError, CredentialError } from "../EntraError.ts"
+import { keyOf } from "../internal/cache/cacheKey.ts"
+import * as ThrottleGate from "../internal/endpoint/throttleGate.ts"
 import type { Transport } from "../internal/http/identityHttp.ts"
 import * as TokenCache from "../TokenCache.ts"
 import { TokenEndpoint } from "../TokenEndpoint.ts"
@@ -122,6 +124,9 @@ export interface ClientOptions extends
  * identity is unknown to the service), `managed_identity_malformed` (the response is not a token response) or
  * `managed_identity_challenge` (the key file of Azure Arc was rejected).
  *
+ * A response without a token is remembered for 5 seconds, doubling up to a minute, and a `Retry-After` for its time. Meanwhile
+ * attempts fail with the same error, and the platform is not asked.
+ *
  * **Gotchas**
  *
  * The retries at the platform's service run within `attemptTimeout` of the `TokenEndpoint` layer, which is 10 seconds by
@@ -161,25 +166,40 @@ export const assertion = (
     // The interpretation of the response does not depend on the cloud.
     const publicCloud = Result.getOrThrow(Authority.parse("public"))
     const resource = options.audience ?? "api://AzureADTokenExchange"
+    // All requests are the same, whatever the tenant of the app.
+    const key = keyOf(agent.platform.name, "", resource)
+    const gated = {
+      gate: { key, sent: "", forced: false },
+      authentication: { revision: () => "" },
+      endpoints: Effect.void
+    }
+    type Request = typeof gated & Pick<ClientCredential.Attempt, "clientId" | "correlationId" | "tenantId">
+    const { request } = ThrottleGate.guarding(
+      Endpoint.makeGates(clock),
+      ({ clientId, correlationId, tenantId }: Request) =>
+        Effect.flatMap(
+          agent.requestToken({ resource, correlationId }),
+          ({ response, scrub, sentAt }) =>
+            Effect.fromResult(readPlatformResponse(response, {
+              authority: publicCloud,
+              authorityUrl: Authority.format(publicCloud),
+              clientId,
+              tenantId,
+              scopes: resource,
+              tokenType: "Bearer",
+              tokenEndpoint: agent.platform.endpoint,
+              correlationId,
+              sentAt,
+              now: clock.currentTimeMillisUnsafe(),
+              scrub
+            }))
+        )
+    )
     return yield* ClientCredential.assertion(({ clientId, correlationId, tenantId }) =>
-      agent.requestToken({ resource, correlationId }).pipe(
-        Effect.flatMap(({ response, scrub, sentAt }) =>
-          Effect.fromResult(readPlatformResponse(response, {
-            authority: publicCloud,
-            authorityUrl: Authority.format(publicCloud),
-            clientId,
-            tenantId,
-            scopes: resource,
-            tokenType: "Bearer",
-            tokenEndpoint: agent.platform.endpoint,
-            correlationId,
-            sentAt,
-            now: clock.currentTimeMillisUnsafe(),
-            scrub
-          }))
-        ),
-        Effect.mapBoth({ onFailure: asCredentialError, onSuccess: ({ secret }) => secret })
-      )
+      Effect.mapBoth(request({ ...gated, clientId, correlationId, tenantId }), {
+        onFailure: asCredentialError,
+        onSuccess: ({ secret }) => secret
+      })
     )
   })
 
@@ -240,9 +260,10 @@ export const layerAssertion = (
  * the token is not requested again for 30 seconds.
  *
  * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after 1, 2
- * and 4 seconds, on 404, 408, 429, 5xx, a network error or no response within 10 seconds. On 410, its status during an
- * update, it is requested again seven times, every 10 seconds. The other services are requested again three times, every
- * second, on 404, 408, 429, 500, 503, 504, a network error or no response within 10 seconds. `RetryPolicy` does not apply.
+ * and 4 seconds, on 404, 408, 429, 5xx, a network error, a response that is cut, or none within 10 seconds. On 410, its
+ * status during an update, it is requested again seven times, every 10 seconds. The other services are requested again three
+ * times, every second, on 404, 408, 429, 500, 503, 504, a network error, a response that is cut, or none within 10 seconds.
+ * `RetryPolicy` does not apply.
  *
  * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
  * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a

@@ -280,6 +280,7 @@ const acquire = (
   const stretched = ages.size === 1 && isLast && model.options.serveStaleOnOutage && isOrdinary && minimum === 0 &&
     certain !== undefined && from + maxWait < certain.expiresOn
   board.runs[client] = (board.runs[client] ?? 0) + 1
+  model.longest.set(name, Math.max(minimum, model.longest.get(name) ?? 0))
 
   const call = board.system.start(client, request, kept)
   const atOnce = call.ended

@@ -108,6 +108,8 @@ export class Model {
   closing: number | undefined = undefined
   /** When a name was invalidated last, by anybody and by a client. */
   readonly invalidatedAt = new Map<string, number>()
+  /** The longest validity that a call asked for, in seconds. The refresh that the call sets off asks for it too. */
+  readonly longest = new Map<string, number>()
   readonly invalidatedBy = new Map<string, number>()
   script: Array<{ readonly answer: Answer; readonly tenant: string | undefined; left: number }> = []
 
@@ -184,7 +186,9 @@ export class Model {
       )
     }
     if (kind === "plain" && live !== undefined) {
-      this.check(this.now >= live.refreshOn, `a request (${about}) while ${live.text} is fresh`)
+      // A refresh may have waited for the request that brought this token, which is too short for its call.
+      const isTooShort = live.arrivedAt === this.now && !this.suffices(live, this.longest.get(name) ?? 0, this.now)
+      this.check(this.now >= live.refreshOn || isTooShort, `a request (${about}) while ${live.text} is fresh`)
     }
     const flight: Flight = {
       ...arrival,
@@ -276,23 +280,21 @@ export class Model {
   private fail(flight: Flight, retryAfter: number | undefined, isRefusal: boolean): void {
     flight.state = "ended"
     const name = gateName(flight.key, flight.claims, flight.revision)
-    // A throttle holds for the key with and without claims.
-    const ofKey = gateName(flight.key, "", flight.revision)
+    const ofKey = throttleName(flight.key, flight.revision)
     const throttle = this.gates.get(ofKey)
-    const gate = throttle?.kind === "throttled" ? throttle : this.gates.get(name)
-    const isThrottled = gate?.kind === "throttled" && this.now < gate.until
-    if (name !== ofKey) this.gates.delete(name)
+    const isThrottled = throttle !== undefined && this.now < throttle.until
+    const refusal = this.gates.get(name)
+    this.gates.delete(name)
+    if (!isThrottled) this.gates.delete(ofKey)
     if (retryAfter !== undefined && retryAfter > 0) {
       const until = this.now + Math.min(retryAfter, 3600 * second)
-      if (!isThrottled || gate.until < until) {
+      if (!isThrottled || throttle.until < until) {
         this.gates.set(ofKey, { kind: "throttled", until, hold: 0, key: flight.key })
       }
-    } else if (!isThrottled) {
-      if (isRefusal) {
-        const goesOn = gate?.kind === "refused" && this.now < gate.until + 60 * second
-        const hold = goesOn ? Math.min(60 * second, 2 * gate.hold) : 5 * second
-        this.gates.set(name, { kind: "refused", until: this.now + hold, hold, key: flight.key })
-      } else this.gates.delete(name)
+    } else if (!isThrottled && isRefusal) {
+      const goesOn = refusal !== undefined && this.now < refusal.until + 60 * second
+      const hold = goesOn ? Math.min(60 * second, 2 * refusal.hold) : 5 * second
+      this.gates.set(name, { kind: "refused", until: this.now + hold, hold, key: flight.key })
     }
     if (flight.renews !== undefined) this.rest(flight.renews)
     for (const token of flight.mayRenew) token.restIsCertain = false
@@ -328,8 +330,7 @@ export class Model {
     }
     this.tokens.set(token.text, token)
     const name = gateName(flight.key, flight.claims, flight.revision)
-    const gate = this.gates.get(name)
-    if (gate !== undefined && (gate.kind === "refused" || this.now >= gate.until)) this.gates.delete(name)
+    this.gates.delete(name)
     if (flight.keeps !== "no" && !flight.dropped) this.store(flight, token)
     if (flight.kind === "forced" && flight.keeps === "yes") {
       for (const older of this.flights) {
@@ -396,8 +397,8 @@ export class Model {
   // ---------------------------------------------------------------------------
 
   gate(key: Key, claims: string, revision: string): Gate | undefined {
-    const throttle = this.gates.get(gateName(key, "", revision))
-    if (throttle?.kind === "throttled" && this.now < throttle.until) return throttle
+    const throttle = this.gates.get(throttleName(key, revision))
+    if (throttle !== undefined && this.now < throttle.until) return throttle
     const gate = this.gates.get(gateName(key, claims, revision))
     return gate !== undefined && this.now < gate.until ? gate : undefined
   }
@@ -448,6 +449,9 @@ export class Model {
 }
 
 const gateName = (key: Key, claims: string, revision: string): string => `${nameOf(key)} ${claims} ${revision}`
+
+/** A throttle holds for the key with and without claims. */
+const throttleName = (key: Key, revision: string): string => `${nameOf(key)} throttled ${revision}`
 
 /** Callers say in their correlation id what they are; renewals, and effects that are kept, have ids of their own. */
 const kindOf = (correlationId: string): Kind =>

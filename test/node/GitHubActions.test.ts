@@ -198,6 +198,7 @@ describe("what is wrong", () => {
     ["not found", () => new Response("", { status: 404 }), "github_actions_refused", 1],
     ["busy for long", () => new Response("", { status: 429 }), "github_actions_unavailable", 3],
     ["too slow for its proxy", () => new Response("", { status: 408 }), "github_actions_unavailable", 3],
+    ["cut", () => new Response("{\"count\":1,\"value\":\"eyJ"), "github_actions_unavailable", 3],
     ["a page", () => new Response("<html>eyJ</html>"), "github_actions_malformed", 1],
     ["no value", () => Response.json({ token: "eyJ.e30.c2ln" }), "github_actions_malformed", 1],
     ["an empty value", () => Response.json({ value: "" }), "github_actions_malformed", 1],

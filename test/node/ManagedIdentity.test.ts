@@ -680,12 +680,14 @@ describe("a service that is out of order", () => {
     ["imds", { source: "imds" }]
   ]
   it.effect.each(named)(
-    "%s with %o: a broken connection is retried like silence",
+    "%s with %o: a broken connection or a cut response is retried like silence",
     ([platform, options]) =>
       Effect.gen(function*() {
-        yield* fail({ dropped: true })
-        const { metadata } = yield* Effect.flatten(after(acquire(), 1000))
-        assert.strictEqual(metadata.outage, false)
+        for (const response of [{ dropped: true }, { status: 200, body: "{\"access_token\":\"a.b" }]) {
+          yield* fail(response)
+          const { metadata } = yield* Effect.flatten(after(acquire({ forceRefresh: true }), 1000))
+          assert.strictEqual(metadata.outage, false)
+        }
         yield* fail({ dropped: true }, Infinity)
         const error = failureOf(yield* after(acquire({ scopes: graph }), platform === "imds" ? 7000 : 3000))
         assert.deepInclude(error, { _tag: "EntraNetworkError", attempts: 4 })
@@ -706,6 +708,29 @@ describe("a service that is out of order", () => {
       const { form } = yield* Effect.flatten(after(authenticate(credential, attempt), 3000))
       assert.property(form, "client_assertion")
     }).pipe(Effect.provide(Service({ platform: "appService" }))))
+
+  const tokenless: ReadonlyArray<readonly [MetadataService.Answer, string]> = [
+    [{ status: 200, body: "<html>Sign in</html>" }, "managed_identity_malformed"],
+    [{ status: 403, body: "<html>Forbidden</html>" }, "managed_identity_malformed"],
+    [{ status: 400, body: "{\"error\":\"invalid_request\"}" }, "managed_identity_refused"]
+  ]
+  it.effect.each(tokenless)(
+    "for an assertion, %o is remembered for 5 seconds",
+    ([response, code]) =>
+      Effect.gen(function*() {
+        const credential = yield* Effect.provide(ManagedIdentity.assertion(), [Files, Variables])
+        yield* fail(response, 2)
+        const call = (tenantId: string) =>
+          Effect.map(Effect.flip(authenticate(credential, { ...attempt, tenantId })), (error) => error.code)
+        for (let n = 0; n < 100; n++) assert.strictEqual(yield* call(`tenant${n}.example`), code)
+        assert.lengthOf(yield* asked, 1)
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* call("contoso.com"), code)
+        assert.lengthOf(yield* asked, 2)
+        yield* TestClock.adjust("10 seconds")
+        assert.property((yield* authenticate(credential, attempt)).form, "client_assertion")
+      }).pipe(Effect.provide(Service({ platform: "appService" })))
+  )
 
   it.effect("IMDS that is updated for good", () =>
     Effect.gen(function*() {

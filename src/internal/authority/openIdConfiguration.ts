@@ -11,7 +11,7 @@ import { type IdentityRequest, type IdentityResponse, standardHeaders } from "..
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import { invalidAuthority, isOutageStatus, serviceUnavailable } from "../shared/errors.ts"
 import { isGuid, quote } from "../shared/text.ts"
-import { membersOf } from "../shared/validate.ts"
+import { isCutJson, membersOf } from "../shared/validate.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
 /** Returns the request for a discovery document. */
@@ -53,6 +53,7 @@ export const readConfiguration = (
   const malformed = (what: string) => Result.fail(malformedDocument(request, status, what))
   if (status < 200 || status >= 300) return malformed(`is not a discovery document (status ${status})`)
   if (response.cut) return malformed("is too long for a discovery document")
+  if (isCutJson(response.body)) return Result.fail(unavailable(response, request, "ends in the middle of its JSON"))
   const decoded = decode(response.body)
   if (Result.isFailure(decoded)) return malformed("is not JSON with an issuer and a token_endpoint")
   const document = decoded.success
@@ -70,6 +71,7 @@ export const readConfiguration = (
 export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
   if (status === 429 || isOutageStatus(status)) return false
   if (status === 0 || status >= 300) return true
+  if (isCutJson(body)) return false
   const members = membersOf(body)
   return status >= 200 && status < 300 && !cut && members?.["issuer"] === undefined &&
     members?.["token_endpoint"] === undefined
@@ -218,12 +220,13 @@ const mismatch = ({ correlationId, url }: DocumentRequest, issuer: string, statu
 
 const unavailable = (
   response: IdentityResponse,
-  { correlationId, now, url }: DocumentRequest
+  { correlationId, now, url }: DocumentRequest,
+  problem = "is not available"
 ): ServiceUnavailableError => {
   const retryAfter = parseRetryAfter(response.headers["retry-after"], now, response.headers["date"])
   return serviceUnavailable(
     "service_unavailable",
-    `${url} is not available (status ${response.status})`,
+    `${url} ${problem} (status ${response.status})`,
     "Try again later. The request itself is valid, and valid cached tokens are served meanwhile.",
     {
       origin: "service",

@@ -58,7 +58,8 @@ export const make = (
     const clock = yield* Clock.Clock
     const newId = yield* randomId
     const flights = yield* SingleFlight.make<Endpoints, DiscoveryError>({
-      closed: () => closedError("The authority resolver")
+      closed: () => closedError("The authority resolver"),
+      limit: requestTimeout + 1000
     })
     const documents = new Map<string, Lifetime & { readonly endpoints: Endpoints }>()
     const failures = new Map<string, Lifetime & { readonly error: DiscoveryError }>()

@@ -36,7 +36,7 @@ export interface Times {
 const matchesNothing = /$^/
 
 interface RefreshState {
-  isRefreshing: boolean
+  refreshingSince: number
   failures: number
   retryOn: number
   stretchedUntil: number
@@ -179,7 +179,7 @@ export class CachedToken implements CachePlace, Times {
 
   get #opened(): RefreshState {
     return this.#refreshState ??= {
-      isRefreshing: false,
+      refreshingSince: -Infinity,
       failures: 0,
       retryOn: -Infinity,
       stretchedUntil: -Infinity,
@@ -190,12 +190,12 @@ export class CachedToken implements CachePlace, Times {
     }
   }
 
-  /** True if a refresh is running. */
-  get isRefreshing(): boolean {
-    return this.#refreshState?.isRefreshing ?? false
+  /** The time at which the running refresh began. Without a refresh it is `-Infinity`. */
+  get refreshingSince(): number {
+    return this.#refreshState?.refreshingSince ?? -Infinity
   }
-  set isRefreshing(isRefreshing: boolean) {
-    this.#opened.isRefreshing = isRefreshing
+  set refreshingSince(refreshingSince: number) {
+    this.#opened.refreshingSince = refreshingSince
   }
 
   /** The number of failed refreshes in a row. */

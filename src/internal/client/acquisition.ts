@@ -35,6 +35,8 @@ export interface Services {
   readonly endpoint: TokenEndpoint["Service"]
   readonly cache: TokenCache["Service"]
   readonly telemetry: Pick<Telemetry, "ended" | "used">
+  /** The time limit of an acquisition in milliseconds, for other callers that wait for it. */
+  readonly limit: number
 }
 
 /** One acquisition: the plan of its request, the key of its token, and its reason. */
@@ -62,7 +64,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
-    const { cache, clientId, credential, defaultLifetime, endpoint, margin, resolver, telemetry } = services
+    const { cache, clientId, credential, defaultLifetime, endpoint, limit, margin, resolver, telemetry } = services
 
     const fetch = (
       { beforeSending, key, plan }: Flight,
@@ -165,6 +167,8 @@ export const make = (
           ? cache.lead(flight.key, fetching, {
             fresh: plan.forced,
             seen: flight.seen,
+            since: startedAt,
+            limit,
             accepts: plan.minimumValidity === 0
               ? undefined
               : (token) => !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)

@@ -25,6 +25,7 @@ export interface HitPath {
   /** Counts a cache hit, on this path or elsewhere, and returns it. */
   readonly hit: (exit: Hit) => Hit
   readonly isResting: (entry: CachedToken) => boolean
+  readonly isRefreshing: (entry: CachedToken, now: number) => boolean
   readonly hits: () => number
 }
 
@@ -35,8 +36,10 @@ export const make = (options: {
   readonly space: () => string
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
+  /** The time limit of a refresh in milliseconds. */
+  readonly limit: number
 }): HitPath => {
-  const { allows, clock, homeTenant, peek, space } = options
+  const { allows, clock, homeTenant, limit, peek, space } = options
   let hits = 0
 
   const hit = (exit: Hit): Hit => {
@@ -46,6 +49,10 @@ export const make = (options: {
 
   // The monotonic clock is read only after a failed refresh.
   const isResting = (entry: CachedToken): boolean => monotonicMillis(clock) < entry.retryOn
+
+  // A refresh beyond its limit may have lost its I/O. The wall clock is enough, because a flight decides with the other one.
+  const isRefreshing = ({ refreshingSince }: CachedToken, now: number): boolean =>
+    refreshingSince <= now && now < refreshingSince + limit
 
   /** Looks up the caller's own strings, and checks only the allowed tenants. Another spelling is found by the plan. */
   const lookUp = (request: TokenRequest): CachedToken | undefined => {
@@ -77,6 +84,7 @@ export const make = (options: {
   return {
     hit,
     isResting,
+    isRefreshing,
     hits: () => hits,
     serve: (call) => {
       const known = call.entry
@@ -90,7 +98,7 @@ export const make = (options: {
       if (now < entry.issuedAt) return undefined
       if (now < entry.refreshOn) return hit(entry.freshHit)
       // During a refresh, and during the backoff after a failed refresh, a due token is served like a fresh token.
-      return now < entry.usableUntil && (entry.isRefreshing || isResting(entry)) ? hit(entry.staleHit) : undefined
+      return now < entry.usableUntil && (isRefreshing(entry, now) || isResting(entry)) ? hit(entry.staleHit) : undefined
     }
   }
 }

@@ -77,13 +77,16 @@ export const make = (options: {
   readonly forget: (selector: Selector) => Effect.Effect<void>
   readonly acquire: (flight: Flight) => Acquired
   readonly renewal: Renewal
+  /** The time limit of a flight in milliseconds. */
+  readonly limit: number
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, renewal: { backoff, maxWait, ...stale }, settings } = options
+    const { acquire, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
-      closed: () => closedError("The client")
+      closed: () => closedError("The client"),
+      limit
     })
     // Callers that wait for a gate share one timer per key, so that they share the next request too.
     const waits = yield* SingleFlight.make<void, AcquireTokenError>({ closed: () => closedError("The client") })
@@ -105,12 +108,13 @@ export const make = (options: {
     let misses = 0
     yield* warnIfBuiltTooOften(settings.clientId, clock.currentTimeMillisUnsafe())
 
-    const { hit, isResting, hits, serve } = HitPath.make({
+    const { hit, isRefreshing, isResting, hits, serve } = HitPath.make({
       clock,
       peek: cache.peek,
       space,
       homeTenant,
-      allows: settings.allows
+      allows: settings.allows,
+      limit
     })
     const counted = (run: Run, exit: Hit): Hit => run.isCounted === true ? exit : hit(exit)
     const missed = (run: Run): void => {
@@ -145,8 +149,10 @@ export const make = (options: {
         const left = retryWait(error)
         if (left === undefined) return Effect.fail(error)
         const again = { ...plan, isCounted: true }
+        const until = monotonicMillis(clock) + left
+        const wait = Effect.suspend(() => Effect.sleep(Math.max(0, until - monotonicMillis(clock))))
         return Effect.andThen(
-          waits.join(flightOf(plan, keyOf(plan)), Effect.sleep(left)),
+          waits.join(flightOf(plan, keyOf(plan)), wait, left),
           Effect.suspend(() => waitWhileThrottled(again, runPlan(again)))
         )
       })
@@ -225,7 +231,7 @@ export const make = (options: {
 
     const refreshInBackground = (token: CachedToken, plan: RequestPlan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() =>
-        token.isRefreshing || isResting(token)
+        isRefreshing(token, clock.currentTimeMillisUnsafe()) || isResting(token)
           ? Effect.void
           : flights.launch(flightOf(plan, key), refresh(token, plan, key, "ProactivelyRefreshed"))
       )
@@ -244,7 +250,8 @@ export const make = (options: {
           token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
         if (token === undefined) return reported(plan, flight)
-        token.isRefreshing = true
+        const since = clock.currentTimeMillisUnsafe()
+        token.refreshingSince = since
         return flight.pipe(
           Effect.tap((result) =>
             Effect.sync(() => {
@@ -264,7 +271,8 @@ export const make = (options: {
             })
           ),
           Effect.onExit(() => {
-            token.isRefreshing = false
+            // Another refresh may have begun, because this one took too long.
+            if (token.refreshingSince === since) token.refreshingSince = -Infinity
             return Effect.void
           })
         )

@@ -14,6 +14,7 @@ import { type CredentialError } from "../../EntraError.ts"
 import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
+import { eventOfOther, keepAlive, waitForOther, WaitUntil } from "../shared/requestContext.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import type { Attempt, Authentication, Credential } from "./credential.ts"
 import * as RotationState from "./rotationState.ts"
@@ -130,9 +131,12 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         Effect.exit,
         Effect.flatMap((exit) =>
           Effect.suspend(() => {
-            // The result of an abandoned load is ignored, because another load has begun.
-            if (underWay !== load) return Effect.void
-            underWay = undefined
+            // The result of an abandoned load is ignored, because another load has begun. Any material is better than none.
+            if (underWay !== load && (inUse !== undefined || Exit.isFailure(exit))) {
+              Deferred.doneUnsafe(load.done, Exit.void)
+              return Effect.void
+            }
+            if (underWay === load) underWay = undefined
             const told = ended(load.number, exit)
             Deferred.doneUnsafe(load.done, Exit.void)
             return told
@@ -150,22 +154,46 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       loads = { ...loads, begun: loads.begun + 1 }
       const load: Load = { number: loads.begun, since: now(), done: Deferred.makeUnsafe() }
       underWay = load
-      return Effect.map(Effect.forkDetach(run(load), { startImmediately: true }), (fiber) => {
+      return Effect.flatMap(Effect.forkDetach(run(load), { startImmediately: true }), (fiber) => {
         running = fiber
-        return load
+        return Effect.map(WaitUntil, (waitUntil) => {
+          keepAlive(waitUntil, fiber)
+          return load
+        })
       })
     })
 
-    const current = Effect.suspend((): Effect.Effect<void, CredentialError> => {
+    /**
+     * Waits for a load, which this caller starts if none is running. The load of another caller may have lost its I/O: it is
+     * abandoned after a while, and `again` runs.
+     */
+    const loaded = <E>(again: Effect.Effect<void, E>): Effect.Effect<void, E> =>
+      Effect.suspend(() => {
+        const last = loads.begun
+        return Effect.flatMap(loading, ({ done, number, since }) =>
+          number > last
+            ? Deferred.await(done)
+            : waitForOther<void, E>(Deferred.await(done), {
+              clock,
+              left: since + reloadWait - now(),
+              orElse: () =>
+                Effect.suspend(() => {
+                  if (underWay?.number === number) underWay = undefined
+                  return again
+                })
+            }))
+      })
+
+    const current: Effect.Effect<void, CredentialError> = Effect.suspend(() => {
       if (!RotationState.isDue(loads, source.reloadEvery, now(), inUse !== undefined)) {
         return inUse === undefined ? outcome : Effect.void
       }
-      return Effect.flatMap(loading, ({ done, since }) => {
-        if (inUse === undefined) return Effect.andThen(Deferred.await(done), Effect.suspend(() => outcome))
-        const left = since + reloadWait - now()
+      if (inUse === undefined) return Effect.andThen(loaded(current), Effect.suspend(() => outcome))
+      return Effect.flatMap(loading, (load) => {
+        const left = load.since + reloadWait - now()
         return left <= 0
           ? Effect.void
-          : Effect.timeoutOrElse(Deferred.await(done), {
+          : Effect.timeoutOrElse(eventOfOther(Deferred.await(load.done)), {
             duration: left,
             orElse: () => Effect.suspend(() => kept(credentialTimeout(reloadWait)))
           })
@@ -192,10 +220,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       Effect.suspend(() =>
         loads.ended > begun || untried(tried) !== undefined
           ? Effect.void
-          : Effect.flatMap(
-            loading,
-            ({ done }) => Effect.andThen(Deferred.await(done), Effect.suspend(() => loadSince(begun, tried)))
-          )
+          : Effect.andThen(loaded(Effect.void), Effect.suspend(() => loadSince(begun, tried)))
       )
 
     const reload = (tried: Tried): Effect.Effect<boolean> =>

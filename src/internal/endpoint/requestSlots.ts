@@ -1,5 +1,14 @@
-/** The bound of concurrent token requests per origin. A request that ends hands its slot to the next one that waits. */
+/**
+ * The bound of concurrent token requests per origin. A request that ends hands its slot to the next one that waits. A slot
+ * that is held or waited for longer than a request may take is free again, because its request may have lost its I/O, as on
+ * Cloudflare Workers.
+ */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { monotonicMillis } from "../shared/monotonic.ts"
+import { waitForOther } from "../shared/requestContext.ts"
 import * as FairQueue from "./fairQueue.ts"
 
 /** The slot of one request. */
@@ -16,48 +25,96 @@ export interface Slots {
   readonly slotOf: (origin: string, tenant: string) => Slot
 }
 
-/** The requests to one origin. A member of the queue hands a slot to its request. */
-interface Lane {
-  running: number
-  /** Undefined until a request waits. */
-  waiting: FairQueue.FairQueue<() => void> | undefined
+interface Waiter {
+  readonly until: number
+  /** Hands a slot to the request. */
+  readonly grant: (now: number) => void
 }
 
-/** Creates the slots, of which each origin has `most`. */
-export const make = (most: number): Slots => {
+/** The requests to one origin, with the end of the time that each may hold its slot, in the order of that time. */
+interface Lane {
+  readonly holders: Map<Slot, number>
+  /** Undefined until a request waits. */
+  waiting: FairQueue.FairQueue<Waiter> | undefined
+}
+
+/** Creates the slots, of which each origin has `most`. Times are in milliseconds. */
+export const make = (
+  most: number,
+  { clock, longestUse, longestWait }: {
+    readonly clock: Clock.Clock
+    readonly longestWait: number
+    readonly longestUse: number
+  }
+): Slots => {
   const lanes = new Map<string, Lane>()
-  return {
-    slotOf: (origin, tenant) => {
-      const lane: Lane = lanes.get(origin) ?? { running: 0, waiting: undefined }
-      lanes.set(origin, lane)
-      let isHeld = false
-      const take = (): boolean => {
-        if (lane.running >= most) return false
-        lane.running++
-        return isHeld = true
-      }
-      return {
-        take,
-        wait: Effect.callback((resume) => {
-          // A slot may have been returned since the request found none.
-          if (take()) return resume(Effect.void)
-          const grant = () => {
-            isHeld = true
-            // The next request must not run on the stack of the request that returns the slot.
-            resume(Effect.yieldNow)
-          }
-          const queue = lane.waiting ??= FairQueue.make()
-          queue.add(tenant, grant)
-          return Effect.sync(() => queue.remove(tenant, grant))
-        }),
-        release: () => {
-          if (!isHeld) return
-          isHeld = false
-          const grant = lane.waiting?.next()
-          if (grant === undefined) lane.running--
-          else grant()
+
+  /** Hands free slots to the requests that wait. */
+  const handOut = ({ holders, waiting }: Lane): void => {
+    const now = monotonicMillis(clock)
+    while (holders.size < most) {
+      const waiter = waiting?.next()
+      if (waiter === undefined) return
+      if (now < waiter.until) waiter.grant(now)
+    }
+  }
+
+  /** Takes away the slots that are held for too long. */
+  const reclaim = ({ holders }: Lane): void => {
+    const now = monotonicMillis(clock)
+    for (const [holder, until] of holders) {
+      if (now < until) return
+      holders.delete(holder)
+    }
+  }
+
+  const waitInQueue = (slot: Slot, lane: Lane, tenant: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { holders, waiting = FairQueue.make<Waiter>() } = lane
+      lane.waiting = waiting
+      const granted = Deferred.makeUnsafe<void>()
+      const waiter: Waiter = {
+        until: monotonicMillis(clock) + longestWait,
+        grant: (now) => {
+          holders.set(slot, now + longestUse)
+          Deferred.doneUnsafe(granted, Exit.void)
         }
       }
+      waiting.add(tenant, waiter)
+      const look: Effect.Effect<void> = Effect.suspend(() => {
+        reclaim(lane)
+        handOut(lane)
+        const [next = Infinity] = holders.values()
+        return waitForOther(Deferred.await(granted), {
+          clock,
+          left: next - monotonicMillis(clock),
+          orElse: () => look
+        })
+      })
+      return Effect.onInterrupt(
+        // The request that returns the slot has its connection until it has ended.
+        Effect.andThen(look, Effect.yieldNow),
+        () => Effect.sync(() => waiting.remove(tenant, waiter))
+      )
+    })
+
+  return {
+    slotOf: (origin, tenant) => {
+      const lane: Lane = lanes.get(origin) ?? { holders: new Map(), waiting: undefined }
+      lanes.set(origin, lane)
+      const slot: Slot = {
+        take: () => {
+          if (lane.holders.size >= most) return false
+          lane.holders.set(slot, monotonicMillis(clock) + longestUse)
+          return true
+        },
+        // A slot may have been returned since the request found none.
+        wait: Effect.suspend(() => slot.take() ? Effect.void : waitInQueue(slot, lane, tenant)),
+        release: () => {
+          if (lane.holders.delete(slot) && lane.waiting !== undefined) handOut(lane)
+        }
+      }
+      return slot
     }
   }
 }

@@ -60,13 +60,14 @@ export const isClosed = (state: GateState, now: number): boolean => now < state.
 export const retryWait = (error: EntraError.AcquireTokenError): number | undefined => {
   const asksToWait = error._tag === "EntraThrottledError" ||
     (error._tag === "EntraServiceUnavailableError" && error.code !== "circuit_open")
-  return asksToWait && error.retryAfter !== undefined
-    ? Math.min(Math.max(Duration.toMillis(error.retryAfter), shortestWait), longestRetryAfter)
-    : undefined
+  if (!asksToWait || error.retryAfter === undefined) return undefined
+  return Duration.isZero(error.retryAfter)
+    ? pauseOfNoWait
+    : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
 }
 
 /** Milliseconds. A service that throttles and asks for no wait must not get one request after another. */
-const shortestWait = 1000
+const pauseOfNoWait = 1000
 
 /** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
 export const judge = (

@@ -10,7 +10,7 @@ import type { Scrub } from "../http/redaction.ts"
 import { defaultRetryAfter, parseRetryAfter } from "../http/retryAfter.ts"
 import { isOutageStatus } from "../shared/errors.ts"
 import { quote, sentence } from "../shared/text.ts"
-import { longestLifetime, type Members, membersOf } from "../shared/validate.ts"
+import { isCutJson, longestLifetime, type Members, membersOf } from "../shared/validate.ts"
 import { loopDetected, meaningOf, throttled as throttledMeaning } from "./aadsts.ts"
 
 export interface ResponseContext {
@@ -74,13 +74,6 @@ export const readTokenResponse = (
       : issued(answer, context, token.success)
   }
   return Result.fail(byStatus(answer, context))
-}
-
-/** Returns whether a text is the beginning of a JSON object: a string or an object in it has no end. */
-const isCutJson = (text: string): boolean => {
-  if (!/^\s*\{/.test(text)) return false
-  const structure = text.replace(/"(?:[^"\\]|\\.)*"/gs, "")
-  return structure.includes("\"") || structure.split("{").length > structure.split("}").length
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== ""

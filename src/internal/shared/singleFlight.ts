@@ -2,6 +2,10 @@
  * Flights: effects that several callers share, at most one per key. A flight belongs to the scope of the `SingleFlight` and
  * not to the caller that started it, so an interrupted caller does not end it. When the scope closes, waiting callers fail
  * with `closed`.
+ *
+ * A flight has a time limit. A flight that is older may have lost its I/O with the request that started it, as on Cloudflare
+ * Workers: the next caller starts another flight, and callers that wait do so too. Nobody interrupts the old one: if it is
+ * only slow, the caller that started it still gets its result.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -11,29 +15,42 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import { monotonicMillis } from "./monotonic.ts"
+import { keepAlive, noKeepAlive, waitForOther, WaitUntil } from "./requestContext.ts"
 
 export interface SingleFlight<A, E> {
   /**
    * Waits for the flight of this key. Without a flight it starts one in the context of this caller, apart from the
    * clock.
    */
-  readonly join: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  readonly join: (key: string, flight: Effect.Effect<A, E>, limit?: number) => Effect.Effect<A, E>
   /** Starts the flight of this key if there is no flight yet, and does not wait for it. */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
   readonly isInFlight: (key: string) => boolean
-  /** The number of running flights, including detached flights. */
+  /** The number of running flights, including detached flights. Flights beyond their limit are not counted. */
   readonly size: () => number
   /** Detaches the flight of this key: later callers start another flight, and waiting callers still get its result. */
   readonly detach: (key: string) => void
 }
 
-/** Creates a registry of flights. `closed` is the error of callers that wait when the scope closes. */
+interface Flight<A, E> {
+  readonly result: Deferred.Deferred<A, E>
+  /** The monotonic time of its limit. */
+  readonly until: number
+}
+
+/**
+ * Creates a registry of flights. `closed` is the error of callers that wait when the scope closes. `limit` is the time limit
+ * in milliseconds of flights that have none of their own; default: none.
+ */
 export const make = <A, E>(options: {
   readonly closed: () => E
+  readonly limit?: number
 }): Effect.Effect<SingleFlight<A, E>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const flights = new Map<string, Deferred.Deferred<A, E>>()
-    const running = new Set<Fiber.Fiber<A, E>>()
+    const flights = new Map<string, Flight<A, E>>()
+    // In the order of their start.
+    const running = new Map<Fiber.Fiber<A, E>, number>()
     let closed = false
     const scope = yield* Effect.scope
     const clock = yield* Clock.Clock
@@ -41,39 +58,74 @@ export const make = <A, E>(options: {
       scope,
       Effect.suspend(() => {
         closed = true
-        return Fiber.interruptAll([...running])
+        return Fiber.interruptAll([...running.keys()])
       })
     )
 
-    const start = (key: string, flight: Effect.Effect<A, E>): Effect.Effect<Deferred.Deferred<A, E>> =>
+    const isRunning = (flight: Flight<A, E> | undefined): boolean =>
+      flight !== undefined && monotonicMillis(clock) < flight.until
+
+    /** Removes the flights beyond their limit, up to the first one that is not. */
+    const forgetOld = (now: number): void => {
+      for (const [fiber, until] of running) {
+        if (now < until) return
+        running.delete(fiber)
+      }
+    }
+
+    const start = (
+      caller: Fiber.Fiber<unknown, unknown>,
+      key: string,
+      effect: Effect.Effect<A, E>,
+      limit = options.limit ?? Infinity
+    ): Deferred.Deferred<A, E> => {
+      const result = Deferred.makeUnsafe<A, E>()
+      if (closed) {
+        Deferred.doneUnsafe(result, Exit.fail(options.closed()))
+        return result
+      }
+      const now = monotonicMillis(clock)
+      if (running.size > 0) forgetOld(now)
+      const flight = { result, until: now + limit }
+      flights.set(key, flight)
+      // Adding the clock copies the context, so it is added only when it differs.
+      const context = caller.getRef(Clock.Clock) === clock
+        ? caller.context
+        : Context.add(caller.context, Clock.Clock, clock)
+      const fiber = Effect.runForkWith(context)(effect)
+      running.set(fiber, flight.until)
+      const waitUntil = caller.getRef(WaitUntil)
+      // Most callers have no such function, and need no further call.
+      if (waitUntil !== noKeepAlive) keepAlive(waitUntil, fiber)
+      fiber.addObserver((exit) => {
+        running.delete(fiber)
+        if (flights.get(key) === flight) flights.delete(key)
+        Deferred.doneUnsafe(result, Exit.isSuccess(exit) ? exit : hideInterrupt(exit, options.closed))
+      })
+      return result
+    }
+
+    const join = (key: string, effect: Effect.Effect<A, E>, limit?: number): Effect.Effect<A, E> =>
       Effect.withFiber((caller) => {
-        const existing = flights.get(key)
-        if (existing !== undefined) return Effect.succeed(existing)
-        const deferred = Deferred.makeUnsafe<A, E>()
-        if (closed) {
-          Deferred.doneUnsafe(deferred, Exit.fail(options.closed()))
-          return Effect.succeed(deferred)
-        }
-        flights.set(key, deferred)
-        // Adding the clock copies the context, so it is added only when it differs.
-        const context = caller.getRef(Clock.Clock) === clock
-          ? caller.context
-          : Context.add(caller.context, Clock.Clock, clock)
-        const fiber = Effect.runForkWith(context)(flight)
-        running.add(fiber)
-        fiber.addObserver((exit) => {
-          running.delete(fiber)
-          if (flights.get(key) === deferred) flights.delete(key)
-          Deferred.doneUnsafe(deferred, Exit.isSuccess(exit) ? exit : hideInterrupt(exit, options.closed))
-        })
-        return Effect.succeed(deferred)
+        const flight = flights.get(key)
+        const left = flight === undefined ? 0 : flight.until - monotonicMillis(clock)
+        return flight === undefined || left <= 0
+          ? Deferred.await(start(caller, key, effect, limit))
+          : waitForOther(Deferred.await(flight.result), { clock, left, orElse: () => join(key, effect, limit) })
       })
 
     return {
-      join: (key, flight) => Effect.flatMap(start(key, flight), Deferred.await),
-      launch: (key, flight) => Effect.asVoid(start(key, flight)),
-      isInFlight: (key) => flights.has(key),
-      size: () => running.size,
+      join,
+      launch: (key, effect) =>
+        Effect.withFiber((caller) => {
+          if (!isRunning(flights.get(key))) start(caller, key, effect)
+          return Effect.void
+        }),
+      isInFlight: (key) => isRunning(flights.get(key)),
+      size: () => {
+        forgetOld(monotonicMillis(clock))
+        return running.size
+      },
       detach: (key) => {
         flights.delete(key)
       }

@@ -88,3 +88,10 @@ export const membersOf = (json: string): Members | undefined => {
     return undefined
   }
 }
+
+/** Returns whether a text is the beginning of a JSON object: a string or an object in it has no end. */
+export const isCutJson = (text: string): boolean => {
+  if (!/^\s*\{/.test(text)) return false
+  const structure = text.replace(/"(?:[^"\\]|\\.)*"/gs, "")
+  return structure.includes("\"") || structure.split("{").length > structure.split("}").length
+}

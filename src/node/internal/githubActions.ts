@@ -11,6 +11,7 @@ import { type IdentityResponse } from "../../internal/http/fields.ts"
 import * as IdentityHttp from "../../internal/http/identityHttp.ts"
 import { credentialError, isOutageStatus } from "../../internal/shared/errors.ts"
 import { isLoopback } from "../../internal/shared/text.ts"
+import { isCutJson } from "../../internal/shared/validate.ts"
 import { isHeader } from "./managedIdentity/challenge.ts"
 
 /** Fetches a new token for each attempt, because a token lives for a few minutes only. */
@@ -92,6 +93,9 @@ export const tokenOf = (
       `GitHub's token endpoint responded with status ${status}`,
       `Use ${tokenName} only in the job that it was set for, while the job runs. ${permission}`
     ))
+  }
+  if (!cut && isCutJson(body)) {
+    return Result.fail(unavailable("responded with a body that ends in the middle of its JSON"))
   }
   const decoded = cut ? Option.none() : decode(body)
   return Option.isSome(decoded)

@@ -4,6 +4,7 @@ import { Deferred, Effect, Fiber } from "effect"
 import { EntraError } from "effect-entra"
 import { TestClock } from "effect/testing"
 import * as Rotation from "../../../src/internal/credential/rotation.ts"
+import { WaitUntil } from "../../../src/internal/shared/requestContext.ts"
 import { attempt as anAttempt, sessions } from "../../support/credentials.ts"
 import { record, warnings } from "../../support/log.ts"
 import { problem } from "../support.ts"
@@ -469,5 +470,49 @@ describe("a refusal", () => {
         yield* Fiber.interrupt(waiting)
       }
       assert.deepStrictEqual([begun, ended], [5, 4])
+    }))
+})
+
+describe("a load that lost its I/O", () => {
+  const ofARequest = Effect.provideService(WaitUntil, () => {})
+  const now = { startImmediately: true }
+
+  it.effect("is given up by a caller that waits for the first material, and its late result is material too", () =>
+    Effect.gen(function*() {
+      const { state, use } = yield* store([])
+      const late = yield* Deferred.make<ReadonlyArray<string>>()
+      state.content = Deferred.await(late)
+      const first = yield* Effect.forkChild(use("1"), now)
+      const second = yield* Effect.forkChild(ofARequest(use("2")), now)
+      yield* TestClock.adjust(Rotation.reloadWait - 1)
+      assert.strictEqual(state.loads, 1)
+      state.content = Effect.never
+      yield* TestClock.adjust(1)
+      assert.strictEqual(state.loads, 2)
+      yield* Deferred.succeed(late, ["a"])
+      assert.strictEqual(yield* Fiber.join(first), "a")
+      assert.strictEqual(yield* use("3"), "a")
+      yield* Fiber.interrupt(second)
+    }))
+
+  it.effect("a later caller gets the material of its own load", () =>
+    Effect.gen(function*() {
+      const { set, state, use } = yield* store([])
+      state.content = Effect.never
+      yield* Effect.forkChild(use("1"), now)
+      set("b")
+      const second = yield* Effect.forkChild(ofARequest(use("2")), now)
+      yield* TestClock.adjust(Rotation.reloadWait)
+      assert.strictEqual(yield* Fiber.join(second), "b")
+      assert.strictEqual(state.loads, 2)
+    }))
+
+  it.effect("is kept alive by the request that started it", () =>
+    Effect.gen(function*() {
+      const { use } = yield* store(["a"])
+      const promises: Array<Promise<unknown>> = []
+      yield* Effect.provideService(use("1"), WaitUntil, (promise) => void promises.push(promise))
+      assert.strictEqual(promises.length, 1)
+      yield* Effect.promise(() => Promise.all(promises))
     }))
 })

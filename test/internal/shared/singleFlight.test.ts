@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { WaitUntil } from "../../../src/internal/shared/requestContext.ts"
 import * as SingleFlight from "../../../src/internal/shared/singleFlight.ts"
 
 const make = SingleFlight.make<number, string>({ closed: () => "closed" })
@@ -287,5 +288,115 @@ describe("closing the scope", () => {
       const joiner = yield* Effect.forkChild(flights.join("k", Effect.succeed(7)), now)
       yield* close
       assert.strictEqual(yield* Fiber.join(joiner), 7)
+    }))
+})
+
+/** As on a platform whose requests lose their I/O, where a caller that waits has a timer. */
+const ofARequest = Effect.provideService(WaitUntil, () => {})
+
+describe("a flight beyond its limit", () => {
+  const limited = SingleFlight.make<number, string>({ closed: () => "closed", limit: 4000 })
+  const lost = Effect.never
+
+  it.effect("the next caller starts another, and neither counts any longer than it runs", () =>
+    Effect.gen(function*() {
+      const flights = yield* limited
+      yield* flights.launch("k", lost)
+      yield* TestClock.adjust(3999)
+      assert.isTrue(flights.isInFlight("k"))
+      assert.strictEqual(flights.size(), 1)
+      yield* flights.launch("k", Effect.die("a second flight"))
+      yield* TestClock.adjust(1)
+      assert.isFalse(flights.isInFlight("k"))
+      assert.strictEqual(flights.size(), 0)
+      assert.strictEqual(yield* flights.join("k", Effect.succeed(7)), 7)
+      yield* flights.launch("k", lost)
+      yield* TestClock.adjust(4000)
+      const { flight, landing, seen } = yield* flightOf
+      yield* flights.launch("k", flight)
+      assert.strictEqual(seen.runs, 1)
+      yield* Deferred.succeed(landing, 1)
+      assert.strictEqual(flights.size(), 0)
+    }))
+
+  it.effect("callers that wait start one other flight together", () =>
+    Effect.gen(function*() {
+      const flights = yield* limited
+      yield* flights.launch("k", lost)
+      yield* TestClock.adjust(1000)
+      const { flight, landing, seen } = yield* flightOf
+      const waiting = yield* Effect.forEach(
+        [1, 2, 3],
+        () => Effect.forkChild(ofARequest(flights.join("k", flight)), now)
+      )
+      yield* TestClock.adjust(2999)
+      assert.strictEqual(seen.runs, 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(seen.runs, 1)
+      yield* Deferred.succeed(landing, 7)
+      assert.deepStrictEqual(yield* Effect.forEach(waiting, Fiber.join), [7, 7, 7])
+      assert.strictEqual(flights.size(), 0)
+    }))
+
+  it.effect("the caller that started it still gets its result, and the others that of the other flight", () =>
+    Effect.gen(function*() {
+      const flights = yield* limited
+      const slow = yield* flightOf
+      const other = yield* flightOf
+      const starter = yield* Effect.forkChild(ofARequest(flights.join("k", slow.flight)), now)
+      const waiting = yield* Effect.forkChild(ofARequest(flights.join("k", other.flight)), now)
+      yield* TestClock.adjust(4000)
+      yield* Deferred.succeed(slow.landing, 1)
+      assert.strictEqual(yield* Fiber.join(starter), 1)
+      assert.strictEqual(slow.seen.interrupted, 0)
+      assert.isTrue(flights.isInFlight("k"))
+      yield* Deferred.succeed(other.landing, 2)
+      assert.strictEqual(yield* Fiber.join(waiting), 2)
+    }))
+
+  it.effect("has its own limit if it names one, and a caller that leaves stops waiting", () =>
+    Effect.gen(function*() {
+      const flights = yield* limited
+      const starter = yield* Effect.forkChild(ofARequest(flights.join("k", lost, 10_000)), now)
+      const { flight, seen } = yield* flightOf
+      const waiting = yield* Effect.forkChild(ofARequest(flights.join("k", flight)), now)
+      const leaver = yield* Effect.forkChild(ofARequest(flights.join("k", Effect.die("left"))), now)
+      yield* Fiber.interrupt(leaver)
+      yield* TestClock.adjust(9999)
+      assert.strictEqual(seen.runs, 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(seen.runs, 1)
+      yield* Fiber.interruptAll([starter, waiting])
+    }))
+})
+
+describe("the function that keeps a request alive", () => {
+  it.effect("gets a promise for each flight that its request starts, which settles with the flight", () =>
+    Effect.gen(function*() {
+      const flights = yield* make
+      const promises: Array<Promise<unknown>> = []
+      const kept = Effect.provideService(WaitUntil, (promise) => void promises.push(promise))
+      const { flight, landing } = yield* flightOf
+      yield* kept(flights.launch("k", flight))
+      yield* kept(flights.launch("k", flight))
+      const joiner = yield* Effect.forkChild(kept(flights.join("k", flight)), now)
+      assert.strictEqual(promises.length, 1)
+      let settled = 0
+      for (const promise of promises) void promise.then(() => settled++)
+      yield* Effect.promise(() => Promise.resolve())
+      assert.strictEqual(settled, 0)
+      yield* Deferred.fail(landing, "no")
+      assert.deepStrictEqual(yield* Fiber.await(joiner), Exit.fail("no"))
+      yield* Effect.promise(() => Promise.all(promises))
+      assert.strictEqual(settled, 1)
+    }))
+
+  it.effect("does no harm if it dies", () =>
+    Effect.gen(function*() {
+      const flights = yield* make
+      const dying = Effect.provideService(WaitUntil, () => {
+        throw new Error("the request has ended")
+      })
+      assert.strictEqual(yield* dying(flights.join("k", Effect.andThen(Effect.yieldNow, Effect.succeed(7)))), 7)
     }))
 })

@@ -11,6 +11,7 @@ import { type Scrub, scrubberOf } from "../../../internal/http/redaction.ts"
 import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { credentialError, serviceUnavailable } from "../../../internal/shared/errors.ts"
 import { monotonicMillis } from "../../../internal/shared/monotonic.ts"
+import { isCutJson } from "../../../internal/shared/validate.ts"
 import type { EndpointRequest } from "../../../TokenEndpoint.ts"
 import { type Files, type NamedFile, read, type ReadLimits, realPath } from "../files/files.ts"
 import { isIn, keyElsewhere, keyFileOf, keyOf, keyRefused } from "./challenge.ts"
@@ -114,7 +115,10 @@ export const make = (
           : { response: second, sentAt: sentAgainAt, scrub: scrubberOf([], Platform.secretsIn(platform, withKey)) }
       })
 
-    /** Sends one attempt. A status of 400 or more is a failure while the schedule may retry, and a result after that. */
+    /**
+     * Sends one attempt. A status of 400 or more, or an incomplete response, is a failure while the schedule may retry, and a
+     * result after that.
+     */
     const attempt = (request: AgentRequest) =>
       exchange(request).pipe(
         Effect.timeoutOrElse({
@@ -133,9 +137,10 @@ export const make = (
               : error
           )),
         Effect.flatMap((result) => {
-          const { headers, status } = result.response
-          return status < 400 ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
-            outcome: status,
+          const { body, cut, headers, status } = result.response
+          const isIncomplete = status < 300 && !cut && isCutJson(body)
+          return status < 400 && !isIncomplete ? Effect.succeed(result) : Effect.fail<UnsuccessfulAttempt>({
+            outcome: isIncomplete ? "silence" : status,
             retryAfter: parseRetryAfter(headers["retry-after"], clock.currentTimeMillisUnsafe(), headers["date"]),
             result: Effect.succeed(result)
           })

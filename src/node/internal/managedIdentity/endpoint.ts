@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { AuthorityResolver } from "../../../AuthorityResolver.ts"
 import { ClientCredential } from "../../../ClientCredential.ts"
+import { withBudget } from "../../../internal/endpoint/acquisitionLimit.ts"
 import * as CircuitBreaker from "../../../internal/endpoint/circuitBreaker.ts"
 import * as ThrottleGate from "../../../internal/endpoint/throttleGate.ts"
 import { noFields } from "../../../internal/http/fields.ts"
@@ -46,15 +47,18 @@ const authentication = {
   refused: () => Effect.succeed(false)
 }
 
+/** Creates the gates of a platform, which remember as long as those of any endpoint. */
+export const makeGates = (clock: Clock.Clock): ThrottleGate.Gates => {
+  const { base, cap } = TokenEndpoint.defaults.refusalTtl
+  return ThrottleGate.make(clock, { base: Duration.toMillis(base), cap: Duration.toMillis(cap) })
+}
+
 /** Creates the endpoint, with the throttle gate and the circuit breaker of any endpoint and the retries of the platform. */
 export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"]> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
-    const { breaker, refusalTtl } = TokenEndpoint.defaults
-    const gates = ThrottleGate.make(clock, {
-      base: Duration.toMillis(refusalTtl.base),
-      cap: Duration.toMillis(refusalTtl.cap)
-    })
+    const { breaker } = TokenEndpoint.defaults
+    const gates = makeGates(clock)
     const circuit = CircuitBreaker.make(clock, {
       failures: breaker.failures,
       openDuration: Duration.toMillis(breaker.openDuration),
@@ -90,12 +94,13 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
       )
     }
 
-    return TokenEndpoint.TokenEndpoint.of(
+    const service = TokenEndpoint.TokenEndpoint.of(
       ThrottleGate.guarding(
         gates,
         (request: TokenEndpoint.EndpointRequest) => circuit.protect(() => origin, requestToken(request))
       )
     )
+    return withBudget(service, longestRequest)
   })
 
 /** The milliseconds of the longest request: eight attempts of 10 seconds, with seven pauses of 10 seconds. */

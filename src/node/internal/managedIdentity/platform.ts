@@ -251,7 +251,7 @@ export const isImds = (status: number): boolean =>
 // retries
 // -----------------------------------------------------------------------------
 
-/** The outcome of an attempt: the status of the response, or no response in time or over a broken connection. */
+/** The outcome of an attempt: the status of the response, or no complete response in time. */
 export type Outcome = number | "silence"
 
 /**

@@ -1,0 +1,20 @@
+/** The time limit of an acquisition, which depends on the budget of its endpoint. Times are in milliseconds. */
+
+const budgets = new WeakMap<object, number>()
+
+const usualBudget = 30_000
+
+/** The longest discovery before a request. The budget does not include it. */
+const longestDiscovery = 10_000
+
+/** Notes the budget of an endpoint, and returns the endpoint. */
+export const withBudget = <E extends object>(endpoint: E, budget: number): E => {
+  budgets.set(endpoint, budget)
+  return endpoint
+}
+
+/** Returns the time after which other callers rely no longer on an acquisition. A foreign endpoint has the usual budget. */
+export const limitOf = (endpoint: object): number => {
+  const budget = budgets.get(endpoint) ?? usualBudget
+  return budget + Math.min(budget, longestDiscovery)
+}
