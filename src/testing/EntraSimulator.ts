@@ -364,6 +364,7 @@ export const routes = HttpRouter.addAll([
   route("GET", "/common/discovery/instance", "instance"),
   route("POST", "/:tenant/oauth2/v2.0/token", "token"),
   route("GET", "/:tenant/adminconsent", "adminConsent"),
+  route("GET", "/:tenant/v2.0/adminconsent", "adminConsent"),
   route("GET", "/:tenant/v2.0/.well-known/openid-configuration", "openIdConfiguration"),
   route("GET", "/:tenant/discovery/v2.0/keys", "keys"),
   route("POST", "/adfs/oauth2/token", "adfsToken"),

@@ -54,6 +54,24 @@ describe("the consent page", () => {
       assert.deepStrictEqual(yield* rolesIn(fabrikamTenantId), granted)
     }).pipe(Effect.provide(world())))
 
+  it.effect("of version 2.0 also names the scopes in its redirect", () =>
+    Effect.gen(function*() {
+      const scope = "https://graph.microsoft.com/.default"
+      const query = new URLSearchParams({ client_id: clientId, redirect_uri: redirectUri, state: "a", scope })
+      const { headers, status } = yield* HttpClient.get(
+        `https://login.microsoftonline.com/${fabrikamDomain}/v2.0/adminconsent?${query}`
+      )
+      assert.strictEqual(status, 302)
+      assert.deepStrictEqual(Object.fromEntries(new URL(headers["location"] ?? "").searchParams), {
+        from: "entra",
+        admin_consent: "True",
+        tenant: fabrikamTenantId,
+        state: "a",
+        scope
+      })
+      assert.deepStrictEqual(yield* rolesIn(fabrikamTenantId), granted)
+    }).pipe(Effect.provide(world())))
+
   it.effect("without a state there is none in the redirect", () =>
     Effect.gen(function*() {
       const { query } = yield* redirectOf(fabrikamDomain, { state: undefined })

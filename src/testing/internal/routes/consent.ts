@@ -1,6 +1,7 @@
 /**
- * `GET /:tenant/adminconsent`: the page on which an administrator grants the permissions of an app. The administrator accepts at
- * once, unless a fault is scripted for the endpoint `consent`.
+ * `GET /:tenant/adminconsent` and `/:tenant/v2.0/adminconsent`: the page on which an administrator grants the permissions of an
+ * app. The administrator accepts at once, unless a fault is scripted for the endpoint `consent`. The page of version 2.0 takes
+ * scopes and names them in its redirect.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -33,7 +34,14 @@ export const adminConsent = (world: World) => (request: HttpServerRequest.HttpSe
       if (redirectUri === undefined) return undefined
       const url = new URL(redirectUri)
       const state = target.query.get("state")
-      const query = { ...members, admin_consent: "True", tenant: tenant.id, ...(state === null ? {} : { state }) }
+      const scope = isV2(request) ? target.query.get("scope") : null
+      const query = {
+        ...members,
+        admin_consent: "True",
+        tenant: tenant.id,
+        ...(state === null ? {} : { state }),
+        ...(scope === null ? {} : { scope })
+      }
       for (const [name, value] of Object.entries(query)) url.searchParams.append(name, value)
       return HttpServerResponse.redirect(url)
     }
@@ -46,6 +54,8 @@ export const adminConsent = (world: World) => (request: HttpServerRequest.HttpSe
     return redirect({}) ?? show(Refusal.noRedirectUri)
   }).pipe(Effect.catch((refusal) => Effect.sync(() => show(refusal))))
 }
+
+const isV2 = ({ url }: HttpServerRequest.HttpServerRequest): boolean => /\/v2\.0\/adminconsent(?:\?|$)/i.test(url)
 
 const readPage = Effect.fnUntraced(function*(world: World, target: Target): Effect.fn.Return<{
   readonly tenant: Tenant
