@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -20,7 +21,7 @@ import { isUsable } from "./internal/cache/freshness.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import { isOutage } from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
-import { waitForOther } from "./internal/shared/requestContext.ts"
+import { isShared, waitForOther } from "./internal/shared/requestContext.ts"
 import { boundOf } from "./internal/shared/validate.ts"
 
 export {
@@ -96,8 +97,8 @@ export interface TokenCacheService {
    * `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token that the
    * caller does not want again, and `accepts` returns whether a stored token is good enough. Nobody waits longer than `limit`
    * for a fetch that began at `since`, in milliseconds of the monotonic clock; default: no limit. A result is not stored when
-   * its key was invalidated meanwhile, when a caller gave its fetch up, or when a `fresh` fetch that started later has ended
-   * first.
+   * its key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first. The result of a fetch that a
+   * caller gave up is stored only if no tokens were invalidated meanwhile, and in place of an older token.
    *
    * @internal
    */
@@ -245,6 +246,10 @@ interface Lead {
   readonly done: Deferred.Deferred<void, AcquireTokenError>
   /** The monotonic time of its limit. */
   readonly until: number
+  /** Elsewhere every fetch ends, however late. */
+  readonly mayBeLost: boolean
+  /** The number of invalidations before it. */
+  readonly epoch: number
   invalidated: boolean
 }
 
@@ -257,23 +262,41 @@ const makeMemory = (
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
   const invalidations = counter()
+  let epoch = 0
+
+  /** Nobody looks for a fetch that was given up, so it has to look itself. */
+  const mayStore = (lead: Lead, token: CachedToken): boolean => {
+    if (lead.invalidated || leads.has(lead)) return !lead.invalidated
+    const stored = memory.peek(lead.key.space, lead.key.tenant, lead.key.scopes)
+    return lead.epoch === epoch && (stored === undefined || stored.issuedAt < token.issuedAt)
+  }
 
   const fetchAndStore = (
+    caller: Fiber.Fiber<unknown, unknown>,
     key: CacheKey,
     fetch: Effect.Effect<CachedToken, AcquireTokenError>,
     fresh: boolean,
     until: number
   ) => {
     const name = key.text
-    const lead: Lead = { key, name, done: Deferred.makeUnsafe(), until, invalidated: false }
+    if (leads.size > 0) giveUpLost()
+    const lead: Lead = {
+      key,
+      name,
+      done: Deferred.makeUnsafe(),
+      until,
+      mayBeLost: isShared(caller),
+      epoch,
+      invalidated: false
+    }
     leads.add(lead)
     if (!leases.has(name)) leases.set(name, lead)
     return fetch.pipe(
       Effect.map((token) => {
         const now = clock.currentTimeMillisUnsafe()
         // A token without a lifetime is for its callers alone.
-        if (!lead.invalidated && now < token.expiresOn) memory.store(token, now)
-        if (fresh) outdate(lead)
+        if (now < token.expiresOn && mayStore(lead, token)) memory.store(token, now)
+        if (fresh && leads.has(lead)) outdate(lead)
         return { token, level: "None" as const }
       }),
       Effect.onExit((exit) => {
@@ -303,12 +326,21 @@ const makeMemory = (
 
   /** The fetch may have lost its I/O, so nobody waits for it any longer. */
   const giveUp = (lead: Lead): void => {
-    lead.invalidated = true
     leads.delete(lead)
     release(lead, Exit.void)
   }
 
+  /** Gives up the lost fetches of all keys, because nobody may ask for such a key again. */
+  const giveUpLost = (): void => {
+    const now = monotonicMillis(clock)
+    for (const lead of leads) {
+      if (now < lead.until) return
+      if (lead.mayBeLost) giveUp(lead)
+    }
+  }
+
   const lead = (
+    caller: Fiber.Fiber<unknown, unknown>,
     key: CacheKey,
     fetch: Effect.Effect<CachedToken, AcquireTokenError>,
     seen: CachedToken | undefined,
@@ -327,14 +359,14 @@ const makeMemory = (
     const left = other === undefined ? 0 : other.until - monotonicMillis(clock)
     if (other !== undefined && left <= 0) giveUp(other)
     return other === undefined || left <= 0
-      ? fetchAndStore(key, fetch, false, since + limit)
+      ? fetchAndStore(caller, key, fetch, false, since + limit)
       : Effect.flatMap(
         waitForOther(Deferred.await(other.done), {
           clock,
           left,
           orElse: () => Effect.sync(() => giveUp(other))
         }),
-        () => lead(key, fetch, seen, accepts, monotonicMillis(clock), limit)
+        () => lead(caller, key, fetch, seen, accepts, monotonicMillis(clock), limit)
       )
   }
 
@@ -342,12 +374,15 @@ const makeMemory = (
     [TypeId]: TypeId,
     peek: memory.peek,
     lead: (key, fetch, { accepts = always, fresh, limit = Infinity, seen, since = 0 }) =>
-      Effect.suspend(() =>
-        fresh ? fetchAndStore(key, fetch, true, since + limit) : lead(key, fetch, seen, accepts, since, limit)
+      Effect.withFiber((caller) =>
+        fresh
+          ? fetchAndStore(caller, key, fetch, true, since + limit)
+          : lead(caller, key, fetch, seen, accepts, since, limit)
       ),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations.add(selector.owner)
+        epoch++
         const doomed = [...leads].filter(({ key }) => selects(selector, key))
         for (const lead of doomed) lead.invalidated = true
         memory.invalidate(selector)

@@ -21,12 +21,14 @@ export const keepAlive = (
   fiber: Fiber.Fiber<unknown, unknown>
 ): void => {
   if (waitUntil === noKeepAlive) return
-  try {
-    waitUntil(new Promise<void>((resolve) => void fiber.addObserver(() => resolve())))
-  } catch {
-    // A function that dies leaves the work as it would be without the function.
-  }
+  const ended = new Promise<void>((resolve) => void fiber.addObserver(() => resolve()))
+  // A function that dies, also by a promise, leaves the work as it would be without the function.
+  new Promise<void>((resolve) => resolve(waitUntil(ended))).catch(() => {})
 }
+
+/** Returns whether the platform may end the I/O of the caller's request, and of the requests that share work with it. */
+export const isShared = (caller: Fiber.Fiber<unknown, unknown>): boolean =>
+  isWorkers || caller.getRef(WaitUntil) !== noKeepAlive
 
 /**
  * Waits for an event that another request may cause. Where that request may have lost its I/O, the wait ends after `left`
@@ -58,10 +60,6 @@ export const eventOfOther = <A, E>(event: Effect.Effect<A, E>): Effect.Effect<A,
 // -----------------------------------------------------------------------------
 
 const isWorkers = globalThis.navigator?.userAgent === "Cloudflare-Workers"
-
-/** Returns whether the platform may end the I/O of the requests that share work with the caller. */
-const isShared = (caller: Fiber.Fiber<unknown, unknown>): boolean =>
-  isWorkers || caller.getRef(WaitUntil) !== noKeepAlive
 
 /** A callback runs in the request that causes the event, and the reaction of a promise in the request that made the promise. */
 const inOwnRequest = <A, E>(event: Effect.Effect<A, E>): Effect.Effect<A, E> =>

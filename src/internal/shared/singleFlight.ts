@@ -16,7 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { monotonicMillis } from "./monotonic.ts"
-import { keepAlive, noKeepAlive, waitForOther, WaitUntil } from "./requestContext.ts"
+import { isShared, keepAlive, noKeepAlive, waitForOther, WaitUntil } from "./requestContext.ts"
 
 export interface SingleFlight<A, E> {
   /**
@@ -34,9 +34,12 @@ export interface SingleFlight<A, E> {
 }
 
 interface Flight<A, E> {
+  readonly key: string
   readonly result: Deferred.Deferred<A, E>
   /** The monotonic time of its limit. */
   readonly until: number
+  /** Elsewhere every flight ends, however late. */
+  readonly mayBeLost: boolean
 }
 
 /**
@@ -50,7 +53,7 @@ export const make = <A, E>(options: {
   Effect.gen(function*() {
     const flights = new Map<string, Flight<A, E>>()
     // In the order of their start.
-    const running = new Map<Fiber.Fiber<A, E>, number>()
+    const running = new Map<Fiber.Fiber<A, E>, Flight<A, E>>()
     let closed = false
     const scope = yield* Effect.scope
     const clock = yield* Clock.Clock
@@ -65,11 +68,16 @@ export const make = <A, E>(options: {
     const isRunning = (flight: Flight<A, E> | undefined): boolean =>
       flight !== undefined && monotonicMillis(clock) < flight.until
 
-    /** Removes the flights beyond their limit, up to the first one that is not. */
-    const forgetOld = (now: number): void => {
-      for (const [fiber, until] of running) {
-        if (now < until) return
-        running.delete(fiber)
+    const land = (fiber: Fiber.Fiber<A, E>, flight: Flight<A, E>): void => {
+      running.delete(fiber)
+      if (flights.get(flight.key) === flight) flights.delete(flight.key)
+    }
+
+    /** Removes the flights beyond their limit that may be lost, up to the first flight that is not beyond it. */
+    const forgetLost = (now: number): void => {
+      for (const [fiber, flight] of running) {
+        if (now < flight.until) return
+        if (flight.mayBeLost) land(fiber, flight)
       }
     }
 
@@ -85,21 +93,20 @@ export const make = <A, E>(options: {
         return result
       }
       const now = monotonicMillis(clock)
-      if (running.size > 0) forgetOld(now)
-      const flight = { result, until: now + limit }
+      if (running.size > 0) forgetLost(now)
+      const flight = { key, result, until: now + limit, mayBeLost: isShared(caller) }
       flights.set(key, flight)
       // Adding the clock copies the context, so it is added only when it differs.
       const context = caller.getRef(Clock.Clock) === clock
         ? caller.context
         : Context.add(caller.context, Clock.Clock, clock)
       const fiber = Effect.runForkWith(context)(effect)
-      running.set(fiber, flight.until)
+      running.set(fiber, flight)
       const waitUntil = caller.getRef(WaitUntil)
       // Most callers have no such function, and need no further call.
       if (waitUntil !== noKeepAlive) keepAlive(waitUntil, fiber)
       fiber.addObserver((exit) => {
-        running.delete(fiber)
-        if (flights.get(key) === flight) flights.delete(key)
+        land(fiber, flight)
         Deferred.doneUnsafe(result, Exit.isSuccess(exit) ? exit : hideInterrupt(exit, options.closed))
       })
       return result
@@ -122,10 +129,7 @@ export const make = <A, E>(options: {
           return Effect.void
         }),
       isInFlight: (key) => isRunning(flights.get(key)),
-      size: () => {
-        forgetOld(monotonicMillis(clock))
-        return running.size
-      },
+      size: () => [...running.values()].filter(isRunning).length,
       detach: (key) => {
         flights.delete(key)
       }

@@ -3,6 +3,7 @@ import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Scope } from "eff
 import { TestClock } from "effect/testing"
 import { WaitUntil } from "../../../src/internal/shared/requestContext.ts"
 import * as SingleFlight from "../../../src/internal/shared/singleFlight.ts"
+import { survivors } from "../../support/garbage.ts"
 
 const make = SingleFlight.make<number, string>({ closed: () => "closed" })
 
@@ -354,6 +355,36 @@ describe("a flight beyond its limit", () => {
       assert.strictEqual(yield* Fiber.join(waiting), 2)
     }))
 
+  it.effect("ends with the scope, and its callers fail with closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const flights = yield* Scope.provide(limited, scope)
+      const { flight, seen } = yield* flightOf
+      const joiner = yield* Effect.forkChild(flights.join("k", flight), now)
+      yield* TestClock.adjust(4000)
+      yield* flights.launch("other", flight)
+      assert.strictEqual(flights.size(), 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(seen.interrupted, 2)
+      assert.deepStrictEqual(yield* Fiber.await(joiner), Exit.fail("closed"))
+    }))
+
+  it.effect("of a request that has ended is not kept in memory, though nobody asks for its key again", () =>
+    Effect.gen(function*() {
+      const flights = yield* limited
+      const kept: Array<WeakRef<object>> = []
+      for (let n = 0; n < 100; n++) {
+        const payload = { n }
+        kept.push(new WeakRef(payload))
+        // The fiber that waits refers to the payload.
+        const waiter = Effect.map(flights.join(`k${n}`, Effect.callback<number>(() => {})), (value) => [value, payload])
+        yield* ofARequest(Effect.forkDetach(waiter, now))
+      }
+      yield* TestClock.adjust(4000)
+      yield* flights.launch("other", Effect.succeed(1))
+      assert.isAtMost(yield* survivors(kept), 1)
+    }))
+
   it.effect("has its own limit if it names one, and a caller that leaves stops waiting", () =>
     Effect.gen(function*() {
       const flights = yield* limited
@@ -391,12 +422,27 @@ describe("the function that keeps a request alive", () => {
       assert.strictEqual(settled, 1)
     }))
 
-  it.effect("does no harm if it dies", () =>
+  const ended = new Error("the request has ended")
+  it.effect.each<{ readonly how: string; readonly waitUntil: (promise: Promise<unknown>) => void }>([
+    {
+      how: "at once",
+      waitUntil: () => {
+        throw ended
+      }
+    },
+    { how: "by a promise", waitUntil: () => Promise.reject(ended) }
+  ])("does no harm if it dies $how", ({ waitUntil }) =>
     Effect.gen(function*() {
+      const unhandled: Array<unknown> = []
+      const listen = (reason: unknown) => void unhandled.push(reason)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => process.on("unhandledRejection", listen)),
+        () => Effect.sync(() => process.off("unhandledRejection", listen))
+      )
       const flights = yield* make
-      const dying = Effect.provideService(WaitUntil, () => {
-        throw new Error("the request has ended")
-      })
+      const dying = Effect.provideService(WaitUntil, waitUntil)
       assert.strictEqual(yield* dying(flights.join("k", Effect.andThen(Effect.yieldNow, Effect.succeed(7)))), 7)
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.deepStrictEqual(unhandled, [])
     }))
 })
