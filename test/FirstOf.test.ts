@@ -152,6 +152,47 @@ describe("firstOf", () => {
       assert.notInclude(error.message, "s3cret")
     }))
 
+  it.effect("a member is made once, and again when the request that makes it has lost its I/O", () =>
+    Effect.gen(function*() {
+      const ofARequest = Effect.provideService(ConfidentialClient.WaitUntil, () => {})
+      const now = { startImmediately: true }
+      const state = { works: true, attempts: [] }
+      let made = 0
+      const second = Effect.suspend(() => ++made === 1 ? Effect.never : good)
+      const credential = yield* ClientCredential.firstOf([member("a", state), second])
+      state.works = false
+      yield* Effect.forkChild(authenticate(credential, attempt), now)
+      const waiting = yield* Effect.forEach(
+        [1, 2],
+        () => Effect.forkChild(ofARequest(authenticate(credential, attempt)), now)
+      )
+      yield* TestClock.adjust(3999)
+      assert.strictEqual(made, 1)
+      yield* TestClock.adjust(1)
+      assert.isTrue(waiting.every((fiber) => fiber.pollUnsafe() !== undefined))
+      yield* Effect.forEach(waiting, Fiber.join)
+      yield* authenticate(credential, attempt)
+      assert.strictEqual(made, 2)
+    }))
+
+  it.effect("a member is made although the first caller that needs it leaves", () =>
+    Effect.gen(function*() {
+      const now = { startImmediately: true }
+      const state = { works: true, attempts: [] }
+      let made = 0
+      const second = Effect.suspend(() => Effect.delay(++made === 1 ? good : Effect.die("made twice"), "2 seconds"))
+      const credential = yield* ClientCredential.firstOf([member("a", state), second])
+      state.works = false
+      const leaver = yield* Effect.forkChild(authenticate(credential, attempt), now)
+      const other = yield* Effect.forkChild(authenticate(credential, attempt), now)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(leaver)
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(other.pollUnsafe())
+      yield* Fiber.join(other)
+      assert.strictEqual(made, 1)
+    }))
+
   it.effect("a member's own rotation comes first", () => {
     let stored = Redacted.make("never-registered~value")
     const vault = ClientCredential.secret(Effect.sync(() => stored))

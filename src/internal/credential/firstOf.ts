@@ -3,9 +3,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Semaphore from "effect/Semaphore"
+import * as Scope from "effect/Scope"
 import { type CredentialError, type InvalidClientError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError } from "../shared/errors.ts"
+import * as SingleFlight from "../shared/singleFlight.ts"
 import type { Acquisition, Attempt, Authentication, ClientAuthentication, Credential } from "./credential.ts"
 import { isCredentialFault } from "./rotationState.ts"
 
@@ -28,7 +29,11 @@ export const make = (
   Effect.gen(function*() {
     const created = new Map<number, Credential>()
     let inUse = 0
-    const semaphores = members.map(() => Semaphore.makeUnsafe(1))
+    // The scope of a credential is the program, so nothing closes it.
+    const creations = yield* Scope.provide(
+      SingleFlight.make<Credential, string>({ closed: () => "It has ended.", limit: memberTimeout }),
+      yield* Scope.make()
+    )
 
     /** Returns a member, and creates it if it does not exist yet. */
     const member = (index: number): Effect.Effect<Credential, string> =>
@@ -45,7 +50,9 @@ export const make = (
 
     /** Returns a member. Concurrent callers create it only once. */
     const memberOnce = (index: number): Effect.Effect<Credential, string> =>
-      created.has(index) ? member(index) : semaphores[index]?.withPermit(member(index)) ?? member(index)
+      created.has(index)
+        ? member(index)
+        : creations.join(String(index), withTimeLimit(member(index), longestCreation))
 
     /** Returns the order of trials: the member in use, then the others in list order. */
     const order = (): ReadonlyArray<number> => [inUse, ...[...members.keys()].filter((index) => index !== inUse)]
@@ -56,6 +63,7 @@ export const make = (
      */
     const first = <A>(
       skipped: Reasons,
+      memberOf: (index: number) => Effect.Effect<Credential, string>,
       use: (credential: Credential, index: number) => Effect.Effect<A, string>
     ): Effect.Effect<{ readonly index: number; readonly value: A }, CredentialError> =>
       Effect.gen(function*() {
@@ -63,10 +71,12 @@ export const make = (
         const left = order().filter((index) => !skipped.has(index))
         for (const index of left) {
           const attempted = Effect.catchCause(
-            Effect.flatMap(memberOnce(index), (credential) => use(credential, index)),
+            Effect.flatMap(memberOf(index), (credential) => use(credential, index)),
             (cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), () => "It failed with a defect."))
           )
-          const tried = yield* Effect.result(index === left.at(-1) ? attempted : withTimeLimit(attempted))
+          const tried = yield* Effect.result(
+            index === left.at(-1) ? attempted : withTimeLimit(attempted, memberTimeout)
+          )
           if (Result.isSuccess(tried)) return { index, value: tried.success }
           reasons.set(index, tried.failure)
         }
@@ -74,7 +84,7 @@ export const make = (
         return yield* exhausted(reasons)
       })
 
-    inUse = (yield* first(new Map(), Effect.succeed)).index
+    inUse = (yield* first(new Map(), member, Effect.succeed)).index
     const current = () => created.get(inUse)
 
     const channelOf = () => current()?.channel ?? "standard"
@@ -97,7 +107,7 @@ export const make = (
               : Effect.fail(
                 `It authenticates over the channel ${credential.channel}, but this request uses ${channel}.`
               )
-          return Effect.map(first(tried.refused, prove), ({ index, value }) => {
+          return Effect.map(first(tried.refused, memberOnce, prove), ({ index, value }) => {
             inUse = index
             tried.sent = index
             return value
@@ -156,15 +166,17 @@ export const make = (
     }
   })
 
-/** Limits the time of a member that others follow, so that time remains for them. */
-const withTimeLimit = <A>(attempted: Effect.Effect<A, string>): Effect.Effect<A, string> =>
+const withTimeLimit = <A>(attempted: Effect.Effect<A, string>, limit: number): Effect.Effect<A, string> =>
   Effect.timeoutOrElse(attempted, {
-    duration: memberTimeout,
-    orElse: () => Effect.fail(`It took longer than ${memberTimeout / 1000} s.`)
+    duration: limit,
+    orElse: () => Effect.fail(`It took longer than ${limit / 1000} s.`)
   })
 
-/** Milliseconds. */
+/** The milliseconds of a member that others follow, so that time remains for them. */
 const memberTimeout = 4000
+
+/** The milliseconds after which a creation ends that no caller waits for. */
+const longestCreation = 60_000
 
 const noOther = /*#__PURE__*/ Effect.succeed(false)
 

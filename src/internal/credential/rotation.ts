@@ -8,13 +8,13 @@ import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { type CredentialError } from "../../EntraError.ts"
 import { credentialDefect, credentialError, credentialTimeout } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
-import { eventOfOther, keepAlive, waitForOther, WaitUntil } from "../shared/requestContext.ts"
+import { eventOfOther, keepAlive, noKeepAlive, waitForOther, WaitUntil } from "../shared/requestContext.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import type { Attempt, Authentication, Credential } from "./credential.ts"
 import * as RotationState from "./rotationState.ts"
@@ -240,7 +240,8 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         refused === undefined || refused.number !== inUse?.number || now() < refused.looked + every
       ) return
       refused = { ...refused, looked: now() }
-      Effect.runForkWith(context)(loading)
+      const waitUntil = Fiber.getCurrent()?.getRef(WaitUntil) ?? noKeepAlive
+      Effect.runForkWith(context)(Effect.provideService(loading, WaitUntil, waitUntil))
     }
 
     if (source.initial !== undefined && source.initial.length > 0) {

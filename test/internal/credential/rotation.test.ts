@@ -507,6 +507,21 @@ describe("a load that lost its I/O", () => {
       assert.strictEqual(state.loads, 2)
     }))
 
+  it.effect("of a look is kept alive by the request that asked for the revision", () =>
+    Effect.gen(function*() {
+      const { credential, refuse, state, use } = yield* store(["a"], { lookEvery: 1000 })
+      yield* use("1")
+      assert.isFalse(yield* refuse("1"))
+      yield* TestClock.adjust(1000)
+      const promises: Array<Promise<unknown>> = []
+      const asked = Effect.sync(() => credential.revision())
+      yield* Effect.provideService(asked, WaitUntil, (promise) => void promises.push(promise))
+      yield* TestClock.adjust(0)
+      assert.strictEqual(state.loads, 3)
+      assert.strictEqual(promises.length, 1)
+      yield* Effect.promise(() => Promise.all(promises))
+    }))
+
   it.effect("is kept alive by the request that started it", () =>
     Effect.gen(function*() {
       const { use } = yield* store(["a"])
