@@ -54,6 +54,19 @@ describe("a token", () => {
       ])
     }).pipe(Effect.provide(World())))
 
+  it.effect("keeps the request alive that made the credential", () =>
+    Effect.gen(function*() {
+      const promises: Array<Promise<unknown>> = []
+      yield* Effect.provideService(
+        getToken(graph),
+        ConfidentialClient.WaitUntil,
+        (promise) => void promises.push(promise)
+      )
+      assert.isAbove(promises.length, 0)
+      yield* Effect.promise(() => Promise.all(promises))
+      assert.strictEqual(yield* tokenRequests, 1)
+    }).pipe(Effect.provide(World())))
+
   it.effect("as the plain text that Azure OpenAI clients want", () =>
     Effect.gen(function*() {
       const { bearerTokenProvider } = yield* AzureCredential.make

@@ -1,6 +1,7 @@
 /** The time limit of an acquisition, which depends on the budget of its endpoint. Times are in milliseconds. */
 
-const budgets = new WeakMap<object, number>()
+/** A member of the endpoint, so that an endpoint that wraps another one by `{ ...endpoint }` has its budget too. */
+const Budget = Symbol.for("effect-entra/TokenEndpoint/budget")
 
 const usualBudget = 30_000
 
@@ -8,13 +9,12 @@ const usualBudget = 30_000
 const longestDiscovery = 10_000
 
 /** Notes the budget of an endpoint, and returns the endpoint. */
-export const withBudget = <E extends object>(endpoint: E, budget: number): E => {
-  budgets.set(endpoint, budget)
-  return endpoint
-}
+export const withBudget = <E extends object>(endpoint: E, budget: number): E =>
+  Object.assign(endpoint, { [Budget]: budget })
 
 /** Returns the time after which other callers rely no longer on an acquisition. A foreign endpoint has the usual budget. */
 export const limitOf = (endpoint: object): number => {
-  const budget = budgets.get(endpoint) ?? usualBudget
+  const noted = Budget in endpoint ? endpoint[Budget] : undefined
+  const budget = typeof noted === "number" ? noted : usualBudget
   return budget + Math.min(budget, longestDiscovery)
 }
