@@ -391,7 +391,7 @@ const make = (
           ? send((errorOf) => errorOf(limit))
           : slot.wait.pipe(
             Effect.timeoutOrElse({
-              duration: deadline - monotonicMillis(clock),
+              duration: Math.min(limit, deadline - monotonicMillis(clock)),
               orElse: () => Effect.fail(waitedTooLong())
             }),
             // A wait that left too little time is the cause, and not the credential or the service.
