@@ -30,8 +30,8 @@ export interface Times {
 }
 
 /**
- * A GUID of Node is a concatenation of about fifteen pieces, which takes 480 bytes. A regular expression makes V8 flatten it
- * to 56 bytes.
+ * A GUID of Node is a concatenation of about fifteen pieces, which takes 480 bytes. A regular expression makes V8
+ * flatten it to 56 bytes.
  */
 const matchesNothing = /$^/
 
