@@ -393,7 +393,7 @@ const make = (
           ? send((errorOf) => errorOf(limit))
           : slot.wait.pipe(
             Effect.timeoutOrElse({
-              duration: deadline - monotonicMillis(clock),
+              duration: Math.min(limit, deadline - monotonicMillis(clock)),
               orElse: () => Effect.fail(waitedTooLong())
             }),
             // If too little time is left after the wait, the error names the wait, not the credential or the service.
