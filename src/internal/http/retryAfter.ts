@@ -2,8 +2,9 @@
 import { longestRetryAfter } from "../shared/cooldown.ts"
 
 /**
- * Returns the milliseconds from `now`, or undefined if the header is absent or malformed. Zero seconds mean now. A date that
- * is not in the future counts from the `Date` of the response, because the clocks may differ; without it, it has no meaning.
+ * Returns the milliseconds from `now`, or undefined if the header is absent or malformed. Zero seconds mean now. A date
+ * that is not in the future counts from the `Date` of the response, because the clocks may differ. Without `Date` it is
+ * ignored.
  */
 export const parseRetryAfter = (value: string | undefined, now: number, date?: string): number | undefined => {
   if (value === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
  * Work that several requests share, on a platform that gives each request its own I/O (Cloudflare Workers). When such a
- * request ends, its timers and connections end with it and nothing is told, so no request may rely on the work of another
+ * request ends, its timers and connections end with it, without an error, so no request may rely on the work of another
  * request: it waits with a timer of its own, and goes on by a promise of its own.
  */
 import * as Clock from "effect/Clock"
@@ -24,13 +24,13 @@ export const keepAlive = (
   try {
     waitUntil(new Promise<void>((resolve) => void fiber.addObserver(() => resolve())))
   } catch {
-    // A function that dies leaves the work as it would be without the function.
+    // If the function throws, the work goes on as without the function.
   }
 }
 
 /**
- * Waits for an event that another request may cause. Where that request may have lost its I/O, the wait ends after `left`
- * milliseconds, and `orElse` runs. Elsewhere the event comes in any case.
+ * Waits for an event that another request may cause. Where that request may have lost its I/O, the wait ends after
+ * `left` milliseconds, and `orElse` runs. Elsewhere the event comes in any case.
  */
 export const waitForOther = <A, E>(
   event: Effect.Effect<A, E>,
@@ -63,7 +63,10 @@ const isWorkers = globalThis.navigator?.userAgent === "Cloudflare-Workers"
 const isShared = (caller: Fiber.Fiber<unknown, unknown>): boolean =>
   isWorkers || caller.getRef(WaitUntil) !== noKeepAlive
 
-/** A callback runs in the request that causes the event, and the reaction of a promise in the request that made the promise. */
+/**
+ * Waits for an event and continues in the caller's own request. A callback runs in the request that causes the event,
+ * but the reaction of a promise runs in the request that created the promise.
+ */
 const inOwnRequest = <A, E>(event: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.callback((resume) => {
     let leave = () => {}
