@@ -496,8 +496,8 @@ export const adminConsentUrl = (self: Authority, options: {
  *
  * **Gotchas**
  *
- * `claimedTenantId` is a claim of the browser. Anybody can open the redirect address with another tenant, so it must not
- * authenticate or authorise anybody. See {@link parseConsentResponse}.
+ * `claimedTenantId` comes from the browser and is not verified. Anybody can open the redirect address with another
+ * tenant, so do not authenticate or authorise anybody by it. See {@link parseConsentResponse}.
  *
  * @category models
  * @since 0.1.0
@@ -511,19 +511,20 @@ export interface ConsentResponse {
  *
  * **Details**
  *
- * - `query`: the query of the redirect, as a text with or without the rest of the URL, as `URLSearchParams` or as a `URL`.
+ * - `query`: the query of the redirect, as a text with or without the rest of the URL, as `URLSearchParams` or as a
+ *   `URL`.
  * - `state`: the state of the link, from the session of this browser.
  *
- * An error in the query comes first, because the service sends `admin_consent=True` with an error too. It is a
- * `TokenRequestError` `consent_missing`. Its message has the service's description only if the state is the expected one.
- * Any other problem is an `InvalidRequestError` (`field_missing`, `field_malformed`) whose `field` is `state`,
- * `admin_consent`, `tenant` or `query`. Each parameter must be there once.
+ * An error in the query is reported first, because the service sends `admin_consent=True` with an error too. It is a
+ * `TokenRequestError` `consent_missing`. Its message has the service's description only if the state is the expected
+ * one. Any other problem is an `InvalidRequestError` (`field_missing`, `field_malformed`) whose `field` is `state`,
+ * `admin_consent`, `tenant` or `query`. Each parameter must occur exactly once.
  *
  * **Gotchas**
  *
- * A correct state proves that this browser opened the link, and not that the tenant is the user's. Acquire a token in the
- * tenant and check that it has roles, which proves that the app is installed there. Then compare the tenant with the one
- * of the signed-in customer (`tid` in the ID token), before you store it for that customer.
+ * A correct state proves that this browser opened the link, and not that the tenant is the user's. Compare the tenant
+ * with the tenant of the signed-in customer (`tid` in the ID token). Then acquire a token in the tenant and check that
+ * it has roles, which proves that the app is installed there. Only then store the tenant for that customer.
  *
  * **Example** (Reading the redirect)
  *
@@ -688,7 +689,10 @@ const withoutUserInfo = (text: string): string => text.replace(/^.*@/s, "...@")
 
 const errorParameters = ["error", "error_subcode", "error_description"] as const
 
-/** Returns the parameters of a query. A text may be a whole URL, or its path and query. JavaScript callers pass anything. */
+/**
+ * Returns the parameters of a query. A text may be a whole URL, or its path and query. JavaScript callers pass
+ * anything.
+ */
 const parametersOf = (query: unknown): URLSearchParams | undefined => {
   if (query instanceof URLSearchParams) return query
   if (query instanceof URL) return query.searchParams
@@ -698,7 +702,7 @@ const parametersOf = (query: unknown): URLSearchParams | undefined => {
   return new URLSearchParams(text.replace(/^(?:(?:https?:)?\/[^?]*|[^?=&]*)\?/i, ""))
 }
 
-/** Returns the value of a parameter that must be there once. */
+/** Returns the value of a parameter that must occur exactly once. */
 const single = (
   parameters: URLSearchParams,
   name: string,
@@ -726,7 +730,9 @@ const invalidConsent = (field: string, message: string, isMissing: boolean): Inv
       + "browser's session keeps."
   })
 
-/** The description is shown only to a browser that knows the state, because anybody can make up the rest of the address. */
+/**
+ * The description is shown only to a browser that knows the state, because anybody can make up the rest of the address.
+ */
 const consentRefused = (parameters: URLSearchParams, isOwn: boolean): TokenRequestError => {
   const error = parameters.get("error") || "consent_refused"
   const description = parameters.get("error_description") ?? ""

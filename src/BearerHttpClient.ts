@@ -1,9 +1,10 @@
 /**
  * An `HttpClient` that adds access tokens to requests to the origins of a table, and to no other requests.
  *
- * {@link layer} provides it as `HttpClient` of `effect/http`, and as the service {@link BearerHttpClient}. A context has
- * only one `HttpClient`: after `Layer.mergeAll(Bearer, Plain)` it is the plain client, whose requests have no token.
- * Programs with both ask for `BearerHttpClient`, or provide {@link layerHttpClient} to the consumers that need tokens.
+ * {@link layer} provides it as `HttpClient` of `effect/http`, and as the service {@link BearerHttpClient}. A context
+ * has only one `HttpClient`: after `Layer.mergeAll(Bearer, Plain)` it is the plain client, whose requests have no
+ * token. Programs with both ask for `BearerHttpClient`, or provide {@link layerHttpClient} to the consumers that need
+ * tokens.
  *
  * The module is unstable, because its types name the `HttpClient` of `effect/http`, which Effect tags as unstable.
  *
@@ -151,10 +152,10 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  * **Gotchas**
  *
  * - The transport does not follow redirects of a request that carries a token, whatever wraps the transport or this
- *   client. The caller gets the redirect without its body. Only a middleware that builds another request and sends it
- *   with its own options of `fetch`, or in another runtime, can let `fetch` follow; the caller gets the redirect then too. `HttpClient.followRedirects` around this client follows it,
- *   and the table is checked for each hop. Do not put it below this client: there it sends the token on to other paths
- *   of the origin.
+ *   client. The caller gets the redirect without its body. `fetch` can follow a redirect only if a middleware builds
+ *   another request and sends it with its own options of `fetch`, or in another runtime. The caller gets the redirect
+ *   then too. `HttpClient.followRedirects` around this client follows redirects, and the table is checked for each hop.
+ *   Do not put it below this client: there it sends the token on to other paths of the origin.
  * - Apply `HttpClient.withScope` to the client in the context. Around this client it does not apply to
  *   requests with a token.
  * - With `NODE_USE_ENV_PROXY`, http requests to this machine use the proxy too, unless `NO_PROXY` contains
@@ -221,8 +222,8 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
 // -----------------------------------------------------------------------------
 
 /**
- * Creates an `HttpClient` that adds tokens to requests, over the one of the context; see {@link make} for the rules. The
- * layer provides it as `HttpClient` and as {@link BearerHttpClient}.
+ * Creates an `HttpClient` that adds tokens to requests, over the one of the context; see {@link make} for the rules.
+ * The layer provides it as `HttpClient` and as {@link BearerHttpClient}.
  *
  * **Details**
  *
@@ -232,8 +233,8 @@ export const tokenErrorOf = (error: HttpClientError.HttpClientError): AcquireTok
  *
  * **Gotchas**
  *
- * If this layer and another `HttpClient` are merged, the last of them is the `HttpClient` of the program. No type shows
- * it, and the API responds with 401 to requests without a token. {@link BearerHttpClient} is not replaced.
+ * If this layer and another `HttpClient` are merged, the last of them is the `HttpClient` of the program. The types do
+ * not show this, and the API responds with 401 to requests without a token. {@link BearerHttpClient} is not replaced.
  *
  * **Example** (Listing users)
  *
@@ -429,7 +430,7 @@ const isFrom = (response: Response, request: Request): boolean =>
 const isRedirect = ({ headers, status }: Response): boolean =>
   status >= 300 && status < 400 && headers["location"] !== undefined
 
-/** Replaces the response to which a `fetch` of the user's own has followed a redirect: it need not be the API's. */
+/** Replaces a response for which a custom `fetch` has followed a redirect, because it may not come from the API. */
 const notFollowed = (response: Response): Effect.Effect<Response> => {
   const location = followedTo(response)
   return location === undefined

@@ -86,7 +86,8 @@ export {
 
 export {
   /**
-   * How a secret is sent (OpenID Connect Core 1.0 section 9): in a header with HTTP Basic authentication, or in the form.
+   * How a secret is sent (OpenID Connect Core 1.0 section 9): in a header with HTTP Basic authentication, or in the
+   * form.
    *
    * @category models
    * @since 0.1.0
@@ -275,8 +276,8 @@ export class ClientCredential extends Context.Service<ClientCredential, {
  *   secrets. If it fails, the loaded secrets stay in use. Without loaded secrets the acquisition fails with
  *   `source_failed`, which contains only the tag or class of the error.
  * - A value is checked at once; it fails with `secret_empty` or `secret_malformed`. A text that is certainly no secret
- *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced, such
- *   as `@Microsoft.KeyVault(...)` or `$(NAME)`.
+ *   is malformed: with a line break at its end, in quotes, a placeholder, or a reference that no platform replaced,
+ *   such as `@Microsoft.KeyVault(...)` or `$(NAME)`.
  * - The secret is sent in the form, or in a header when an issuer requires HTTP Basic authentication. The option
  *   `method` decides otherwise.
  *

@@ -81,7 +81,8 @@ export interface TokenRefreshed extends Acquired {
  * **Details**
  *
  * With the reason `ProactivelyRefreshed` callers do not notice the failure: they are still served the cached token,
- * also near expiry and after a refusal. A failure of `keepFresh` without a cached token has the reason that a caller's request would have.
+ * also near expiry and after a refusal. A failure of `keepFresh` without a cached token has the reason that a caller's
+ * request would have.
  *
  * @category models
  * @since 0.1.0

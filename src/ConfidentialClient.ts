@@ -104,9 +104,9 @@ export {
    *
    * **When to use**
    *
-   * On Cloudflare Workers, where the timers and connections of a request end with it. Provide `ctx.waitUntil` to each
-   * program of a request. A refresh in the background then ends although the request has ended. Without it a lost
-   * refresh is repeated by later requests.
+   * On Cloudflare Workers, where the timers and connections of a request end with the request. Provide `ctx.waitUntil`
+   * to each program of a request. A refresh in the background then completes after the response. Without the function
+   * the refresh is lost, and a later request repeats it.
    *
    * **Example** (A Worker)
    *
@@ -140,8 +140,9 @@ export {
  * - `maxWait`: how long a caller waits for that refresh; default: 2 seconds. Then the token near expiry is served.
  * - `serveStaleOnOutage`: whether a token near expiry is served when its refresh is slow or fails; default: true. False
  *   treats a token near expiry as expired.
- * - `serveStaleOnRefusal`: whether it is also served when the service refused the refresh, for example because the app
- *   was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the callers.
+ * - `serveStaleOnRefusal`: whether the token is also served when the service refused the refresh, for example because
+ *   the app was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the
+ *   callers.
  * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
  *   5 minutes (`cap`).
  *
@@ -169,8 +170,8 @@ export interface RenewalOptions {
  * - `issuer`: instead of `authority`, `tenantId` and `allowedTenants`, the issuer URL of an OpenID provider. Its
  *   endpoints come from its discovery document, which needs `AuthorityResolver.layer`. See `Authority.parseIssuer`.
  * - `defaultLifetime`: with `issuer`, the lifetime of a token whose response has no `expires_in` (optional in RFC 6749
- *   section 5.1); default: 0, which means that such a token is used once and not cached. Its `expiresOn` is then the time
- *   of issue.
+ *   section 5.1); default: 0, which means that such a token is used once and not cached. Its `expiresOn` is then the
+ *   time of issue.
  * - `allowedTenants`: the tenants that requests may name; default: every tenant. An array contains ids or domain names,
  *   as callers use them, in any case. A predicate gets the id or name of a request in lower case, and allows it only by
  *   returning `true`.

@@ -328,8 +328,8 @@ export type CredentialCode =
  *
  * Codes of secrets:
  * - `secret_empty`: the secret is empty or not set.
- * - `secret_malformed`: the secret is not redacted, contains characters that a secret cannot have, or is a placeholder or
- *   a reference to a secret.
+ * - `secret_malformed`: the secret is not redacted, contains characters that a secret cannot have, or is a placeholder
+ *   or a reference to a secret.
  *
  * Codes of certificates:
  * - `certificate_missing`: there is no certificate.
@@ -523,8 +523,8 @@ export type TokenRequestCode =
  * **Details**
  *
  * Codes:
- * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057, 90008, 90094, 900941), or
- *   an administrator did not consent (`Authority.parseConsentResponse`).
+ * - `consent_missing`: the app lacks consent or an app role (AADSTS65001, 501051, 650056, 650057, 90008, 90094,
+ *   900941), or an administrator did not consent (`Authority.parseConsentResponse`).
  * - `resource_unknown`: the tenant does not know the resource of the scope (AADSTS500011, 50001, 650052).
  * - `blocked_by_policy`: a conditional access policy blocks the app (AADSTS53003, 530032).
  * - `region_refused`: the regional endpoint does not serve this app (AADSTS100007).
@@ -597,8 +597,8 @@ export type NetworkCode = "network"
  *
  * - `method`: the HTTP method.
  * - `endpoint`: the origin of the URL.
- * - `reason`: the code of the transport, for example `ECONNREFUSED`, or its words if there is no code. The error of the
- *   transport is not kept, because it contains the request and so the secret.
+ * - `reason`: the code of the transport, for example `ECONNREFUSED`, or its message if there is no code. The error of
+ *   the transport is not kept, because it contains the request and so the secret.
  * - `status`: the status with which a proxy refused the request, if it did.
  * - `isRetryable`: false when the proxy asks for another password (407) or the certificate is not accepted; otherwise
  *   true.

@@ -93,12 +93,13 @@ export interface TokenCacheService {
    */
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   /**
-   * Runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one fetch unless
-   * `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token that the
-   * caller does not want again, and `accepts` returns whether a stored token is good enough. Nobody waits longer than `limit`
-   * for a fetch that began at `since`, in milliseconds of the monotonic clock; default: no limit. A result is not stored when
-   * its key was invalidated meanwhile, or when a `fresh` fetch that started later has ended first. The result of a fetch that a
-   * caller gave up is stored only if no tokens were invalidated meanwhile, and in place of an older token.
+   * Runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one fetch
+   * unless `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token
+   * that the caller does not want again, and `accepts` returns whether a stored token is good enough. Callers do not
+   * wait longer than `limit` for a fetch that began at `since`, in milliseconds of the monotonic clock; default: no
+   * limit. A result is not stored when its key was invalidated meanwhile, or when a `fresh` fetch that started later has
+   * ended first. The result of a fetch that a caller gave up is stored only if no tokens were invalidated meanwhile, and
+   * only in place of an older token.
    *
    * @internal
    */
@@ -294,7 +295,7 @@ const makeMemory = (
     return fetch.pipe(
       Effect.map((token) => {
         const now = clock.currentTimeMillisUnsafe()
-        // A token without a lifetime is for its callers alone.
+        // A token without a lifetime is not cached.
         if (now < token.expiresOn && mayStore(lead, token)) memory.store(token, now)
         if (fresh && leads.has(lead)) outdate(lead)
         return { token, level: "None" as const }
@@ -324,7 +325,7 @@ const makeMemory = (
     Deferred.doneUnsafe(lead.done, outcome)
   }
 
-  /** The fetch may have lost its I/O, so nobody waits for it any longer. */
+  /** Gives up a fetch that may have lost its I/O: callers no longer wait for it. */
   const giveUp = (lead: Lead): void => {
     leads.delete(lead)
     release(lead, Exit.void)

@@ -85,8 +85,8 @@ export {
  * - `authentication`: the client authentication of this acquisition.
  * - `timing`: counters that the endpoint adds to, in requests and milliseconds.
  * - `repeats`: the refusal of the first request of this acquisition, which began at `since`, in milliseconds of the
- *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow a
- *   further request, it fails with `refusal`.
+ *   monotonic clock. The endpoint waits before it repeats the request. If the retry policy or the budget does not allow
+ *   a further request, it fails with `refusal`.
  *
  * @category models
  * @since 0.1.0
@@ -111,19 +111,21 @@ export interface EndpointRequest {
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log, a header).
- * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides whether
- *   a refusal that a new registration may explain is repeated once, after a second or more.
+ * - `retry`: the schedule of further attempts; default: {@link RetryPolicy.standard}. Its first step also decides
+ *   whether a refusal that a new registration may explain is repeated once, after a second or more.
  * - `attemptTimeout`: the time limit of each client authentication and of each token request; default: 10 seconds.
  * - `budget`: the longest time of all attempts together, with their client authentication; default: 30 seconds. A
  *   regional endpoint gets half of it. If the regional endpoint has an outage, the global endpoint gets the rest. While
  *   a `Retry-After` of the regional endpoint holds, only the global endpoint is used.
  * - `maxConcurrentRequests`: the number of token requests that run at a time, per origin; default: 32. Further requests
  *   wait, and tenants take turns. The client authentication begins after the wait, which is part of `budget` and not of
- *   `attemptTimeout`. A request whose wait uses up the budget fails with a `ServiceUnavailableError` `concurrency_limit`.
- * - `refusalTtl`: how long a refusal, or a response that is not a token response, is repeated locally; default: 5 seconds
- *   (`base`), doubling with each further refusal up to 60 seconds (`cap`).
+ *   `attemptTimeout`. A request whose wait uses up the budget fails with a `ServiceUnavailableError`
+ *   `concurrency_limit`.
+ * - `refusalTtl`: how long a refusal, or a response that is not a token response, is repeated locally; default: 5
+ *   seconds (`base`), doubling with each further refusal up to 60 seconds (`cap`).
  * - `breaker`: the circuit breaker. After `failures` acquisitions in a row that end in an outage, or in a response that
- *   is not a token response (default: 5), nothing is sent to the origin of the endpoint for `openDuration` (default: 30 seconds).
+ *   is not a token response (default: 5), nothing is sent to the origin of the endpoint for `openDuration` (default: 30
+ *   seconds).
  *
  * @stability unstable
  * @category models
@@ -391,10 +393,10 @@ const make = (
           ? send((errorOf) => errorOf(limit))
           : slot.wait.pipe(
             Effect.timeoutOrElse({
-              duration: deadline - monotonicMillis(clock),
+              duration: Math.min(limit, deadline - monotonicMillis(clock)),
               orElse: () => Effect.fail(waitedTooLong())
             }),
-            // A wait that left too little time is the cause, and not the credential or the service.
+            // If too little time is left after the wait, the error names the wait, not the credential or the service.
             Effect.andThen(Effect.suspend(() => send(waitedTooLong)))
           )
         return Effect.onExit(attempted, () => {

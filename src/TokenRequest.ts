@@ -57,9 +57,9 @@ export type ExtraParameters = Readonly<
  * - `accessTokenSha256ToRefresh`: the hash of a token that an API refused; see `ConfidentialClient.accessTokenSha256`.
  *   If the cached token has this hash, it is replaced by a new token, which is requested with `claims`. Otherwise
  *   another caller has replaced it already, and the cached token is served.
- * - `clientCapabilities`: capabilities of the app in addition to those of the client, sent as the claim `xms_cc` and part
- *   of the cache key. `["cp1"]` declares that this caller handles claims challenges; Entra then issues a token with a
- *   longer lifetime. Default: none.
+ * - `clientCapabilities`: capabilities of the app in addition to those of the client, sent as the claim `xms_cc` and
+ *   part of the cache key. `["cp1"]` declares that this caller handles claims challenges; Entra then issues a token
+ *   with a longer lifetime. Default: none.
  * - `minimumValidity`: how long the token must still be valid. A cached token that expires earlier is refreshed first,
  *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
  *   ago is served in any case, so that short-lived tokens do not cause a token request per call. Check `expiresOn` of

@@ -24,7 +24,7 @@ const clockOf = (
     monotonicTimeNanosUnsafe: () => nanos(monotonicMillis()),
     monotonicTimeNanos: Effect.sync(() => nanos(monotonicMillis())),
     sleep: (duration) =>
-      Effect.callback<void>((resume) => {
+      Duration.toMillis(duration) === Infinity ? Effect.never : Effect.callback<void>((resume) => {
         const timer = setTimeout(() => resume(Effect.void), Math.max(0, realMillis(Duration.toMillis(duration))))
         return Effect.sync(() => clearTimeout(timer))
       })

@@ -124,8 +124,8 @@ export interface ClientOptions extends
  * identity is unknown to the service), `managed_identity_malformed` (the response is not a token response) or
  * `managed_identity_challenge` (the key file of Azure Arc was rejected).
  *
- * A response without a token is remembered for 5 seconds, doubling up to a minute, and a `Retry-After` for its time. Meanwhile
- * attempts fail with the same error, and the platform is not asked.
+ * A response without a token is remembered for 5 seconds, doubling up to a minute, and a `Retry-After` for its time.
+ * Meanwhile attempts fail with the same error, and no request is sent to the platform.
  *
  * **Gotchas**
  *
@@ -255,15 +255,15 @@ export const layerAssertion = (
  * request is `<resource>/.default`. The identity belongs to one tenant, and the platform accepts no extra parameters: a
  * request with another tenant or with extra parameters fails before a request is sent.
  *
- * The platform accepts no claims either. They are not sent, and the token is requested from the platform again instead of
- * the cache. If the platform returns the same token, the response of the API that sent the challenge reaches the caller, and
- * the token is not requested again for 30 seconds.
+ * The platform accepts no claims either. A request with claims skips the cache, and the token is requested from the
+ * platform again without the claims. If the platform returns the same token, the response of the API that sent the
+ * challenge reaches the caller, and the token is not requested again for 30 seconds.
  *
- * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after 1, 2
- * and 4 seconds, on 404, 408, 429, 5xx, a network error, a response that is cut, or none within 10 seconds. On 410, its
- * status during an update, it is requested again seven times, every 10 seconds. The other services are requested again three
- * times, every second, on 404, 408, 429, 500, 503, 504, a network error, a response that is cut, or none within 10 seconds.
- * `RetryPolicy` does not apply.
+ * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after
+ * 1, 2 and 4 seconds, on 404, 408, 429, 5xx, a network error, a response that is cut, or none within 10 seconds. On
+ * 410, its status during an update, it is requested again seven times, every 10 seconds. The other services are
+ * requested again three times, every second, on 404, 408, 429, 500, 503, 504, a network error, a response that is cut,
+ * or none within 10 seconds. `RetryPolicy` does not apply.
  *
  * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
  * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a

@@ -54,9 +54,9 @@ export {
  *
  * **Details**
  *
- * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key Vault.
- *   PEM holds the certificate, its private key and optionally its issuers, in any order. Its line breaks may be lost, and it
- *   may be in quotes or in base64.
+ * - `content`: PEM as text, PKCS#12 (PFX) as bytes, or PKCS#12 in base64, the format of a certificate's secret in Key
+ *   Vault. PEM holds the certificate, its private key and optionally its issuers, in any order. Its line breaks may be
+ *   lost, and it may be in quotes or in base64.
  * - `password`: the password of the private key or of the PKCS#12; default: no password.
  * - The other options are those of `ClientCredential.certificate`.
  *
@@ -249,9 +249,9 @@ export const certificateFile = (
  * **Details**
  *
  * Line breaks at the end of the file are removed. The effect fails with a `CredentialError` `file_empty` if the file is
- * empty, and `secret_malformed` if it has several lines, or quotes around the secret. The file is read when this effect runs, every `reloadEvery`
- * (default: 10 seconds), and when the service has refused the secret. While the file is missing or empty, the previous
- * secret stays in use and one warning is logged.
+ * empty, and `secret_malformed` if it has several lines, or quotes around the secret. The file is read when this effect
+ * runs, every `reloadEvery` (default: 10 seconds), and when the service has refused the secret. While the file is
+ * missing or empty, the previous secret stays in use and one warning is logged.
  *
  * **Example** (Reading a secret that ends with a line break)
  *

@@ -81,8 +81,8 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  *
  * **When to use**
  *
- * Use on Node or Deno when there is a proxy, or may be one. If no variable is set, it works like `NodeHttpClient.layerUndici` with a
- * shorter connect timeout.
+ * Use on Node or Deno when there is a proxy, or may be one. If no variable is set, it works like
+ * `NodeHttpClient.layerUndici` with a shorter connect timeout.
  *
  * **Details**
  *
@@ -102,9 +102,9 @@ export const defaults = { connectTimeout: "5 seconds" } as const
  *
  * **Gotchas**
  *
- * The layer fails with an `InvalidRequestError` when a variable is not the URL of a proxy. The error names the variable and
- * does not show its value. It also fails with an `InvalidRequestError` (`transport_unsupported`) when `@effect/platform-node` is
- * not installed, and on Bun, which replaces undici by a module that ignores proxies.
+ * The layer fails with an `InvalidRequestError` when a variable is not the URL of a proxy. The error names the variable
+ * and does not show its value. It also fails with an `InvalidRequestError` (`transport_unsupported`) when
+ * `@effect/platform-node` is not installed, and on Bun, which replaces undici by a module that ignores proxies.
  *
  * **Example** (Connecting through a company's proxy)
  *

@@ -149,7 +149,7 @@ export const layerHttps = (
  *
  * **Gotchas**
  *
- * It does not work on Bun, which replaces undici by a module of its own. Take {@link layerHttpClientNodeHttp} there.
+ * It does not work on Bun, which replaces undici by a module of its own. Use {@link layerHttpClientNodeHttp} there.
  *
  * **Example** (Sending requests with undici)
  *

@@ -126,13 +126,14 @@ export type Part =
  * - `requests`: the last 1,000 token requests, oldest first.
  * - `reset`: clears counters, requests and faults. Tenants, apps and their credentials stay.
  * - `fail`: scripts the next responses. Faults are used in the order of the calls. `endpoint` is a group of endpoints:
- *   `"token"` (the default), `"consent"`, `"discovery"` or `"graph"`. A refusal at `"consent"` is an administrator who does
- *   not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault to
- *   one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and hosts.
+ *   `"token"` (the default), `"consent"`, `"discovery"` or `"graph"`. A refusal at `"consent"` is an administrator who
+ *   does not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault
+ *   to one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and
+ *   hosts.
  * - `clearFaults`: removes all scripted faults.
  * - `addTenant`: adds a tenant; it replaces one with the same id.
  * - `install`: creates the service principal of an app in a tenant (its id or domain), without permissions.
- * - `consent`: does what an administrator's consent does: installs the app and grants its permissions.
+ * - `consent`: installs an app and grants its permissions, as an administrator's consent does.
  * - `revoke`: removes the permissions; the app stays installed. Tokens that were issued before keep their `roles`.
  * - `setTokenLifetime`: sets the lifetime of new tokens.
  * - `setRefreshIn`: sets `refresh_in` of new tokens; undefined: no `refresh_in`.
@@ -144,9 +145,10 @@ export type Part =
  *
  * **Gotchas**
  *
- * An app or a tenant that does not exist and a certificate that cannot be read are defects, because they are errors of the
- * test. `install` grants the permissions too if the `consents` of the app include the tenant, as they do by default.
- * Certificates need two packages, without which they are defects too: `npm i -D @peculiar/x509 reflect-metadata`.
+ * An app or a tenant that does not exist and a certificate that cannot be read are defects, because they are errors of
+ * the test. `install` grants the permissions too if the `consents` of the app include the tenant, as they do by
+ * default. Certificates need two packages, without which they are defects too:
+ * `npm i -D @peculiar/x509 reflect-metadata`.
  *
  * **Example** (Requesting a token without a client)
  *

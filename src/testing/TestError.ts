@@ -282,7 +282,7 @@ export const network = (
   })
 
 /**
- * Creates an `InvalidResponseError` for a test; default: a response that is no token response.
+ * Creates an `InvalidResponseError` for a test; default: a response that is not a token response.
  *
  * **Example** (Creating an `InvalidResponseError`)
  *
@@ -311,6 +311,6 @@ const made = {
   remedy: "Look at the test: no service and no configuration is wrong."
 }
 
-/** Makes a duration of `retryAfter`; absent stays absent, as in the errors of the library. */
+/** Converts `retryAfter` to a duration; an absent one stays absent, as in the errors of the library. */
 const read = <M extends { readonly retryAfter?: Duration.Input | undefined }>({ retryAfter, ...rest }: M) =>
   retryAfter === undefined ? rest : { ...rest, retryAfter: Duration.fromInputUnsafe(retryAfter) }

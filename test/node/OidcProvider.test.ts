@@ -427,7 +427,7 @@ layer(Issuers.layer, { excludeTestServices: true, timeout: "60 seconds" })(
           if (method !== "secret") {
             const assertion = form["client_assertion"] ?? ""
             assert.strictEqual(jose.decodeProtectedHeader(assertion).alg, method)
-            assert.strictEqual(jose.decodeJwt(assertion).aud, `${issuerOf(realm)}/token`)
+            assert.strictEqual(jose.decodeJwt(assertion).aud, issuerOf(realm))
           }
 
           const token = Redacted.value(result.accessToken)

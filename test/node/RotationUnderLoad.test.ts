@@ -348,7 +348,8 @@ describe("rotated three times under 50 acquisitions a second, the old material r
       // Only the daemon's tokens are short-lived: the reader's would expire on its way to the vault.
       const { setTokenLifetime } = yield* EntraSimulator.EntraSimulator
       yield* setTokenLifetime("1 hour")
-      yield* reader.acquireToken({ scopes: "https://vault.azure.net/.default" })
+      // The SDK of the vault asks for a token that can be revoked.
+      yield* reader.acquireToken({ scopes: "https://vault.azure.net/.default", clientCapabilities: ["cp1"] })
       yield* setTokenLifetime(tokenLifetime)
       const made = new Map<TestCertificate.TestCertificate, string>()
       yield* rotatedUnderLoad(

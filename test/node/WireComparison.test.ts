@@ -64,6 +64,13 @@ const table: ReadonlyArray<Row> = [
   },
   {
     cases,
+    member: "header accept-encoding",
+    ours: "identity",
+    theirs: "br, gzip, deflate",
+    reason: "Without this header a server may use any coding, and only some transports decode it. Theirs is fetch's."
+  },
+  {
+    cases,
     member: "header content-type",
     ours: "application/x-www-form-urlencoded",
     theirs: "application/x-www-form-urlencoded;charset=utf-8",
@@ -249,7 +256,7 @@ const table: ReadonlyArray<Row> = [
 
 /** Headers that Node's `fetch` adds by itself. They are compared like all others, but their values are not asserted. */
 const ofFetch = new Set(
-  ["connection", "accept-language", "sec-fetch-mode", "user-agent", "accept-encoding"].map((name) => `header ${name}`)
+  ["connection", "accept-language", "sec-fetch-mode", "user-agent"].map((name) => `header ${name}`)
 )
 
 const always = {

@@ -1,6 +1,6 @@
 /**
- * The discovery document of an issuer, which has its endpoints (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3):
- * its addresses, its request, and the meaning of the response.
+ * The discovery document of an issuer (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3): its addresses, its
+ * request, and the endpoints in the response.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -26,7 +26,9 @@ export const configurationRequest = (url: string, correlationId: string): Identi
 export const openIdDocumentUrl = ({ environment }: Authority.Authority): string =>
   `${withoutTrailingSlash(environment)}/.well-known/openid-configuration`
 
-/** Returns the address of the document of an authorization server: before the path of the issuer (RFC 8414 section 3.1). */
+/**
+ * Returns the address of the document of an authorization server: before the path of the issuer (RFC 8414 section 3.1).
+ */
 export const oauthDocumentUrl = ({ environment }: Authority.Authority): string => {
   const { origin, pathname } = new URL(environment)
   return `${origin}/.well-known/oauth-authorization-server${withoutTrailingSlash(pathname)}`
@@ -67,7 +69,9 @@ export const readConfiguration = (
   return Result.succeed(endpointsOf(document, authority))
 }
 
-/** Returns whether a response is not a document, not even a malformed one, so that the document may be at the other address. */
+/**
+ * Returns whether a response has no document, not even a malformed one. The document may then be at the other address.
+ */
 export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
   if (status === 429 || isOutageStatus(status)) return false
   if (status === 0 || status >= 300) return true
@@ -109,8 +113,8 @@ const endpointsOf = (document: typeof Document.Type, authority: Authority.Author
 }
 
 /**
- * Returns whether the provider is Entra, an external tenant or AD FS. These require the token endpoint as the audience of an
- * assertion. Others accept the issuer, which is the only audience in draft-ietf-oauth-rfc7523bis and FAPI 2.0.
+ * Returns whether the provider is Entra, an external tenant or AD FS. These require the token endpoint as the audience
+ * of an assertion. Others accept the issuer, which is the only audience in draft-ietf-oauth-rfc7523bis and FAPI 2.0.
  */
 const isOfMicrosoft = (
   { issuer, token_endpoint: token }: typeof Document.Type,
@@ -184,7 +188,7 @@ const issuerError = (
 ): InvalidAuthorityError =>
   invalidAuthority(code, "issuer", message, remedy, { origin: "service", status, correlationId })
 
-/** Both addresses were tried. */
+/** Returns the error of an issuer without a document at either address. */
 const notFound = (authority: Authority.Authority, status: number, correlationId: string): InvalidAuthorityError =>
   issuerError(
     "issuer_unknown",

@@ -7,8 +7,8 @@ import type { Times } from "./cachedToken.ts"
  * - `fresh`: the token is served;
  * - `staleWhileRevalidate`: the token is served and refreshed in the background;
  * - `staleIfError`: the token is refreshed first, and served if that is slow or impossible;
- * - `expired`: the token is not served. A token from the future is expired too: the wall clock was set back after its issue, so
- *   its real age is unknown.
+ * - `expired`: the token is not served. A token from the future is expired too: the wall clock was set back after its
+ *   issue, so its real age is unknown.
  */
 export type Freshness = "fresh" | "staleWhileRevalidate" | "staleIfError" | "expired"
 

@@ -50,7 +50,8 @@ export const make = (options: {
   // The monotonic clock is read only after a failed refresh.
   const isResting = (entry: CachedToken): boolean => monotonicMillis(clock) < entry.retryOn
 
-  // A refresh beyond its limit may have lost its I/O. The wall clock is enough, because a flight decides with the other one.
+  // A refresh beyond its limit may have lost its I/O. The wall clock is enough here, because the flight itself checks
+  // its limit with the monotonic clock.
   const isRefreshing = ({ refreshingSince }: CachedToken, now: number): boolean =>
     refreshingSince <= now && now < refreshingSince + limit
 

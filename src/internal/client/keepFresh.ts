@@ -39,7 +39,7 @@ export interface Keepers {
 /** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
 const minPause = 1000
 
-/** Returns whether the service named the lifetime of a token. Otherwise no cache stores the token. */
+/** Returns whether the lifetime of a token is known. A token without a known lifetime is not cached. */
 export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boolean =>
   refreshOn.epochMilliseconds < expiresOn.epochMilliseconds
 
@@ -92,7 +92,7 @@ export const make = (options: {
           const current = task.find()
           pause = Exit.isFailure(exit)
             ? pauseAfterFailure(failures, exit.cause)
-            // A token that the cache does not hold has a time of refresh too, unless its lifetime is not known.
+            // A token that is not in the cache is refreshed at its `refreshOn` too, if its lifetime is known.
             : Math.max(
               hasLifetime(exit.value) ? minPause : options.backoff.cap,
               current === undefined

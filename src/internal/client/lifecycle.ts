@@ -214,7 +214,7 @@ export const make = (options: {
     }
 
     /**
-     * The refused token is replaced if it is still the cached one; otherwise another caller has replaced it already, or
+     * Replaces the refused token if it is still the cached token. Otherwise another caller has replaced it already, or
      * has received the same token again.
      */
     const replace = (plan: Run, key: CacheKey): Acquired =>
@@ -255,7 +255,7 @@ export const make = (options: {
         return flight.pipe(
           Effect.tap((result) =>
             Effect.sync(() => {
-              // The token stays in the cache, and is due for another refresh at once.
+              // A token without a lifetime does not replace the cached token, which would be refreshed again at once.
               if (!KeepFresh.hasLifetime(result)) token.retryOn = monotonicMillis(clock) + backoff.cap
             })
           ),

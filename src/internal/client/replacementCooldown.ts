@@ -16,7 +16,7 @@ interface Replacement {
   readonly until: number
   /** True if the API sent a claims challenge. */
   readonly challenged: boolean
-  /** True if the token is the refused token itself, which came back. */
+  /** True if the platform returned the refused token itself. */
   readonly unchanged: boolean
 }
 
@@ -25,7 +25,10 @@ const replacements = new WeakMap<Token, Replacement>()
 /** Milliseconds. */
 const cooldown = 30_000
 
-/** Returns whether a token is in its cooldown. During the cooldown one claims challenge for another token is still allowed. */
+/**
+ * Returns whether a token is in its cooldown. The first claims challenge still replaces it, unless it came back
+ * unchanged.
+ */
 export const isAtRest = (token: Token, claims: string, clock: Clock.Clock): boolean => {
   const replacement = current(token, clock)
   return replacement !== undefined && (claims === "" || replacement.challenged || replacement.unchanged)

@@ -1,6 +1,6 @@
 /**
- * The blocks of PEM (RFC 7468), rebuilt from their base64. Variables, vaults, YAML and shells change line breaks, add quotes
- * and margins, or encode the text in base64.
+ * The blocks of PEM (RFC 7468), rebuilt from their base64. Variables, vaults, YAML and shells change line breaks, add
+ * quotes and margins, or encode the text in base64.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -94,7 +94,9 @@ const blocksOf = (text: string): ReadonlyArray<Block> => {
   return blocks
 }
 
-/** The headers of an encrypted key in the traditional format. A cipher has an initialization vector of 8 or 16 bytes. */
+/**
+ * The headers of an encrypted key in the traditional format. A cipher has an initialization vector of 8 or 16 bytes.
+ */
 const encryption =
   /^[\s-]*Proc-Type:\s*4,\s*ENCRYPTED[\s-]*DEK-Info:\s*((?:DES|RC2)[\w-]*,\s*[\dA-F]{16}|[\w-]+,\s*[\dA-F]{32})/i
 
@@ -125,8 +127,8 @@ const framed = (label: string, base64: string, headers: string, isWhole: boolean
 // -----------------------------------------------------------------------------
 
 /**
- * Replaces escape sequences of shells, programming languages, URLs and HTML by their characters, and removes characters that
- * are invisible. A grave accent is an escape of PowerShell only if one follows a marker.
+ * Replaces escape sequences of shells, programming languages, URLs and HTML by their characters, and removes characters
+ * that are invisible. A grave accent is an escape of PowerShell only if one follows a marker.
  */
 const withoutEscapes = (text: string): string =>
   text.replace(/[\0\u00ad\u200b-\u200f\u2060\ufeff\ufffd]/g, "")
@@ -139,7 +141,7 @@ const withoutEscapes = (text: string): string =>
 
 const characterOf = (code: string): string => String.fromCharCode(Number.parseInt(code, 16))
 
-/** Returns the texts that are in base64 inside a text, such as YAML or JSON. */
+/** Returns the texts that are encoded in base64 inside another text, such as YAML or JSON. */
 const encodedTexts = (text: string): string =>
   (text.match(/[\w+/-]{16,}(?:["'`\s]+[\w+/-]{2,})*/g) ?? [])
     .map((run) => withoutEscapes(new TextDecoder().decode(wholeOf(run))))

@@ -131,7 +131,8 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
         Effect.exit,
         Effect.flatMap((exit) =>
           Effect.suspend(() => {
-            // The result of an abandoned load is ignored, because another load has begun. Any material is better than none.
+            // The result of an abandoned load is ignored, because another load has begun, unless no material is loaded
+            // yet.
             if (underWay !== load && (inUse !== undefined || Exit.isFailure(exit))) {
               Deferred.doneUnsafe(load.done, Exit.void)
               return Effect.void
@@ -164,8 +165,8 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
     })
 
     /**
-     * Waits for a load, which this caller starts if none is running. The load of another caller may have lost its I/O: it is
-     * abandoned after a while, and `again` runs.
+     * Waits for a load, which this caller starts if none is running. The load of another caller may have lost its I/O:
+     * it is abandoned after a while, and `again` runs.
      */
     const loaded = <E>(again: Effect.Effect<void, E>): Effect.Effect<void, E> =>
       Effect.suspend(() => {

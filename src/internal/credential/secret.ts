@@ -18,7 +18,7 @@ export const secretMethods = ["client_secret_basic", "client_secret_post"] as co
 /** How a secret is sent (OpenID Connect Core 1.0 section 9). */
 export type SecretMethod = typeof secretMethods[number]
 
-/** Returns the kind of credential that is a secret, sent by `method`, or by default as the provider prefers. */
+/** Returns the functions of secrets, which are sent by `method`; default: by the method that the provider supports. */
 export const secrets = (method?: SecretMethod): Effect.Effect<MaterialKind<Secret, Secret>, CredentialError> =>
   method === undefined || secretMethods.includes(method)
     ? Effect.succeed(secretsBy(method))
@@ -47,8 +47,8 @@ const secretsBy = (method: SecretMethod | undefined): MaterialKind<Secret, Secre
 })
 
 /**
- * Returns the secret if its text may be a secret. White space around a secret may belong to it, unless it comes from a
- * variable.
+ * Returns the secret, or an error if its text cannot be a secret. White space around a secret may belong to it, unless
+ * it comes from a variable.
  */
 export const secretValueOf = (
   secret: Secret,

@@ -208,9 +208,9 @@ const meanings: ReadonlyMap<number, Meaning> = new Map(
 )
 
 /**
- * The numbers for an assertion that the service cannot match with the app's certificates or federated credentials. A server
- * of the service that has not received a new registration yet responds with them too, and so do a few servers for a
- * registration that is months old.
+ * The numbers for an assertion that the service cannot match with the app's certificates or federated credentials. A
+ * server of the service that has not received a new registration yet responds with them too, and so do a few servers
+ * for a registration that is months old.
  */
 const unmatchedAssertion: ReadonlySet<number> = new Set([
   70021,
@@ -222,7 +222,9 @@ const unmatchedAssertion: ReadonlySet<number> = new Set([
   700027
 ])
 
-/** Returns whether another server may accept the same client, because the registration may not have reached this server. */
+/**
+ * Returns whether another server may accept the same client, because the registration may not have reached this server.
+ */
 export const isReplicationLag = (
   { errorCodes = [], origin, retryAfter }: Pick<InvalidClientError, "errorCodes" | "origin" | "retryAfter">
 ): boolean =>

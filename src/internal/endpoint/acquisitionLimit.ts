@@ -8,11 +8,13 @@ const usualBudget = 30_000
 /** The longest discovery before a request. The budget does not include it. */
 const longestDiscovery = 10_000
 
-/** Notes the budget of an endpoint, and returns the endpoint. */
+/** Stores the budget of an endpoint, and returns the endpoint. */
 export const withBudget = <E extends object>(endpoint: E, budget: number): E =>
   Object.assign(endpoint, { [Budget]: budget })
 
-/** Returns the time after which other callers rely no longer on an acquisition. A foreign endpoint has the usual budget. */
+/**
+ * Returns the time after which other callers stop waiting for an acquisition. A custom endpoint has the default budget.
+ */
 export const limitOf = (endpoint: object): number => {
   const noted = Budget in endpoint ? endpoint[Budget] : undefined
   const budget = typeof noted === "number" ? noted : usualBudget

@@ -21,8 +21,8 @@ export interface Options {
 }
 
 /**
- * The state of a circuit. A closed circuit without failures is `undefined`. `at` is the time of the last failure, of the end
- * of the wait, or of the end of the probe.
+ * The state of a circuit. A closed circuit without failures is `undefined`. `at` is the time of the last failure, of
+ * the end of the wait, or of the end of the probe.
  */
 export type Circuit =
   | { readonly kind: "closed"; readonly at: number; readonly failures: number }
@@ -32,15 +32,15 @@ export type Circuit =
 /** The result of an acquisition: the service responded, it was not available, or the acquisition proves nothing. */
 export type Outcome = "up" | "down" | "unknown"
 
-/** A circuit that had nothing to decide for this time is closed and has no failures. */
+/** The time after which an unused circuit counts as closed and without failures. */
 export const memory = 3_600_000
 
 const remembered = (circuit: Circuit, now: number): Circuit =>
   circuit !== undefined && now < circuit.at + memory ? circuit : undefined
 
 /**
- * Returns whether an acquisition may start, and the circuit after that. After `openDuration` one acquisition is admitted as
- * the probe.
+ * Returns whether an acquisition may start, and the circuit after that. After `openDuration` one acquisition is
+ * admitted as the probe.
  */
 export const admit = (
   before: Circuit,
@@ -121,8 +121,8 @@ export const make = (clock: Clock.Clock, options: Options): Breaker => {
 }
 
 /**
- * Returns the outcome of an acquisition. A refusal proves that the service is up. The answer of something else than a token
- * endpoint does not, and an error of this process proves nothing.
+ * Returns the outcome of an acquisition. A refusal proves that the service is up. A response that is not from a token
+ * endpoint counts as an outage, and an error of this process proves nothing.
  */
 const outcomeOf = (exit: Exit.Exit<unknown, AcquireTokenError>): Outcome => {
   if (Exit.isSuccess(exit)) return "up"

@@ -17,8 +17,8 @@ interface Line<W> {
 /** Creates an empty queue. */
 export const make = <W>(): FairQueue<W> => {
   const lines = new Map<string, Line<W>>()
-  // The iterators are kept, because a new one passes over the places of all members that have left. They end only if they
-  // are asked when nothing is left.
+  // The iterators are kept, because a new iterator steps over the places of all removed members. An iterator ends only
+  // if it is advanced while nothing is left.
   const order = lines.entries()
   return {
     add: (tenant, waiter) => {
@@ -39,7 +39,7 @@ export const make = <W>(): FairQueue<W> => {
       if (first === undefined) return undefined
       const [tenant, line] = first
       const waiter = line.order.next().value
-      // A tenant goes to the end after each turn, so that one that comes back does not pass one that still waits.
+      // A tenant goes to the end after each turn, so that its next request does not pass another tenant's.
       lines.delete(tenant)
       if (waiter !== undefined) line.waiters.delete(waiter)
       if (line.waiters.size > 0) lines.set(tenant, line)

@@ -1,7 +1,7 @@
 /**
- * The bound of concurrent token requests per origin. A request that ends hands its slot to the next one that waits. A slot
- * that is held or waited for longer than a request may take is free again, because its request may have lost its I/O, as on
- * Cloudflare Workers.
+ * The bound of concurrent token requests per origin. A request that ends hands its slot to the next request that waits.
+ * A slot that is held for too long is free again, and a request that has waited for too long gets no slot. The request
+ * may have lost its I/O, as on Cloudflare Workers.
  */
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -17,7 +17,7 @@ export interface Slot {
   readonly take: () => boolean
   /** Waits for a slot. Tenants take turns. An interrupted request leaves the queue. */
   readonly wait: Effect.Effect<void>
-  /** Returns the slot, if the request has one. */
+  /** Frees the slot, if the request has one. */
   readonly release: () => void
 }
 
@@ -31,14 +31,15 @@ interface Waiter {
   readonly grant: (now: number) => void
 }
 
-/** The requests to one origin, with the end of the time that each may hold its slot, in the order of that time. */
+/** The requests to one origin. */
 interface Lane {
+  /** The slots in use, with the times until which they may be held, the earliest first. */
   readonly holders: Map<Slot, number>
   /** Undefined until a request waits. */
   waiting: FairQueue.FairQueue<Waiter> | undefined
 }
 
-/** Creates the slots, of which each origin has `most`. Times are in milliseconds. */
+/** Creates the slots: `most` for each origin. Times are in milliseconds. */
 export const make = (
   most: number,
   { clock, longestUse, longestWait }: {
@@ -92,7 +93,7 @@ export const make = (
         })
       })
       return Effect.onInterrupt(
-        // The request that returns the slot has its connection until it has ended.
+        // The request that frees the slot keeps its connection until its fiber ends, so this request starts after that.
         Effect.andThen(look, Effect.yieldNow),
         () => Effect.sync(() => waiting.remove(tenant, waiter))
       )
@@ -108,7 +109,7 @@ export const make = (
           lane.holders.set(slot, monotonicMillis(clock) + longestUse)
           return true
         },
-        // A slot may have been returned since the request found none.
+        // A slot may have been freed since `take` found none.
         wait: Effect.suspend(() => slot.take() ? Effect.void : waitInQueue(slot, lane, tenant)),
         release: () => {
           if (lane.holders.delete(slot) && lane.waiting !== undefined) handOut(lane)

@@ -66,7 +66,7 @@ export const retryWait = (error: EntraError.AcquireTokenError): number | undefin
     : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
 }
 
-/** Milliseconds. A service that throttles and asks for no wait must not get one request after another. */
+/** Milliseconds: the wait if a throttling service names a wait of zero, so that there is a pause between requests. */
 const pauseOfNoWait = 1000
 
 /** Returns the error of a closed gate, or undefined if the gate is open. A forced request is stopped only by a throttle. */
@@ -144,7 +144,7 @@ export interface GateCounts {
  */
 export const keptGates = 1024
 
-/** Takes the place of the sent fields in the name of a throttle. */
+/** Replaces the sent fields in the name of a throttle. */
 const ofKey = "throttled"
 
 /** Creates the gates of one token endpoint. */
@@ -152,7 +152,7 @@ export const make = (clock: Clock.Clock, ttl: RefusalTtl): Gates => {
   const closed = new Map<string, { readonly key: CacheKey; readonly state: GateState }>()
   const nameOf = ({ authentication, gate }: Gated, sent = gate.sent) =>
     gate.key.text + encode([sent, authentication.revision()])
-  /** Returns the throttle of a key: other claims and parameters do not change it, but may change a refusal. */
+  /** Returns the throttle of a key. It holds for all claims and parameters; a refusal holds only for the same ones. */
   const throttleOf = (request: Gated, now: number): GateState | undefined => {
     const state = closed.get(nameOf(request, ofKey))?.state
     return state !== undefined && now < state.until ? state : undefined

@@ -25,8 +25,8 @@ export interface ResponseContext {
   readonly tokenEndpoint: string
   readonly correlationId: string
   /**
-   * Milliseconds for a token whose response has no `expires_in`, which RFC 6749 section 5.1 allows; 0 if the token must not be
-   * cached, and undefined if the response needs `expires_in`.
+   * Milliseconds for a token whose response has no `expires_in`, which RFC 6749 section 5.1 allows; 0 if the token must
+   * not be cached, and undefined if the response needs `expires_in`.
    */
   readonly defaultLifetime?: number | undefined
   /** The times at which the request was sent and its response was complete, in milliseconds since the epoch. */
@@ -164,8 +164,8 @@ const secondsOf = (value: unknown): number | undefined => {
 }
 
 /**
- * Returns the time from which a lifetime counts. That is before the request was sent, because nobody knows when the service
- * issued the token. If the clock was put back meanwhile, it is now.
+ * Returns the time from which a lifetime counts: the time at which the request was sent, because the time of issue is
+ * unknown. If the clock was set back meanwhile, it is the current time.
  */
 export const issuedAt = ({ now, sentAt }: Pick<ResponseContext, "now" | "sentAt">): number => Math.min(sentAt, now)
 
@@ -305,8 +305,8 @@ const throttled = (
 }
 
 /**
- * Returns the error of an acquisition whose last attempt failed with `error`. A status that reports an outage together with
- * the number of a throttle is retried like an outage, and is a throttle if the retries fail too.
+ * Returns the error of an acquisition whose last attempt failed with `error`. A status that reports an outage together
+ * with the number of a throttle is retried like an outage, and is a throttle if the retries fail too.
  */
 export const finalError = <E extends EntraError.AcquireTokenError>(error: E): E | EntraError.ThrottledError =>
   error._tag === "EntraServiceUnavailableError" && error.error !== undefined &&

@@ -84,7 +84,7 @@ const ownContext = (context: Context.Context<never>): Context.Context<never> => 
     : Context.omit(FetchHttpClient.Fetch, FetchHttpClient.RequestInit)(context)
   const destination = { url: undefined }
   return base.pipe(
-    // A client calls this with each request that it sends, so it also sees those of a middleware below this module.
+    // Clients call this function with each request that is sent, also with requests of a middleware below this module.
     Context.add(HttpClient.TracerDisabledWhen, (request) => {
       arrive(destination, request)
       return true
@@ -148,7 +148,7 @@ const watched = (
     client.preprocess
   )
 
-/** Throws if a call has gone on to another origin than that of its first request. */
+/** Throws if a further request of a call goes to another origin than the first. */
 const arrive = (destination: Destination, { url }: HttpClientRequest.HttpClientRequest): void => {
   destination.url ??= url
   if (destination.url !== url && new URL(destination.url).origin !== new URL(url).origin) throw redirectRefused
@@ -268,12 +268,12 @@ const decodeAll = async (names: ReadonlyArray<string>, bytes: Bytes): Promise<By
   return last
 }
 
-/** `fetch` of Node refuses more than this number too. */
+/** The greatest number of codings of a response. `fetch` of Node has the same limit. */
 const mostCodings = 5
 
 /**
- * Throws where the runtime does not know the format. Some servers send `deflate` without its header. The types of the DOM do
- * not know `brotli` yet.
+ * Creates the decoder of a coding. It throws if the runtime does not know the format. Some servers send `deflate`
+ * without its header. The types of the DOM do not know `brotli` yet.
  */
 const decoderOf = (name: string, { chunks }: Bytes): DecompressionStream => {
   const format = codings.get(name)

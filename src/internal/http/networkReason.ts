@@ -1,8 +1,9 @@
 /** The reason why a request got no response, and its remedy. */
 
 /**
- * Returns the reason of a failure: the transport's error code, from the chain of causes. undici has no code for a proxy that
- * refuses to open a tunnel, and `fetch` none for the status 407, so these reasons are made from the proxy's status.
+ * Returns the reason of a failure: the transport's error code, from the chain of causes. undici has no code for a proxy
+ * that refuses to open a tunnel, and `fetch` none for the status 407, so these reasons are made from the proxy's
+ * status.
  */
 export const reasonOf = (failure: unknown): string | undefined => {
   let cause = failure
@@ -17,8 +18,9 @@ export const reasonOf = (failure: unknown): string | undefined => {
 }
 
 /**
- * Returns the transport's own words for a failure without a code: the message of the innermost cause. Its quoted parts, URLs
- * and long words are left out, because they may come from the request, and `scrub` removes the secrets of the request.
+ * Returns the transport's own words for a failure without a code: the message of the innermost cause. Its quoted parts,
+ * URLs and long words are left out, because they may come from the request, and `scrub` removes the secrets of the
+ * request.
  */
 export const wordsOf = (failure: unknown, scrub: (text: string) => string): string | undefined => {
   let words = ""
@@ -41,9 +43,9 @@ export const wordsOf = (failure: unknown, scrub: (text: string) => string): stri
 }
 
 /**
- * Returns the status of a proxy's response. For CONNECT undici has it in the message, `node:http` in a property. Of every
- * other response with the status 407 `fetch` makes a network error (Fetch standard, section 4.6); it is the only one that has
- * no message, or this one.
+ * Returns the status of a proxy's response. For CONNECT undici has it in the message, `node:http` in a property.
+ * `fetch` turns every other response with the status 407 into a network error (Fetch standard, section 4.6). Only that
+ * error has one of `messagesOf407`.
  */
 const proxyStatus = (cause: object): string | undefined => {
   const code = "code" in cause ? cause.code : undefined

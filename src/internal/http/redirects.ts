@@ -1,9 +1,10 @@
 /**
- * Requests whose redirects `fetch` returns instead of following them. `fetch` reads this option from the context of the fiber
- * in which the transport sends, and a middleware may send in another fiber, in another runtime, or with options of its own. So
- * the fiber that computes the URL or reads the headers sets the option, which a transport does immediately before it reads
- * the options. A middleware may replace the hash with the URL, or copy the headers; if it does both in another runtime, or with
- * options of its own, only {@link followedTo} is left.
+ * Requests whose redirects `fetch` returns instead of following them. `fetch` reads this option from the context of the
+ * fiber that sends the request, and a middleware may send it in another fiber, in another runtime, or with other
+ * options. A transport computes the URL and reads the headers immediately before it reads the options, so both set the
+ * option for the fiber that runs them. A middleware that sets the URL replaces the hash, and a middleware may copy the
+ * headers. If it does both, and sends in another runtime or with other options, only {@link followedTo} detects the
+ * redirect.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,8 +17,8 @@ import * as Option from "effect/Option"
 type Request = HttpClientRequest.HttpClientRequest
 
 /**
- * Returns a request whose redirects `fetch` does not follow, also if it is sent elsewhere than in the running fiber, with
- * another URL or with other headers.
+ * Returns a request whose redirects `fetch` does not follow, also if it is sent elsewhere than in the running fiber,
+ * with another URL or with other headers.
  */
 export const withoutRedirects = (request: Request): Effect.Effect<Request> =>
   Effect.sync(() => {
@@ -45,10 +46,10 @@ const staying = <Part extends object>(part: Part): Part =>
     }
   })
 
-/** Returns the URL to which a `fetch` has followed a redirect, although it was told not to. */
+/** Returns the URL to which `fetch` has followed a redirect in spite of the option, or undefined. */
 export const followedTo = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
   const sentTo = Option.getOrUndefined(HttpClientRequest.toUrl(response.request))?.href.split("#", 1)[0]
-  // `toWeb` takes the body over, so it is called only in the rare case.
+  // `toWeb` consumes the body, so it is called only if the URL differs.
   if (response.url === "" || response.url === sentTo) return undefined
   return Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected) ? response.url : undefined
 }

@@ -2,17 +2,19 @@
 import { longestRetryAfter } from "../shared/cooldown.ts"
 
 /**
- * Returns the milliseconds from `now`, or undefined if the header is absent or malformed. Zero seconds mean now. A date that
- * is not in the future counts from the `Date` of the response, because the clocks may differ; without it, it has no meaning.
+ * Returns the milliseconds to wait, or undefined if the header is absent or malformed. Zero means now. A date counts from
+ * the `Date` of the response, because the clocks may differ. Without `Date` it counts from `now`, and is ignored if it has
+ * passed.
  */
 export const parseRetryAfter = (value: string | undefined, now: number, date?: string): number | undefined => {
   if (value === undefined) return undefined
   const text = value.trim()
-  const isNumber = /^\d+(?:\.\d+)?$/.test(text)
-  const millis = isNumber ? Number(text) * 1000 : dateOf(text) - now
-  if (millis > 0 || isNumber) return Math.min(millis, longestRetryAfter)
-  const fromDate = dateOf(text) - dateOf(date?.trim() ?? "")
-  return Number.isNaN(fromDate) ? undefined : Math.min(Math.max(fromDate, 0), longestRetryAfter)
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Math.min(Number(text) * 1000, longestRetryAfter)
+  const sentAt = dateOf(date?.trim() ?? "")
+  const millis = dateOf(text) - (Number.isNaN(sentAt) ? now : sentAt)
+  return Number.isNaN(millis) || (millis <= 0 && Number.isNaN(sentAt))
+    ? undefined
+    : Math.min(Math.max(millis, 0), longestRetryAfter)
 }
 
 /** Milliseconds, for a throttled response without `Retry-After`. */

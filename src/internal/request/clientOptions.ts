@@ -52,7 +52,7 @@ const baseAuthorityOf = (options: {
   return conflicting === undefined ? Authority.parseIssuer(issuer) : Result.fail(issuerConflict(conflicting))
 }
 
-/** Returns 0 for an issuer without the option: its tokens without a lifetime are not cached. */
+/** Returns the option, which is 0 by default at an issuer: tokens without a lifetime are not cached. */
 const defaultLifetimeOf = ({ defaultLifetime, issuer }: {
   readonly issuer?: string | URL | undefined
   readonly defaultLifetime?: Duration.Input | undefined

@@ -19,10 +19,10 @@ export const isRefused = (error: EntraError.AcquireTokenError): error is Refused
   error._tag === "EntraInvalidAuthorityError" || error._tag === "EntraInvalidClientError" ||
   error._tag === "EntraTokenRequestError" || error._tag === "EntraClaimsChallengeError"
 
-/** An error that the same request meets again: a refusal, or an answer that is no answer of a token endpoint. */
+/** An error that the same request would get again: a refusal, or a response that is not a token response. */
 export type Remembered = Refused | EntraError.InvalidResponseError
 
-/** Returns whether asking again at once does not help. */
+/** Returns whether an error is remembered, because the same request would get it again. */
 export const isRemembered = (error: EntraError.AcquireTokenError): error is Remembered =>
   isRefused(error) || error._tag === "EntraInvalidResponseError"
 
@@ -166,7 +166,7 @@ const changed = <E extends Refused | Outage | EntraError.ThrottledError | EntraE
   }
 }
 
-/** Returns a copy of an error with other members; no error is changed once it is made. */
+/** Returns a copy of an error with other members, because errors are immutable. */
 export const copyOfRefusal = (error: Remembered, changes: Changes): Remembered => {
   switch (error._tag) {
     case "EntraInvalidAuthorityError":

@@ -1,6 +1,6 @@
 /**
  * Work that several requests share, on a platform that gives each request its own I/O (Cloudflare Workers). When such a
- * request ends, its timers and connections end with it and nothing is told, so no request may rely on the work of another
+ * request ends, its timers and connections end with it, without an error, so no request may rely on the work of another
  * request: it waits with a timer of its own, and goes on by a promise of its own.
  */
 import * as Clock from "effect/Clock"
@@ -22,7 +22,7 @@ export const keepAlive = (
 ): void => {
   if (waitUntil === noKeepAlive) return
   const ended = new Promise<void>((resolve) => void fiber.addObserver(() => resolve()))
-  // A function that dies, also by a promise, leaves the work as it would be without the function.
+  // If the function throws or its promise rejects, the work goes on as without the function.
   new Promise<void>((resolve) => resolve(waitUntil(ended))).catch(() => {})
 }
 
@@ -31,8 +31,8 @@ export const isShared = (caller: Fiber.Fiber<unknown, unknown>): boolean =>
   isWorkers || caller.getRef(WaitUntil) !== noKeepAlive
 
 /**
- * Waits for an event that another request may cause. Where that request may have lost its I/O, the wait ends after `left`
- * milliseconds, and `orElse` runs. Elsewhere the event comes in any case.
+ * Waits for an event that another request may cause. Where that request may have lost its I/O, the wait ends after
+ * `left` milliseconds, and `orElse` runs. Elsewhere the event comes in any case.
  */
 export const waitForOther = <A, E>(
   event: Effect.Effect<A, E>,
@@ -61,7 +61,10 @@ export const eventOfOther = <A, E>(event: Effect.Effect<A, E>): Effect.Effect<A,
 
 const isWorkers = globalThis.navigator?.userAgent === "Cloudflare-Workers"
 
-/** A callback runs in the request that causes the event, and the reaction of a promise in the request that made the promise. */
+/**
+ * Waits for an event and continues in the caller's own request. A callback runs in the request that causes the event,
+ * but the reaction of a promise runs in the request that created the promise.
+ */
 const inOwnRequest = <A, E>(event: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.callback((resume) => {
     let leave = () => {}

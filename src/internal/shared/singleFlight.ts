@@ -3,9 +3,9 @@
  * not to the caller that started it, so an interrupted caller does not end it. When the scope closes, waiting callers fail
  * with `closed`.
  *
- * A flight has a time limit. A flight that is older may have lost its I/O with the request that started it, as on Cloudflare
- * Workers: the next caller starts another flight, and callers that wait do so too. Nobody interrupts the old one: if it is
- * only slow, the caller that started it still gets its result.
+ * A flight has a time limit. A flight beyond its limit may have lost its I/O with the request that started it, as on
+ * Cloudflare Workers. The next caller, or one of the waiting callers, then starts another flight. The old flight is not
+ * interrupted: if it is only slow, the caller that started it still gets its result.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -43,8 +43,8 @@ interface Flight<A, E> {
 }
 
 /**
- * Creates a registry of flights. `closed` is the error of callers that wait when the scope closes. `limit` is the time limit
- * in milliseconds of flights that have none of their own; default: none.
+ * Creates a registry of flights. `closed` is the error of callers that wait when the scope closes. `limit` is the time
+ * limit in milliseconds of flights that have none of their own; default: none.
  */
 export const make = <A, E>(options: {
   readonly closed: () => E
@@ -103,7 +103,7 @@ export const make = <A, E>(options: {
       const fiber = Effect.runForkWith(context)(effect)
       running.set(fiber, flight)
       const waitUntil = caller.getRef(WaitUntil)
-      // Most callers have no such function, and need no further call.
+      // Most callers have no `waitUntil`, and need no further call.
       if (waitUntil !== noKeepAlive) keepAlive(waitUntil, fiber)
       fiber.addObserver((exit) => {
         land(fiber, flight)

@@ -48,8 +48,8 @@ export interface NonValue {
 }
 
 /**
- * Returns the reason why a text cannot be the value that was meant, or undefined if it may be the value. Longer texts are not
- * examined, because callers may choose a tenant, and some patterns need quadratic time.
+ * Returns the reason why a text cannot be the value that was meant, or undefined if it may be the value. Very long
+ * texts are not examined, because callers may choose a tenant, and some patterns need quadratic time.
  */
 export const nonValueOf = (text: string): NonValue | undefined =>
   text === "" || text.length > longestExamined ? undefined : nonValues.find(({ form }) => form.test(text))

@@ -60,8 +60,8 @@ export const requestFailed = (
     })
 
 /**
- * Logs a failed refresh that callers do not receive, because the current token is still served. A remembered refusal has
- * been logged when the service sent it.
+ * Logs a failed refresh that callers do not receive, because the current token is still served. A remembered refusal
+ * has been logged when the service sent it.
  */
 export const refreshFailed = (
   error: AcquireTokenError,

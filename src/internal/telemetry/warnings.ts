@@ -18,7 +18,9 @@ export const expiryWarning = (expiresOn: number, now: number): string | undefine
   }, on ${date}`
 }
 
-/** The last warning about evictions: the monotonic time until which no other is due, and the evictions counted by then. */
+/**
+ * The last warning about evictions: the monotonic time until which no other is due, and the evictions counted by then.
+ */
 export interface LastWarning {
   readonly until: number
   readonly seen: number

@@ -116,8 +116,8 @@ export const make = (
       })
 
     /**
-     * Sends one attempt. A status of 400 or more, or an incomplete response, is a failure while the schedule may retry, and a
-     * result after that.
+     * Sends one attempt. A status of 400 or more, or an incomplete response, is a failure while the schedule may retry,
+     * and a result after that.
      */
     const attempt = (request: AgentRequest) =>
       exchange(request).pipe(

@@ -107,9 +107,9 @@ export const endpoint = (agent: Agent): Effect.Effect<TokenEndpoint.TokenEndpoin
 const longestRequest = 150_000
 
 /**
- * All other form fields are meant for Entra. They cause an error, because the platform would ignore them. Claims are not sent
- * either: the APIs that send a challenge, and the Azure SDKs, do not know that the token is the platform's. The API decides
- * about the token that the platform returns.
+ * The form fields that cause no error. The platform would ignore other fields, which are for Entra. `claims` is
+ * accepted and not sent, because the APIs that send a challenge, and the Azure SDKs, do not distinguish tokens of the
+ * platform from others. The API decides whether it accepts the token that the platform returns.
  */
 const supportedFields: ReadonlySet<string> = new Set(["client_id", "scope", "grant_type", "claims"])
 

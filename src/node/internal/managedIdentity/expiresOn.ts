@@ -1,4 +1,7 @@
-/** The `expires_on` of a platform's token response. App Service has sent seconds since the epoch and several forms of dates. */
+/**
+ * The `expires_on` of a platform's token response. App Service has sent seconds since the epoch and several forms of
+ * dates.
+ */
 import { longestLifetime } from "../../../internal/shared/validate.ts"
 
 /**

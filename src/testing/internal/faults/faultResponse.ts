@@ -37,8 +37,8 @@ export const DropConnection = Context.Reference<
 })
 
 /**
- * Returns the scripted response to a request; undefined when the ordinary response follows. `refuse` creates the response of a
- * refusal.
+ * Returns the scripted response to a request; undefined when the ordinary response follows. `refuse` creates the
+ * response of a refusal.
  */
 export const nextFault = (
   world: World,

@@ -26,8 +26,8 @@ import { certificateByName } from "./trustedSubject.ts"
 export const assertionSkewSeconds = 60
 
 /**
- * The longest time from the `nbf` to the `exp` of an assertion, in seconds. Without `nbf` it is counted from `iat`, or from
- * the arrival.
+ * The longest time from the `nbf` to the `exp` of an assertion, in seconds. Without `nbf` it is counted from `iat`, or
+ * from the arrival.
  *
  * @category constants
  * @since 0.1.0

@@ -1,7 +1,7 @@
 /**
- * `GET /:tenant/adminconsent` and `/:tenant/v2.0/adminconsent`: the page on which an administrator grants the permissions of an
- * app. The administrator accepts at once, unless a fault is scripted for the endpoint `consent`. The page of version 2.0 takes
- * scopes and names them in its redirect.
+ * `GET /:tenant/adminconsent` and `/:tenant/v2.0/adminconsent`: the page on which an administrator grants the
+ * permissions of an app. The administrator accepts at once, unless a fault is scripted for the endpoint `consent`. The
+ * page of version 2.0 takes scopes and names them in its redirect.
  */
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -76,7 +76,9 @@ const readPage = Effect.fnUntraced(function*(world: World, target: Target): Effe
   return isRegistered ? { tenant, app, redirectUri } : yield* Effect.fail(Refusal.wrongRedirectUri(redirectUri))
 })
 
-/** Returns the tenant in the path; for the names of several tenants, the tenant of the administrator in `login_hint`. */
+/**
+ * Returns the tenant in the path; for the names of several tenants, the tenant of the administrator in `login_hint`.
+ */
 const tenantOf = (world: World, target: Target): Tenant | undefined => {
   if (!/^(common|organizations)$/i.test(target.tenant)) return world.tenantAt(target)
   const [, name] = target.query.get("login_hint")?.split("@") ?? []

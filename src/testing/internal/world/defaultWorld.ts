@@ -137,9 +137,9 @@ const azureResource = (appId: string, ...uris: readonly [string, ...ReadonlyArra
  *
  * **Details**
  *
- * Every simulator knows them, whatever its option `resources`. A resource of that option with the same app id or the same
- * identifier URI replaces one of them. Scopes and `roles` name them by URI, such as `https://vault.azure.net`, with or without a
- * slash at the end. The `aud` of their tokens is the first identifier URI.
+ * Every simulator knows them, whatever its option `resources`. A resource of that option with the same app id or the
+ * same identifier URI replaces one of them. Scopes and `roles` name them by URI, such as `https://vault.azure.net`,
+ * with or without a slash at the end. The `aud` of their tokens is the first identifier URI.
  *
  * @category default world
  * @since 0.1.0

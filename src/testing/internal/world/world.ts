@@ -141,8 +141,8 @@ export interface TrustedSubject {
  * - `roles`: the application permissions by resource (an identifier URI or an app id). Permissions of unknown resources are
  *   ignored. Default: no permissions, and tokens have no `roles`.
  * - `consents`: the ids or domains of the tenants whose administrators granted the permissions; default: all tenants.
- * - `redirectUris`: the addresses to which the consent page may redirect, the default one first. Other addresses are refused
- *   with AADSTS50011. Default: any http or https address.
+ * - `redirectUris`: the addresses to which the consent page may redirect, the default one first. Other addresses are
+ *   refused with AADSTS50011. Default: any http or https address.
  *
  * **Gotchas**
  *
@@ -230,7 +230,8 @@ export interface Realm {
  *
  * - `origin`: the origin in the issuer of the tokens.
  * - `aliases`: further hosts of instance discovery; default: no further hosts.
- * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs. The `azureResources` are known too.
+ * - `tenants`, `apps`, `resources`: the tenants, the app registrations and the APIs. The `azureResources` are known
+ *   too.
  * - `tokenLifetime`: the lifetime of tokens, rounded down to whole seconds.
  * - `refreshIn`: the `refresh_in` of token responses; default: no `refresh_in`, as recorded from the real service.
  * - `signer`: the signer of the tokens.
