@@ -344,10 +344,11 @@ const acquire = (
     }
   }
   // A caller with the hash of an older token gets the cached one, and the refresh that this starts may meet the caller's
-  // own gate. That refresh has no claims, so its gate is not the gate of the claims.
+  // own gate, also one that closes while the refresh waits behind another flight. That refresh has no claims, so its gate is
+  // not the gate of the claims.
   if (kind === "replace" && certain !== undefined) {
     const own = model.gate(key, "", model.revisions[client] ?? "")
-    if (gate !== undefined || own !== undefined) certain.restIsCertain = false
+    if (gate !== undefined || own !== undefined || open.length > 0) certain.restIsCertain = false
   }
   if (model.options.breaker) return () => {}
   if (kind === "forced" && gate?.kind !== "throttled") {

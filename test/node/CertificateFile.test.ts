@@ -208,6 +208,11 @@ describe("what is wrong", () => {
     ["white space", () => " \r\n", "file_empty"],
     ["something else", () => "AZURE_CLIENT_ID=1", "certificate_unreadable"],
     ["a certificate that is cut", () => rsa.leaf.slice(0, 400) + rsa.key.pkcs8, "certificate_unreadable"],
+    [
+      "a certificate that is DER of something else",
+      () => `-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n${rsa.key.pkcs8}`,
+      "certificate_unreadable"
+    ],
     ["a certificate that is damaged", () => damaged(rsa.leaf) + rsa.key.pkcs8, "certificate_unreadable"],
     ["a key that is cut", () => rsa.leaf + rsa.key.pkcs8.slice(0, 400), "key_unreadable"],
     ["an encrypted key that is cut", () => rsa.leaf + rsa.key.encrypted.slice(0, 400), "key_unreadable", { password }],

@@ -16,7 +16,7 @@ import {
 } from "effect-entra"
 import { ManagedIdentity } from "effect-entra/node"
 import { EntraSimulator, MetadataService } from "effect-entra/testing"
-import { FetchHttpClient, HttpClient, HttpRouter, HttpServer } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientError, HttpRouter, HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { decodeJwt } from "jose"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -700,6 +700,25 @@ describe("a service that is out of order", () => {
       yield* fail({ dropped: true }, 3)
       yield* Effect.flatten(after(acquire(), 7000))
     }).pipe(Effect.provide(World())))
+
+  it.effect("a network error that a repetition does not change is not retried", () => {
+    let requests = 0
+    const proxy = HttpClient.make((request) => {
+      requests++
+      const cause = { code: "UND_ERR_ABORTED", message: "Proxy response (407) !== 200 when HTTP Tunneling" }
+      const reason = new HttpClientError.TransportError({ request, cause })
+      return Effect.fail(new HttpClientError.HttpClientError({ reason }))
+    })
+    const live = ManagedIdentity.layer().pipe(
+      Layer.provide([Files, Variables, Layer.succeed(HttpClient.HttpClient, proxy)]),
+      Layer.provideMerge(Service({ platform: "appService" }))
+    )
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(acquire())
+      assert.deepInclude(error, { _tag: "EntraNetworkError", reason: "PROXY_RESPONSE_407", isRetryable: false })
+      assert.strictEqual(requests, 1)
+    }).pipe(Effect.provide(live))
+  })
 
   it.effect("a broken connection is retried for an assertion too", () =>
     Effect.gen(function*() {

@@ -5,7 +5,7 @@ import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraError.ts"
 import type { ExtraParameters } from "../../TokenRequest.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
-import { guidIn, isGuid, nonValueOf, quote } from "../shared/text.ts"
+import { guidIn, nonValueOf, quote } from "../shared/text.ts"
 import { isText, longestLifetime, millisOf } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
@@ -84,10 +84,9 @@ export const parseClientId = (
   const told = `${quote(clientId)} `
   const defect = nonValueOf(clientId)
   if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, told + defect.what, defect.remedy))
-  if (!isGuid(clientId) && decoratedGuid.test(clientId)) {
-    return Result.fail(
-      clientIdProblem(field, clientId, `${told}is not the id alone`, `Pass ${quote(guidIn(clientId) ?? "")} alone.`)
-    )
+  const id = guidIn(clientId)
+  if (id !== undefined && id !== clientId && decoratedGuid.test(clientId)) {
+    return Result.fail(clientIdProblem(field, clientId, `${told}is not the id alone`, `Pass ${quote(id)} alone.`))
   }
   return /^[\x21-\x7e]{1,256}$/.test(clientId)
     ? Result.succeed(clientId)

@@ -32,11 +32,11 @@ export const pkcs12Blocks = (
 ): Effect.Effect<ReadonlyArray<Block>, CredentialError> =>
   Effect.flatMap(
     // `catch` at the `import` itself lets esbuild bundle without the package.
-    Effect.promise(() => import("node-forge").catch((cause: unknown) => ({ failure: loadFailure(cause) }))),
-    (loaded) =>
-      "failure" in loaded
-        ? Effect.fail(libraryMissing(place, loaded.failure))
-        : Effect.fromResult(open(loaded.default, bytes, place, password))
+    Effect.tryPromise({
+      try: () => import("node-forge").catch((cause: unknown) => Promise.reject(cause)),
+      catch: (cause) => libraryMissing(place, loadFailure(cause))
+    }),
+    ({ default: forge }) => Effect.fromResult(open(forge, bytes, place, password))
   )
 
 type Forge = typeof NodeForge
