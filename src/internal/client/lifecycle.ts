@@ -283,7 +283,10 @@ export const make = (options: {
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (monotonicMillis(clock) < token.stretchedUntil) return counted(plan, token.outageHit)
-        const flight = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
+        const joined = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
+        const flight = plan.minimumValidity === 0
+          ? joined
+          : Effect.flatMap(joined, (result) => longEnough(plan, key, result))
         const serveOr = (otherwise: Acquired): Acquired =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
