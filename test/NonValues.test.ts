@@ -17,6 +17,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { nonValueOf } from "../src/internal/shared/text.ts"
+import { attempt, authenticate } from "./support/credentials.ts"
 
 const id = "11111111-2222-4333-8444-555555555555"
 const secret = "aBc8Q~x1Y2z3A4b5C6d7E8f9G0h1I2j3K4l5M6n7"
@@ -222,23 +223,7 @@ describe("a secret", () => {
         checked(await refusal(ClientCredential.secret(value)), "secret", remedy, hidden)
         checked(await refusal(ClientCredential.secret([Redacted.make(secret), value])), "secret", remedy, hidden)
         const loaded = await Effect.runPromise(ClientCredential.secret(Effect.succeed(value)))
-        const acquisition = {
-          clientId: id,
-          tenantId: id,
-          scope: "",
-          authority: "",
-          claims: "",
-          clientCapabilities: [],
-          sendCertificateChain: undefined,
-          correlationId: ""
-        }
-        const attempt = {
-          ...acquisition,
-          tokenEndpoint: "",
-          audience: "",
-          assertion: { thumbprint: "x5t", rsa: "RS256" }
-        } as const
-        checked(await refusal(loaded.begin(acquisition).authenticate(attempt)), "secret", remedy, hidden)
+        checked(await refusal(authenticate(loaded, attempt)), "secret", remedy, hidden)
         for (const read of [core, node]) {
           checked(await read({ ...right, AZURE_CLIENT_SECRET: text }), "AZURE_CLIENT_SECRET", remedy, hidden)
         }

@@ -19,6 +19,10 @@ import { serve } from "./support/server.ts"
 import { contoso, graph } from "./support/world.ts"
 
 type Wrap = (client: HttpClient.HttpClient) => HttpClient.HttpClient
+type Wraps = ReadonlyArray<readonly [string, Wrap]>
+
+/** Sends to a path that redirects, through wrappers below and above the library, and checks the result. */
+type Run = (inside: Wraps, outside: Wraps, where: string, status: number) => Promise<void>
 type Sent = ReturnType<HttpClient.HttpClient["execute"]>
 
 /** The places where a wrapper can act: around the transport, around a request that is known, or instead of the client. */
@@ -119,7 +123,7 @@ const transports = [
   ["node:http", NodeHttpClient.layerNodeHttp]
 ] as const
 
-const wrapAll = (client: HttpClient.HttpClient, wraps: ReadonlyArray<readonly [string, Wrap]>) =>
+const wrapAll = (client: HttpClient.HttpClient, wraps: Wraps) =>
   wraps.reduce((wrapped, [, wrap]) => wrap(wrapped), client)
 
 /** A server that redirects to itself and to another origin, and counts the requests to the targets. */
@@ -149,12 +153,7 @@ describe.each(transports)("over %s", (_, layer) => {
     Effect.gen(function*() {
       const { caught, origin } = yield* redirecting
       const transport = Context.get(yield* Layer.build(layer), HttpClient.HttpClient)
-      const run = (
-        inside: ReadonlyArray<readonly [string, Wrap]>,
-        outside: ReadonlyArray<readonly [string, Wrap]>,
-        where: string,
-        status: number
-      ) =>
+      const run: Run = (inside, outside, where, status) =>
         BearerHttpClient.layer({ [origin]: graph }).pipe(
           Layer.provide([
             Layer.succeed(HttpClient.HttpClient, wrapAll(transport, inside)),
@@ -191,12 +190,7 @@ describe.each(transports)("over %s", (_, layer) => {
       Effect.gen(function*() {
         const { caught, origin } = yield* redirecting
         const transport = Context.get(yield* Layer.build(layer), HttpClient.HttpClient)
-        const run = (
-          inside: ReadonlyArray<readonly [string, Wrap]>,
-          outside: ReadonlyArray<readonly [string, Wrap]>,
-          where: string,
-          status: number
-        ) =>
+        const run: Run = (inside, outside, where, status) =>
           ConfidentialClient.acquireToken({ scopes: graph }).pipe(
             Effect.flip,
             Effect.provide(

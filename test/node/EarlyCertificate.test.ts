@@ -5,6 +5,7 @@ import { ClientCredential } from "effect-entra"
 import { NodeClientCredential } from "effect-entra/node"
 import { TestCertificate } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
+import { attempt, authenticate } from "../support/credentials.ts"
 import { record, warnings } from "../support/log.ts"
 
 const from = Date.UTC(2026, 0, 1)
@@ -70,24 +71,8 @@ describe.each(makers)("$module.certificate", ({ make }) => {
       const early = yield* made
       const source = Effect.succeed(early)
       const credential = yield* ClientCredential.certificate(source, { reloadEvery: "10 seconds" })
-      const acquisition = {
-        clientId: "daemon",
-        tenantId: "",
-        scope: "",
-        authority: "",
-        claims: "",
-        clientCapabilities: [],
-        sendCertificateChain: undefined,
-        correlationId: ""
-      }
-      const attempt = {
-        ...acquisition,
-        tokenEndpoint: "https://login.example/token",
-        audience: "https://login.example/token",
-        assertion: { thumbprint: "x5t#S256", rsa: "PS256" }
-      } as const
       for (let count = 0; count < 4; count++) {
-        yield* credential.begin(acquisition).authenticate(attempt)
+        yield* authenticate(credential, attempt)
         yield* TestClock.adjust("11 seconds")
       }
       assert.strictEqual(warnings(recorded).length, 1)
