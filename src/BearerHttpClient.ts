@@ -345,7 +345,7 @@ const makeClient = <E>(
       return Effect.withFiber<Response, HttpClientError.HttpClientError>((fiber) => {
         const before = fiber.context
         // The settings that the transport was built with are visible only inside its effect.
-        const authorized = Effect.suspend(() =>
+        const authorized = Effect.sync(() =>
           withoutRedirects(HttpClientRequest.setHeader(request, "authorization", authorization))
         )
         return Effect.ensuring(

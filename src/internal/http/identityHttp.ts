@@ -142,7 +142,7 @@ const watched = (
         Effect.flatMap(request, (request) =>
           Effect.withFiber((fiber) => {
             watch(request, fiber.context)
-            return withoutRedirects(request)
+            return Effect.succeed(withoutRedirects(request))
           }))
       ),
     client.preprocess

@@ -7,7 +7,6 @@
  * redirect.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -20,12 +19,17 @@ type Request = HttpClientRequest.HttpClientRequest
  * Returns a request whose redirects `fetch` does not follow, also if it is sent elsewhere than in the running fiber,
  * with another URL or with other headers.
  */
-export const withoutRedirects = (request: Request): Effect.Effect<Request> =>
-  Effect.sync(() => {
-    stay()
-    const { body, hash, headers, method, url, urlParams } = request
-    return HttpClientRequest.makeWith(method, url, urlParams, staying(hash), staying(headers), body)
-  })
+export const withoutRedirects = ({ body, hash, headers, method, url, urlParams }: Request): Request => {
+  stay()
+  return HttpClientRequest.makeWith(
+    method,
+    url,
+    urlParams,
+    new Proxy<typeof hash>(hash, staying),
+    new Proxy<typeof headers>(headers, staying),
+    body
+  )
+}
 
 /** Sets the option for the running fiber. Other options of `fetch` are kept. */
 const stay = (): void => {
@@ -37,14 +41,13 @@ const stay = (): void => {
   }
 }
 
-/** Returns a part of a request that sets the option for the fiber that reads it. */
-const staying = <Part extends object>(part: Part): Part =>
-  new Proxy(part, {
-    get: (target, name) => {
-      stay()
-      return Reflect.get(target, name)
-    }
-  })
+/** Sets the option for the fiber that reads a part of a request. */
+const staying: ProxyHandler<object> = {
+  get: (target, name) => {
+    stay()
+    return Reflect.get(target, name)
+  }
+}
 
 /** Returns the URL to which `fetch` has followed a redirect in spite of the option, or undefined. */
 export const followedTo = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
