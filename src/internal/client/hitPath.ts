@@ -48,7 +48,7 @@ export const make = (options: {
   }
 
   // The monotonic clock is read only after a failed refresh.
-  const isResting = (entry: CachedToken): boolean => monotonicMillis(clock) < entry.retryOn
+  const isResting = ({ retryOn }: CachedToken): boolean => retryOn > -Infinity && monotonicMillis(clock) < retryOn
 
   // A refresh beyond its limit may have lost its I/O. The wall clock is enough here, because the flight itself checks
   // its limit with the monotonic clock.

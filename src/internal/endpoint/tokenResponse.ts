@@ -99,14 +99,40 @@ const tokenOf = (
   defaultLifetime: number | undefined
 ): Result.Result<Token, ReadonlyArray<string>> => {
   const { access_token: secret, expires_in: lifetime, token_type: type } = body
-  const expiresIn = defaultLifetime !== undefined && isMissing(lifetime) ? defaultLifetime / 1000 : secondsOf(lifetime)
-  // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-  if (
-    typeof secret === "string" && /^[\x20-\x7e]+$/.test(secret) && typeof type === "string" && type !== "" &&
-    expiresIn !== undefined &&
-    (expiresIn >= 1 || isMissing(lifetime)) && expiresIn * 1000 <= longestLifetime
-  ) {
-    return Result.succeed({
+  const isDefault = defaultLifetime !== undefined && isMissing(lifetime)
+  const expiresIn = isDefault ? defaultLifetime / 1000 : secondsOf(lifetime)
+  const problems = [
+    isMissing(secret)
+      ? "no access_token"
+      : typeof secret !== "string"
+      ? "an access_token that is not a string"
+      : secret === ""
+      ? "an empty access_token"
+      // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
+      : /^[\x20-\x7e]+$/.test(secret)
+      ? ""
+      : "an access_token with characters other than printable ASCII",
+    isMissing(type)
+      ? "no token_type"
+      : typeof type !== "string"
+      ? "a token_type that is not a string"
+      : type === ""
+      ? "an empty token_type"
+      : "",
+    isDefault
+      ? ""
+      : isMissing(lifetime)
+      ? "no expires_in"
+      : expiresIn === undefined
+      ? "an expires_in that is not a number"
+      : expiresIn < 1
+      ? "an expires_in of less than 1 second"
+      : expiresIn * 1000 > longestLifetime
+      ? "an expires_in of more than ten years"
+      : ""
+  ].filter((problem) => problem !== "")
+  return typeof secret === "string" && typeof type === "string" && expiresIn !== undefined && problems.length === 0
+    ? Result.succeed({
       secret: Redacted.make(secret, { label: "access_token" }),
       type,
       expiresIn,
@@ -114,34 +140,7 @@ const tokenOf = (
       refreshIn: secondsOf(body["refresh_in"]),
       scope: body["scope"]
     })
-  }
-  return Result.fail([
-    ...isMissing(secret)
-      ? ["no access_token"]
-      : typeof secret !== "string"
-      ? ["an access_token that is not a string"]
-      : secret === ""
-      ? ["an empty access_token"]
-      : /^[\x20-\x7e]+$/.test(secret)
-      ? []
-      : ["an access_token with characters other than printable ASCII"],
-    ...isMissing(type)
-      ? ["no token_type"]
-      : typeof type !== "string"
-      ? ["a token_type that is not a string"]
-      : type === ""
-      ? ["an empty token_type"]
-      : [],
-    ...isMissing(lifetime)
-      ? defaultLifetime === undefined ? ["no expires_in"] : []
-      : expiresIn === undefined
-      ? ["an expires_in that is not a number"]
-      : expiresIn < 1
-      ? ["an expires_in of less than 1 second"]
-      : expiresIn * 1000 > longestLifetime
-      ? ["an expires_in of more than ten years"]
-      : []
-  ])
+    : Result.fail(problems)
 }
 
 /** Some providers send null for a member that has no value. */
