@@ -254,6 +254,16 @@ interface Lead {
   invalidated: boolean
 }
 
+/** A call of `lead`. */
+interface Wanted {
+  readonly caller: Fiber.Fiber<unknown, unknown>
+  readonly key: CacheKey
+  readonly fetch: Effect.Effect<CachedToken, AcquireTokenError>
+  readonly seen: CachedToken | undefined
+  readonly accepts: (token: CachedToken) => boolean
+  readonly limit: number
+}
+
 const makeMemory = (
   clock: Clock.Clock,
   bounds: { readonly maxEntries: number; readonly maxBytes: number }
@@ -272,20 +282,14 @@ const makeMemory = (
     return lead.epoch === epoch && (stored === undefined || stored.issuedAt < token.issuedAt)
   }
 
-  const fetchAndStore = (
-    caller: Fiber.Fiber<unknown, unknown>,
-    key: CacheKey,
-    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
-    fresh: boolean,
-    until: number
-  ) => {
+  const fetchAndStore = ({ caller, fetch, key, limit }: Wanted, since: number, fresh: boolean) => {
     const name = key.text
     if (leads.size > 0) giveUpLost()
     const lead: Lead = {
       key,
       name,
       done: Deferred.makeUnsafe(),
-      until,
+      until: since + limit,
       mayBeLost: isShared(caller),
       epoch,
       invalidated: false
@@ -341,14 +345,10 @@ const makeMemory = (
   }
 
   const lead = (
-    caller: Fiber.Fiber<unknown, unknown>,
-    key: CacheKey,
-    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
-    seen: CachedToken | undefined,
-    accepts: (token: CachedToken) => boolean,
-    since: number,
-    limit: number
+    wanted: Wanted,
+    since: number
   ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> => {
+    const { accepts, key, seen } = wanted
     // Another client may have stored a token since the caller looked.
     const token = memory.peek(key.space, key.tenant, key.scopes)
     if (
@@ -360,14 +360,14 @@ const makeMemory = (
     const left = other === undefined ? 0 : other.until - monotonicMillis(clock)
     if (other !== undefined && left <= 0) giveUp(other)
     return other === undefined || left <= 0
-      ? fetchAndStore(caller, key, fetch, false, since + limit)
+      ? fetchAndStore(wanted, since, false)
       : Effect.flatMap(
         waitForOther(Deferred.await(other.done), {
           clock,
           left,
           orElse: () => Effect.sync(() => giveUp(other))
         }),
-        () => lead(caller, key, fetch, seen, accepts, monotonicMillis(clock), limit)
+        () => lead(wanted, monotonicMillis(clock))
       )
   }
 
@@ -375,11 +375,10 @@ const makeMemory = (
     [TypeId]: TypeId,
     peek: memory.peek,
     lead: (key, fetch, { accepts = always, fresh, limit = Infinity, seen, since = 0 }) =>
-      Effect.withFiber((caller) =>
-        fresh
-          ? fetchAndStore(caller, key, fetch, true, since + limit)
-          : lead(caller, key, fetch, seen, accepts, since, limit)
-      ),
+      Effect.withFiber((caller) => {
+        const wanted = { caller, key, fetch, seen, accepts, limit }
+        return fresh ? fetchAndStore(wanted, since, true) : lead(wanted, since)
+      }),
     invalidate: (selector) =>
       Effect.sync(() => {
         invalidations.add(selector.owner)
