@@ -10,7 +10,8 @@ import {
   InvalidRequestError,
   TokenRequestError
 } from "./EntraError.ts"
-import { guidIn, isGuid, nonValueOf, quote, sentence } from "./internal/shared/text.ts"
+import { nonValueOf } from "./internal/shared/nonValue.ts"
+import { guidIn, isGuid, quote, sentence } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models

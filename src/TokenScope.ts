@@ -7,7 +7,8 @@
 import * as Result from "effect/Result"
 import type * as Authority from "./Authority.ts"
 import { type InvalidScopeCode, InvalidScopeError } from "./EntraError.ts"
-import { type NonValue, nonValueOf, quote, sentence } from "./internal/shared/text.ts"
+import { type NonValue, nonValueOf } from "./internal/shared/nonValue.ts"
+import { quote, sentence } from "./internal/shared/text.ts"
 
 /**
  * The checked scopes of one request.

@@ -16,7 +16,7 @@ import fc from "fast-check"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { nonValueOf } from "../src/internal/shared/text.ts"
+import { nonValueOf } from "../src/internal/shared/nonValue.ts"
 import { attempt, authenticate } from "./support/credentials.ts"
 
 const id = "11111111-2222-4333-8444-555555555555"

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { TokenScope } from "effect-entra"
 import fc from "fast-check"
-import { nonValueOf } from "../src/internal/shared/text.ts"
+import { nonValueOf } from "../src/internal/shared/nonValue.ts"
 import { anyString, failure, mixedCase, success } from "./internal/support.ts"
 import { assertToldInFull } from "./support/shown.ts"
 

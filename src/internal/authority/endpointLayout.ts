@@ -3,7 +3,8 @@ import * as Result from "effect/Result"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError } from "../../EntraError.ts"
 import { invalidAuthority } from "../shared/errors.ts"
-import { nonValueOf, quote } from "../shared/text.ts"
+import { nonValueOf } from "../shared/nonValue.ts"
+import { quote } from "../shared/text.ts"
 
 /** The assertion header that identifies the certificate, by SHA-256 or by SHA-1. */
 export type ThumbprintName = "x5t#S256" | "x5t"

@@ -3,7 +3,8 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError, invalidRequest } from "../shared/errors.ts"
-import { isGuid, nonValueOf } from "../shared/text.ts"
+import { nonValueOf } from "../shared/nonValue.ts"
+import { isGuid } from "../shared/text.ts"
 
 /** The variables of a credential. A variable is undefined if it is unset or empty. */
 export interface CredentialVariables {

@@ -7,7 +7,8 @@ import * as PlatformError from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
-import { type NonValue, nonValueOf, quote } from "../../../internal/shared/text.ts"
+import { type NonValue, nonValueOf } from "../../../internal/shared/nonValue.ts"
+import { quote } from "../../../internal/shared/text.ts"
 import { isText } from "../../../internal/shared/validate.ts"
 
 /** The service that users provide. */
