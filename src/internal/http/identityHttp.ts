@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
+import { type Bytes, codingsOf, decodeAll } from "./contentCoding.ts"
 import { type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
 import { scrubberOf } from "./redaction.ts"
@@ -202,11 +203,6 @@ const readWeb = (
     return Effect.sync(() => cancel(reader))
   })
 
-interface Bytes {
-  readonly chunks: ReadonlyArray<Uint8Array>
-  readonly cut: boolean
-}
-
 const readUpTo = async (reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Bytes> => {
   const chunks: Array<Uint8Array> = []
   let total = 0
@@ -250,47 +246,12 @@ const decoded = (
     ? Effect.succeed({ body: decodeUtf8(bytes.chunks), cut: bytes.cut })
     : Effect.tryPromise({
       try: async () => {
-        const { chunks, cut } = await decodeAll(names, bytes)
+        const { chunks, cut } = await decodeAll(names, bytes, readUpTo)
         return { body: decodeUtf8(chunks), cut }
       },
       catch: (cause) => undecodable(response, cause)
     })
 }
-
-const decodeAll = async (names: ReadonlyArray<string>, bytes: Bytes): Promise<Bytes> => {
-  if (names.length > mostCodings) throw new Error(`The response has ${names.length} content codings.`)
-  let last = bytes
-  for (const name of names) {
-    if (last.cut) break
-    const stream = new Blob(last.chunks.map((chunk) => Uint8Array.from(chunk))).stream()
-    last = await readUpTo(stream.pipeThrough(decoderOf(name, last)).getReader())
-  }
-  return last
-}
-
-/** The greatest number of codings of a response. `fetch` of Node has the same limit. */
-const mostCodings = 5
-
-/**
- * Creates the decoder of a coding. It throws if the runtime does not know the format. Some servers send `deflate`
- * without its header. The types of the DOM do not know `brotli` yet.
- */
-const decoderOf = (name: string, { chunks }: Bytes): DecompressionStream => {
-  const format = codings.get(name)
-  const isRaw = format === "deflate" && ((chunks.find(({ length }) => length > 0)?.[0] ?? 0) & 0x0f) !== 8
-  return Reflect.construct(DecompressionStream, [isRaw ? "deflate-raw" : format])
-}
-
-/** Returns the known names in `Content-Encoding`, the last applied first. */
-const codingsOf = (header: string): ReadonlyArray<string> =>
-  header.toLowerCase().split(",").map((name) => name.trim()).filter((name) => codings.has(name)).toReversed()
-
-const codings: ReadonlyMap<string, string> = new Map([
-  ["gzip", "gzip"],
-  ["x-gzip", "gzip"],
-  ["deflate", "deflate"],
-  ["br", "brotli"]
-])
 
 const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unknown) =>
   new HttpClientError.HttpClientError({
