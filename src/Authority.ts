@@ -11,7 +11,7 @@ import {
   TokenRequestError
 } from "./EntraError.ts"
 import { nonValueOf } from "./internal/shared/nonValue.ts"
-import { guidIn, isGuid, quote, sentence } from "./internal/shared/text.ts"
+import { guidIn, isGuid, quote, sentence, withRemedy } from "./internal/shared/text.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -312,8 +312,10 @@ export const parseTenant = (input: string, field = "tenantId"): Result.Result<st
       "tenant_malformed",
       field,
       `${field} ${quote(input)} ${defect?.what ?? (input === "" ? "is empty" : "is not a tenant id or a domain name")}`,
-      `${remedy} Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com.`
-        .trim()
+      withRemedy(
+        remedy,
+        "Pass the directory (tenant) id from the Azure portal, or a domain name of the tenant such as contoso.onmicrosoft.com."
+      )
     )
   )
 }
@@ -663,8 +665,10 @@ const malformedAuthority = (field: string, text: string, what: string, remedy = 
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    `${remedy} Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud.`
-      .trim()
+    withRemedy(
+      remedy,
+      "Pass an absolute https URL such as https://login.microsoftonline.com/contoso.onmicrosoft.com, or the name of a cloud."
+    )
   )
 
 const malformedIssuer = (field: string, text: string, what: string, remedy = ""): InvalidAuthorityError =>
@@ -672,8 +676,10 @@ const malformedIssuer = (field: string, text: string, what: string, remedy = "")
     "authority_malformed",
     field,
     `${field} ${quote(withoutUserInfo(text))} ${what}`,
-    `${remedy} Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one.`
-      .trim()
+    withRemedy(
+      remedy,
+      "Pass the issuer of the provider's discovery document: an absolute https URL such as https://idp.example/realms/one."
+    )
   )
 
 const insecure = (field: string, text: string, protocol: string): InvalidAuthorityError =>

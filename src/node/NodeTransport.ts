@@ -24,6 +24,7 @@ import type { InvalidRequestError } from "../EntraError.ts"
 import { type Fault, faultOf, readPem } from "../internal/credential/pem.ts"
 import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
+import { withRemedy } from "../internal/shared/text.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
 import { loadFailure } from "./internal/packages.ts"
 import * as Proxies from "./internal/proxies.ts"
@@ -378,6 +379,8 @@ const unreadableAuthority = (index: string, fault?: Fault): InvalidRequestError 
     "field_malformed",
     `certificateAuthorities${index}`,
     `certificateAuthorities${index} ${fault?.what ?? "contains no certificate, or a certificate that cannot be read"}`,
-    `${fault?.remedy ?? ""} Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file.`
-      .trim()
+    withRemedy(
+      fault?.remedy,
+      "Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file."
+    )
   )

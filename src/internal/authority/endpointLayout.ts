@@ -4,7 +4,7 @@ import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError } from "../../EntraError.ts"
 import { invalidAuthority } from "../shared/errors.ts"
 import { nonValueOf } from "../shared/nonValue.ts"
-import { quote } from "../shared/text.ts"
+import { quote, withRemedy } from "../shared/text.ts"
 
 /** The assertion header that identifies the certificate, by SHA-256 or by SHA-1. */
 export type ThumbprintName = "x5t#S256" | "x5t"
@@ -100,7 +100,7 @@ export const staticEndpoints = (
       "endpoint_malformed",
       "token",
       `token ${defect?.what ?? "is not the URL of an endpoint"}`,
-      `${defect?.remedy ?? ""} Pass an absolute http or https URL without a user, a fragment or white space.`.trim()
+      withRemedy(defect?.remedy, "Pass an absolute http or https URL without a user, a fragment or white space.")
     ))
     : Result.succeed({ token, audience: audience ?? token, assertion: entraAssertion })
 }
@@ -162,6 +162,8 @@ const regionProblem = (
     code,
     field,
     `${field} ${what}`,
-    `${remedy} Pass the short name of the region, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
-      .trim()
+    withRemedy(
+      remedy,
+      `Pass the short name of the region, such as westus2, or leave ${field} out to use the cloud's global endpoint.`
+    )
   )

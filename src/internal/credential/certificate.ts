@@ -5,6 +5,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
+import { withRemedy } from "../shared/text.ts"
 import { isText } from "../shared/validate.ts"
 import { validity } from "./certificateValidity.ts"
 import type { Algorithm, Thumbprints } from "./clientAssertion.ts"
@@ -205,9 +206,10 @@ const unreadableCertificate = (fault?: Fault) =>
     "certificate_unreadable",
     "certificate",
     fault?.what ?? "does not contain a readable certificate in PEM",
-    `${
-      fault === undefined ? "" : `${fault.remedy} `
-    }Pass the PEM text that starts with -----BEGIN CERTIFICATE-----, with the app's own certificate first.`
+    withRemedy(
+      fault?.remedy,
+      "Pass the PEM text that starts with -----BEGIN CERTIFICATE-----, with the app's own certificate first."
+    )
   )
 
 const keyMismatch = () =>

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { CredentialCode, CredentialError } from "../../EntraError.ts"
 import { credentialError } from "../shared/errors.ts"
+import { withRemedy } from "../shared/text.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Algorithm, AssertionHeader, Claims } from "./clientAssertion.ts"
 import { type Block, faultOf, readPem } from "./pem.ts"
@@ -133,9 +134,7 @@ const keyBlock = (text: string): Effect.Effect<Block, CredentialError> => {
         "key_unreadable",
         "privateKey",
         fault?.what ?? "does not contain a complete private key in PEM",
-        `${
-          fault === undefined ? "" : `${fault.remedy} `
-        }Pass the PEM text that starts with -----BEGIN PRIVATE KEY-----.`
+        withRemedy(fault?.remedy, "Pass the PEM text that starts with -----BEGIN PRIVATE KEY-----.")
       )
       : credentialFieldError(
         "key_format",
@@ -171,5 +170,5 @@ const unsupportedKey = (field: string, what: string, remedy?: string) =>
     "key_unsupported",
     field,
     what,
-    `${remedy === undefined ? "" : `${remedy} `}Use an RSA key of 2048 bits or more, or an EC key on P-256.`
+    withRemedy(remedy, "Use an RSA key of 2048 bits or more, or an EC key on P-256.")
   )

@@ -6,7 +6,7 @@ import type { InvalidAuthorityError, InvalidRequestError } from "../../EntraErro
 import type { ExtraParameters } from "../../TokenRequest.ts"
 import { invalidAuthority, invalidRequest, notA } from "../shared/errors.ts"
 import { nonValueOf } from "../shared/nonValue.ts"
-import { guidIn, quote } from "../shared/text.ts"
+import { guidIn, quote, withRemedy } from "../shared/text.ts"
 import { isText, longestLifetime, millisOf } from "../shared/validate.ts"
 import { clientExtrasOf } from "./extraParameters.ts"
 import { type ClientSettings, isOnThrottled, onThrottledWords } from "./requestPlan.ts"
@@ -105,7 +105,7 @@ const clientIdProblem = (field: string, clientId: string, what: string, remedy =
     clientId ? "field_malformed" : "field_missing",
     field,
     `${field} ${what}`,
-    `${remedy} Pass the application (client) id from the overview of the app registration.`.trim()
+    withRemedy(remedy, "Pass the application (client) id from the overview of the app registration.")
   )
 
 /** Returns the authority for a tenant option. AD FS has no tenants, but the Azure SDKs write AD FS as the tenant `adfs`. */

@@ -12,6 +12,10 @@ export const quote = (value: string): string =>
 /** Returns `text` with a full stop at its end, unless it ends a sentence already. */
 export const sentence = (text: string): string => /[.!?]["')]?$/.test(text) ? text : `${text}.`
 
+/** Returns a remedy that begins with the special remedy, if there is one. */
+export const withRemedy = (special: string | undefined, general: string): string =>
+  special === undefined || special === "" ? general : `${special} ${general}`
+
 /** Returns whether `text` is a GUID (RFC 9562 section 4), in either case. */
 export const isGuid = (text: string): boolean => text.length === 36 && guidIn(text) === text
 

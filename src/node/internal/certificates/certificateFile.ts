@@ -9,6 +9,7 @@ import { type KeyObject, X509Certificate } from "node:crypto"
 import type { CredentialError } from "../../../EntraError.ts"
 import { clockTolerance } from "../../../internal/credential/certificate.ts"
 import { type Fault, faultOf, type Pem, readPem } from "../../../internal/credential/pem.ts"
+import { withRemedy } from "../../../internal/shared/text.ts"
 import { type Place, placeError, textOf } from "../files/files.ts"
 import { isPkcs12, pkcs12Blocks } from "./pkcs12.ts"
 import { keysOf, page, type Password, unsupportedKey } from "./privateKeys.ts"
@@ -231,7 +232,7 @@ const unknownFormat = (place: Place, fault: Fault | undefined): CredentialError 
   faulty(place, fault ?? { what: "holds neither PEM nor PKCS#12 (PFX)", remedy: "" })
 
 const faulty = (place: Place, { remedy, what }: Fault): CredentialError =>
-  placeError("certificate_unreadable", place, what, `${remedy} ${formats}`.trim())
+  placeError("certificate_unreadable", place, what, withRemedy(remedy, formats))
 
 const empty = (place: Place): CredentialError =>
   placeError(place.path === undefined ? "certificate_missing" : "file_empty", place, "is empty", formats)

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type NonValue, nonValueOf } from "../../../internal/shared/nonValue.ts"
-import { quote } from "../../../internal/shared/text.ts"
+import { quote, withRemedy } from "../../../internal/shared/text.ts"
 import { isText } from "../../../internal/shared/validate.ts"
 
 /** The service that users provide. */
@@ -222,5 +222,5 @@ const malformedPath = (name: string, fault: string, remedy = ""): CredentialErro
     `${name} is not a path: it ${fault}`,
     fault === content
       ? `Write the content into a file that only this program may read. Set ${name} to the path of that file.`
-      : `${remedy} Set ${name} to the path alone.`.trim()
+      : withRemedy(remedy, `Set ${name} to the path alone.`)
   )

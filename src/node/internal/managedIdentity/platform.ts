@@ -5,7 +5,7 @@ import { type CredentialError } from "../../../EntraError.ts"
 import { type Fields, secretsOf } from "../../../internal/http/fields.ts"
 import { credentialError, isOutageStatus } from "../../../internal/shared/errors.ts"
 import { nonValueOf } from "../../../internal/shared/nonValue.ts"
-import { isGuid, isLoopback, quote } from "../../../internal/shared/text.ts"
+import { isGuid, isLoopback, quote, withRemedy } from "../../../internal/shared/text.ts"
 import { isHeader, type Keys } from "./challenge.ts"
 
 export type Source = "imds" | "appService" | "azureArc"
@@ -194,10 +194,10 @@ const identityOf = (
       defect !== undefined
         ? `${only?.kind} of identity ${defect.what}`
         : "identity is neither { clientId } nor { objectId } with a GUID, nor { resourceId } with the path of a resource",
-      `${
-        defect?.remedy ?? ""
-      } Copy one of the ids from the managed identity's overview. Leave identity out for the system-assigned identity.`
-        .trim()
+      withRemedy(
+        defect?.remedy,
+        "Copy one of the ids from the managed identity's overview. Leave identity out for the system-assigned identity."
+      )
     ))
 }
 
