@@ -125,6 +125,27 @@ describe("minimumValidity over a shared cache", () => {
       ),
       { numRuns: 100 }
     ))
+
+  it.effect("is held near expiry by a caller that joins a refresh of the same client, which brings another's token", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const credential = yield* ClientCredential.ClientCredential
+      const other = yield* ConfidentialClient.make({ ...client, credential })
+      yield* acquire
+      yield* TestClock.adjust("56 minutes")
+      // The other client has the lease of the key, and this client's refresh waits for it.
+      yield* simulator.setTokenLifetime("10 seconds")
+      yield* simulator.fail(Fault.delay("1500 millis"))
+      yield* simulator.fail(Fault.delay("1 second"))
+      yield* start(other.acquireToken({ scopes: graph }))
+      yield* start(acquire)
+      const needy = yield* start(ConfidentialClient.acquireToken({ scopes: graph, minimumValidity: "1 minute" }))
+      yield* TestClock.adjust("1500 millis")
+      yield* simulator.setTokenLifetime("1 hour")
+      yield* TestClock.adjust("1 second")
+      const { expiresOn } = yield* Fiber.join(needy)
+      assert.isAtLeast(expiresOn.epochMilliseconds - (yield* Clock.currentTimeMillis), 60_000)
+    }).pipe(Effect.provide(SharedWorld)))
 })
 
 const client: ConfidentialClient.Options = { clientId: EntraSimulator.daemonClientId, tenantId: contoso }
