@@ -101,37 +101,36 @@ const tokenOf = (
   const { access_token: secret, expires_in: lifetime, token_type: type } = body
   const isDefault = defaultLifetime !== undefined && isMissing(lifetime)
   const expiresIn = isDefault ? defaultLifetime / 1000 : secondsOf(lifetime)
-  const problems = [
-    isMissing(secret)
-      ? "no access_token"
-      : typeof secret !== "string"
-      ? "an access_token that is not a string"
-      : secret === ""
-      ? "an empty access_token"
-      // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-      : /^[\x20-\x7e]+$/.test(secret)
-      ? ""
-      : "an access_token with characters other than printable ASCII",
-    isMissing(type)
-      ? "no token_type"
-      : typeof type !== "string"
-      ? "a token_type that is not a string"
-      : type === ""
-      ? "an empty token_type"
-      : "",
-    isDefault
-      ? ""
-      : isMissing(lifetime)
-      ? "no expires_in"
-      : expiresIn === undefined
-      ? "an expires_in that is not a number"
-      : expiresIn < 1
-      ? "an expires_in of less than 1 second"
-      : expiresIn * 1000 > longestLifetime
-      ? "an expires_in of more than ten years"
-      : ""
-  ].filter((problem) => problem !== "")
-  return typeof secret === "string" && typeof type === "string" && expiresIn !== undefined && problems.length === 0
+  const ofSecret = isMissing(secret)
+    ? "no access_token"
+    : typeof secret !== "string"
+    ? "an access_token that is not a string"
+    : secret === ""
+    ? "an empty access_token"
+    // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
+    : /^[\x20-\x7e]+$/.test(secret)
+    ? ""
+    : "an access_token with characters other than printable ASCII"
+  const ofType = isMissing(type)
+    ? "no token_type"
+    : typeof type !== "string"
+    ? "a token_type that is not a string"
+    : type === ""
+    ? "an empty token_type"
+    : ""
+  const ofLifetime = isDefault
+    ? ""
+    : isMissing(lifetime)
+    ? "no expires_in"
+    : expiresIn === undefined
+    ? "an expires_in that is not a number"
+    : expiresIn < 1
+    ? "an expires_in of less than 1 second"
+    : expiresIn * 1000 > longestLifetime
+    ? "an expires_in of more than ten years"
+    : ""
+  return typeof secret === "string" && typeof type === "string" && expiresIn !== undefined &&
+      ofSecret + ofType + ofLifetime === ""
     ? Result.succeed({
       secret: Redacted.make(secret, { label: "access_token" }),
       type,
@@ -140,7 +139,7 @@ const tokenOf = (
       refreshIn: secondsOf(body["refresh_in"]),
       scope: body["scope"]
     })
-    : Result.fail(problems)
+    : Result.fail([ofSecret, ofType, ofLifetime].filter((problem) => problem !== ""))
 }
 
 /** Some providers send null for a member that has no value. */
