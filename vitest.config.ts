@@ -10,7 +10,8 @@ export const slow = [
   "test/{Soak,Hostile,ManyKeys,Workers}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
-  "test/node/vault/Vault.test.ts"
+  "test/node/vault/Vault.test.ts",
+  "test/support/RedisFailover.test.ts"
 ]
 
 /**

@@ -94,6 +94,7 @@ export interface Cluster {
 
 const slots = 16_384
 const mastersOfCluster = 3
+const firstSlot = (master: number) => Math.floor(slots * master / mastersOfCluster)
 
 export const cluster = Effect.fnUntraced(
   function*(options: {
@@ -111,9 +112,8 @@ export const cluster = Effect.fnUntraced(
 
     // Without `redis-cli --cluster create`, which sleeps for seconds between its steps.
     for (const [index, master] of masters.entries()) {
-      const [first, next] = [index, index + 1].map((part) => Math.floor(slots * part / mastersOfCluster))
       yield* run(master, "CLUSTER", "SET-CONFIG-EPOCH", String(index + 1))
-      yield* run(master, "CLUSTER", "ADDSLOTSRANGE", String(first), String(Number(next) - 1))
+      yield* run(master, "CLUSTER", "ADDSLOTSRANGE", String(firstSlot(index)), String(firstSlot(index + 1) - 1))
     }
     for (const [index, node] of nodes.entries()) {
       for (const other of nodes.slice(index + 1)) {

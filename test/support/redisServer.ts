@@ -125,7 +125,7 @@ export const startServer = Effect.fnUntraced(
       }).pipe(
         Effect.filterOrElse((isReady) => isReady, () =>
           Effect.flatMap(log, (text) =>
-            /Address already in use|Failed listening/.test(text)
+            /Address already in use|Failed listening/.test(text.slice(text.lastIndexOf("Redis is starting")))
               ? Effect.succeed(false)
               : Effect.die(new Error(`redis-server ended:\n${text}`))))
       )

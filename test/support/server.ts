@@ -3,12 +3,12 @@ import { Effect } from "effect"
 import { createServer, type RequestListener, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 
-/** The port that `server` listens on. */
-export const listening = (server: Server) =>
+/** The port that `server` listens on; default: a free one. */
+export const listening = (server: Server, port = 0) =>
   Effect.acquireRelease(
     Effect.promise(() =>
       new Promise<number>((resolve, reject) => {
-        server.listen(0, "127.0.0.1", () => {
+        server.listen(port, "127.0.0.1", () => {
           const address: AddressInfo | string | null = server.address()
           if (address === null || typeof address === "string") reject(new Error("no port"))
           else resolve(address.port)
