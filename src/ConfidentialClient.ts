@@ -612,7 +612,7 @@ export const make = (
       expiresOn: options.credential.expiresOn
     })
     const limit = limitOf(endpoint)
-    const acquire = yield* Acquisition.make({
+    const acquisitions = yield* Acquisition.make({
       clientId: settings.clientId,
       margin,
       defaultLifetime: settings.defaultLifetime,
@@ -628,7 +628,7 @@ export const make = (
       cache,
       binding: options.credential.binding,
       forget: endpoint.forget,
-      acquire,
+      acquisitions,
       renewal,
       limit,
       onThrottled: options.onThrottled ?? defaults.onThrottled

@@ -7,22 +7,35 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Hex from "effect/encoding/Hex"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Redis from "effect/persistence/Redis"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { CacheLevel } from "./AccessToken.ts"
+import type * as Scope from "effect/Scope"
+import type { AccessToken } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
-import { type CacheKey, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import { isUsable } from "./internal/cache/freshness.ts"
+import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
-import { isOutage } from "./internal/shared/errors.ts"
+import * as OuterCache from "./internal/fleet/outerCache.ts"
+import { make as makeRedisStore } from "./internal/fleet/redisStore.ts"
+import * as Sealing from "./internal/fleet/sealing.ts"
+import { isOutage, notA } from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
+import { randomId } from "./internal/shared/randomId.ts"
 import { isShared, waitForOther } from "./internal/shared/requestContext.ts"
-import { boundOf } from "./internal/shared/validate.ts"
+import * as SingleFlight from "./internal/shared/singleFlight.ts"
+import { boundOf, isRedactedText, timeoutOf } from "./internal/shared/validate.ts"
+import type { TokenStore } from "./TokenStore.ts"
 
 export {
   /**
@@ -56,6 +69,7 @@ const TypeId = "~effect-entra/TokenCache"
  * - `entries`: the number of tokens.
  * - `bytes`: their estimated size in bytes.
  * - `evictions`: the number of valid tokens that were evicted since the start, because the cache was full.
+ * - `store`: the numbers of the store behind the cache, if it has one.
  *
  * @category models
  * @since 0.1.0
@@ -64,6 +78,34 @@ export interface CacheStats {
   readonly entries: number
   readonly bytes: number
   readonly evictions: number
+  readonly store?: StoreStats | undefined
+}
+
+/**
+ * The numbers of the store behind a cache, since the start of this process.
+ *
+ * **Details**
+ *
+ * - `hits`, `misses`: the look-ups that found a token, and those that did not.
+ * - `unreadable`: the values that could not be decrypted. Each is a miss, and is removed.
+ * - `waits`: how often a fetch waited for another process.
+ * - `followed`: the fetches that got the token or the error of another process.
+ * - `invalidations`: how often other processes invalidated tokens.
+ * - `outages`: how often the store stopped answering.
+ * - `isDown`: whether it does not answer at present.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoreStats {
+  readonly hits: number
+  readonly misses: number
+  readonly unreadable: number
+  readonly waits: number
+  readonly followed: number
+  readonly invalidations: number
+  readonly outages: number
+  readonly isDown: boolean
 }
 
 // -----------------------------------------------------------------------------
@@ -93,27 +135,40 @@ export interface TokenCacheService {
    */
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   /**
+   * Looks up a token outside this process and stores it in memory. `isDown` is true when the store did not answer.
+   * Undefined in a cache without a store.
+   *
+   * @internal
+   */
+  readonly find: ((key: CacheKey, read: ReadToken) => Effect.Effect<FoundToken>) | undefined
+  /**
+   * Runs a fetch whose token is not stored, unless the service throttles another process. Undefined in a cache without a
+   * store.
+   *
+   * @internal
+   */
+  readonly unshared:
+    | ((
+      key: CacheKey,
+      fetch: Effect.Effect<AccessToken, AcquireTokenError>
+    ) => Effect.Effect<AccessToken, AcquireTokenError>)
+    | undefined
+  /**
    * Runs `fetch` and stores the result. Concurrent callers for a key, of all clients of the cache, share one fetch
    * unless `fresh` is set. They get the stored token, or the error of the fetch when it is an outage. `seen` is a token
    * that the caller does not want again, and `accepts` returns whether a stored token is good enough. Callers do not
    * wait longer than `limit` for a fetch that began at `since`, in milliseconds of the monotonic clock; default: no
    * limit. A result is not stored when its key was invalidated meanwhile, or when a `fresh` fetch that started later has
    * ended first. The result of a fetch that a caller gave up is stored only if no tokens were invalidated meanwhile, and
-   * only in place of an older token.
+   * only in place of an older token. With `sharing`, all processes that use the same store share one fetch too.
    *
    * @internal
    */
   readonly lead: (
     key: CacheKey,
-    fetch: Effect.Effect<CachedToken, AcquireTokenError>,
-    options: {
-      readonly fresh: boolean
-      readonly seen: CachedToken | undefined
-      readonly accepts?: ((token: CachedToken) => boolean) | undefined
-      readonly since?: number
-      readonly limit?: number
-    }
-  ) => Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError>
+    fetch: Effect.Effect<AccessToken, AcquireTokenError>,
+    options: LeadOptions
+  ) => Effect.Effect<LedToken, AcquireTokenError>
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   /**
    * Returns how often tokens of an owner were invalidated, by any client. A client uses it so that a caller never gets the
@@ -185,15 +240,132 @@ export interface MemoryOptions {
 export function layerMemory(): Layer.Layer<TokenCache>
 export function layerMemory(options: MemoryOptions): Layer.Layer<TokenCache, InvalidRequestError>
 export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache, InvalidRequestError> {
-  const bounds = Result.all({
-    maxEntries: boundOf("maxEntries", options.maxEntries ?? defaults.maxEntries),
-    maxBytes: boundOf("maxBytes", options.maxBytes ?? defaults.maxBytes)
-  })
   return Layer.effect(
     TokenCache,
-    Effect.flatMap(Effect.fromResult(bounds), (bounds) => Effect.map(Clock.Clock, (clock) => makeMemory(clock, bounds)))
+    Effect.flatMap(
+      Effect.fromResult(boundsOf(options)),
+      (bounds) => Effect.map(Clock.Clock, (clock) => makeMemory(clock, bounds).cache)
+    )
   )
 }
+
+/**
+ * The options of {@link layerTiered}.
+ *
+ * **Details**
+ *
+ * - `store`: the store that processes share, or an effect that creates it.
+ * - `keys`: the root keys that encrypt values and hide their names, the newest first: 32 or more random bytes each, in
+ *   base64 or hexadecimal (`openssl rand -base64 32`). The first key writes, and all keys read. `"plaintext"` stores
+ *   tokens without encryption.
+ * - `invalidationInterval`: how often the invalidations of other processes are read; default: 500 milliseconds.
+ * - `maxEntries`, `maxBytes`: the bounds of the memory of this process; see {@link MemoryOptions}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TieredOptions<E = never, R = never> extends MemoryOptions {
+  readonly store: TokenStore["Service"] | Effect.Effect<TokenStore["Service"], E, R>
+  readonly keys: ReadonlyArray<Redacted.Redacted<string>> | "plaintext"
+  readonly invalidationInterval?: Duration.Input | undefined
+}
+
+/**
+ * Creates a cache in the memory of this process, with a store behind it that processes share.
+ *
+ * **When to use**
+ *
+ * To request each token once for a whole fleet of processes, and to keep tokens over a restart.
+ *
+ * **Details**
+ *
+ * - A token in memory is returned without a look at the store.
+ * - One process requests a token while the others wait for it, if the store has leases (`TokenStore.Fleet`).
+ * - `ConfidentialClient.invalidate` holds for all processes, within a second.
+ * - Without an answer of the store, tokens come from memory and from the service. A store never fails an acquisition.
+ * - Tokens of managed identities, tokens for a claims challenge, and tokens that are bound to a key stay in memory.
+ *
+ * The layer fails with an `InvalidRequestError` `field_malformed` when an option is invalid, and with the errors of
+ * `store`. `docs/fleet.md` has more.
+ *
+ * **Example** (A cache over a store)
+ *
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { TokenCache, TokenStore } from "effect-entra"
+ *
+ * export const Cache = TokenCache.layerTiered({
+ *   store: TokenStore.TokenStore,
+ *   keys: [Redacted.make("nGpDsqO8uYy0XoHq0V6lY5rj1W0Yt5qkO3m1bS9e2fM=")]
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerTiered = <E = never, R = never>(
+  options: TieredOptions<E, R>
+): Layer.Layer<TokenCache, InvalidRequestError | E, Exclude<R, Scope.Scope>> =>
+  Layer.effect(
+    TokenCache,
+    Effect.gen(function*() {
+      const { invalidationInterval = "500 millis", keys, store } = options
+      const bounds = yield* Effect.fromResult(boundsOf(options))
+      const interval = yield* Effect.fromResult(timeoutOf("invalidationInterval", invalidationInterval))
+      const sealer = keys === "plaintext"
+        ? yield* Sealing.makePlaintext
+        : yield* Sealing.make(yield* Effect.fromResult(rootsOf(keys)))
+      return yield* makeTiered(bounds, { store: Effect.isEffect(store) ? yield* store : store, sealer, interval })
+    })
+  )
+
+/**
+ * The options of {@link layerRedis}: those of {@link layerTiered}, and the beginning of all keys in Redis.
+ *
+ * **Details**
+ *
+ * - `prefix`: default: `"effect-entra:"`.
+ *
+ * @stability unstable
+ * @category models
+ * @since 0.1.0
+ */
+export interface RedisOptions extends Omit<TieredOptions, "store"> {
+  readonly prefix?: string | undefined
+}
+
+/**
+ * Creates a cache in the memory of this process, with Redis behind it, through the `Redis` service of
+ * `effect/persistence`.
+ *
+ * **When to use**
+ *
+ * With a Redis client that the program has already. `RedisStore` of `effect-entra/node` has a client of its own, which
+ * connects when it is needed and replaces connections that hang.
+ *
+ * **Example** (A cache over a client of the program)
+ *
+ * ```ts
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Layer, Redacted } from "effect"
+ * import { TokenCache } from "effect-entra"
+ *
+ * export const Cache = TokenCache.layerRedis({
+ *   keys: [Redacted.make("nGpDsqO8uYy0XoHq0V6lY5rj1W0Yt5qkO3m1bS9e2fM=")]
+ * }).pipe(Layer.provide(NodeRedis.layer({ url: "redis://localhost:6379" })))
+ * ```
+ *
+ * @stability unstable
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedis = (
+  { prefix, ...options }: RedisOptions
+): Layer.Layer<TokenCache, InvalidRequestError, Redis.Redis> =>
+  layerTiered({
+    ...options,
+    store: Effect.zipWith(RedisClient, randomId, ({ send }, newId) => makeRedisStore(send, { newId, prefix }))
+  })
 
 /**
  * Creates a cache that stores nothing. Every acquisition sends a token request, or joins a request for the same token
@@ -218,7 +390,9 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
   return TokenCache.of({
     [TypeId]: TypeId,
     peek: () => undefined,
-    lead: (_key, fetch) => Effect.map(fetch, (token) => ({ token, level: "None" })),
+    find: undefined,
+    unshared: undefined,
+    lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
@@ -229,6 +403,15 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const boundsOf = (options: MemoryOptions) =>
+  Result.all({
+    maxEntries: boundOf("maxEntries", options.maxEntries ?? defaults.maxEntries),
+    maxBytes: boundOf("maxBytes", options.maxBytes ?? defaults.maxBytes)
+  })
+
+/** The service of `effect/persistence/Redis`. Its own module is large, and a service is known by its name. */
+const RedisClient = Context.Service<Redis.Redis, Redis.Redis["Service"]>("effect/persistence/Redis")
 
 const counter = () => {
   const counts = new Map<string, number>()
@@ -255,24 +438,32 @@ interface Lead {
 }
 
 /** A call of `lead`. */
-interface Wanted {
+interface Wanted extends LeadOptions {
   readonly caller: Fiber.Fiber<unknown, unknown>
   readonly key: CacheKey
-  readonly fetch: Effect.Effect<CachedToken, AcquireTokenError>
-  readonly seen: CachedToken | undefined
+  readonly fetch: Effect.Effect<AccessToken, AcquireTokenError>
   readonly accepts: (token: CachedToken) => boolean
   readonly limit: number
 }
 
-const makeMemory = (
-  clock: Clock.Clock,
-  bounds: { readonly maxEntries: number; readonly maxBytes: number }
-): TokenCache["Service"] => {
+/** The longest wait for other processes, in milliseconds, of a fetch without a limit of its own. */
+const longestWait = 60_000
+
+interface Bounds {
+  readonly maxEntries: number
+  readonly maxBytes: number
+}
+
+/** Creates a cache in memory. With `attach` it gets a cache of all processes behind it. */
+const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const memory = Memory.make(bounds)
+  let outer: OuterCache.OuterCache | undefined
   // All running fetches, for `invalidate`; and for each key the one that other callers wait for.
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
   const invalidations = counter()
+  // Tokens that must stay in this process.
+  const own = new WeakSet<CachedToken>()
   let epoch = 0
 
   /** Nobody looks for a fetch that was given up, so it has to look itself. */
@@ -282,7 +473,45 @@ const makeMemory = (
     return lead.epoch === epoch && (stored === undefined || stored.issuedAt < token.issuedAt)
   }
 
-  const fetchAndStore = ({ caller, fetch, key, limit }: Wanted, since: number, fresh: boolean) => {
+  /** Fetches a token, or gets it from another process. */
+  const fetched = (wanted: Wanted, since: number): Effect.Effect<LedToken, AcquireTokenError> => {
+    const { accepts, fetch, fresh, key, limit, read, seen, sharing } = wanted
+    const alone = (fetch: Effect.Effect<AccessToken, AcquireTokenError>) =>
+      Effect.map(fetch, (token): LedToken => ({ token: read(token), level: "None" }))
+    if (outer === undefined) return alone(fetch)
+    if (sharing?.token !== true) {
+      return Effect.map(alone(sharing === undefined ? fetch : outer.unshared(key, fetch)), (led) => {
+        own.add(led.token)
+        return led
+      })
+    }
+    const { hasToken, isDown, isRefused, rest } = sharing
+    return Effect.map(
+      outer.share({
+        key,
+        fetch,
+        seen,
+        isRefused,
+        isForced: fresh,
+        hasToken,
+        rest,
+        isDown,
+        limit: Math.min(limit - (monotonicMillis(clock) - since), longestWait),
+        accepts: (token) => {
+          const entry = read(token)
+          return isUsable(entry, clock.currentTimeMillisUnsafe()) && accepts(entry)
+        }
+      }),
+      ({ isFetched, replacement, token }): LedToken => ({
+        token: read(token),
+        level: isFetched ? "None" : "L2",
+        replacement
+      })
+    )
+  }
+
+  const fetchAndStore = (wanted: Wanted, since: number) => {
+    const { caller, fresh, key, limit } = wanted
     const name = key.text
     if (leads.size > 0) giveUpLost()
     const lead: Lead = {
@@ -296,13 +525,13 @@ const makeMemory = (
     }
     leads.add(lead)
     if (!leases.has(name)) leases.set(name, lead)
-    return fetch.pipe(
-      Effect.map((token) => {
+    return fetched(wanted, since).pipe(
+      Effect.map((led) => {
         const now = clock.currentTimeMillisUnsafe()
         // A token without a lifetime is not cached.
-        if (now < token.expiresOn && mayStore(lead, token)) memory.store(token, now)
+        if (now < led.token.expiresOn && mayStore(lead, led.token)) memory.store(led.token, now)
         if (fresh && leads.has(lead)) outdate(lead)
-        return { token, level: "None" as const }
+        return led
       }),
       Effect.onExit((exit) => {
         leads.delete(lead)
@@ -344,10 +573,7 @@ const makeMemory = (
     }
   }
 
-  const lead = (
-    wanted: Wanted,
-    since: number
-  ): Effect.Effect<{ readonly token: CachedToken; readonly level: CacheLevel }, AcquireTokenError> => {
+  const lead = (wanted: Wanted, since: number): Effect.Effect<LedToken, AcquireTokenError> => {
     const { accepts, key, seen } = wanted
     // Another client may have stored a token since the caller looked.
     const token = memory.peek(key.space, key.tenant, key.scopes)
@@ -360,7 +586,7 @@ const makeMemory = (
     const left = other === undefined ? 0 : other.until - monotonicMillis(clock)
     if (other !== undefined && left <= 0) giveUp(other)
     return other === undefined || left <= 0
-      ? fetchAndStore(wanted, since, false)
+      ? fetchAndStore(wanted, since)
       : Effect.flatMap(
         waitForOther(Deferred.await(other.done), {
           clock,
@@ -371,26 +597,116 @@ const makeMemory = (
       )
   }
 
-  return TokenCache.of({
+  /** Ends the running fetches of some tokens: their results are not stored, and waiting callers fetch again. */
+  const endLeads = (owner: string, isConcerned: (key: CacheKey) => boolean, forget: () => void): void => {
+    invalidations.add(owner)
+    epoch++
+    const doomed = [...leads].filter(({ key }) => isConcerned(key))
+    for (const lead of doomed) lead.invalidated = true
+    forget()
+    for (const lead of doomed) release(lead, Exit.void)
+  }
+
+  const cache = TokenCache.of({
     [TypeId]: TypeId,
     peek: memory.peek,
-    lead: (key, fetch, { accepts = always, fresh, limit = Infinity, seen, since = 0 }) =>
+    find: undefined,
+    unshared: undefined,
+    lead: (key, fetch, options) =>
       Effect.withFiber((caller) => {
-        const wanted = { caller, key, fetch, seen, accepts, limit }
-        return fresh ? fetchAndStore(wanted, since, true) : lead(wanted, since)
+        const { accepts = always, limit = Infinity, since = 0 } = options
+        const wanted = { ...options, caller, key, fetch, accepts, limit }
+        return options.fresh ? fetchAndStore(wanted, since) : lead(wanted, since)
       }),
     invalidate: (selector) =>
-      Effect.sync(() => {
-        invalidations.add(selector.owner)
-        epoch++
-        const doomed = [...leads].filter(({ key }) => selects(selector, key))
-        for (const lead of doomed) lead.invalidated = true
-        memory.invalidate(selector)
-        // Waiting callers then start a fetch of their own, which the invalidation does not concern.
-        for (const lead of doomed) release(lead, Exit.void)
-      }),
+      Effect.sync(() => endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))),
     invalidations: invalidations.of,
     stats: Effect.sync(() => ({ ...memory.usage })),
     disabled: false
   })
+  return {
+    cache,
+    /** What the outer cache does to this memory. */
+    inner: {
+      invalidate: (owner, concerns) =>
+        endLeads(
+          owner,
+          (key) => concerns(key, Infinity),
+          () => memory.removeWhere(owner, (token) => concerns(token, token.issuedAt))
+        ),
+      tokens: () => [...memory.entries()].filter((token) => !own.has(token)),
+      isUsed: (owner) => {
+        for (const _ of memory.entries(owner)) return true
+        return false
+      }
+    } satisfies OuterCache.Memory,
+    attach: (outerCache: OuterCache.OuterCache): void => {
+      outer = outerCache
+    },
+    /** Stores a token that was found outside, unless its owner's tokens were invalidated since `before`. */
+    keep: (token: CachedToken, owner: string, before: number): CachedToken | undefined => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (now >= token.expiresOn || invalidations.of(owner) !== before) return undefined
+      const known = memory.peek(token.space, token.tenant, token.scopes)
+      if (known !== undefined && known.expiresOn >= token.expiresOn) return known
+      memory.store(token, now)
+      return token
+    }
+  }
+}
+
+/** Creates a cache with a store behind it. */
+const makeTiered = (
+  bounds: Bounds,
+  options: { readonly store: TokenStore["Service"]; readonly sealer: Sealing.Sealer; readonly interval: number }
+): Effect.Effect<TokenCache["Service"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { attach, cache, inner, keep } = makeMemory(yield* Clock.Clock, bounds)
+    const outer = yield* OuterCache.make({ ...options, memory: inner })
+    attach(outer)
+    const lookUps = yield* SingleFlight.make<FoundToken, "closed">({ closed: () => "closed" })
+    const find = (key: CacheKey, read: ReadToken): Effect.Effect<FoundToken> => {
+      const owner = ownerIn(key.space)
+      const before = cache.invalidations(owner)
+      const lookUp = Effect.map(outer.find(key), ({ isDown, shared }): FoundToken => {
+        const token = shared === undefined ? undefined : keep(read(shared.token), owner, before)
+        return { token, replacement: shared?.replacement, isDown }
+      })
+      return Effect.orElseSucceed(lookUps.join(key.text, lookUp), () => notFound)
+    }
+    return TokenCache.of({
+      ...cache,
+      find,
+      unshared: outer.unshared,
+      invalidate: (selector) => Effect.andThen(cache.invalidate(selector), outer.invalidate(selector)),
+      stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
+    })
+  })
+
+const notFound: FoundToken = { token: undefined, replacement: undefined, isDown: true }
+
+/** Returns the bytes of root keys. */
+const rootsOf = (
+  keys: ReadonlyArray<Redacted.Redacted<string>>
+): Result.Result<ReadonlyArray<Uint8Array<ArrayBuffer>>, InvalidRequestError> => {
+  if (!Array.isArray(keys) || keys.length === 0) {
+    return Result.fail(notA(`a list of redacted keys, or "plaintext"`, "keys"))
+  }
+  const roots: Array<Uint8Array<ArrayBuffer>> = []
+  for (const [at, key] of keys.entries()) {
+    const bytes = isRedactedText(key) ? keyBytes(Redacted.value(key)) : undefined
+    if (bytes === undefined) return Result.fail(notA("32 or more random bytes in base64 or hexadecimal", `keys[${at}]`))
+    roots.push(bytes)
+  }
+  return Result.succeed(roots)
+}
+
+const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
+  const trimmed = text.trim()
+  const decoded = /^(?:[0-9a-f]{2}){32,}$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
+    trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
+  )
+  const bytes = Result.getOrUndefined(decoded)
+  // A placeholder of equal characters is no key.
+  return bytes === undefined || bytes.length < 32 || new Set(bytes).size < 8 ? undefined : new Uint8Array(bytes)
 }

@@ -1,18 +1,15 @@
 /**
- * The port of an outer cache: a few operations on named values, which a program implements over the store that it has.
- *
- * **Gotchas**
- *
- * No layer of this version uses a store yet. The port is published early, so that its names do not change later.
+ * The store of a cache that processes share: a few operations on named values, which a program implements over what it
+ * has. `TokenCache.layerTiered` uses it.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Stream from "effect/Stream"
 
 // -----------------------------------------------------------------------------
 // models
@@ -30,19 +27,131 @@ export interface StoredValue {
 }
 
 /**
- * A lease of a name, which one process holds at a time.
- *
- * **Details**
- *
- * `extend` returns false when the lease has ended. `release` ends it, unless another process holds the name by then.
+ * A lease that a process holds: the name of a token, and the owner of the lease.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Lease {
-  readonly extend: (ttl: Duration.Duration) => Effect.Effect<boolean, unknown>
-  readonly release: Effect.Effect<void, unknown>
+  readonly name: string
+  readonly owner: string
 }
+
+/**
+ * A process asks to fetch the token of a name.
+ *
+ * **Details**
+ *
+ * - `owner`: a text that only this acquisition has.
+ * - `ttl`: the time to live of the lease. Zero asks only whether the name is throttled, and takes no lease.
+ * - `seen`: the first bytes of the stored value that the process does not want again; undefined when it has seen none.
+ * - `hasToken`: true when the process has a valid token, so that it can wait for longer after a failure of another one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LeaseRequest {
+  readonly owner: string
+  readonly ttl: Duration.Duration
+  readonly seen: Uint8Array | undefined
+  readonly hasToken: boolean
+}
+
+/**
+ * The answer to a {@link LeaseRequest}; the first that applies.
+ *
+ * **Details**
+ *
+ * - `Stored`: there is a stored value that does not start with `seen`.
+ * - `Throttled`: the service asked a process to wait. `ttl` is the time left.
+ * - `Failed`: the request of another process failed a moment ago.
+ * - `Held`: another process holds the lease.
+ * - `Taken`: this process holds the lease.
+ * - `Unwritable`: nobody holds the lease, but the store writes nothing at present.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LeaseAnswer =
+  | { readonly _tag: "Stored" | "Throttled" | "Failed"; readonly value: StoredValue }
+  | { readonly _tag: "Held" | "Taken" | "Unwritable" }
+
+/**
+ * The outcome of a fetch, for all processes.
+ *
+ * **Details**
+ *
+ * Each outcome ends the lease of `owner`, if it still holds it.
+ *
+ * - `Stored`: a value. It is stored when `owner` holds the lease, when it replaces nothing or the value that starts with
+ *   `seen`, or when it lives longer than the stored value.
+ * - `Failed`: an outage. It is kept for `value.ttl`, and for `rest` for processes that have a valid token.
+ * - `Throttled`: the service asks to wait for `value.ttl`. The wait holds for all epochs of the name.
+ * - `Released`: nothing that concerns other processes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LeaseOutcome =
+  | { readonly _tag: "Stored"; readonly value: StoredValue; readonly seen: Uint8Array | undefined }
+  | { readonly _tag: "Failed"; readonly value: StoredValue; readonly rest: Duration.Duration }
+  | { readonly _tag: "Throttled"; readonly value: StoredValue }
+  | { readonly _tag: "Released" }
+
+/**
+ * The invalidations of a client's tokens.
+ *
+ * **Details**
+ *
+ * - `version`: changes with every invalidation.
+ * - `base`: a random text. A lost record gets another one.
+ * - `stamps`: the time of the last invalidation per field, in milliseconds since the epoch by the clock of the store.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Epochs {
+  readonly version: string
+  readonly base: string
+  readonly stamps: ReadonlyMap<string, number>
+}
+
+/**
+ * What a fleet of processes needs of a store, so that one of them asks the service and the others wait.
+ *
+ * **Details**
+ *
+ * - `take`: the lease of a name, or the reason why not, in one step.
+ * - `held`: which leases are still held. One call for all that a process waits for.
+ * - `extend`: gives leases another `ttl`, where their owner still holds them.
+ * - `settle`: the outcome of a fetch, which ends the lease of `owner`.
+ * - `epochs`: the invalidations under a name; undefined when their version is `known`. A missing record is created.
+ * - `invalidate`: stamps a field with the time of the store, and at least with `stamp`. Returns the stamp.
+ *
+ * A name is `<key>.<epoch>`. All that concerns one key should be on one node of a cluster.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fleet {
+  readonly take: (name: string, request: LeaseRequest) => Effect.Effect<LeaseAnswer, unknown>
+  readonly held: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, unknown>
+  readonly extend: (leases: ReadonlyArray<Lease>, ttl: Duration.Duration) => Effect.Effect<void, unknown>
+  readonly settle: (lease: Lease, outcome: LeaseOutcome) => Effect.Effect<void, unknown>
+  readonly epochs: (name: string, known: string | undefined) => Effect.Effect<Epochs | undefined, unknown>
+  readonly invalidate: (name: string, field: string, stamp: number) => Effect.Effect<number, unknown>
+}
+
+/**
+ * The error of a store that has answered and refused, for example because its memory is full. Any other error means that
+ * the store did not answer.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RefusedByStoreError extends Data.TaggedError("EntraRefusedByStoreError")<{
+  readonly message: string
+}> {}
 
 // -----------------------------------------------------------------------------
 // services
@@ -53,14 +162,15 @@ export interface Lease {
  *
  * **Details**
  *
- * - `get`: returns the value and its remaining time; undefined when there is no value, or when its time has passed.
+ * - `get`: returns the value and its remaining time by the clock of the store; undefined when there is no value, or when
+ *   its time has passed.
  * - `set`: stores a value for `ttl`, in place of an older one.
  * - `remove`: removes a value, if there is one.
- * - `lease`: takes the lease of a name; undefined when another process holds it. A store without leases costs a few more
- *   token requests per refresh.
- * - `publish`, `subscribe`: send messages to the other processes and receive theirs.
+ * - `fleet`: leases, shared throttles and invalidations. A store without them costs a few more token requests per
+ *   refresh, and a request per process when many processes start with an empty store.
  *
- * The errors of a store end at its caller: an outer cache that is down never fails an acquisition.
+ * A name consists of letters, digits, `-`, `_` and dots. The errors of a store end at the cache: a store that is down
+ * never fails an acquisition.
  *
  * @category services
  * @since 0.1.0
@@ -69,9 +179,7 @@ export class TokenStore extends Context.Service<TokenStore, {
   readonly get: (name: string) => Effect.Effect<StoredValue | undefined, unknown>
   readonly set: (name: string, bytes: Uint8Array, ttl: Duration.Duration) => Effect.Effect<void, unknown>
   readonly remove: (name: string) => Effect.Effect<void, unknown>
-  readonly lease?: ((name: string, ttl: Duration.Duration) => Effect.Effect<Lease | undefined, unknown>) | undefined
-  readonly publish?: ((channel: string, bytes: Uint8Array) => Effect.Effect<void, unknown>) | undefined
-  readonly subscribe?: ((channel: string) => Stream.Stream<Uint8Array, unknown>) | undefined
+  readonly fleet?: Fleet | undefined
 }>()("effect-entra/TokenStore") {}
 
 // -----------------------------------------------------------------------------

@@ -124,8 +124,8 @@ describe("the rules", () => {
         "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
       ]
     ],
-    ["effect/persistence elsewhere", { "src/TokenCache.ts": `import * as Redis from "effect/persistence/Redis"` }, [
-      "src/TokenCache.ts:1: effect/persistence/Redis is for src/cli/ alone"
+    ["effect/persistence elsewhere", { "src/TokenEndpoint.ts": `import * as Redis from "effect/persistence/Redis"` }, [
+      "src/TokenEndpoint.ts:1: effect/persistence/Redis is for src/TokenCache.ts, src/cli/ alone"
     ]],
     ["effect/FileSystem elsewhere", { "src/node/Server.ts": `import * as FileSystem from "effect/FileSystem"` }, [
       "src/node/Server.ts:1: effect/FileSystem is for src/node/internal/files/files.ts, src/cli/ alone"

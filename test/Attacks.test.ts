@@ -15,7 +15,7 @@ import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import { type CachedToken } from "../src/internal/cache/cachedToken.ts"
 import { keyOf } from "../src/internal/cache/cacheKey.ts"
-import { entryOf } from "./internal/support.ts"
+import { entryOf, tokenOf } from "./internal/support.ts"
 import { wrapped } from "./support/credentials.ts"
 import { silent } from "./support/log.ts"
 import { contoso, graph, Simulator, tokenRequests, World } from "./support/world.ts"
@@ -191,10 +191,10 @@ describe("flights", () => {
       let fetched = 0
       const fetch = Effect.sync(() => {
         fetched++
-        return entry
+        return tokenOf()
       })
       const key = keyOf("s", "t", "x")
-      const lead = (seen: CachedToken | undefined) => cache.lead(key, fetch, { fresh: false, seen })
+      const lead = (seen: CachedToken | undefined) => cache.lead(key, fetch, { fresh: false, seen, read: () => entry })
       assert.strictEqual((yield* lead(undefined)).level, "None")
       assert.strictEqual((yield* lead(undefined)).level, "L1")
       assert.strictEqual(fetched, 1)

@@ -202,7 +202,8 @@ describe("a fetch that led other clients", () => {
       const cache = yield* TokenCache.TokenCache
       const lost = Effect.callback<never>(() => {})
       const kept: Array<WeakRef<object>> = []
-      const options = { fresh: false, seen: undefined, since: 0, limit: 40_000 }
+      const read = () => assert.fail("nothing was fetched")
+      const options = { fresh: false, seen: undefined, read, since: 0, limit: 40_000 }
       for (let n = 0; n < 100; n++) {
         const key = keyOf("space", `tenant-${n}`, "scopes")
         kept.push(new WeakRef(key))

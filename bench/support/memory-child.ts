@@ -126,7 +126,7 @@ const direct = async (): Promise<Filled> => {
   }
   const store = (tenant: string, scopes: string, token: string) => {
     const key = keyOf(space, tenant, scopes)
-    const entry = new CachedToken(key, {
+    const issued = {
       ...times,
       secret: Redacted.make(token),
       tokenType: "Bearer",
@@ -135,8 +135,9 @@ const direct = async (): Promise<Filled> => {
       authority: `https://login.microsoftonline.com/${tenant}`,
       tokenEndpoint: `https://login.microsoftonline.com/${tenant}/oauth2/v2.0/token`,
       correlationId: flat(crypto.randomUUID())
-    }, times)
-    Effect.runSync(cache.lead(key, Effect.succeed(entry), { fresh: false, seen: undefined }))
+    }
+    const read = () => new CachedToken(key, issued, times)
+    Effect.runSync(cache.lead(key, Effect.succeed(issued), { fresh: false, seen: undefined, read }))
   }
   const hit = (tenantId: string, scope: string) => {
     const { metadata } = Effect.runSync(client.acquireToken({ scopes: scope, tenantId }))

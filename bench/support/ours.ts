@@ -205,7 +205,7 @@ export const fill = Effect.fnUntraced(function*(client: Service, { keys, tokenLe
     }
     if (like === undefined) throw new Error("acquired and not kept")
     const key = keyOf(space, tenantId, scope)
-    const entry = new CachedToken(key, {
+    const token = {
       secret: Redacted.make(tokenOf(tenantId, scope, tokenLength)),
       tokenType: "Bearer",
       issuedAt: like.issuedAt,
@@ -216,8 +216,13 @@ export const fill = Effect.fnUntraced(function*(client: Service, { keys, tokenLe
       authority,
       tokenEndpoint: `${authority}/oauth2/v2.0/token`,
       correlationId: flat(randomUUID())
-    }, like)
-    yield* cache.lead(key, Effect.succeed(entry), { fresh: true, seen: undefined })
+    }
+    const times = like
+    yield* cache.lead(key, Effect.succeed(token), {
+      fresh: true,
+      seen: undefined,
+      read: (issued) => new CachedToken(key, issued, times)
+    })
   }
   return done
 })

@@ -50,6 +50,17 @@ export const ranks: ReadonlyArray<Rank> = [
   wing("authority", "openIdConfigurationCache"),
   wing("endpoint", "circuitBreaker", "regionalFallback", "requestSlots", "throttleGate"),
   wing(
+    "fleet",
+    "followers",
+    "leases",
+    "outerCache",
+    "ownerEpochs",
+    "redisStore",
+    "sealing",
+    "sharedValues",
+    "storeGuard"
+  ),
+  wing(
     "credential",
     "certificate",
     "credential",
@@ -92,7 +103,7 @@ const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: Readonl
       "src/node/"
     ]
   },
-  { imports: /^effect\/persistence(?:\/|$)/, only: ["src/cli/"] },
+  { imports: /^effect\/persistence(?:\/|$)/, only: ["src/TokenCache.ts", "src/cli/"] },
   { imports: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files/files.ts", "src/cli/"] },
   { imports: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
   { imports: /^node-forge(?:\/|$)/, only: ["src/node/internal/certificates/pkcs12.ts"] }

@@ -30,6 +30,16 @@ export const encode = (parts: ReadonlyArray<string>): string => {
 /** Returns the owner of tokens: a client id in a cloud. */
 export const ownerOf = (clientId: string, environment: string): string => encode([clientId, environment])
 
+/** Returns the owner in a space: its first two parts. */
+export const ownerIn = (space: string): string => {
+  let end = 0
+  for (let parts = 0; parts < 2; parts++) {
+    const colon = space.indexOf(":", end)
+    end = colon + 1 + Number(space.slice(end, colon))
+  }
+  return space.slice(0, end)
+}
+
 /**
  * Returns the space of an owner's tokens of one type and binding. Only spaces of this owner start with the owner's text.
  * `partition` encodes all other differences between tokens.

@@ -158,6 +158,24 @@ export class CachedToken implements CachePlace, Times {
     })
   }
 
+  /** The token as it was issued, as far as it is kept: the URL of its endpoint is not. */
+  get issued(): AccessToken {
+    const { authority, grantedScopes, isTenanted, tokenType } = this.shared
+    const url = isTenanted ? authority + this.tenant : authority
+    return {
+      secret: this.accessToken,
+      tokenType,
+      scopes: grantedScopes,
+      tenantId: this.tenant,
+      authority: url,
+      tokenEndpoint: url,
+      correlationId: this.correlationId,
+      issuedAt: this.issuedAt,
+      expiresOn: this.expiresOn,
+      refreshOn: this.refreshOn
+    }
+  }
+
   get #knownToken(): Redacted.Redacted<string> | undefined {
     const fresh = this.#fresh
     return fresh !== undefined && Exit.isSuccess(fresh) ? fresh.value.accessToken : this.#refreshState?.accessToken

@@ -8,6 +8,10 @@ export interface MemoryStore {
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   readonly store: (entry: CachedToken, now: number) => void
   readonly invalidate: (selector: Selector) => void
+  /** Removes the tokens of an owner that `isConcerned` names. */
+  readonly removeWhere: (owner: string, isConcerned: (entry: CachedToken) => boolean) => void
+  /** Returns the tokens of all owners, or of one. */
+  readonly entries: (owner?: string) => Iterable<CachedToken>
   readonly usage: { entries: number; bytes: number; evictions: number }
 }
 
@@ -80,6 +84,16 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     usage.bytes -= entry.size
   }
 
+  function* entries(owner = "", tenant?: string): Iterable<CachedToken> {
+    for (const [space, tenants] of spaces) {
+      if (!space.startsWith(owner)) continue
+      for (const partition of tenant === undefined ? tenants.values() : [tenants.get(tenant)]) {
+        if (partition instanceof CachedToken) yield partition
+        else if (partition !== undefined) yield* partition.values()
+      }
+    }
+  }
+
   return {
     peek,
     store: (entry, now) => {
@@ -100,19 +114,14 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       insert(entry, size, heirTo)
     },
     invalidate: (selector) => {
-      const doomed: Array<CachedToken> = []
-      for (const [space, tenants] of spaces) {
-        if (!space.startsWith(selector.owner)) continue
-        const partitions = selector.tenant === undefined ? tenants.values() : [tenants.get(selector.tenant)]
-        for (const partition of partitions) {
-          if (partition === undefined) continue
-          for (const entry of partition instanceof CachedToken ? [partition] : partition.values()) {
-            if (selects(selector, entry)) doomed.push(entry)
-          }
-        }
+      for (const entry of Array.from(entries(selector.owner, selector.tenant))) {
+        if (selects(selector, entry)) remove(entry)
       }
-      for (const entry of doomed) remove(entry)
     },
+    removeWhere: (owner, isConcerned) => {
+      for (const entry of Array.from(entries(owner))) if (isConcerned(entry)) remove(entry)
+    },
+    entries,
     usage
   }
 }

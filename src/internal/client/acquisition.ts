@@ -16,6 +16,7 @@ import type { EndpointRequest, TokenEndpoint } from "../../TokenEndpoint.ts"
 import { CachedToken, timesOf } from "../cache/cachedToken.ts"
 import type { CacheKey } from "../cache/cacheKey.ts"
 import { isTooShort } from "../cache/freshness.ts"
+import type { LedToken, Sharing } from "../cache/lead.ts"
 import type { Acquisition, ClientAuthentication } from "../credential/credential.ts"
 import { isReplicationLag } from "../endpoint/aadsts.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
@@ -24,6 +25,7 @@ import { withAttempts } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
+import * as ReplacementCooldown from "./replacementCooldown.ts"
 
 /** The services of an acquisition; `margin` is in milliseconds. */
 export interface Services {
@@ -48,8 +50,18 @@ export interface Flight {
   readonly beforeSending: Effect.Effect<void> | undefined
   /** The cached token that this acquisition is to replace. */
   readonly seen: CachedToken | undefined
+  /** Whether a look-up in the store behind the cache has just failed. */
+  readonly isDown?: boolean | undefined
+  /** Whether callers have a valid token, and for how many milliseconds such callers do not ask again after an error. */
+  readonly rest?: ((error: AcquireTokenError) => number) | undefined
   /** Returns whether callers are served a token although the acquisition failed with `error`. */
   readonly isSpared: (error: AcquireTokenError) => boolean
+}
+
+export interface Acquisitions {
+  readonly acquire: (flight: Flight) => Effect.Effect<AuthenticationResult, AcquireTokenError>
+  /** Returns the entry of a token, which has the times of this client. */
+  readonly read: (key: CacheKey) => (token: AccessToken) => CachedToken
 }
 
 /**
@@ -59,7 +71,7 @@ export interface Flight {
  */
 export const make = (
   services: Services
-): Effect.Effect<(flight: Flight) => Effect.Effect<AuthenticationResult, AcquireTokenError>> =>
+): Effect.Effect<Acquisitions> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
@@ -115,7 +127,19 @@ export const make = (
       )
     }
 
-    return (flight) =>
+    const read = (key: CacheKey) => (token: AccessToken): CachedToken =>
+      new CachedToken(key, token, timesOf(token, { margin, jitter: random.nextDoubleUnsafe() }))
+
+    const sharingOf = ({ isDown = false, plan, rest }: Flight): Sharing | undefined =>
+      cache.find === undefined || credential.binding() !== undefined ? undefined : {
+        token: plan.claims === "",
+        isRefused: plan.refused !== "",
+        hasToken: rest !== undefined,
+        rest: rest ?? noRest,
+        isDown
+      }
+
+    const acquire = (flight: Flight) =>
       Effect.suspend(() => {
         const { plan, reason } = flight
         const startedAt = monotonicMillis(clock)
@@ -150,11 +174,7 @@ export const make = (
               fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing, begun),
               (token) => {
                 tokenEndpoint = token.tokenEndpoint
-                return new CachedToken(
-                  flight.key,
-                  token,
-                  timesOf(token, { margin, jitter: random.nextDoubleUnsafe() })
-                )
+                return token
               }
             ),
             () => {
@@ -167,18 +187,24 @@ export const make = (
           ? cache.lead(flight.key, fetching, {
             fresh: plan.forced,
             seen: flight.seen,
+            read: read(flight.key),
             since: startedAt,
             limit,
             accepts: plan.minimumValidity === 0
               ? undefined
-              : (token) => !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
+              : (token) => !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity),
+            sharing: sharingOf(flight)
           })
-          : Effect.map(fetching, (token) => ({ token, level: "None" as const }))
+          : Effect.map(
+            cache.unshared?.(flight.key, fetching) ?? fetching,
+            (token): LedToken => ({ token: read(flight.key)(token), level: "None" })
+          )
         let told: Durations | undefined
         const result = Effect.matchEffect(led, {
           // The cooldown identifies a replacement by its `Redacted`, so later cache hits must have the same object.
-          onSuccess: ({ level, token }) =>
-            Effect.succeed(token.result(
+          onSuccess: ({ level, replacement, token }) => {
+            if (replacement !== undefined && level === "L2") ReplacementCooldown.adopt(token, replacement, clock)
+            return Effect.succeed(token.result(
               {
                 tokenSource: level === "None" ? "IdentityProvider" : "Cache",
                 cacheLevel: level,
@@ -188,7 +214,8 @@ export const make = (
                 durations: told = durations()
               },
               plan.refused !== ""
-            )),
+            ))
+          },
           onFailure: (error) =>
             Effect.fail(
               timing.attempts === 0
@@ -227,6 +254,8 @@ export const make = (
           correlationId: acquisition.correlationId
         })
       })
+
+    return { acquire, read }
   })
 
 // -----------------------------------------------------------------------------
@@ -235,6 +264,9 @@ export const make = (
 
 /** The maximum number of requests of an acquisition. A list of credentials is not longer, so that each of them is tried. */
 const mostRequests = 8
+
+/** The rest of a flight whose callers have no token. */
+const noRest = (): number => 0
 
 /** Returns whether there is other material. The result is false if the credential hangs or dies. */
 const hasOther = (authentication: ClientAuthentication, error: InvalidClientError): Effect.Effect<boolean> =>

@@ -17,6 +17,7 @@ import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
+import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
   type ClientSettings,
@@ -32,7 +33,7 @@ import { monotonicMillis } from "../shared/monotonic.ts"
 import { accessTokenSha256 } from "../shared/sha256.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
-import type { Flight } from "./acquisition.ts"
+import type { Acquisitions } from "./acquisition.ts"
 import { warnIfBuiltTooOften } from "./buildWarning.ts"
 import * as HitPath from "./hitPath.ts"
 import * as KeepFresh from "./keepFresh.ts"
@@ -75,14 +76,14 @@ export const make = (options: {
   readonly cache: TokenCache["Service"]
   readonly binding: ClientCredential["Service"]["binding"]
   readonly forget: (selector: Selector) => Effect.Effect<void>
-  readonly acquire: (flight: Flight) => Acquired
+  readonly acquisitions: Acquisitions
   readonly renewal: Renewal
   /** The time limit of a flight in milliseconds. */
   readonly limit: number
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquire, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
+    const { acquisitions: { acquire, read }, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("The client"),
@@ -163,15 +164,40 @@ export const make = (options: {
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
       if (plan.refused !== "") return replace(plan, key)
       const token = cached(key)
-      if (token === undefined) return fetch(plan, key, "NoCachedAccessToken")
+      if (token !== undefined) return decide(token, plan, key)
+      if (cache.find === undefined || isBound()) return fetch(plan, key, "NoCachedAccessToken")
+      return Effect.flatMap(find(key), ({ isDown, token }) =>
+        token === undefined
+          ? fetch(plan, key, "NoCachedAccessToken", undefined, isDown)
+          : decide(token, plan, key, "L2"))
+    }
+
+    /** Looks up a token outside this process. */
+    const find = (key: CacheKey): Effect.Effect<FoundToken> =>
+      cache.find === undefined || isBound() ?
+        Effect.succeed(nothing) :
+        Effect.map(cache.find(key, read(key)), (found) => {
+          const { replacement, token } = found
+          if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
+          return found
+        })
+
+    /** A token that is bound to a key of this process is of no use to others. */
+    const isBound = (): boolean => options.binding() !== undefined
+
+    /** Serves a token, or refreshes it first. `level` is the cache that it has just come from. */
+    const decide = (token: CachedToken, plan: Run, key: CacheKey, level: "L1" | "L2" = "L1"): Acquired => {
       token.touch()
       const now = clock.currentTimeMillisUnsafe()
       if (isTooShort(token, now, plan.minimumValidity)) return fetch(plan, key, "Expired", token)
       switch (freshness(token, now)) {
         case "fresh":
-          return counted(plan, token.freshHit)
+          return counted(plan, level === "L1" ? token.freshHit : fromStore(token, "NotApplicable"))
         case "staleWhileRevalidate":
-          return Effect.flatMap(refreshInBackground(token, plan, key), () => counted(plan, token.staleHit))
+          return Effect.flatMap(
+            refreshInBackground(token, plan, key),
+            () => counted(plan, level === "L1" ? token.staleHit : fromStore(token, "ProactivelyRefreshed"))
+          )
         case "staleIfError":
           return stale.serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
         case "expired":
@@ -179,7 +205,13 @@ export const make = (options: {
       }
     }
 
-    const fetch = (plan: Run, key: CacheKey, reason: CacheRefreshReason, seen?: CachedToken): Acquired =>
+    const fetch = (
+      plan: Run,
+      key: CacheKey,
+      reason: CacheRefreshReason,
+      seen?: CachedToken,
+      isDown?: boolean
+    ): Acquired =>
       Effect.suspend(() => {
         if (plan.isCounted !== true) misses++
         const flight = flightOf(plan, key)
@@ -190,7 +222,10 @@ export const make = (options: {
           : cache.disabled || (plan.claims !== "" && plan.refused === "")
           ? Effect.yieldNow
           : undefined
-        const acquired = reported(plan, acquire({ plan, key, reason, beforeSending, seen, isSpared: notSpared }))
+        const acquired = reported(
+          plan,
+          acquire({ plan, key, reason, beforeSending, seen, isDown, isSpared: notSpared })
+        )
         const joined = flights.join(
           flight,
           plan.refused === "" || seen === undefined
@@ -220,7 +255,12 @@ export const make = (options: {
     const replace = (plan: Run, key: CacheKey): Acquired =>
       Effect.suspend(() => {
         const token = cached(key)
-        if (token === undefined) return runPlan({ ...plan, refused: "" })
+        if (token === undefined) {
+          return Effect.flatMap(find(key), ({ isDown, token }) =>
+            token !== undefined && cached(key) === token
+              ? replace(plan, key)
+              : fetch({ ...plan, refused: "" }, key, "NoCachedAccessToken", undefined, isDown))
+        }
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
           cached(key) !== token
             ? replace(plan, key)
@@ -248,7 +288,8 @@ export const make = (options: {
         const anonymous = { ...plan, correlationId: undefined }
         const isSpared = (error: AcquireTokenError) =>
           token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
-        const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared })
+        const rest = token === undefined ? undefined : () => coolDown(token.failures + 1, backoff)
+        const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared, rest })
         if (token === undefined) return reported(plan, flight)
         const since = clock.currentTimeMillisUnsafe()
         token.refreshingSince = since
@@ -263,10 +304,10 @@ export const make = (options: {
             Effect.suspend(() => {
               token.failures++
               token.outageReason = error.code
-              const rest = coolDown(token.failures, backoff)
-              token.retryOn = monotonicMillis(clock) + rest
+              const pause = coolDown(token.failures, backoff)
+              token.retryOn = monotonicMillis(clock) + pause
               return isSpared(error)
-                ? refreshFailed(error, rest, about(plan, settings))
+                ? refreshFailed(error, pause, about(plan, settings))
                 : requestFailed(error, about(plan, settings))
             })
           ),
@@ -374,6 +415,12 @@ const isServable = (error: AcquireTokenError, { serveStaleOnOutage, serveStaleOn
 /** Returns whether callers are served the current token after its refresh failed. */
 const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: Stale): boolean =>
   isUsable(times, now) || (freshness(times, now) !== "expired" && isServable(error, stale))
+
+const nothing: FoundToken = { token: undefined, replacement: undefined, isDown: false }
+
+/** Returns the result of a token that has just come from the store behind the cache. */
+const fromStore = (token: CachedToken, cacheRefreshReason: CacheRefreshReason): Hit =>
+  Exit.succeed(token.result({ tokenSource: "Cache", cacheLevel: "L2", cacheRefreshReason, outage: false }, true))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false

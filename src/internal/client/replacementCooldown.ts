@@ -8,6 +8,8 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { AuthenticationResult } from "../../AccessToken.ts"
+import type { CachedToken } from "../cache/cachedToken.ts"
+import type { Replacement as Shared } from "../cache/lead.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 
 type Token = Redacted.Redacted<string>
@@ -40,6 +42,21 @@ export const isUnchanged = (token: Token, clock: Clock.Clock): boolean => curren
 const current = (token: Token, clock: Clock.Clock): Replacement | undefined => {
   const replacement = replacements.get(token)
   return replacement !== undefined && monotonicMillis(clock) < replacement.until ? replacement : undefined
+}
+
+/** Records that a token from another process replaced a refused token, if it was issued a moment ago. */
+export const adopt = (
+  { accessToken, issuedAt }: CachedToken,
+  replacement: Shared,
+  clock: Clock.Clock
+): void => {
+  const age = Math.max(0, clock.currentTimeMillisUnsafe() - issuedAt)
+  if (age >= cooldown || current(accessToken, clock) !== undefined) return
+  replacements.set(accessToken, {
+    until: monotonicMillis(clock) + cooldown - age,
+    challenged: false,
+    unchanged: replacement === "unchanged"
+  })
 }
 
 /** Records the outcome of an acquisition that replaces a token. A token from a cache is not a replacement. */

@@ -1,0 +1,50 @@
+/** The leases that this process holds. They are extended while their fetches run. */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Fleet, Lease } from "../../TokenStore.ts"
+import type { StoreGuard } from "./storeGuard.ts"
+
+export interface Leases {
+  /** Extends a lease until the effect ends. */
+  readonly hold: <A, E>(lease: Lease, effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+}
+
+/** The time to live of a lease. */
+export const leaseTtl = Duration.seconds(5)
+
+const interval = Duration.seconds(1)
+
+/** Creates the registry of a process. */
+export const make = (
+  { clock, fleet, guard, scope }: {
+    readonly fleet: Fleet
+    readonly guard: StoreGuard
+    readonly clock: Clock.Clock
+    readonly scope: Scope.Scope
+  }
+): Leases => {
+  const held = new Set<Lease>()
+  let isExtending = false
+
+  const extend: Effect.Effect<void> = Effect.suspend(() => {
+    isExtending = held.size > 0
+    if (!isExtending) return Effect.void
+    // Not behind the queue of look-ups, where leases would end under load.
+    const extended = Effect.suspend(() => guard.run("urgent", fleet.extend([...held], leaseTtl)))
+    return Effect.andThen(clock.sleep(interval), Effect.andThen(extended, extend))
+  })
+
+  return {
+    hold: (lease, effect) =>
+      Effect.suspend(() => {
+        held.add(lease)
+        const extending = isExtending ? Effect.void : Effect.forkIn(extend, scope)
+        return Effect.onExit(Effect.andThen(extending, effect), () => {
+          held.delete(lease)
+          return Effect.void
+        })
+      })
+  }
+}

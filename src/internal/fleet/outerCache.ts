@@ -1,0 +1,401 @@
+/**
+ * The cache outside this process. It looks up tokens in a store, lets one process of a fleet ask for a token while the
+ * others wait, and carries invalidations, throttles and outages between processes. Whatever the store does, a caller gets
+ * its token: without an answer of the store this process asks the service itself.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { AcquireTokenError } from "../../EntraError.ts"
+import type { Fleet, TokenStore } from "../../TokenStore.ts"
+import type { CachedToken } from "../cache/cachedToken.ts"
+import { type CacheKey, type CachePlace, keyOf, type Selector } from "../cache/cacheKey.ts"
+import type { Replacement } from "../cache/lead.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
+import { randomId } from "../shared/randomId.ts"
+import { logSafely } from "../shared/safeLog.ts"
+import * as Followers from "./followers.ts"
+import * as Leases from "./leases.ts"
+import * as OwnerEpochs from "./ownerEpochs.ts"
+import { type Sealer, tagLength } from "./sealing.ts"
+import * as SharedValues from "./sharedValues.ts"
+import * as StoreGuard from "./storeGuard.ts"
+
+/** The result of a look-up. `isDown`: the store did not answer, so this acquisition does not ask it again. */
+export interface Found {
+  readonly shared: SharedValues.SharedToken | undefined
+  readonly isDown: boolean
+}
+
+/** A fetch that processes share. */
+export interface SharedFetch {
+  readonly key: CacheKey
+  readonly fetch: Effect.Effect<AccessToken, AcquireTokenError>
+  /** The token that the caller does not want again. */
+  readonly seen: CachedToken | undefined
+  /** True when the API has refused `seen`. */
+  readonly isRefused: boolean
+  /** True when the caller wants a token of its own request. */
+  readonly isForced: boolean
+  /** True when the caller has a valid token. */
+  readonly hasToken: boolean
+  /** Returns whether a token of another process is good enough. */
+  readonly accepts: (token: AccessToken) => boolean
+  /** Returns for how long, in milliseconds, processes with a valid token do not ask again after an error. */
+  readonly rest: (error: AcquireTokenError) => number
+  readonly isDown: boolean
+  /** The longest wait for other processes, in milliseconds. */
+  readonly limit: number
+}
+
+/** The result of a shared fetch. `isFetched` is false when the token came from the store. */
+export interface SharedResult extends SharedValues.SharedToken {
+  readonly isFetched: boolean
+}
+
+type Sharing = Effect.Effect<SharedResult, AcquireTokenError>
+
+/** The numbers of an outer cache since its start. */
+export interface Counts {
+  hits: number
+  misses: number
+  unreadable: number
+  waits: number
+  followed: number
+  invalidations: number
+  outages: number
+}
+
+export interface OuterCache {
+  readonly find: (key: CacheKey) => Effect.Effect<Found>
+  /** Runs `fetch`, or returns the token that another process has fetched. */
+  readonly share: (request: SharedFetch) => Sharing
+  /** Runs `fetch` for a token that is not shared, unless the service throttles another process. */
+  readonly unshared: <A>(
+    key: CacheKey,
+    fetch: Effect.Effect<A, AcquireTokenError>
+  ) => Effect.Effect<A, AcquireTokenError>
+  readonly invalidate: (selector: Selector) => Effect.Effect<void>
+  readonly counts: () => Counts & { readonly isDown: boolean }
+}
+
+/** The memory of this process. */
+export interface Memory {
+  readonly invalidate: (owner: string, concerns: (place: CachePlace, issuedAt: number) => boolean) => void
+  /** Returns the tokens that may be shared. */
+  readonly tokens: () => ReadonlyArray<CachedToken>
+  readonly isUsed: (owner: string) => boolean
+}
+
+/** The milliseconds over which the tokens of this process are offered to a store that has lost its own. */
+const offerWindow = 10_000
+
+/** The milliseconds that the last commands may take when the cache closes. */
+const closingTime = 500
+
+/** A stored token that is older than the one in memory by more than this, in milliseconds, is not taken. */
+const ageTolerance = 60_000
+
+/** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
+const mostUnsuitable = 3
+
+/** Creates the outer cache of a process. `interval` is the time between two looks for invalidations, in milliseconds. */
+export const make = (options: {
+  readonly store: TokenStore["Service"]
+  readonly sealer: Sealer
+  readonly memory: Memory
+  readonly interval: number
+}): Effect.Effect<OuterCache, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { interval, memory, sealer, store } = options
+    const clock = yield* Clock.Clock
+    const random = yield* Random.Random
+    const newId = yield* randomId
+    const scope = yield* Effect.scope
+    // Not in the scope, because the last commands run when it closes.
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const me = newId()
+    const counts: Counts = { hits: 0, misses: 0, unreadable: 0, waits: 0, followed: 0, invalidations: 0, outages: 0 }
+    let fetches = 0
+
+    const running = new Set<Fiber.Fiber<unknown, unknown>>()
+    /** Starts work that no caller waits for. */
+    const inBackground = (work: Effect.Effect<unknown>): Effect.Effect<void> =>
+      Effect.sync(() => {
+        const fiber = fork(work)
+        running.add(fiber)
+        fiber.addObserver(() => void running.delete(fiber))
+      })
+    // A fetch that was interrupted is already releasing its lease.
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
+        Effect.timeoutOption(closingTime),
+        Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running]))),
+        Effect.provideService(Clock.Clock, clock)
+      )
+    )
+
+    const guard = yield* StoreGuard.make((isDown) =>
+      Effect.suspend(() => {
+        if (!isDown) {
+          return logSafely(Effect.logInfo("the token store answers again")).pipe(
+            Effect.andThen(epochs.refresh),
+            Effect.andThen(offerAll)
+          )
+        }
+        counts.outages++
+        return logSafely(Effect.logWarning("the token store does not answer: tokens come from memory and the service"))
+      })
+    )
+    const epochs: OwnerEpochs.OwnerEpochs = yield* OwnerEpochs.make({
+      store,
+      guard,
+      sealer,
+      newId,
+      interval,
+      reactions: {
+        invalidated: (owner, concerns) => {
+          counts.invalidations++
+          memory.invalidate(owner, concerns)
+        },
+        lost: () => inBackground(offerAll),
+        isUsed: memory.isUsed
+      }
+    })
+    const unreadable = () => void counts.unreadable++
+    const values = SharedValues.make({ store, guard, sealer, epochs, clock, inBackground, unreadable })
+    const { isCurrent, namesOf } = values
+    const leasing = store.fleet === undefined ? undefined : {
+      fleet: store.fleet,
+      leases: Leases.make({ fleet: store.fleet, guard, clock, scope }),
+      followers: yield* Followers.make(guard, store.fleet)
+    }
+
+    const find = (key: CacheKey): Effect.Effect<Found> =>
+      Effect.gen(function*() {
+        const names = yield* namesOf(key)
+        if (names === undefined) return down
+        for (const at of names) {
+          const sentAt = clock.currentTimeMillisUnsafe()
+          const answer = yield* guard.run("read", store.get(at.name))
+          if (answer._tag !== "Answered") return down
+          if (answer.value === undefined) continue
+          const shared = yield* values.token(at, answer.value, sentAt)
+          if (shared === undefined) continue
+          // An invalidation came while the value was on its way.
+          if (!isCurrent(at)) break
+          counts.hits++
+          return { shared, isDown: false }
+        }
+        counts.misses++
+        return { shared: undefined, isDown: false }
+      })
+
+    /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
+    const fetchAndTell = (
+      { fetch, isRefused, rest, seen: known }: SharedFetch,
+      at: SharedValues.Name,
+      owner: string,
+      seen: Uint8Array | undefined
+    ): Sharing =>
+      Effect.onExit(
+        Effect.map(fetch, (token) => ({
+          token,
+          replacement: replacementOf(token, isRefused ? known : undefined),
+          isFetched: true
+        })),
+        (exit) => {
+          if (Exit.isSuccess(exit)) return inBackground(values.store(at, owner, exit.value, seen))
+          const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+          return inBackground(values.tell(at, owner, error, error === undefined ? 0 : rest(error)))
+        }
+      )
+
+    /** Fetches without the store, and offers the token to it afterwards. */
+    const fetchAlone = ({ fetch, isRefused, key, seen }: SharedFetch): Sharing =>
+      Effect.flatMap(fetch, (token) => {
+        const replacement = replacementOf(token, isRefused ? seen : undefined)
+        return Effect.as(inBackground(offer(key, { token, replacement })), { token, replacement, isFetched: true })
+      })
+
+    const offer = (key: CacheKey, shared: SharedValues.SharedToken): Effect.Effect<unknown> =>
+      Effect.flatMap(
+        namesOf(key),
+        (names) => names === undefined ? Effect.void : values.store(names[0], "", shared, undefined)
+      )
+
+    /** Returns whether a stored token replaces the token that the caller has. */
+    const isSuitable = ({ accepts, seen }: SharedFetch, { token }: SharedValues.SharedToken): boolean =>
+      token.expiresOn > clock.currentTimeMillisUnsafe() && accepts(token) &&
+      (seen === undefined || token.issuedAt >= seen.issuedAt - ageTolerance)
+
+    const share = (request: SharedFetch): Sharing =>
+      Effect.gen(function*() {
+        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key)
+        if (names === undefined) return yield* fetchAlone(request)
+        const seen = request.seen === undefined ? undefined : yield* sealer.tagOf(request.seen.accessToken)
+        if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
+        return leasing === undefined
+          ? yield* lookAndFetch(request, names[0], seen)
+          : yield* ask({ request, leasing, since: monotonicMillis(clock) }, names[0], seen, mostUnsuitable)
+      })
+
+    /** Looks once more and then fetches, for a store without leases or one that refuses them. */
+    const lookAndFetch = (request: SharedFetch, at: SharedValues.Name, seen: Uint8Array | undefined): Sharing =>
+      Effect.gen(function*() {
+        const sentAt = clock.currentTimeMillisUnsafe()
+        const answer = yield* guard.run("read", store.get(at.name))
+        if (answer._tag === "Silent") return yield* fetchAlone(request)
+        const value = answer._tag === "Answered" ? answer.value : undefined
+        if (value !== undefined && !startsWith(value.bytes, seen)) {
+          const shared = yield* values.token(at, value, sentAt)
+          if (shared !== undefined && isSuitable(request, shared) && isCurrent(at)) {
+            counts.hits++
+            return { ...shared, isFetched: false }
+          }
+        }
+        return yield* fetchAndTell(request, at, "", seen)
+      })
+
+    /** Asks for the lease until this process has it, or another process has told of an outcome. */
+    const ask = (
+      call: { readonly request: SharedFetch; readonly leasing: Leasing; readonly since: number },
+      at: SharedValues.Name,
+      seen: Uint8Array | undefined,
+      tries: number
+    ): Sharing =>
+      Effect.gen(function*() {
+        const { leasing: { fleet, followers, leases }, request, since } = call
+        const lease = { name: at.name, owner: `${me}.${++fetches}` }
+        const sentAt = clock.currentTimeMillisUnsafe()
+        const { hasToken } = request
+        const answer = yield* guard.run(
+          "read",
+          fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken })
+        )
+        if (answer._tag === "Silent") return yield* fetchAlone(request)
+        if (answer._tag === "Refused") return yield* lookAndFetch(request, at, seen)
+        switch (answer.value._tag) {
+          case "Taken":
+            return yield* leases.hold(lease, fetchAndTell(request, at, lease.owner, seen))
+          case "Unwritable":
+            return yield* fetchAndTell(request, at, "", seen)
+          case "Stored": {
+            const { value } = answer.value
+            const shared = yield* values.token(at, value, sentAt)
+            if (shared !== undefined && isSuitable(request, shared) && isCurrent(at)) {
+              counts.hits++
+              return { ...shared, isFetched: false }
+            }
+            return tries > 0
+              ? yield* ask(call, at, value.bytes.subarray(0, tagLength), tries - 1)
+              : yield* fetchAndTell(request, at, "", seen)
+          }
+          case "Throttled": {
+            const error = yield* values.throttle(at, answer.value.value)
+            return error === undefined ? yield* fetchAndTell(request, at, "", seen) : yield* Effect.fail(error)
+          }
+          case "Failed": {
+            const error = yield* values.outage(at, answer.value.value)
+            if (error === undefined) return yield* fetchAndTell(request, at, "", seen)
+            counts.followed++
+            return yield* Effect.fail(error)
+          }
+          case "Held": {
+            const left = request.limit - (monotonicMillis(clock) - since)
+            if (left <= 0) return yield* fetchAndTell(request, at, "", seen)
+            counts.waits++
+            const end = yield* followers.wait(at.name, left)
+            // Its name is another one when it was invalidated meanwhile.
+            const names = end === "down" ? undefined : yield* namesOf(request.key)
+            if (names === undefined) return yield* fetchAlone(request)
+            const result = yield* ask(call, names[0], seen, tries)
+            if (!result.isFetched) counts.followed++
+            return result
+          }
+        }
+      })
+
+    const unshared = <A>(
+      key: CacheKey,
+      fetch: Effect.Effect<A, AcquireTokenError>
+    ): Effect.Effect<A, AcquireTokenError> =>
+      Effect.gen(function*() {
+        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key))?.[0]
+        if (leasing === undefined || at === undefined) return yield* fetch
+        const { fleet } = leasing
+        const answer = yield* guard.run("read", fleet.take(at.name, justLooking))
+        const error = answer._tag === "Answered" && answer.value._tag === "Throttled"
+          ? yield* values.throttle(at, answer.value.value)
+          : undefined
+        if (error !== undefined) return yield* Effect.fail(error)
+        return yield* Effect.tapError(
+          fetch,
+          (error) => error._tag === "EntraThrottledError" ? inBackground(values.tell(at, "", error, 0)) : Effect.void
+        )
+      })
+
+    let isOffering = false
+    /** Offers the tokens in memory, each at a moment of its own, so that processes do not offer all at once. */
+    const offerAll: Effect.Effect<void> = Effect.suspend(() => {
+      if (isOffering) return Effect.void
+      isOffering = true
+      const start = monotonicMillis(clock)
+      const offers = memory.tokens()
+        .map((token) => ({ token, at: start + random.nextDoubleUnsafe() * offerWindow }))
+        .sort((one, other) => one.at - other.at)
+      const offerAt = ({ at, token }: (typeof offers)[number]) =>
+        Effect.andThen(
+          Effect.suspend(() => clock.sleep(Duration.millis(Math.max(0, at - monotonicMillis(clock))))),
+          Effect.suspend(() => {
+            if (!token.isCached) return Effect.void
+            const { scopes, space, tenant } = token
+            return offer(keyOf(space, tenant, scopes), { token: token.issued, replacement: undefined })
+          })
+        )
+      return Effect.onExit(Effect.forEach(offers, offerAt, { discard: true }), () => {
+        isOffering = false
+        return Effect.void
+      })
+    })
+
+    return {
+      find,
+      share,
+      unshared,
+      invalidate: epochs.invalidate,
+      counts: () => ({ ...counts, isDown: guard.isDown() })
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+interface Leasing {
+  readonly fleet: Fleet
+  readonly leases: Leases.Leases
+  readonly followers: Followers.Followers
+}
+
+const down: Found = { shared: undefined, isDown: true }
+
+const justLooking = { owner: "", ttl: Duration.zero, seen: undefined, hasToken: false }
+
+const startsWith = (bytes: Uint8Array, tag: Uint8Array | undefined): boolean =>
+  tag !== undefined && tag.every((byte, at) => bytes[at] === byte)
+
+const replacementOf = (token: AccessToken, refused: CachedToken | undefined): Replacement | undefined =>
+  refused === undefined
+    ? undefined
+    : Redacted.value(refused.accessToken) === Redacted.value(token.secret)
+    ? "unchanged"
+    : "replaced"

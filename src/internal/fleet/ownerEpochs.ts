@@ -1,0 +1,251 @@
+/**
+ * The epochs of all owners in this process: read when they are first needed, and then at intervals. Invalidations of this
+ * process that the store has not noted yet are repeated until it has.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Epochs, Fleet, TokenStore } from "../../TokenStore.ts"
+import { type CachePlace, encode, type Selector, selects } from "../cache/cacheKey.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
+import * as SingleFlight from "../shared/singleFlight.ts"
+import {
+  changedFields,
+  concerns,
+  epochOf,
+  fieldOfSelector,
+  fieldsOf,
+  nextStamp,
+  stamped,
+  stampLifetime
+} from "./epochs.ts"
+import type { Sealer } from "./sealing.ts"
+import type { StoreGuard } from "./storeGuard.ts"
+
+export interface OwnerEpochs {
+  /** Returns the epochs of a place, the newest root key first; undefined while the store must not be used for it. */
+  readonly of: (owner: string, place: CachePlace) => Effect.Effect<ReadonlyArray<string> | undefined>
+  /** Returns the epochs as far as they are known without waiting. */
+  readonly current: (owner: string, place: CachePlace) => ReadonlyArray<string> | undefined
+  readonly invalidate: (selector: Selector) => Effect.Effect<void>
+  /** Reads the records of all owners now. */
+  readonly refresh: Effect.Effect<void>
+}
+
+/** What to do in this process when another process has invalidated tokens, and when the store has lost its records. */
+export interface Reactions {
+  readonly invalidated: (owner: string, concerns: (place: CachePlace, issuedAt: number) => boolean) => void
+  readonly lost: () => Effect.Effect<void>
+  /** Returns whether tokens of an owner are in memory. */
+  readonly isUsed: (owner: string) => boolean
+}
+
+interface Owner {
+  readonly name: string
+  readonly ids: ReadonlyArray<string>
+  records: ReadonlyArray<Epochs> | undefined
+  readonly pending: Map<string, Selector>
+  /** The monotonic time of the last use. */
+  usedAt: number
+}
+
+/** The milliseconds for which the epochs of an owner without tokens in memory are kept. */
+const idleTime = 60_000
+
+/** The milliseconds by which the clock of this process may be ahead of the clock of the store. */
+const clockSkew = 900_000
+
+/** Creates the epochs. `interval` is in milliseconds. */
+export const make = (options: {
+  readonly store: TokenStore["Service"]
+  readonly guard: StoreGuard
+  readonly sealer: Sealer
+  readonly newId: () => string
+  readonly interval: number
+  readonly reactions: Reactions
+}): Effect.Effect<OwnerEpochs, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { guard, interval, newId, reactions, sealer, store } = options
+    const clock = yield* Clock.Clock
+    const source = store.fleet ?? overValues(store, clock, newId)
+    const { seeds } = sealer
+    const owners = new Map<string, Owner>()
+    const first = yield* SingleFlight.make<boolean, "closed">({ closed: () => "closed" })
+
+    const ownerOf = (name: string): Effect.Effect<Owner> => {
+      const known = owners.get(name)
+      return known !== undefined ? Effect.succeed(known) : Effect.map(sealer.of(encode(["owner", name])), (sealed) => {
+        const made = owners.get(name) ??
+          { name, ids: sealed.map(({ id }) => id), records: undefined, pending: new Map<string, Selector>(), usedAt: 0 }
+        owners.set(name, made)
+        return made
+      })
+    }
+
+    const adopt = (owner: Owner, records: ReadonlyArray<Epochs>): Effect.Effect<void> => {
+      const before = owner.records
+      owner.records = records
+      if (before === undefined) {
+        if (!reactions.isUsed(owner.name)) return Effect.void
+        // Tokens that came while the store was away may be from before an invalidation.
+        records.forEach(({ stamps }, at) => {
+          const seed = seeds[at] ?? 0
+          reactions.invalidated(
+            owner.name,
+            (place, issuedAt) => fieldsOf(place, seed).some((field) => (stamps.get(field) ?? 0) > issuedAt - clockSkew)
+          )
+        })
+        return Effect.void
+      }
+      let isLost = false
+      records.forEach((record, at) => {
+        const known = before[at]
+        if (known === undefined || known === record) return
+        isLost ||= known.base !== record.base
+        const fields = changedFields(known, record)
+        if (fields.size === 0) return
+        reactions.invalidated(owner.name, (place) => concerns(fields, place, seeds[at] ?? 0))
+      })
+      return isLost ? reactions.lost() : Effect.void
+    }
+
+    /** Reads the records of an owner. Returns false when the store does not answer. */
+    const read = (owner: Owner): Effect.Effect<boolean> =>
+      Effect.gen(function*() {
+        const records: Array<Epochs> = []
+        for (const [at, id] of owner.ids.entries()) {
+          const known = owner.records?.[at]
+          const answer = yield* guard.run("read", source.epochs(id, known?.version))
+          const record = answer._tag === "Answered" ? answer.value ?? known : undefined
+          if (record === undefined) return false
+          records.push(record)
+        }
+        yield* adopt(owner, records)
+        return true
+      })
+
+    /** Stamps the records of all root keys with the same time, because names contain the latest of them. */
+    const invalidateIn = (owner: Owner, selector: Selector): Effect.Effect<boolean> =>
+      Effect.gen(function*() {
+        let stamp = 0
+        for (const [at, id] of owner.ids.entries()) {
+          const field = fieldOfSelector(selector, seeds[at] ?? 0)
+          const answer = yield* guard.run("write", source.invalidate(id, field, stamp))
+          if (answer._tag !== "Answered") return false
+          stamp = answer.value
+          owner.records = owner.records?.map((record, index) => index === at ? stamped(record, field, stamp) : record)
+        }
+        return true
+      })
+
+    const flush = (owner: Owner): Effect.Effect<void> =>
+      Effect.forEach([...owner.pending], ([name, selector]) =>
+        Effect.map(invalidateIn(owner, selector), (isDone) => {
+          if (isDone && owner.pending.get(name) === selector) owner.pending.delete(name)
+        }), { discard: true })
+
+    const refresh = Effect.suspend(() => {
+      const now = monotonicMillis(clock)
+      return Effect.forEach([...owners.values()], (owner) => {
+        if (owner.pending.size === 0 && now - owner.usedAt > idleTime && !reactions.isUsed(owner.name)) {
+          return Effect.sync(() => owners.delete(owner.name))
+        }
+        return Effect.andThen(flush(owner), read(owner))
+      }, { discard: true })
+    })
+
+    const current = (owner: Owner | undefined, place: CachePlace): ReadonlyArray<string> | undefined => {
+      if (owner?.records === undefined) return undefined
+      for (const selector of owner.pending.values()) if (selects(selector, place)) return undefined
+      const { records } = owner
+      return records.map((_, index) => epochOf(place, { records, seeds }, index))
+    }
+
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.andThen(Effect.suspend(() => clock.sleep(Duration.millis(interval))), refresh))
+    )
+
+    return {
+      of: (name, place) =>
+        Effect.flatMap(ownerOf(name), (owner) => {
+          owner.usedAt = monotonicMillis(clock)
+          return owner.records === undefined && !guard.isDown()
+            ? Effect.map(Effect.ignore(first.join(name, read(owner))), () => current(owner, place))
+            : Effect.succeed(current(owner, place))
+        }),
+      current: (name, place) => current(owners.get(name), place),
+      invalidate: (selector) =>
+        Effect.flatMap(ownerOf(selector.owner), (owner) => {
+          const { scopes = "", tenant = "" } = selector
+          owner.usedAt = monotonicMillis(clock)
+          owner.pending.set(encode([tenant, scopes]), { ...selector })
+          return flush(owner)
+        }),
+      refresh
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// stores of values alone
+// -----------------------------------------------------------------------------
+
+const Record = Schema.fromJsonString(Schema.Struct({
+  version: Schema.String,
+  base: Schema.String,
+  stamps: Schema.Record(Schema.String, Schema.Finite)
+}))
+const decode = Schema.decodeUnknownOption(Record)
+const encodeRecord = Schema.encodeSync(Record)
+
+/** The time to live of a record. */
+const recordTtl = Duration.days(366)
+
+/**
+ * Keeps epochs as values of a store without them. Two invalidations at the same moment may become one; each process that
+ * invalidates reads its own stamp back, and repeats it when it is missing.
+ */
+const overValues = (
+  store: TokenStore["Service"],
+  clock: Clock.Clock,
+  newId: () => string
+): Pick<Fleet, "epochs" | "invalidate"> => {
+  const nameOf = (id: string) => `${id}.epochs`
+  const load = (id: string) =>
+    Effect.map(store.get(nameOf(id)), (value): Epochs | undefined => {
+      const text = value === undefined ? undefined : new TextDecoder().decode(value.bytes)
+      const record = text === undefined ? undefined : Option.getOrUndefined(decode(text))
+      return record === undefined ? undefined : { ...record, stamps: new Map(Object.entries(record.stamps)) }
+    })
+  const save = (id: string, { base, stamps, version }: Epochs) =>
+    store.set(
+      nameOf(id),
+      new TextEncoder().encode(encodeRecord({ base, version, stamps: Object.fromEntries(stamps) })),
+      recordTtl
+    )
+  return {
+    epochs: (id, known) =>
+      Effect.flatMap(load(id), (record) => {
+        if (record !== undefined) return Effect.succeed(record.version === known ? undefined : record)
+        const base = newId()
+        const made: Epochs = { base, version: base, stamps: new Map() }
+        return Effect.as(save(id, made), made)
+      }),
+    invalidate: (id, field, least) =>
+      Effect.gen(function*() {
+        const now = clock.currentTimeMillisUnsafe()
+        for (let left = 3; left > 0; left--) {
+          const before = (yield* load(id)) ?? { base: newId(), version: "", stamps: new Map() }
+          const stamp = nextStamp(before.stamps.get(field), now, least)
+          const recent = [...before.stamps].filter(([, at]) => at > now - stampLifetime)
+          const stamps = new Map([...recent, [field, stamp] as const])
+          yield* save(id, { base: before.base, version: newId(), stamps })
+          const after = yield* load(id)
+          if ((after?.stamps.get(field) ?? 0) >= stamp) return stamp
+        }
+        return yield* Effect.fail("the record changed three times meanwhile")
+      })
+  }
+}

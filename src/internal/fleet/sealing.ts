@@ -1,0 +1,178 @@
+/**
+ * The names and the encryption of values that leave the process. Each root key has its own names, so a name also tells the
+ * key of its value: a value under a known name that cannot be opened is damaged or forged. A key is derived for each name,
+ * because one AES-GCM key may encrypt only 2^32 values with random nonces.
+ */
+import * as Effect from "effect/Effect"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Redacted from "effect/Redacted"
+
+/** What a value is. A value is bound to its kind, its name and its tag. */
+export type Kind = "token" | "outage" | "throttle"
+
+/** A value without its encryption. `tag` identifies a token without revealing it. */
+export interface Plain {
+  readonly kind: Kind
+  readonly name: string
+  readonly tag: Uint8Array
+  readonly text: string
+}
+
+/** The names and keys of one text, for one root key. */
+export interface Sealed {
+  /** The name under which values for the text are stored: 24 characters. */
+  readonly id: string
+  readonly seal: (plain: Plain) => Effect.Effect<Uint8Array>
+  /** Returns the text, or undefined when the value is not one that `seal` returned for this kind and name. */
+  readonly open: (kind: Kind, name: string, bytes: Uint8Array) => Effect.Effect<string | undefined>
+}
+
+export interface Sealer {
+  /** Returns the names and keys for a text, with the newest root key first. */
+  readonly of: (text: string) => Effect.Effect<ReadonlyArray<Sealed>>
+  readonly tagOf: (token: Redacted.Redacted<string>) => Effect.Effect<Uint8Array>
+  /** For each root key a secret number, with the newest root key first. */
+  readonly seeds: ReadonlyArray<number>
+}
+
+/** The number of bytes of a tag. They are the first bytes of a value. */
+export const tagLength = 18
+
+/** The tag of values that are no token. */
+export const noTag: Uint8Array = new Uint8Array(tagLength)
+
+/** Creates a sealer from root keys, with the newest first. It writes with the newest, and reads with all of them. */
+export const make = (roots: ReadonlyArray<Uint8Array<ArrayBuffer>>): Effect.Effect<Sealer> =>
+  Effect.promise(async () => {
+    const all = await Promise.all(roots.map(rootOf))
+    return sealerOf(all, (root, text) => root.sealed(text))
+  })
+
+/** Creates a sealer that encrypts nothing. Names are digests. */
+export const makePlaintext: Effect.Effect<Sealer> = Effect.promise(async () => {
+  const root = await rootOf(new TextEncoder().encode("effect-entra: values are not encrypted"))
+  return sealerOf([root], async (root, text) => {
+    const id = await root.idOf(text)
+    return {
+      id,
+      seal: ({ tag, text }) => Effect.succeed(joined(tag, plainVersion, new TextEncoder().encode(text))),
+      open: (_kind, _name, bytes) =>
+        Effect.succeed(bytes[tagLength] === plainVersion[0] ? decoded(bytes.subarray(tagLength + 1)) : undefined)
+    }
+  })
+})
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+interface Root {
+  readonly seed: number
+  readonly idOf: (text: string) => Promise<string>
+  readonly tagOf: (token: string) => Promise<Uint8Array>
+  readonly sealed: (text: string) => Promise<Sealed>
+}
+
+const sealedVersion = new Uint8Array([1])
+const plainVersion = new Uint8Array([0])
+const nonceLength = 12
+
+/** The number of texts whose names and keys are kept. */
+const kept = 10_000
+
+const sealerOf = (roots: ReadonlyArray<Root>, make: (root: Root, text: string) => Promise<Sealed>): Sealer => {
+  const known = new Map<string, Promise<ReadonlyArray<Sealed>>>()
+  return {
+    seeds: roots.map(({ seed }) => seed),
+    of: (text) =>
+      Effect.promise(() => {
+        const found = known.get(text)
+        if (found !== undefined) return found
+        const made = Promise.all(roots.map((root) => make(root, text)))
+        known.set(text, made)
+        if (known.size > kept) known.delete(known.keys().next().value ?? "")
+        return made
+      }),
+    tagOf: (token) => Effect.promise(() => roots[0]?.tagOf(Redacted.value(token)) ?? Promise.resolve(noTag))
+  }
+}
+
+const rootOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<Root> => {
+  const { subtle } = crypto
+  const material = await subtle.importKey("raw", bytes, "HKDF", false, ["deriveKey", "deriveBits"])
+  const params = (info: string) => ({
+    name: "HKDF",
+    hash: "SHA-256",
+    salt: new Uint8Array(32),
+    info: new TextEncoder().encode(`effect-entra/v1/${info}`)
+  })
+  const macOf = async (info: string) => {
+    const key = await subtle.deriveKey(params(info), material, { name: "HMAC", hash: "SHA-256", length: 256 }, false, [
+      "sign"
+    ])
+    return async (text: string) => new Uint8Array(await subtle.sign("HMAC", key, new TextEncoder().encode(text)))
+  }
+  const [names, keys, tags, seed] = await Promise.all([
+    macOf("names"),
+    macOf("keys"),
+    macOf("tags"),
+    subtle.deriveBits(params("seed"), material, 32)
+  ])
+  const idOf = async (text: string) => Base64Url.encode((await names(text)).subarray(0, 18))
+
+  return {
+    seed: new DataView(seed).getUint32(0),
+    idOf,
+    tagOf: async (token) => (await tags(token)).subarray(0, tagLength),
+    sealed: async (text) => {
+      const [id, raw] = await Promise.all([idOf(text), keys(text)])
+      const key = await subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"])
+      const cipher = (kind: Kind, name: string, tag: Uint8Array, nonce: Uint8Array<ArrayBuffer>) => ({
+        name: "AES-GCM",
+        iv: nonce,
+        additionalData: joined(tag, sealedVersion, new TextEncoder().encode(`${kind} ${name}`))
+      })
+      return {
+        id,
+        seal: ({ kind, name, tag, text }) =>
+          Effect.promise(async () => {
+            const nonce = crypto.getRandomValues(new Uint8Array(nonceLength))
+            const encrypted = await subtle.encrypt(cipher(kind, name, tag, nonce), key, new TextEncoder().encode(text))
+            return joined(tag, sealedVersion, nonce, new Uint8Array(encrypted))
+          }),
+        open: (kind, name, bytes) =>
+          Effect.promise(async () => {
+            const at = tagLength + 1
+            if (bytes[tagLength] !== sealedVersion[0] || bytes.length < at + nonceLength + 16) return undefined
+            const nonce = bytes.slice(at, at + nonceLength)
+            const tag = bytes.subarray(0, tagLength)
+            try {
+              const sealed = bytes.slice(at + nonceLength)
+              return decoded(new Uint8Array(await subtle.decrypt(cipher(kind, name, tag, nonce), key, sealed)))
+            } catch {
+              return undefined
+            }
+          })
+      }
+    }
+  }
+}
+
+const joined = (...parts: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** Returns the text of UTF-8, or undefined for other bytes. */
+const decoded = (bytes: Uint8Array): string | undefined => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}

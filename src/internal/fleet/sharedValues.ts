@@ -1,0 +1,170 @@
+/**
+ * The values that this process reads and writes in a store: their names, their sealing, and the outcomes of fetches. A
+ * value that cannot be read counts as no value.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
+import type { LeaseOutcome, StoredValue, TokenStore } from "../../TokenStore.ts"
+import { type CacheKey, ownerIn } from "../cache/cacheKey.ts"
+import type { Replacement } from "../cache/lead.ts"
+import { longestRetryAfter } from "../shared/cooldown.ts"
+import { isOutage, type Outage } from "../shared/errors.ts"
+import type { OwnerEpochs } from "./ownerEpochs.ts"
+import { type Kind, noTag, type Sealed, type Sealer } from "./sealing.ts"
+import { outageText, readOutage, readThrottle, readToken, storeMargin, throttleText, tokenText } from "./storedToken.ts"
+import type { StoreGuard } from "./storeGuard.ts"
+
+/** A token of another process. */
+export interface SharedToken {
+  readonly token: AccessToken
+  readonly replacement: Replacement | undefined
+}
+
+/** The name of a key in the store, for one root key and the current epoch. */
+export interface Name {
+  readonly key: CacheKey
+  readonly name: string
+  readonly sealed: Sealed
+}
+
+export interface SharedValues {
+  /** Returns the names of a key, the newest root key first; undefined while the store must not be used for it. */
+  readonly namesOf: (key: CacheKey) => Effect.Effect<readonly [Name, ...Array<Name>] | undefined>
+  /** Returns whether a key still has a name, so that no invalidation came meanwhile. */
+  readonly isCurrent: (name: Name) => boolean
+  /** Returns the token of a value that was asked for at `sentAt`. A value that cannot be read is removed. */
+  readonly token: (name: Name, value: StoredValue, sentAt: number) => Effect.Effect<SharedToken | undefined>
+  readonly throttle: (name: Name, value: StoredValue) => Effect.Effect<ThrottledError | undefined>
+  readonly outage: (name: Name, value: StoredValue) => Effect.Effect<Outage | undefined>
+  /**
+   * Stores a token and ends the lease of `owner`. Without a lease it replaces only nothing, the value that starts with
+   * `seen`, or a token that expires earlier.
+   */
+  readonly store: (
+    name: Name,
+    owner: string,
+    shared: SharedToken,
+    seen: Uint8Array | undefined
+  ) => Effect.Effect<unknown>
+  /**
+   * Tells other processes of an error as far as it concerns them, and ends the lease of `owner`. `rest` is the time in
+   * milliseconds for which processes with a valid token do not ask again.
+   */
+  readonly tell: (
+    name: Name,
+    owner: string,
+    error: AcquireTokenError | undefined,
+    rest: number
+  ) => Effect.Effect<unknown>
+}
+
+/** The milliseconds for which an outage is told to processes that have no valid token. */
+const outageTtl = 600
+
+/** Creates the values. `unreadable` is called for each value that cannot be read. */
+export const make = (options: {
+  readonly store: TokenStore["Service"]
+  readonly guard: StoreGuard
+  readonly sealer: Sealer
+  readonly epochs: OwnerEpochs
+  readonly clock: Clock.Clock
+  readonly inBackground: (work: Effect.Effect<unknown>) => Effect.Effect<void>
+  readonly unreadable: () => void
+}): SharedValues => {
+  const { clock, epochs, guard, inBackground, sealer, store, unreadable } = options
+  const { fleet } = store
+
+  const opened = (kind: Kind, { name, sealed }: Name, { bytes }: StoredValue) =>
+    Effect.map(sealed.open(kind, name, bytes), (text) => {
+      if (text === undefined) unreadable()
+      return text
+    })
+
+  const sealedText = (kind: Kind, { name, sealed }: Name, text: string, millis: number) =>
+    Effect.map(
+      sealed.seal({ kind, name, tag: noTag, text }),
+      (bytes): StoredValue => ({ bytes, ttl: Duration.millis(millis) })
+    )
+
+  const sealedToken = ({ name, sealed }: Name, shared: SharedToken): Effect.Effect<StoredValue | undefined> =>
+    Effect.gen(function*() {
+      const tag = yield* sealer.tagOf(shared.token.secret)
+      const bytes = yield* sealed.seal({ kind: "token", name, tag, text: tokenText(shared) })
+      const left = shared.token.expiresOn - clock.currentTimeMillisUnsafe() - storeMargin
+      return left > 0 ? { bytes, ttl: Duration.millis(left) } : undefined
+    })
+
+  const isCurrent = ({ key, name, sealed }: Name): boolean =>
+    epochs.current(ownerIn(key.space), key)?.some((epoch) => name === nameOf(sealed, epoch)) === true
+
+  const settle = ({ name }: Name, owner: string, outcome: LeaseOutcome): Effect.Effect<unknown> =>
+    fleet === undefined || (outcome._tag === "Released" && owner === "")
+      ? Effect.void
+      : guard.run("write", fleet.settle({ name, owner }, outcome))
+
+  return {
+    namesOf: (key) =>
+      Effect.flatMap(
+        epochs.of(ownerIn(key.space), key),
+        (all) =>
+          all === undefined ? Effect.succeed(undefined) : Effect.map(sealer.of(key.text), (sealed) => {
+            const [first, ...others] = sealed.map((sealed, at) => ({
+              key,
+              name: nameOf(sealed, all[at] ?? ""),
+              sealed
+            }))
+            return first === undefined ? undefined : [first, ...others]
+          })
+      ),
+    isCurrent,
+    token: (at, value, sentAt) =>
+      Effect.flatMap(opened("token", at, value), (text) => {
+        const read = text === undefined ? undefined : readToken(text, Duration.toMillis(value.ttl), sentAt)
+        // Nobody would replace a value that lives longer than every new token.
+        return read === undefined
+          ? Effect.as(inBackground(guard.run("write", store.remove(at.name))), undefined)
+          : Effect.succeed(read)
+      }),
+    throttle: (at, value) =>
+      Effect.map(
+        opened("throttle", throttleName(at), value),
+        (text) => text === undefined ? undefined : readThrottle(text, Duration.toMillis(value.ttl))
+      ),
+    outage: (at, value) =>
+      Effect.map(opened("outage", at, value), (text) => text === undefined ? undefined : readOutage(text)),
+    store: (at, owner, shared, seen) =>
+      Effect.gen(function*() {
+        const value = isCurrent(at) ? yield* sealedToken(at, shared) : undefined
+        if (value === undefined) return yield* settle(at, owner, { _tag: "Released" })
+        return fleet === undefined
+          ? yield* guard.run("write", store.set(at.name, value.bytes, value.ttl))
+          : yield* settle(at, owner, { _tag: "Stored", value, seen })
+      }),
+    tell: (at, owner, error, rest) =>
+      Effect.gen(function*() {
+        const wait = error?.retryAfter === undefined
+          ? 0
+          : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
+        if (error?._tag === "EntraThrottledError" && error.source === "server") {
+          const value = yield* sealedText("throttle", throttleName(at), throttleText(error), wait)
+          return yield* settle(at, owner, { _tag: "Throttled", value })
+        }
+        const text = error !== undefined && isOutage(error) ? outageText(error) : undefined
+        if (text === undefined) return yield* settle(at, owner, { _tag: "Released" })
+        const value = yield* sealedText("outage", at, text, Math.max(outageTtl, wait))
+        return yield* settle(at, owner, { _tag: "Failed", value, rest: Duration.millis(rest) })
+      })
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const nameOf = ({ id }: Sealed, epoch: string): string => `${id}.${epoch}`
+
+/** A throttle is bound to its key and not to an epoch, because invalidations do not end it. */
+const throttleName = (at: Name): Name => ({ ...at, name: at.sealed.id })

@@ -1,0 +1,177 @@
+/**
+ * The guard before a store. A store may be slow, hung, away or wrong, and no acquisition pays for that more than once: each
+ * command has a budget, few commands are under way at a time, and after two commands without an answer nothing is sent for
+ * a while.
+ *
+ * The budget is counted in turns of a timer. When this process is busy, its timers are late, and the store does not count
+ * as slow because of that.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { RefusedByStoreError } from "../../TokenStore.ts"
+import { admit, type Circuit, settle } from "../endpoint/circuitBreaker.ts"
+import { monotonicMillis } from "../shared/monotonic.ts"
+
+/** The result of a command. `Refused`: the store answered with an error. `Silent`: it did not answer, or was not asked. */
+export type Answer<A> = { readonly _tag: "Answered"; readonly value: A } | typeof refused | typeof silent
+
+const refused = { _tag: "Refused" } as const
+const silent = { _tag: "Silent" } as const
+
+/**
+ * A `write` may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
+ * commands.
+ */
+export type CommandKind = "read" | "write" | "urgent"
+
+export interface StoreGuard {
+  readonly run: <A>(kind: CommandKind, command: Effect.Effect<A, unknown>) => Effect.Effect<Answer<A>>
+  /** Returns whether commands are not sent at present. */
+  readonly isDown: () => boolean
+}
+
+/** The length of a turn in milliseconds. */
+export const turn = 25
+
+/** The budget of a command, in turns. */
+export const budget = 8
+
+/** The number of commands under way at a time. */
+export const maxInFlight = 64
+
+const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
+
+/** Creates a guard. `onChange` runs when the store goes down and when it is back. */
+export const make = (
+  onChange: (isDown: boolean) => Effect.Effect<void>
+): Effect.Effect<StoreGuard, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const context = yield* Effect.context<never>()
+    const scope = yield* Effect.scope
+    const fork = Effect.runForkWith(context)
+    const commands = new Set<{ readonly until: number; readonly giveUp: () => void }>()
+    const waiting: Array<() => void> = []
+    let turns = 0
+    let inFlight = 0
+    let isTicking = false
+    let isClosed = false
+    let isDown = false
+    let all: Circuit
+    let writes: Circuit
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+        for (const { giveUp } of commands) giveUp()
+        for (const start of waiting.splice(0)) start()
+      })
+    )
+
+    const tick: Effect.Effect<void> = Effect.suspend(() => {
+      turns++
+      for (const { giveUp, until } of commands) if (until <= turns) giveUp()
+      isTicking = commands.size > 0
+      return isTicking ? Effect.andThen(clock.sleep(Duration.millis(turn)), tick) : Effect.void
+    })
+
+    const startTicking = (): void => {
+      if (isTicking) return
+      isTicking = true
+      fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), tick), scope))
+    }
+
+    const note = (now: boolean): void => {
+      if (now === isDown || isClosed) return
+      isDown = now
+      fork(Effect.forkIn(onChange(now), scope))
+    }
+
+    const admitted = (circuit: Circuit): Circuit | "refused" => {
+      const verdict = admit(circuit, monotonicMillis(clock), circuitOptions)
+      return verdict.isAdmitted ? verdict.circuit : "refused"
+    }
+
+    const run = <A>(kind: CommandKind, command: Effect.Effect<A, unknown>): Effect.Effect<Answer<A>> =>
+      Effect.callback((resume) => {
+        let end = (): void => {}
+        const start = (): void => {
+          const general = admitted(all)
+          const own = kind === "write" ? admitted(writes) : undefined
+          if (isClosed || general === "refused" || own === "refused") {
+            next()
+            return resume(Effect.succeed(silent))
+          }
+          all = general
+          if (own !== undefined) writes = own
+          inFlight++
+          const fiber = fork(command)
+          let isOpen = true
+          const finish = (answer: Answer<A>, isGivenUp: boolean): void => {
+            if (!isOpen) return
+            isOpen = false
+            inFlight--
+            commands.delete(entry)
+            const now = monotonicMillis(clock)
+            all = settle(
+              all,
+              general,
+              answer._tag !== "Silent" ? "up" : isGivenUp ? "unknown" : "down",
+              now,
+              circuitOptions
+            )
+            if (kind === "write") {
+              writes = settle(writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
+            }
+            if (all?.kind === "open") note(true)
+            else if (answer._tag !== "Silent") note(false)
+            next()
+            resume(Effect.succeed(answer))
+          }
+          // One more, because the first turn may end at once.
+          const entry = {
+            until: turns + budget + 1,
+            giveUp: () => {
+              fiber.interruptUnsafe()
+              finish(silent, isClosed)
+            }
+          }
+          commands.add(entry)
+          startTicking()
+          fiber.addObserver((exit) => finish(answerOf(exit), false))
+          end = () => {
+            fiber.interruptUnsafe()
+            finish(silent, true)
+          }
+        }
+        const next = (): void => {
+          if (inFlight < maxInFlight) waiting.shift()?.()
+        }
+        if (kind === "urgent" || inFlight < maxInFlight) start()
+        else {
+          waiting.push(start)
+          end = () => {
+            const at = waiting.indexOf(start)
+            if (at >= 0) waiting.splice(at, 1)
+          }
+        }
+        return Effect.sync(() => end())
+      })
+
+    return { run, isDown: () => admitted(all) === "refused" }
+  })
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+const answerOf = <A>(exit: Exit.Exit<A, unknown>): Answer<A> =>
+  Exit.isSuccess(exit)
+    ? { _tag: "Answered", value: exit.value }
+    : Option.getOrUndefined(Exit.findErrorOption(exit)) instanceof RefusedByStoreError
+    ? refused
+    : silent

@@ -1,0 +1,50 @@
+/** Processes of a fleet in one process: clients with memories of their own, over one store and one simulator. */
+import { Effect, Layer, Redacted } from "effect"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  TokenCache,
+  TokenEndpoint,
+  type TokenStore
+} from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { contoso } from "./world.ts"
+
+/** Root keys for tests. */
+export const rootKey = (text: string) =>
+  Redacted.make(Buffer.from(text.padEnd(40, "0123456789abcdefghij")).toString("base64"))
+
+export interface ProcessOptions {
+  readonly store: TokenStore.TokenStore["Service"]
+  readonly keys?: TokenCache.TieredOptions["keys"]
+  readonly client?: Partial<ConfidentialClient.Options>
+  readonly cache?: Partial<TokenCache.TieredOptions>
+  readonly endpoint?: TokenEndpoint.Options
+}
+
+/** Starts a process: its client, and its cache. It ends with the scope. */
+export const startProcess = ({ cache, client, endpoint, keys = [rootKey("root")], store }: ProcessOptions) =>
+  Effect.gen(function*() {
+    const Cache = TokenCache.layerTiered({ store, keys, ...cache })
+    const context = yield* Layer.build(
+      ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso, ...client }).pipe(
+        Layer.provide([
+          ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+          AuthorityResolver.layer,
+          TokenEndpoint.layerWith(endpoint ?? {})
+        ]),
+        Layer.provideMerge(Cache),
+        Layer.fresh
+      )
+    )
+    return yield* Effect.provide(
+      Effect.gen(function*() {
+        return {
+          client: yield* ConfidentialClient.ConfidentialClient,
+          cache: yield* TokenCache.TokenCache
+        }
+      }),
+      context
+    )
+  })
