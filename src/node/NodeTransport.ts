@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import type * as Undici from "@effect/platform-node/Undici"
-import * as Arr from "effect/Array"
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,17 +14,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { X509Certificate } from "node:crypto"
 import { Socket } from "node:net"
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls"
+import type { SecureContext } from "node:tls"
 import type { InvalidRequestError } from "../EntraError.ts"
-import { type Fault, faultOf, readPem } from "../internal/credential/pem.ts"
 import { version } from "../internal/http/fields.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
-import { withRemedy } from "../internal/shared/text.ts"
 import { isText, timeoutOf } from "../internal/shared/validate.ts"
+import { secureContextOf } from "./internal/certificates/secureContext.ts"
 import { loadFailure } from "./internal/packages.ts"
 import * as Proxies from "./internal/proxies.ts"
 
@@ -332,55 +328,4 @@ const unreadable = (name: string): InvalidRequestError =>
     name,
     `the ConfigProvider could not read ${name}`,
     "Check the ConfigProvider that the program installs."
-  )
-
-// -----------------------------------------------------------------------------
-// authorities
-// -----------------------------------------------------------------------------
-
-/**
- * Creates one TLS context for all connections, because reading some 150 certificates per connection is slow. Undefined: no
- * additional authorities.
- */
-const secureContextOf = (
-  authorities: Options["certificateAuthorities"]
-): Result.Result<SecureContext | undefined, InvalidRequestError> => {
-  if (authorities === undefined) return Result.succeed(undefined)
-  const texts = Arr.ensure(authorities)
-  if (!texts.every(isText)) return Result.fail(unreadableAuthority(""))
-  const read = texts.map(readPem)
-  const certificates = read.map(({ blocks }) => blocks.filter(({ label }) => label === "CERTIFICATE"))
-  const invalidIndex = certificates.findIndex((blocks) =>
-    blocks.length === 0 || !blocks.every(({ pem }) => isCertificate(pem))
-  )
-  const damaged = certificates[invalidIndex]?.find(({ pem }) => !isCertificate(pem))
-  return invalidIndex === -1
-    ? Result.succeed(createSecureContext({
-      ca: [...getCACertificates("default"), ...certificates.flat().map(({ pem }) => pem)]
-    }))
-    : Result.fail(
-      unreadableAuthority(
-        typeof authorities === "string" ? "" : `[${invalidIndex}]`,
-        damaged === undefined ? read[invalidIndex]?.fault : faultOf(damaged)
-      )
-    )
-}
-
-const isCertificate = (pem: string): boolean => {
-  try {
-    return new X509Certificate(pem).raw.length > 0
-  } catch {
-    return false
-  }
-}
-
-const unreadableAuthority = (index: string, fault?: Fault): InvalidRequestError =>
-  invalidRequest(
-    "field_malformed",
-    `certificateAuthorities${index}`,
-    `certificateAuthorities${index} ${fault?.what ?? "contains no certificate, or a certificate that cannot be read"}`,
-    withRemedy(
-      fault?.remedy,
-      "Pass the text of a PEM file from -----BEGIN CERTIFICATE----- on, not the path of the file."
-    )
   )

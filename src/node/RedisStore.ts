@@ -1,0 +1,282 @@
+/**
+ * The store of a shared token cache in Redis, with a client of its own: standalone, Cluster or Sentinel.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type { SecureContext } from "node:tls"
+import type { RedisClientOptions } from "redis"
+import type { InvalidRequestError } from "../EntraError.ts"
+import { make as storeOver } from "../internal/fleet/redisStore.ts"
+import { notA } from "../internal/shared/errors.ts"
+import { randomId } from "../internal/shared/randomId.ts"
+import { isRedactedText } from "../internal/shared/validate.ts"
+import { TokenStore } from "../TokenStore.ts"
+import { secureContextOf } from "./internal/certificates/secureContext.ts"
+import * as RedisConnection from "./internal/redisConnection.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
+
+/**
+ * The options of {@link make}.
+ *
+ * **Details**
+ *
+ * One of these says where Redis is:
+ * - `url`: a server, `redis://host:port`, or `rediss://host:port` for TLS. It may have a user name and a password, and
+ *   is redacted then.
+ * - `cluster`: the URLs of some nodes of a Redis Cluster.
+ * - `sentinel`: the `name` of the group of servers, and the URLs of some sentinels.
+ *
+ * The others are optional:
+ * - `username`, `password`: the ACL user; default: those of the URL.
+ * - `credentialsProvider`: the user name and the password of node-redis, for example those of an Entra sign-in.
+ * - `certificateAuthorities`: certificates (PEM) that are trusted in addition to those of Node.
+ * - `tls`: whether connections to the nodes of a cluster, or to the servers behind sentinels, use TLS; default: whether
+ *   the first URL is `rediss://`.
+ * - `prefix`: the beginning of all keys; default: `"effect-entra:"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly url?: string | Redacted.Redacted<string> | undefined
+  readonly cluster?: ReadonlyArray<string> | undefined
+  readonly sentinel?: { readonly name: string; readonly urls: ReadonlyArray<string> } | undefined
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+  readonly credentialsProvider?: RedisClientOptions["credentialsProvider"] | undefined
+  readonly certificateAuthorities?: string | ReadonlyArray<string> | undefined
+  readonly tls?: boolean | undefined
+  readonly prefix?: string | undefined
+}
+
+// -----------------------------------------------------------------------------
+// constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * Creates a store over a Redis client of its own (node-redis), which closes with the scope.
+ *
+ * **When to use**
+ *
+ * With `TokenCache.layerTiered`. `TokenCache.layerRedis` takes a client that the program has already.
+ *
+ * **Details**
+ *
+ * - The effect does not wait for a connection, so a program starts while Redis is away.
+ * - The client connects again for ever. A connection with a command that is unanswered for 400 milliseconds is replaced.
+ * - The package `redis` is an optional peer dependency, and is loaded when the store is created.
+ *
+ * The effect fails with an `InvalidRequestError` `field_malformed` when an option is invalid.
+ *
+ * **Example** (A cache in Redis)
+ *
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { TokenCache } from "effect-entra"
+ * import { RedisStore } from "effect-entra/node"
+ *
+ * export const Cache = TokenCache.layerTiered({
+ *   store: RedisStore.make({ url: "rediss://cache.contoso.com:6380", username: "orders", password: Redacted.make("a password") }),
+ *   keys: [Redacted.make("nGpDsqO8uYy0XoHq0V6lY5rj1W0Yt5qkO3m1bS9e2fM=")]
+ * })
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<TokenStore["Service"], InvalidRequestError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const create = yield* Effect.fromResult(clientOf(options))
+    const newId = yield* randomId
+    const send = yield* RedisConnection.open(create)
+    return storeOver(send, { newId, prefix: options.prefix })
+  })
+
+/**
+ * Provides the store of {@link make} as `TokenStore`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<TokenStore, InvalidRequestError> =>
+  Layer.effect(TokenStore, make(options))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+type Create = () => Promise<RedisConnection.RedisClient>
+
+interface Server {
+  readonly host: string
+  readonly port: number
+  readonly isTls: boolean
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly database: number | undefined
+}
+
+/** Returns the function that creates a client for the options. */
+const clientOf = (options: Options): Result.Result<Create, InvalidRequestError> =>
+  Result.gen(function*() {
+    const { cluster, sentinel, url } = options
+    if ([url, cluster, sentinel].filter(Predicate.isNotUndefined).length !== 1) {
+      return yield* Result.fail(notA("given alone: one of url, cluster and sentinel", "url"))
+    }
+    if (options.password !== undefined && !isRedactedText(options.password)) {
+      return yield* Result.fail(notA("a redacted text", "password"))
+    }
+    const secureContext = yield* secureContextOf(options.certificateAuthorities)
+    if (url !== undefined) {
+      const server = yield* serverOf("url", url)
+      const node = nodeOptions(options, server, secureContext)
+      return () => standalone(node, server)
+    }
+    const [field, urls] = cluster === undefined
+      ? ["sentinel.urls", sentinel?.urls ?? []] as const
+      : ["cluster", cluster] as const
+    const servers: Array<Server> = []
+    for (const [at, url] of urls.entries()) servers.push(yield* serverOf(`${field}[${at}]`, url))
+    const [first] = servers
+    if (first === undefined) return yield* Result.fail(notA("a list of URLs", field))
+    const node = nodeOptions(options, first, secureContext)
+    const addresses = servers.map(({ host, port }) => ({ host, port }))
+    return sentinel === undefined
+      ? () => clustered(node, addresses)
+      : () => guarded(node, socketOptions(first.isTls, secureContext), addresses, sentinel.name)
+  })
+
+const serverOf = (
+  field: string,
+  url: string | Redacted.Redacted<string>
+): Result.Result<Server, InvalidRequestError> => {
+  const text = Redacted.isRedacted(url) ? Redacted.value(url) : url
+  const parsed = typeof text === "string" && URL.canParse(text) ? new URL(text) : undefined
+  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === "") {
+    return Result.fail(notA("a URL such as redis://host:6379 or rediss://host:6380", field))
+  }
+  const database = /^\/(\d+)$/.exec(parsed.pathname)?.[1]
+  return Result.succeed({
+    host: parsed.hostname.replace(/^\[|\]$/g, ""),
+    port: parsed.port === "" ? 6379 : Number(parsed.port),
+    isTls: parsed.protocol === "rediss:",
+    username: parsed.username === "" ? undefined : decodeURIComponent(parsed.username),
+    password: parsed.password === "" ? undefined : decodeURIComponent(parsed.password),
+    database: database === undefined ? undefined : Number(database)
+  })
+}
+
+/** Reconnecting is the task of `RedisConnection`, which knows when a client does not answer. */
+const nodeOptions = (options: Options, server: Server, secureContext: SecureContext | undefined) => {
+  const { credentialsProvider, tls = server.isTls } = options
+  const username = options.username ?? server.username
+  const password = options.password === undefined ? server.password : Redacted.value(options.password)
+  return {
+    socket: socketOptions(tls, secureContext),
+    ...(credentialsProvider !== undefined ? { credentialsProvider } : {
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password })
+    }),
+    ...(server.database === undefined ? {} : { database: server.database })
+  } satisfies RedisClientOptions
+}
+
+const socketOptions = (isTls: boolean, secureContext: SecureContext | undefined) =>
+  isTls
+    ? {
+      tls: true as const,
+      reconnectStrategy: false as const,
+      ...(secureContext === undefined ? {} : { secureContext })
+    }
+    : { reconnectStrategy: false as const }
+
+type NodeOptions = ReturnType<typeof nodeOptions>
+
+interface Emitter {
+  on(event: "error" | "end", listener: () => void): unknown
+}
+
+const failures = (client: Emitter) => (listener: () => void) => {
+  client.on("error", listener)
+  client.on("end", listener)
+}
+
+const standalone = async (node: NodeOptions, { host, port }: Server): Promise<RedisConnection.RedisClient> => {
+  const { createClient } = await import("redis")
+  const client = createClient({ ...node, socket: { ...node.socket, host, port } })
+  return {
+    connect: () => client.connect(),
+    send: (command, abortSignal) => client.sendCommand(command, { abortSignal }),
+    destroy: () => ignoringErrors(() => client.destroy()),
+    onFailure: failures(client)
+  }
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+const clustered = async (
+  node: NodeOptions,
+  addresses: ReadonlyArray<Address>
+): Promise<RedisConnection.RedisClient> => {
+  const { createCluster } = await import("redis")
+  const client = createCluster({
+    defaults: node,
+    rootNodes: addresses.map((address) => ({ socket: { ...node.socket, ...address } }))
+  })
+  // A node that fails is the business of the client, which asks the others for another.
+  client.on("error", () => {})
+  return {
+    connect: () => client.connect(),
+    send: (command, abortSignal) => client.sendCommand(keyIn(command), false, [...command], { abortSignal }),
+    destroy: () => ignoringErrors(() => client.destroy()),
+    onFailure: () => {}
+  }
+}
+
+const guarded = async (
+  node: NodeOptions,
+  sentinelSocket: NodeOptions["socket"],
+  addresses: ReadonlyArray<Address>,
+  name: string
+): Promise<RedisConnection.RedisClient> => {
+  const { createSentinel } = await import("redis")
+  const client = createSentinel({
+    name,
+    sentinelRootNodes: [...addresses],
+    nodeClientOptions: node,
+    sentinelClientOptions: { socket: sentinelSocket },
+    scanInterval: 1000
+  })
+  client.on("error", () => {})
+  return {
+    connect: () => client.connect(),
+    send: (command, abortSignal) => client.sendCommand(false, [...command], { abortSignal }),
+    destroy: () => ignoringErrors(() => client.destroy()),
+    onFailure: () => {}
+  }
+}
+
+/** Returns the key that says which node of a cluster gets a command. */
+const keyIn = (command: ReadonlyArray<string>): string | undefined =>
+  command[0] === "EVALSHA" || command[0] === "EVAL" ? command[3] : command[1]
+
+/** A client that has closed itself throws, or rejects. */
+const ignoringErrors = (action: () => unknown): void => {
+  try {
+    Promise.resolve(action()).catch(() => {})
+  } catch {
+    // It is closed.
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * A connection to Redis that is watched. Clients of Redis wait for ever for an answer that does not come: of a server that
+ * hangs, of a network that drops packets, after half a reply. So a client with a command that is older than the limit is
+ * replaced by a new one. Commands fail at once while there is no connection.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { monotonicMillis } from "../../internal/shared/monotonic.ts"
+
+/** A client of Redis, for one topology. */
+export interface RedisClient {
+  readonly connect: () => Promise<unknown>
+  readonly send: (command: ReadonlyArray<string>, signal: AbortSignal) => Promise<unknown>
+  readonly destroy: () => void
+  /** Registers a listener of errors and of the end of the connection. */
+  readonly onFailure: (listener: () => void) => void
+}
+
+/** Sends a command. */
+export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
+
+/** The length of a turn in milliseconds, and the number of turns after which an unanswered command ends its connection. */
+const turn = 25
+const patience = 16
+
+/** The milliseconds for which a replaced client may still answer commands. */
+const grace = 400
+
+/** The milliseconds between two attempts to connect: at first, and at most. */
+const firstPause = 25
+const longestPause = 250
+
+/** The milliseconds that an attempt to connect may take. */
+const connectTimeout = 2000
+
+interface Connection {
+  readonly client: RedisClient
+  readonly ready: Promise<unknown>
+  /** The turns in which unanswered commands were sent, the oldest first. */
+  readonly unanswered: Set<{ readonly since: number }>
+  isReady: boolean
+  isReplaced: boolean
+}
+
+/** Opens a connection. The effect does not wait for it, and the connection closes with the scope. */
+export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const scope = yield* Effect.scope
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    let current: Connection | undefined
+    let opening: Promise<Connection | undefined> | undefined
+    let failures = 0
+    let nextAttempt = -Infinity
+    let turns = 0
+    let isWatching = false
+    let isClosed = false
+    const connections = new Set<Connection>()
+
+    const end = (connection: Connection): void => {
+      connections.delete(connection)
+      if (current === connection) current = undefined
+      connection.client.destroy()
+    }
+
+    const later = (millis: number, action: () => void): void => {
+      fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(millis)), Effect.sync(action)), scope))
+    }
+
+    const attempt = async (): Promise<Connection | undefined> => {
+      let connection: Connection | undefined
+      try {
+        const client = await create()
+        const ready = client.connect()
+        const made: Connection = { client, ready, unanswered: new Set(), isReady: false, isReplaced: false }
+        connection = made
+        connections.add(made)
+        client.onFailure(() => {
+          if (made.isReady || isClosed) end(made)
+        })
+        later(connectTimeout, () => {
+          if (!made.isReady) end(made)
+        })
+        await ready
+        if (isClosed || !connections.has(made)) throw new Error("closed meanwhile")
+        made.isReady = true
+        failures = 0
+        current = made
+        return made
+      } catch {
+        if (connection !== undefined) end(connection)
+        nextAttempt = monotonicMillis(clock) + Math.min(longestPause, firstPause * 2 ** failures)
+        failures++
+        return undefined
+      }
+    }
+
+    /** Starts an attempt to connect, unless one is under way or the last has just failed. */
+    const connect = (): Promise<Connection | undefined> | undefined => {
+      if (opening !== undefined) return opening
+      if (isClosed || monotonicMillis(clock) < nextAttempt) return undefined
+      opening = attempt().finally(() => {
+        opening = undefined
+      })
+      return opening
+    }
+
+    /** Opens another connection in place of one that does not answer. Its last answers may still come. */
+    const replace = (connection: Connection): void => {
+      if (connection.isReplaced) return
+      connection.isReplaced = true
+      if (current === connection) current = undefined
+      void connect()
+      later(grace, () => end(connection))
+    }
+
+    const watch: Effect.Effect<void> = Effect.suspend(() => {
+      turns++
+      isWatching = false
+      for (const connection of connections) {
+        for (const { since } of connection.unanswered) {
+          if (turns - since > patience) replace(connection)
+          break
+        }
+        isWatching ||= connection.unanswered.size > 0
+      }
+      return isWatching ? Effect.andThen(clock.sleep(Duration.millis(turn)), watch) : Effect.void
+    })
+
+    const sendBy = async (
+      connection: Connection,
+      command: ReadonlyArray<string>,
+      signal: AbortSignal
+    ): Promise<unknown> => {
+      const sent = { since: turns }
+      connection.unanswered.add(sent)
+      if (!isWatching) {
+        isWatching = true
+        fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), watch), scope))
+      }
+      try {
+        return await connection.client.send(command, signal)
+      } finally {
+        connection.unanswered.delete(sent)
+      }
+    }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+        for (const connection of connections) end(connection)
+      })
+    )
+
+    // The first command then finds a connection, or one that is nearly open.
+    void connect()
+
+    return (...command) =>
+      Effect.tryPromise({
+        try: (signal) => {
+          if (current !== undefined) return sendBy(current, command, signal)
+          const pending = connect()
+          if (pending === undefined) return Promise.reject(new Error("not connected"))
+          return pending.then((connection) => {
+            if (connection === undefined || signal.aborted) throw new Error("not connected")
+            return sendBy(connection, command, signal)
+          })
+        },
+        catch: (error) => error
+      })
+  })
