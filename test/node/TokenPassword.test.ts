@@ -82,9 +82,14 @@ const redis = Effect.gen(function*() {
   }
 })
 
+/** The only connection that needs no token. */
 const adminOf = (port: number) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Redis({ port, host: "127.0.0.1" })),
+    Effect.promise(async () => {
+      const admin = new Redis({ port, host: "127.0.0.1" })
+      await admin.acl("SETUSER", "default", "resetpass", ">the password of the administrator")
+      return admin
+    }),
     (admin) => Effect.sync(() => admin.disconnect())
   )
 
