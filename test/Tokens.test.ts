@@ -107,8 +107,10 @@ describe("tokens", () => {
     Effect.gen(function*() {
       yield* acquire
       yield* TestClock.adjust("20 minutes")
+      yield* fail(Fault.delay("3 seconds"))
       const followed = yield* follow(ConfidentialClient.tokens({ ...request, minimumValidity: "50 minutes" }))
-      assert.deepStrictEqual(followed.seen.map(({ expiresOn }) => expiresOn), [4_799_000])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(times(followed), [1203])
     }).pipe(Effect.scoped, Effect.provide(World())))
 
   it.effect("fails if the first token cannot be acquired", () =>
@@ -242,6 +244,31 @@ describe("tokens", () => {
       yield* pass(60, 1)
       assert.isAtMost(yield* tokenRequests, 61)
     }).pipe(Effect.scoped, Effect.provide(World({ tokenLifetime: "1 second" }))))
+
+  it.effect("a service that returns the same token again: it is not emitted again", () =>
+    Effect.gen(function*() {
+      const followed = yield* follow()
+      yield* pass(7000)
+      assert.strictEqual(yield* tokenRequests, 4)
+      assert.deepStrictEqual(times(followed), [0])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso }).pipe(
+          Layer.provide([
+            ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+            AuthorityResolver.layer,
+            TokenEndpoint.layer,
+            TokenCache.layerMemory()
+          ]),
+          Layer.provideMerge(Simulator({
+            tokenLifetime: "1 hour",
+            refreshIn: "2000 seconds",
+            signer: { ...EntraSimulator.signerFake, sign: () => Effect.succeed("a-token") }
+          }))
+        )
+      )
+    ))
 
   it.effect("ten streams cost as much as one, and each gets every token", () =>
     Effect.gen(function*() {

@@ -187,9 +187,9 @@ export const make = (options: {
             const consumer: Consumer = {
               waits,
               take: (token) => {
-                if (last !== undefined && isSame(last, token)) return
+                const isNew = last === undefined || !isSame(last, token)
                 last = token
-                Queue.offerUnsafe(queue, token)
+                if (isNew) Queue.offerUnsafe(queue, token)
               },
               expiresOn: () => last?.expiresOn.epochMilliseconds ?? -Infinity
             }
