@@ -635,6 +635,7 @@ export type InvalidResponseCode =
   | "response_too_large"
   | "response_token_type"
   | "response_unexpected"
+  | "response_without_oid"
   | "redirect_refused"
 
 /**
@@ -647,6 +648,8 @@ export type InvalidResponseCode =
  * - `response_too_large`: the response is larger than 1 MiB.
  * - `response_token_type`: the token has another type than the requested one.
  * - `response_unexpected`: the status is an error, and the response contains no OAuth error.
+ * - `response_without_oid`: the token is not a JWT with the claim `oid`, which `TokenPassword` of `effect-entra/node`
+ *   needs.
  * - `redirect_refused`: the response is a redirect, which would send the credential to another address.
  *
  * @category errors
