@@ -22,7 +22,7 @@ import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
-import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import { type CacheKey, type CachePlace, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import { isUsable } from "./internal/cache/freshness.ts"
 import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
@@ -169,6 +169,17 @@ export interface TokenCacheService {
     fetch: Effect.Effect<AccessToken, AcquireTokenError>,
     options: LeadOptions
   ) => Effect.Effect<LedToken, AcquireTokenError>
+  /**
+   * Calls a function when another process has invalidated tokens of an owner, until the scope closes. Undefined in a cache
+   * without a store.
+   *
+   * @internal
+   */
+  readonly onInvalidatedByOther:
+    | ((
+      listener: (owner: string, isConcerned: (place: CachePlace) => boolean) => void
+    ) => Effect.Effect<void, never, Scope.Scope>)
+    | undefined
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   /**
    * Returns how often tokens of an owner were invalidated, by any client. A client uses it so that a caller never gets the
@@ -392,6 +403,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
     peek: () => undefined,
     find: undefined,
     unshared: undefined,
+    onInvalidatedByOther: undefined,
     lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
@@ -612,6 +624,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     peek: memory.peek,
     find: undefined,
     unshared: undefined,
+    onInvalidatedByOther: undefined,
     lead: (key, fetch, options) =>
       Effect.withFiber((caller) => {
         const { accepts = always, limit = Infinity, since = 0 } = options
@@ -662,7 +675,17 @@ const makeTiered = (
 ): Effect.Effect<TokenCache["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const { attach, cache, inner, keep } = makeMemory(yield* Clock.Clock, bounds)
-    const outer = yield* OuterCache.make({ ...options, memory: inner })
+    const listeners = new Set<(owner: string, isConcerned: (place: CachePlace) => boolean) => void>()
+    const outer = yield* OuterCache.make({
+      ...options,
+      memory: {
+        ...inner,
+        invalidate: (owner, isConcerned) => {
+          inner.invalidate(owner, isConcerned)
+          for (const listener of listeners) listener(owner, (place) => isConcerned(place, Infinity))
+        }
+      }
+    })
     attach(outer)
     const lookUps = yield* SingleFlight.make<FoundToken, "closed">({ closed: () => "closed" })
     const find = (key: CacheKey, read: ReadToken): Effect.Effect<FoundToken> => {
@@ -678,6 +701,11 @@ const makeTiered = (
       ...cache,
       find,
       unshared: outer.unshared,
+      onInvalidatedByOther: (listener) =>
+        Effect.acquireRelease(
+          Effect.sync(() => void listeners.add(listener)),
+          () => Effect.sync(() => void listeners.delete(listener))
+        ),
       invalidate: (selector) => Effect.andThen(cache.invalidate(selector), outer.invalidate(selector)),
       stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
     })

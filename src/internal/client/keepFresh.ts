@@ -18,7 +18,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
-import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
+import type { CacheKey } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, refreshFrom } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import { coolDown } from "../shared/cooldown.ts"
@@ -42,8 +42,8 @@ export interface Keepers {
    * for while the service throttles.
    */
   readonly tokens: (task: Task, waits: boolean) => Stream.Stream<AuthenticationResult, AcquireTokenError>
-  /** Wakes the fibers of the selected tokens. */
-  readonly wake: (selector: Selector) => void
+  /** Wakes the fibers of some tokens. */
+  readonly wake: (isConcerned: (key: CacheKey) => boolean) => void
   /** Shows the cached token to the consumers of a key. */
   readonly show: (key: CacheKey) => void
 }
@@ -199,8 +199,8 @@ export const make = (options: {
               Effect.andThen(Queue.end(queue))
             )
           }), { bufferSize: 1, strategy: "sliding" }),
-      wake: (selector) => {
-        for (const [latch, task] of keepers) if (selects(selector, task.key())) latch.openUnsafe()
+      wake: (isConcerned) => {
+        for (const [latch, task] of keepers) if (isConcerned(task.key())) latch.openUnsafe()
       },
       show: (key) => {
         for (const [consumer, task] of consumers) {

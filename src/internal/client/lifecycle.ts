@@ -16,7 +16,16 @@ import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
-import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
+import {
+  type CacheKey,
+  encode,
+  keyOf as makeKey,
+  ownerIn,
+  ownerOf,
+  type Selector,
+  selects,
+  spaceOf
+} from "../cache/cacheKey.ts"
 import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
 import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
@@ -127,6 +136,12 @@ export const make = (options: {
     const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
     const acquire = (flight: Flight): Acquired =>
       Effect.tap(acquisitions.acquire(flight), () => Effect.sync(() => keepers.show(flight.key)))
+
+    if (cache.onInvalidatedByOther !== undefined) {
+      yield* cache.onInvalidatedByOther((owner, isConcerned) => {
+        keepers.wake((key) => ownerIn(key.space) === owner && isConcerned(key))
+      })
+    }
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
@@ -412,7 +427,7 @@ export const make = (options: {
           // Refusals are forgotten first, because callers that the cache wakes may be refused again.
           options.forget(selector).pipe(
             Effect.andThen(cache.invalidate(selector)),
-            Effect.andThen(Effect.sync(() => keepers.wake(selector)))
+            Effect.andThen(Effect.sync(() => keepers.wake((key) => selects(selector, key))))
           ))
     }
   })
