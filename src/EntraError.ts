@@ -451,8 +451,8 @@ export type ThrottledCode = "throttled"
  *
  * - `retryAfter`: always set; 60 seconds when the service did not name a time.
  * - `loopDetected`: true when the service detected a loop of identical requests (AADSTS50196).
- * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process. `"fleet"` stands for the
- *   gate of another process; this version does not use it.
+ * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process, `"fleet"` for a response to
+ *   another process that shares the cache (`TokenCache.layerTiered`).
  *
  * Codes:
  * - `throttled`: the service responded with 429, AADSTS50196 or AADSTS90055, or an earlier response closed the gate.

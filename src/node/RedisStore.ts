@@ -97,8 +97,8 @@ export const make = (options: Options): Effect.Effect<TokenStore["Service"], Inv
   Effect.gen(function*() {
     const create = yield* Effect.fromResult(clientOf(options))
     const newId = yield* randomId
-    const send = yield* RedisConnection.open(create)
-    return storeOver(send, { newId, prefix: options.prefix })
+    const { send, sendBoth } = yield* RedisConnection.open(create)
+    return storeOver(send, { newId, prefix: options.prefix, sendBoth })
   })
 
 /**
@@ -215,7 +215,7 @@ const standalone = async (node: NodeOptions, { host, port }: Server): Promise<Re
   const client = createClient({ ...node, socket: { ...node.socket, host, port } })
   return {
     connect: () => client.connect(),
-    send: (command, abortSignal) => client.sendCommand(command, { abortSignal }),
+    send: (command) => client.sendCommand(command),
     destroy: () => ignoringErrors(() => client.destroy()),
     onFailure: failures(client)
   }
@@ -239,7 +239,7 @@ const clustered = async (
   client.on("error", () => {})
   return {
     connect: () => client.connect(),
-    send: (command, abortSignal) => client.sendCommand(keyIn(command), false, [...command], { abortSignal }),
+    send: (command) => client.sendCommand(keyIn(command), false, [...command]),
     destroy: () => ignoringErrors(() => client.destroy()),
     onFailure: () => {}
   }
@@ -262,7 +262,7 @@ const guarded = async (
   client.on("error", () => {})
   return {
     connect: () => client.connect(),
-    send: (command, abortSignal) => client.sendCommand(false, [...command], { abortSignal }),
+    send: (command) => client.sendCommand(false, [...command]),
     destroy: () => ignoringErrors(() => client.destroy()),
     onFailure: () => {}
   }

@@ -25,11 +25,19 @@ import { noTag } from "./sealing.ts"
 /** A client of Redis: sends a command with its arguments, and returns the reply. */
 export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 
+/** Sends two commands at once, in their order. */
+export type SendBoth = (
+  one: ReadonlyArray<string>,
+  other: ReadonlyArray<string>
+) => Effect.Effect<readonly [unknown, unknown], unknown>
+
 /** Creates a store. All keys start with `prefix`, and `newId` returns random texts. */
 export const make = (
   send: Send,
-  { newId, prefix = "effect-entra:" }: { readonly newId: () => string; readonly prefix?: string | undefined }
+  options: { readonly newId: () => string; readonly prefix?: string | undefined; readonly sendBoth?: SendBoth }
 ): TokenStore["Service"] => {
+  const { newId, prefix = "effect-entra:" } = options
+  const sendBoth = options.sendBoth ?? bothOf(send)
   const keysOf = (name: string) => {
     const dot = name.indexOf(".")
     const [id, epoch] = dot < 0 ? [name, ""] : [name.slice(0, dot), name.slice(dot)]
@@ -72,13 +80,13 @@ export const make = (
 
   return {
     // The time is read first: of two values the answer then has the shorter time.
-    get: (name) =>
-      Effect.flatMap(
-        Effect.all([command("PTTL", keysOf(name).value), command("GET", keysOf(name).value)], {
-          concurrency: "unbounded"
-        }),
+    get: (name) => {
+      const key = keysOf(name).value
+      return Effect.flatMap(
+        Effect.mapError(sendBoth(["PTTL", key], ["GET", key]), refusalOf),
         ([left, value]) => Effect.fromResult(valueOf(value, left))
-      ),
+      )
+    },
     set: (name, bytes, ttl) =>
       Effect.asVoid(command("SET", keysOf(name).value, Base64.encode(bytes), "PX", millisOf(ttl))),
     remove: (name) => Effect.asVoid(command("DEL", keysOf(name).value)),
@@ -151,6 +159,10 @@ export const make = (
     }
   }
 }
+
+/** Sends two commands by fibers of their own. */
+const bothOf = (send: Send): SendBoth => ([one = "", ...its], [other = "", ...others]) =>
+  Effect.all([send(one, ...its), send(other, ...others)], { concurrency: "unbounded" })
 
 // -----------------------------------------------------------------------------
 // scripts

@@ -7,19 +7,23 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Send, SendBoth } from "../../internal/fleet/redisStore.ts"
 import { monotonicMillis } from "../../internal/shared/monotonic.ts"
 
 /** A client of Redis, for one topology. */
 export interface RedisClient {
   readonly connect: () => Promise<unknown>
-  readonly send: (command: ReadonlyArray<string>, signal: AbortSignal) => Promise<unknown>
+  readonly send: (command: ReadonlyArray<string>) => Promise<unknown>
   readonly destroy: () => void
   /** Registers a listener of errors and of the end of the connection. */
   readonly onFailure: (listener: () => void) => void
 }
 
-/** Sends a command. */
-export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
+/** A connection that opens again for ever. */
+export interface RedisConnection {
+  readonly send: Send
+  readonly sendBoth: SendBoth
+}
 
 /** The length of a turn in milliseconds, and the number of turns after which an unanswered command ends its connection. */
 const turn = 25
@@ -45,7 +49,7 @@ interface Connection {
 }
 
 /** Opens a connection. The effect does not wait for it, and the connection closes with the scope. */
-export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, never, Scope.Scope> =>
+export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisConnection, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
@@ -129,11 +133,7 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, ne
       return isWatching ? Effect.andThen(clock.sleep(Duration.millis(turn)), watch) : Effect.void
     })
 
-    const sendBy = async (
-      connection: Connection,
-      command: ReadonlyArray<string>,
-      signal: AbortSignal
-    ): Promise<unknown> => {
+    const sendBy = async (connection: Connection, command: ReadonlyArray<string>): Promise<unknown> => {
       const sent = { since: turns }
       connection.unanswered.add(sent)
       if (!isWatching) {
@@ -141,7 +141,7 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, ne
         fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), watch), scope))
       }
       try {
-        return await connection.client.send(command, signal)
+        return await connection.client.send(command)
       } finally {
         connection.unanswered.delete(sent)
       }
@@ -157,17 +157,33 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, ne
     // The first command then finds a connection, or one that is nearly open.
     void connect()
 
-    return (...command) =>
-      Effect.tryPromise({
-        try: (signal) => {
-          if (current !== undefined) return sendBy(current, command, signal)
-          const pending = connect()
-          if (pending === undefined) return Promise.reject(new Error("not connected"))
-          return pending.then((connection) => {
-            if (connection === undefined || signal.aborted) throw new Error("not connected")
-            return sendBy(connection, command, signal)
-          })
-        },
-        catch: (error) => error
+    /** Uses the connection, as soon as there is one. */
+    const using = <A>(use: (connection: Connection) => Promise<A>): Effect.Effect<A, unknown> =>
+      Effect.callback((resume) => {
+        let isWanted = true
+        const settle = (answer: Promise<A>): void => {
+          answer.then(
+            (value) => resume(Effect.succeed(value)),
+            (error: unknown) => resume(Effect.fail(error))
+          )
+        }
+        const pending = current ?? connect()
+        if (pending === undefined) return resume(Effect.fail(notConnected))
+        if (!(pending instanceof Promise)) return settle(use(pending))
+        void pending.then((connection) => {
+          // A command that was given up meanwhile must not be sent late.
+          if (connection === undefined || !isWanted) return resume(Effect.fail(notConnected))
+          settle(use(connection))
+        })
+        return Effect.sync(() => {
+          isWanted = false
+        })
       })
+
+    return {
+      send: (...command) => using((connection) => sendBy(connection, command)),
+      sendBoth: (one, other) => using((connection) => Promise.all([sendBy(connection, one), sendBy(connection, other)]))
+    }
   })
+
+const notConnected = new Error("not connected to Redis")
