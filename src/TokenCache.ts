@@ -322,9 +322,8 @@ export const layerTiered = <E = never, R = never>(
       const { invalidationInterval = "500 millis", keys, store } = options
       const bounds = yield* Effect.fromResult(boundsOf(options))
       const interval = yield* Effect.fromResult(timeoutOf("invalidationInterval", invalidationInterval))
-      const sealer = keys === "plaintext"
-        ? yield* Sealing.makePlaintext
-        : yield* Sealing.make(yield* Effect.fromResult(rootsOf(keys)))
+      const { plaintext, sealed } = yield* Sealing.Sealers
+      const sealer = keys === "plaintext" ? yield* plaintext : yield* sealed(yield* Effect.fromResult(rootsOf(keys)))
       return yield* makeTiered(bounds, { store: Effect.isEffect(store) ? yield* store : store, sealer, interval })
     })
   )

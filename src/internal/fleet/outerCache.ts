@@ -107,6 +107,12 @@ const ageTolerance = 60_000
 /** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
 const mostUnsuitable = 3
 
+/**
+ * The number of leases that one fetch waits for. When the service refuses all processes, they do not ask one after the
+ * other for longer than that.
+ */
+const mostWaits = 3
+
 /** Creates the outer cache of a process. `interval` is the time between two looks for invalidations, in milliseconds. */
 export const make = (options: {
   readonly store: TokenStore["Service"]
@@ -245,7 +251,7 @@ export const make = (options: {
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
         return leasing === undefined
           ? yield* lookAndFetch(request, names[0], seen)
-          : yield* ask({ request, leasing, since: monotonicMillis(clock) }, names[0], seen, mostUnsuitable)
+          : yield* ask({ request, leasing, since: monotonicMillis(clock), waits: 0 }, names[0], seen, mostUnsuitable)
       })
 
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
@@ -267,7 +273,12 @@ export const make = (options: {
 
     /** Asks for the lease until this process has it, or another process has told of an outcome. */
     const ask = (
-      call: { readonly request: SharedFetch; readonly leasing: Leasing; readonly since: number },
+      call: {
+        readonly request: SharedFetch
+        readonly leasing: Leasing
+        readonly since: number
+        readonly waits: number
+      },
       at: SharedValues.Name,
       seen: Uint8Array | undefined,
       tries: number
@@ -311,13 +322,13 @@ export const make = (options: {
           }
           case "Held": {
             const left = request.limit - (monotonicMillis(clock) - since)
-            if (left <= 0) return yield* fetchAndTell(request, at, "", seen)
+            if (left <= 0 || call.waits >= mostWaits) return yield* fetchAndTell(request, at, "", seen)
             counts.waits++
             const end = yield* followers.wait(at.name, left)
             // Its name is another one when it was invalidated meanwhile.
             const names = end === "down" ? undefined : yield* namesOf(request.key)
             if (names === undefined) return yield* fetchAlone(request)
-            const result = yield* ask(call, names[0], seen, tries)
+            const result = yield* ask({ ...call, waits: call.waits + 1 }, names[0], seen, tries)
             if (!result.isFetched) counts.followed++
             return result
           }

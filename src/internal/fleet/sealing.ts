@@ -3,6 +3,7 @@
  * key of its value: a value under a known name that cannot be opened is damaged or forged. A key is derived for each name,
  * because one AES-GCM key may encrypt only 2^32 values with random nonces.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
@@ -62,9 +63,17 @@ export const makePlaintext: Effect.Effect<Sealer> = Effect.promise(async () => {
   })
 })
 
+/** Creates the sealers of caches. A test may replace it, because a test clock does not wait for WebCrypto. */
+export const Sealers: Context.Reference<typeof sealers> = /*#__PURE__*/ Context.Reference<typeof sealers>(
+  "effect-entra/Sealers",
+  { defaultValue: () => sealers }
+)
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const sealers = { sealed: make, plaintext: makePlaintext }
 
 interface Root {
   readonly seed: number
