@@ -18,6 +18,7 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import type { Fleet, TokenStore } from "../../TokenStore.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, type CachePlace, keyOf, type Selector } from "../cache/cacheKey.ts"
+import { isUsable } from "../cache/freshness.ts"
 import type { Replacement } from "../cache/lead.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
@@ -257,6 +258,8 @@ export const make = (options: {
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
     const lookAndFetch = (request: SharedFetch, at: SharedValues.Name, seen: Uint8Array | undefined): Sharing =>
       Effect.gen(function*() {
+        // Tokens are due at whole seconds, so without a draw of its own each of these processes would ask at once.
+        if (isBackground(request)) yield* clock.sleep(Duration.millis(random.nextDoubleUnsafe() * 1000))
         const sentAt = clock.currentTimeMillisUnsafe()
         const answer = yield* guard.run("read", store.get(at.name))
         if (answer._tag === "Silent") return yield* fetchAlone(request)
@@ -270,6 +273,10 @@ export const make = (options: {
         }
         return yield* fetchAndTell(request, at, "", seen)
       })
+
+    /** Returns whether no caller waits for a fetch, because the token that it replaces is served. */
+    const isBackground = ({ hasToken, seen }: SharedFetch): boolean =>
+      hasToken && seen !== undefined && isUsable(seen, clock.currentTimeMillisUnsafe())
 
     /** Asks for the lease until this process has it, or another process has told of an outcome. */
     const ask = (
