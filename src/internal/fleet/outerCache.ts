@@ -141,15 +141,6 @@ export const make = (options: {
         running.add(fiber)
         fiber.addObserver(() => void running.delete(fiber))
       })
-    // A fetch that was interrupted is already releasing its lease.
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
-        Effect.timeoutOption(closingTime),
-        Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running]))),
-        Effect.provideService(Clock.Clock, clock)
-      )
-    )
-
     const guard = yield* StoreGuard.make((isDown) =>
       Effect.suspend(() => {
         if (!isDown) {
@@ -161,6 +152,14 @@ export const make = (options: {
         counts.outages++
         return logSafely(Effect.logWarning("the token store does not answer: tokens come from memory and the service"))
       })
+    )
+    // Before the guard closes: a fetch that was interrupted is already releasing its lease.
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
+        Effect.timeoutOption(closingTime),
+        Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running]))),
+        Effect.provideService(Clock.Clock, clock)
+      )
     )
     const epochs: OwnerEpochs.OwnerEpochs = yield* OwnerEpochs.make({
       store,
