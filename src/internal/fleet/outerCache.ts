@@ -132,6 +132,8 @@ export const make = (options: {
     const me = newId()
     const counts: Counts = { hits: 0, misses: 0, unreadable: 0, waits: 0, followed: 0, invalidations: 0, outages: 0 }
     let fetches = 0
+    // Of this process and of others.
+    let invalidations = 0
 
     const running = new Set<Fiber.Fiber<unknown, unknown>>()
     /** Starts work that no caller waits for. */
@@ -170,6 +172,7 @@ export const make = (options: {
       reactions: {
         invalidated: (owner, concerns) => {
           counts.invalidations++
+          invalidations++
           memory.invalidate(owner, concerns)
         },
         lost: () => inBackground(offerAll),
@@ -225,11 +228,15 @@ export const make = (options: {
         }
       )
 
-    /** Fetches without the store, and offers the token to it afterwards. */
+    /** Fetches without the store, and offers the token to it afterwards, unless tokens were invalidated meanwhile. */
     const fetchAlone = ({ fetch, isRefused, key, seen }: SharedFetch): Sharing =>
-      Effect.flatMap(fetch, (token) => {
-        const replacement = replacementOf(token, isRefused ? seen : undefined)
-        return Effect.as(inBackground(offer(key, { token, replacement })), { token, replacement, isFetched: true })
+      Effect.suspend(() => {
+        const before = invalidations
+        return Effect.flatMap(fetch, (token) => {
+          const shared = { token, replacement: replacementOf(token, isRefused ? seen : undefined) }
+          const offered = before === invalidations ? inBackground(offer(key, shared)) : Effect.void
+          return Effect.as(offered, { ...shared, isFetched: true })
+        })
       })
 
     const offer = (key: CacheKey, shared: SharedValues.SharedToken): Effect.Effect<unknown> =>
@@ -360,11 +367,11 @@ export const make = (options: {
         )
       })
 
-    let isOffering = false
+    let round = 0
     /** Offers the tokens in memory, each at a moment of its own, so that processes do not offer all at once. */
     const offerAll: Effect.Effect<void> = Effect.suspend(() => {
-      if (isOffering) return Effect.void
-      isOffering = true
+      // Tokens of an earlier round that the store did not take are among those of this one.
+      const mine = ++round
       const start = monotonicMillis(clock)
       const offers = memory.tokens()
         .map((token) => ({ token, at: start + random.nextDoubleUnsafe() * offerWindow }))
@@ -373,22 +380,23 @@ export const make = (options: {
         Effect.andThen(
           Effect.suspend(() => clock.sleep(Duration.millis(Math.max(0, at - monotonicMillis(clock))))),
           Effect.suspend(() => {
-            if (!token.isCached) return Effect.void
+            if (!token.isCached || mine !== round) return Effect.void
             const { scopes, space, tenant } = token
             return offer(keyOf(space, tenant, scopes), { token: token.issued, replacement: undefined })
           })
         )
-      return Effect.onExit(Effect.forEach(offers, offerAt, { discard: true }), () => {
-        isOffering = false
-        return Effect.void
-      })
+      return Effect.forEach(offers, offerAt, { discard: true })
     })
 
     return {
       find,
       share,
       unshared,
-      invalidate: epochs.invalidate,
+      invalidate: (selector) =>
+        Effect.suspend(() => {
+          invalidations++
+          return epochs.invalidate(selector)
+        }),
       counts: () => ({ ...counts, isDown: guard.isDown() })
     }
   })
