@@ -334,6 +334,7 @@ describe("a silent store", () => {
       const again = yield* callAll(processes, { scopes: graph })
       assert.isTrue(again.exits.every(Exit.isSuccess))
       assert.isAtMost(again.took, 2 * 250)
+      yield* TestClock.adjust("1 second")
       const others = yield* callAll(processes, { scopes: graph, tenantId: fabrikam })
       assert.isTrue(others.exits.every(Exit.isSuccess))
       assert.strictEqual(others.took, 0)
@@ -412,32 +413,61 @@ describe("a silent store", () => {
 describe("an invalidation", () => {
   it.effect("overtakes a reply: the old token is not in memory, then or later", () =>
     simulated(Effect.gen(function*() {
-      for (const held of ["get", "take", "epochs"] as const) {
-        const fake = yield* FakeFleetStore.make
-        const [one, other] = yield* startMany(2, fake)
-        if (one === undefined || other === undefined) return yield* Effect.die("no process")
-        const [old = ""] = tokensOf((yield* callAll([one])).exits)
-        if (held === "epochs") {
-          yield* callAll([other])
-          // Another token's invalidation changes the version, so the next reply has all stamps.
-          yield* one.client.invalidate({ scopes: graph })
-        }
-        const hold = yield* fake.holdBack(held)
-        const early = held === "epochs" ? undefined : yield* Effect.forkChild(
-          Effect.exit(other.client.acquireToken(request)),
-          { startImmediately: true }
-        )
-        yield* TestClock.adjust(held === "epochs" ? 600 : 0)
-        if (held !== "take") yield* hold.reached
-        yield* (held === "epochs" ? other : one).client.invalidate("all")
-        yield* (held === "epochs" ? other : one).client.invalidate("all")
-        yield* hold.release
-        yield* TestClock.adjust("100 millis")
-        if (early !== undefined) yield* TestClock.adjust("1 second")
-        const [now = ""] = tokensOf((yield* callAll([other])).exits)
-        assert.notStrictEqual(now, old, held)
-        yield* TestClock.adjust("10 seconds")
-        assert.notStrictEqual(tokensOf((yield* callAll([other])).exits)[0], old, held)
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll([one])).exits)
+      const hold = yield* fake.holdBack("get")
+      const early = yield* Effect.forkChild(other.client.acquireToken(request), { startImmediately: true })
+      yield* hold.reached
+      yield* other.client.invalidate("all")
+      yield* hold.release
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(early)
+      for (const seconds of [0, 1, 10]) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.notInclude(tokensOf((yield* callAll([one, other])).exits.slice(1)), old)
+      }
+    })))
+
+  it.effect("of another process overtakes a reply: the old token is in memory for an interval at most", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll([one])).exits)
+      const hold = yield* fake.holdBack("get")
+      const early = yield* Effect.forkChild(other.client.acquireToken(request), { startImmediately: true })
+      yield* hold.reached
+      yield* one.client.invalidate("all")
+      yield* TestClock.adjust("100 millis")
+      yield* hold.release
+      yield* Fiber.join(early)
+      yield* TestClock.adjust("500 millis")
+      for (const seconds of [0, 1, 10]) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.notInclude(tokensOf((yield* callAll([other])).exits), old)
+      }
+    })))
+
+  it.effect.each([false, true])("overtakes the look for invalidations (another one came: %s)", (isChanged) =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one] = yield* startMany(1, fake)
+      if (one === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll([one])).exits)
+      if (isChanged) yield* one.client.invalidate({ scopes: graph })
+      const hold = yield* fake.holdBack("epochs")
+      yield* TestClock.adjust("500 millis")
+      yield* hold.reached
+      yield* one.client.invalidate("all")
+      yield* hold.release
+      yield* TestClock.adjust(0)
+      const [now = ""] = tokensOf((yield* callAll([one])).exits)
+      assert.notStrictEqual(now, old)
+      for (const seconds of [1, 10]) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.deepStrictEqual(tokensOf((yield* callAll([one])).exits), [now])
       }
     })))
 
@@ -587,6 +617,7 @@ describe("a process that ends", () => {
       const { exits, took } = yield* callAll([other])
       assert.isTrue(exits.every(Exit.isSuccess))
       assert.isAtMost(took, 600)
+      yield* TestClock.adjust("1 second")
     })))
 })
 
