@@ -177,6 +177,13 @@ export interface TokenCacheService {
    * @internal
    */
   readonly invalidations: (owner: string) => number
+  /**
+   * Runs `react` after each invalidation, also by another client or process, with a function that returns whether it
+   * concerns a token. Returns a function that ends this.
+   *
+   * @internal
+   */
+  readonly onInvalidated: (react: (isConcerned: (key: CacheKey) => boolean) => void) => () => void
   readonly stats: Effect.Effect<CacheStats>
   readonly disabled: boolean
 }
@@ -394,6 +401,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
     lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
+    onInvalidated: () => () => {},
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
     disabled: true
   })
@@ -461,6 +469,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
   const invalidations = counter()
+  const reactions = new Set<(isConcerned: (key: CacheKey) => boolean) => void>()
   // Tokens that must stay in this process.
   const own = new WeakSet<CachedToken>()
   let epoch = 0
@@ -606,6 +615,13 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     for (const lead of doomed) release(lead, Exit.void)
   }
 
+  const forget = (selector: Selector): void =>
+    endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))
+
+  const notify = (isConcerned: (key: CacheKey) => boolean): void => {
+    for (const react of reactions) react(isConcerned)
+  }
+
   const cache = TokenCache.of({
     [TypeId]: TypeId,
     peek: memory.peek,
@@ -618,8 +634,15 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
         return options.fresh ? fetchAndStore(wanted, since) : lead(wanted, since)
       }),
     invalidate: (selector) =>
-      Effect.sync(() => endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))),
+      Effect.sync(() => {
+        forget(selector)
+        notify((key) => selects(selector, key))
+      }),
     invalidations: invalidations.of,
+    onInvalidated: (react) => {
+      reactions.add(react)
+      return () => void reactions.delete(react)
+    },
     stats: Effect.sync(() => ({ ...memory.usage })),
     disabled: false
   })
@@ -627,18 +650,22 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     cache,
     /** What the outer cache does to this memory. */
     inner: {
-      invalidate: (owner, concerns) =>
+      invalidate: (owner, concerns) => {
         endLeads(
           owner,
           (key) => concerns(key, Infinity),
           () => memory.removeWhere(owner, (token) => concerns(token, token.issuedAt))
-        ),
+        )
+        notify((key) => ownerIn(key.space) === owner && concerns(key, -Infinity))
+      },
       tokens: () => [...memory.entries()].filter((token) => !own.has(token)),
       isUsed: (owner) => {
         for (const _ of memory.entries(owner)) return true
         return false
       }
     } satisfies OuterCache.Memory,
+    forget,
+    notify,
     attach: (outerCache: OuterCache.OuterCache): void => {
       outer = outerCache
     },
@@ -660,7 +687,7 @@ const makeTiered = (
   options: { readonly store: TokenStore["Service"]; readonly sealer: Sealing.Sealer; readonly interval: number }
 ): Effect.Effect<TokenCache["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { attach, cache, inner, keep } = makeMemory(yield* Clock.Clock, bounds)
+    const { attach, cache, forget, inner, keep, notify } = makeMemory(yield* Clock.Clock, bounds)
     const outer = yield* OuterCache.make({ ...options, memory: inner })
     attach(outer)
     const lookUps = yield* SingleFlight.make<FoundToken, "closed">({ closed: () => "closed" })
@@ -677,7 +704,12 @@ const makeTiered = (
       ...cache,
       find,
       unshared: outer.unshared,
-      invalidate: (selector) => Effect.andThen(cache.invalidate(selector), outer.invalidate(selector)),
+      // The store is told first, so that what the reactions fetch is shared.
+      invalidate: (selector) =>
+        Effect.sync(() => forget(selector)).pipe(
+          Effect.andThen(outer.invalidate(selector)),
+          Effect.andThen(Effect.sync(() => notify((key) => selects(selector, key))))
+        ),
       stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
     })
   })

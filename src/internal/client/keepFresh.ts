@@ -15,7 +15,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
-import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
+import type { CacheKey } from "../cache/cacheKey.ts"
 import { refreshFrom } from "../cache/freshness.ts"
 import { coolDown } from "../shared/cooldown.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
@@ -32,8 +32,8 @@ export interface Task {
 export interface Keepers {
   /** Keeps a token fresh until the scope or the client closes. */
   readonly keep: (task: Task) => Effect.Effect<void, never, Scope.Scope>
-  /** Wakes the fibers of the selected tokens. */
-  readonly wake: (selector: Selector) => void
+  /** Wakes the fibers of the tokens that `isConcerned` selects. */
+  readonly wake: (isConcerned: (key: CacheKey) => boolean) => void
 }
 
 /** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
@@ -121,8 +121,8 @@ export const make = (options: {
             Effect.asVoid
           )
         }),
-      wake: (selector) => {
-        for (const [latch, task] of keepers) if (selects(selector, task.key())) latch.openUnsafe()
+      wake: (isConcerned) => {
+        for (const [latch, task] of keepers) if (isConcerned(task.key())) latch.openUnsafe()
       }
     }
   })

@@ -123,6 +123,8 @@ export const make = (options: {
     }
 
     const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
+    const unsubscribe = cache.onInvalidated(keepers.wake)
+    yield* Effect.addFinalizer(() => Effect.sync(unsubscribe))
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
@@ -395,10 +397,7 @@ export const make = (options: {
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
           // Refusals are forgotten first, because callers that the cache wakes may be refused again.
-          options.forget(selector).pipe(
-            Effect.andThen(cache.invalidate(selector)),
-            Effect.andThen(Effect.sync(() => keepers.wake(selector)))
-          ))
+          Effect.andThen(options.forget(selector), cache.invalidate(selector)))
     }
   })
 
