@@ -162,7 +162,9 @@ export const make = (options: {
 
     const runPlan = (plan: Run): Acquired => {
       const key = keyOf(plan)
-      if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
+      if (plan.forced || (plan.claims !== "" && plan.refused === "")) {
+        return fetch(plan, key, "ForceRefreshOrClaims", plan.refused === "" ? cached(key) : undefined)
+      }
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
       if (plan.refused !== "") return replace(plan, key)
       const token = cached(key)
