@@ -20,7 +20,7 @@ import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
-import { type CacheKey, type CachePlace, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import { isUsable } from "./internal/cache/freshness.ts"
 import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
@@ -168,17 +168,6 @@ export interface TokenCacheService {
     fetch: Effect.Effect<AccessToken, AcquireTokenError>,
     options: LeadOptions
   ) => Effect.Effect<LedToken, AcquireTokenError>
-  /**
-   * Calls a function when another process has invalidated tokens of an owner, until the scope closes. Undefined in a cache
-   * without a store.
-   *
-   * @internal
-   */
-  readonly onInvalidatedByOther:
-    | ((
-      listener: (owner: string, isConcerned: (place: CachePlace) => boolean) => void
-    ) => Effect.Effect<void, never, Scope.Scope>)
-    | undefined
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   /**
    * Returns how often tokens of an owner were invalidated, by any client. A client uses it so that a caller never gets the
@@ -187,6 +176,13 @@ export interface TokenCacheService {
    * @internal
    */
   readonly invalidations: (owner: string) => number
+  /**
+   * Runs `react` after each invalidation, also by another client or process, with a function that returns whether it
+   * concerns a token. Returns a function that ends this.
+   *
+   * @internal
+   */
+  readonly onInvalidated: (react: (isConcerned: (key: CacheKey) => boolean) => void) => () => void
   readonly stats: Effect.Effect<CacheStats>
   readonly disabled: boolean
 }
@@ -401,10 +397,10 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
     peek: () => undefined,
     find: undefined,
     unshared: undefined,
-    onInvalidatedByOther: undefined,
     lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
+    onInvalidated: () => () => {},
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
     disabled: true
   })
@@ -472,6 +468,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const leads = new Set<Lead>()
   const leases = new Map<string, Lead>()
   const invalidations = counter()
+  const reactions = new Set<(isConcerned: (key: CacheKey) => boolean) => void>()
   // Tokens that must stay in this process.
   const own = new WeakSet<CachedToken>()
   let epoch = 0
@@ -617,12 +614,18 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     for (const lead of doomed) release(lead, Exit.void)
   }
 
+  const forget = (selector: Selector): void =>
+    endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))
+
+  const notify = (isConcerned: (key: CacheKey) => boolean): void => {
+    for (const react of reactions) react(isConcerned)
+  }
+
   const cache = TokenCache.of({
     [TypeId]: TypeId,
     peek: memory.peek,
     find: undefined,
     unshared: undefined,
-    onInvalidatedByOther: undefined,
     lead: (key, fetch, options) =>
       Effect.withFiber((caller) => {
         const { accepts = always, limit = Infinity, since = 0 } = options
@@ -630,8 +633,15 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
         return options.fresh ? fetchAndStore(wanted, since) : lead(wanted, since)
       }),
     invalidate: (selector) =>
-      Effect.sync(() => endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))),
+      Effect.sync(() => {
+        forget(selector)
+        notify((key) => selects(selector, key))
+      }),
     invalidations: invalidations.of,
+    onInvalidated: (react) => {
+      reactions.add(react)
+      return () => void reactions.delete(react)
+    },
     stats: Effect.sync(() => ({ ...memory.usage })),
     disabled: false
   })
@@ -639,18 +649,22 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     cache,
     /** What the outer cache does to this memory. */
     inner: {
-      invalidate: (owner, concerns) =>
+      invalidate: (owner, concerns) => {
         endLeads(
           owner,
           (key) => concerns(key, Infinity),
           () => memory.removeWhere(owner, (token) => concerns(token, token.issuedAt))
-        ),
+        )
+        notify((key) => ownerIn(key.space) === owner && concerns(key, -Infinity))
+      },
       tokens: () => [...memory.entries()].filter((token) => !own.has(token)),
       isUsed: (owner) => {
         for (const _ of memory.entries(owner)) return true
         return false
       }
     } satisfies OuterCache.Memory,
+    forget,
+    notify,
     attach: (outerCache: OuterCache.OuterCache): void => {
       outer = outerCache
     },
@@ -672,18 +686,8 @@ const makeTiered = (
   options: { readonly store: TokenStore["Service"]; readonly sealer: Sealing.Sealer; readonly interval: number }
 ): Effect.Effect<TokenCache["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { attach, cache, inner, keep } = makeMemory(yield* Clock.Clock, bounds)
-    const listeners = new Set<(owner: string, isConcerned: (place: CachePlace) => boolean) => void>()
-    const outer = yield* OuterCache.make({
-      ...options,
-      memory: {
-        ...inner,
-        invalidate: (owner, isConcerned) => {
-          inner.invalidate(owner, isConcerned)
-          for (const listener of listeners) listener(owner, (place) => isConcerned(place, Infinity))
-        }
-      }
-    })
+    const { attach, cache, forget, inner, keep, notify } = makeMemory(yield* Clock.Clock, bounds)
+    const outer = yield* OuterCache.make({ ...options, memory: inner })
     attach(outer)
     const lookUps = yield* SingleFlight.make<FoundToken, "closed">({ closed: () => "closed" })
     const find = (key: CacheKey, read: ReadToken): Effect.Effect<FoundToken> => {
@@ -699,12 +703,12 @@ const makeTiered = (
       ...cache,
       find,
       unshared: outer.unshared,
-      onInvalidatedByOther: (listener) =>
-        Effect.acquireRelease(
-          Effect.sync(() => void listeners.add(listener)),
-          () => Effect.sync(() => void listeners.delete(listener))
+      // The store is told first, so that what the reactions fetch is shared.
+      invalidate: (selector) =>
+        Effect.sync(() => forget(selector)).pipe(
+          Effect.andThen(outer.invalidate(selector)),
+          Effect.andThen(Effect.sync(() => notify((key) => selects(selector, key))))
         ),
-      invalidate: (selector) => Effect.andThen(cache.invalidate(selector), outer.invalidate(selector)),
       stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
     })
   })

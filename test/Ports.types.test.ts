@@ -201,15 +201,7 @@ describe("TokenCache", () => {
     expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
     expectTypeOf<Cache>().toEqualTypeOf<TokenCache.TokenCacheService>()
     expectTypeOf<Exclude<keyof Cache, symbol | `~${string}`>>().toEqualTypeOf<
-      | "peek"
-      | "find"
-      | "lead"
-      | "unshared"
-      | "onInvalidatedByOther"
-      | "invalidate"
-      | "invalidations"
-      | "stats"
-      | "disabled"
+      "peek" | "find" | "lead" | "unshared" | "invalidate" | "invalidations" | "onInvalidated" | "stats" | "disabled"
     >()
   })
 

@@ -1,82 +1,746 @@
 /** Fleets of up to 1,000 processes over one fake store, under `TestClock`: how many requests the token endpoint gets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Redacted, type Scope } from "effect"
-import type { AccessToken, EntraError } from "effect-entra"
+import { Clock, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
-import type { HttpClient } from "effect/http/HttpClient"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import { createHash } from "node:crypto"
+import { wrapped } from "../support/credentials.ts"
 import * as FakeFleetStore from "../support/fakeFleetStore.ts"
 import { withFakeSealers } from "../support/fakeSealer.ts"
-import { type ProcessOptions, startClosable } from "../support/fleet.ts"
-import { orders, Simulator, tokenRequests } from "../support/world.ts"
+import {
+  callAll,
+  delayEndpoint,
+  type Process,
+  request,
+  simulated,
+  start,
+  startMany,
+  together,
+  tokensOf
+} from "../support/simulatedFleet.ts"
+import { withWallClock } from "../support/wallClock.ts"
+import { contoso, fabrikam, graph, tokenRequests } from "../support/world.ts"
 
 const { Fault } = EntraSimulator
-const request = { scopes: orders }
+const sha256 = (token: string) => createHash("sha256").update(token).digest("hex")
+const minute = 60_000
 
-type Results = ReadonlyArray<Exit.Exit<AccessToken.AuthenticationResult, EntraError.AcquireTokenError>>
+/** Simulated hours would be spent on looks for invalidations. */
+const rarely = { invalidationInterval: "10 minutes" } as const
 
-/** A process with a connection of its own. */
-const start = (fake: FakeFleetStore.FakeFleetStore, options: Partial<ProcessOptions> = {}) =>
-  Effect.gen(function*() {
-    const connection = fake.connect()
-    const process = yield* startClosable({ store: connection.store, ...options })
-    return { ...process, connection }
-  })
+const fail = (...parameters: Parameters<EntraSimulator.EntraSimulator["Service"]["fail"]>) =>
+  EntraSimulator.EntraSimulator.use((simulator) => Effect.andThen(simulator.clearFaults, simulator.fail(...parameters)))
+const clearFaults = EntraSimulator.EntraSimulator.use((simulator) => simulator.clearFaults)
 
-type Process = Effect.Success<ReturnType<typeof start>>
-
-const startMany = (count: number, fake: FakeFleetStore.FakeFleetStore, options: Partial<ProcessOptions> = {}) =>
-  Effect.forEach(Array.from({ length: count }), () => start(fake, options))
-
-/** Every request to the token endpoint takes that long. */
-const slowEndpoint = (duration = "200 millis" as const) =>
-  EntraSimulator.EntraSimulator.use((simulator) => simulator.fail(Fault.delay(duration), { times: Infinity }))
-
-/** Runs effects at once and lets time pass until all have ended, at most `limit` milliseconds. Returns the time it took. */
-const together = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>, limit = 60_000, step = 50) =>
-  Effect.gen(function*() {
-    const since = yield* Clock.currentTimeMillis
-    const fibers = yield* Effect.forEach(
-      effects,
-      (effect) => Effect.forkChild(Effect.exit(effect), { startImmediately: true })
-    )
-    yield* TestClock.adjust(0)
-    let took = 0
-    while (fibers.some((fiber) => fiber.pollUnsafe() === undefined)) {
-      assert.isBelow(took, limit, "they do not end")
-      yield* TestClock.adjust(step)
-      took = (yield* Clock.currentTimeMillis) - since
-    }
-    return { took, exits: yield* Effect.forEach(fibers, Fiber.join) }
-  })
-
-const callAll = (processes: ReadonlyArray<Process>, perProcess = 1) =>
-  together(
-    processes.flatMap(({ client }) => Array.from({ length: perProcess }, () => client.acquireToken(request)))
-  )
-
-const tokensOf = (exits: Results) =>
-  new Set(exits.map((exit) => Exit.isSuccess(exit) ? Redacted.value(exit.value.accessToken) : "none"))
-
-const simulated = <A, E>(
-  program: Effect.Effect<
-    A,
-    E,
-    EntraSimulator.EntraSimulator | HttpClient | Scope.Scope
-  >,
-  options: Parameters<typeof Simulator>[0] = {}
-) => withFakeSealers(program).pipe(Effect.provide(Simulator({ tokenLifetime: "1 hour", ...options })))
-
-describe("a fleet", () => {
-  it.effect("deploy: 1,000 processes and an empty store", () =>
+describe("1,000 processes", () => {
+  it.effect("that start with an empty store: 1 request", () =>
     simulated(Effect.gen(function*() {
       const fake = yield* FakeFleetStore.make
       const processes = yield* startMany(1000, fake)
-      yield* slowEndpoint()
+      yield* delayEndpoint("200 millis")
       const { exits, took } = yield* callAll(processes)
-      assert.strictEqual(tokensOf(exits).size, 1)
-      assert.isTrue(exits.every(Exit.isSuccess))
+      assert.strictEqual(tokensOf(exits).length, 1)
       assert.strictEqual(yield* tokenRequests, 1)
-      console.log(took, fake.counts)
+      assert.isAtMost(took, 400)
+      assert.isAtMost(fake.counts.held, 10_000)
     })), 60_000)
+
+  it.effect("that hold a due token: 1 request a refresh, and nobody waits", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(1000, fake, { cache: rarely })
+      yield* callAll(processes)
+      yield* delayEndpoint("200 millis")
+      for (let refresh = 1; refresh <= 3; refresh++) {
+        yield* TestClock.adjust(26 * minute)
+        for (let at = 26 * 60; at <= 30 * 60; at += 10) {
+          const { took } = yield* callAll(processes)
+          assert.strictEqual(took, 0)
+          yield* TestClock.adjust("10 seconds")
+        }
+        assert.strictEqual(yield* tokenRequests, 1 + refresh)
+      }
+    })), 120_000)
+
+  it.effect(
+    "and the holder of the lease dies: 2 requests, and the others wait for its lease and one request",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [first, ...others] = yield* startMany(1000, fake)
+        if (first === undefined) return yield* Effect.die("there is no first")
+        yield* delayEndpoint("200 millis")
+        yield* Effect.forkChild(first.client.acquireToken(request), { startImmediately: true })
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(yield* tokenRequests, 1)
+        // From now on nothing of it reaches the store.
+        first.connection.isSilent = true
+        const { exits, took } = yield* callAll(others)
+        assert.strictEqual(tokensOf(exits).length, 1)
+        assert.strictEqual(yield* tokenRequests, 2)
+        assert.isAtMost(took, 5000 + 400 + 200 + 400)
+      })),
+    60_000
+  )
+})
+
+describe("a store without leases", () => {
+  it.effect(
+    "1,000 processes: a refresh costs 3 requests on average, and nobody waits",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(1000, fake, { hasLeases: false, cache: rarely })
+        const refreshes = 4
+        yield* callAll(processes.slice(0, 1))
+        yield* callAll(processes)
+        assert.strictEqual(yield* tokenRequests, 1)
+        yield* delayEndpoint("200 millis")
+        // All are in use all the time, so each notices that its token is due.
+        for (let seconds = 0; seconds < 2.25 * 3600; seconds++) {
+          assert.strictEqual((yield* callAll(processes)).took, 0)
+          yield* TestClock.adjust("1 second")
+        }
+        const requests = yield* tokenRequests
+        assert.isAtMost(requests - 1, 3 * refreshes)
+        assert.isAtLeast(requests - 1, refreshes)
+      })),
+    240_000
+  )
+})
+
+describe("a refused token", () => {
+  it.effect("reported by 1,000 callers in 100 processes: 1 request", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(100, fake)
+      const [token = ""] = tokensOf((yield* callAll(processes)).exits)
+      yield* delayEndpoint("200 millis")
+      const { exits } = yield* callAll(processes, { perProcess: 10, accessTokenSha256ToRefresh: sha256(token) })
+      const tokens = tokensOf(exits)
+      assert.strictEqual(tokens.length, 1)
+      assert.notInclude(tokens, token)
+      assert.strictEqual(yield* tokenRequests, 2)
+      const late = yield* callAll(processes, { accessTokenSha256ToRefresh: sha256(token) })
+      assert.deepStrictEqual(tokensOf(late.exits), tokens)
+      assert.strictEqual(yield* tokenRequests, 2)
+    })), 60_000)
+
+  it.effect(
+    "an API refuses every token of 100 processes: one request in 30 s for all of them",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(100, fake)
+        const api = HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response("no", { status: 401 })))
+        )
+        const bearers = yield* Effect.forEach(processes, ({ client }) =>
+          BearerHttpClient.make({ "https://orders.example": request.scopes }).pipe(
+            Effect.provideService(ConfidentialClient.ConfidentialClient, client),
+            Effect.provideService(HttpClient.HttpClient, api)
+          ))
+        for (let seconds = 0; seconds < 180; seconds += 5) {
+          const { exits } = yield* together(
+            bearers.map((bearer) =>
+              bearer.get("https://orders.example/")
+            ),
+            { usesCrypto: true }
+          )
+          assert.isTrue(exits.every(Exit.isSuccess))
+          yield* TestClock.adjust("5 seconds")
+        }
+        // The first token, and a replacement for each 30 seconds.
+        assert.isAtMost(yield* tokenRequests, 1 + 180 / 30 + 1)
+      })),
+    120_000
+  )
+})
+
+describe("the service", () => {
+  const counting = () => {
+    const counts = { begun: 0, authenticated: 0 }
+    const layer = Layer.effect(
+      ClientCredential.ClientCredential,
+      Effect.map(
+        Effect.provide(ClientCredential.ClientCredential, ClientCredential.layerSecret(EntraSimulator.daemonSecret)),
+        (credential) => ({
+          ...wrapped(credential, ({ authenticate }) => ({
+            authenticate: (attempt) => {
+              counts.authenticated++
+              return authenticate(attempt)
+            }
+          })),
+          begin: (acquisition: ClientCredential.Acquisition) => {
+            counts.begun++
+            return wrapped(credential, ({ authenticate }) => ({
+              authenticate: (attempt) => {
+                counts.authenticated++
+                return authenticate(attempt)
+              }
+            })).begin(acquisition)
+          }
+        })
+      )
+    )
+    return { counts, layer }
+  }
+
+  it.effect(
+    "answers 429: closed for all until its time, before anything is signed, invalidated or not",
+    () =>
+      simulated(Effect.gen(function*() {
+        const { counts, layer } = counting()
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(20, fake, { credential: layer })
+        yield* fail(Fault.throttled({ retryAfter: "30 seconds" }))
+        const { exits } = yield* callAll(processes, { perProcess: 5 })
+        assert.isTrue(exits.every(Exit.isFailure))
+        assert.strictEqual(yield* tokenRequests, 1)
+        assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
+        for (const { client } of processes.slice(0, 3)) yield* client.invalidate("all")
+        yield* TestClock.adjust("1 second")
+        for (let seconds = 1; seconds < 29; seconds += 7) {
+          for (const more of [{}, { forceRefresh: true }, { claims: `{"access_token":{"nbf":{"essential":true}}}` }]) {
+            const { exits } = yield* callAll(processes, more)
+            for (const exit of exits) {
+              const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
+              assert.strictEqual(
+                error !== undefined && "error" in error && error.error._tag,
+                "EntraThrottledError",
+                `after ${seconds} s, ${JSON.stringify(more)}`
+              )
+            }
+          }
+          yield* TestClock.adjust("7 seconds")
+        }
+        assert.strictEqual(yield* tokenRequests, 1)
+        assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(tokensOf((yield* callAll(processes)).exits).length, 1)
+        assert.strictEqual(yield* tokenRequests, 2)
+      })),
+    60_000
+  )
+
+  const answers = {
+    "429 with Retry-After: 0": Fault.custom({ status: 429, headers: { "retry-after": "0" }, body: "" }),
+    "a refusal": Fault.refused({ code: 7000222, error: "invalid_client", status: 401 }),
+    "no token response": Fault.custom({ status: 200, headers: {}, body: "<html>" })
+  }
+  for (const [answer, fault] of Object.entries(answers)) {
+    it.effect(`answers all with ${answer}: they do not ask one after the other`, () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(100, fake)
+        yield* fail(fault, { times: Infinity })
+        fake.delay = 5
+        const { exits, took } = yield* callAll(processes)
+        assert.isTrue(exits.every(Exit.isFailure))
+        assert.isAtMost(took, 3 * 400)
+        yield* clearFaults
+        yield* TestClock.adjust("1 second")
+        const { exits: later, took: tookLater } = yield* callAll(yield* startMany(2, fake))
+        assert.isTrue(later.every(Exit.isSuccess))
+        assert.isAtMost(tookLater, 200)
+      })))
+  }
+
+  for (const processes of [1, 8]) {
+    it.effect(
+      `answers 503 for a minute while a token is due in ${processes} processes`,
+      () =>
+        simulated(Effect.gen(function*() {
+          const fake = yield* FakeFleetStore.make
+          const all = yield* startMany(processes, fake)
+          yield* callAll(all)
+          yield* TestClock.adjust(31 * minute)
+          yield* fail(Fault.unavailable(), { times: Infinity })
+          for (let seconds = 0; seconds < 60; seconds++) {
+            const { exits, took } = yield* callAll(all, { perProcess: 20 })
+            assert.strictEqual(took, 0)
+            assert.strictEqual(tokensOf(exits).length, 1)
+            yield* TestClock.adjust("1 second")
+          }
+          const requests = yield* tokenRequests
+          outage.set(processes, requests)
+          const alone = outage.get(1)
+          if (alone !== undefined) assert.isAtMost(requests, alone)
+        })),
+      60_000
+    )
+  }
+  const outage = new Map<number, number>()
+
+  it.effect("fails for all who have no token: one flight's attempts", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(8, fake)
+      yield* fail(Fault.unavailable(), { times: Infinity })
+      const { exits } = yield* callAll(processes, { perProcess: 100 })
+      assert.isTrue(exits.every(Exit.isFailure))
+      const alone = yield* tokenRequests
+      assert.isAtMost(alone, 6)
+    })), 60_000)
+})
+
+describe("12 hours without a token endpoint", () => {
+  it.effect(
+    "10,000 tenants, tokens of 24 hours: no call fails, also in processes that start meanwhile",
+    () =>
+      withFakeSealers(Effect.gen(function*() {
+        const tenants = Array.from({ length: 10_000 }, (_, at) => `t${at}.example`)
+        let isAway = false
+        let requests = 0
+        const endpoint = HttpClient.make((request) =>
+          Effect.sync(() => {
+            requests++
+            const token = { access_token: `token-${requests}`, token_type: "Bearer", expires_in: 86_400 }
+            return HttpClientResponse.fromWeb(
+              request,
+              isAway ? new Response("", { status: 503 }) : new Response(JSON.stringify(token))
+            )
+          })
+        )
+        const program = Effect.gen(function*() {
+          const fake = yield* FakeFleetStore.make
+          const options = { cache: rarely, client: { tenantId: undefined } }
+          const call = (processes: ReadonlyArray<Process>) =>
+            Effect.gen(function*() {
+              const calls = tenants.map((tenantId, at) =>
+                processes[at % processes.length]?.client.acquireToken({ ...request, tenantId }) ??
+                  Effect.die("no process")
+              )
+              const { exits, took } = yield* together(calls)
+              assert.isAtMost(took, 2500)
+              assert.strictEqual(tokensOf(exits).length, tenants.length)
+            })
+          const processes = [...yield* startMany(2, fake, options)]
+          yield* call(processes)
+          assert.strictEqual(requests, tenants.length)
+          // Half of their life is over, so all of them are due.
+          yield* TestClock.adjust("11 hours")
+          isAway = true
+          for (let hour = 0; hour < 12; hour++) {
+            yield* call(processes)
+            if (hour % 3 === 1) processes.push(yield* start(fake, options))
+            yield* TestClock.adjust("1 hour")
+          }
+          yield* call(processes)
+          yield* call(yield* startMany(1, fake, options))
+        })
+        yield* Effect.provideService(program, HttpClient.HttpClient, endpoint)
+      })),
+    300_000
+  )
+})
+
+describe("a silent store", () => {
+  it.effect(
+    "at the start, later, and back again: no acquisition fails, and tokens are offered to it",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        fake.isSilent = true
+        const processes = yield* startMany(10, fake)
+        const first = yield* callAll(processes)
+        assert.isTrue(first.exits.every(Exit.isSuccess))
+        assert.isAtMost(first.took, 2 * 250)
+        assert.strictEqual(yield* tokenRequests, 10)
+        assert.strictEqual((yield* callAll(processes)).took, 0)
+        fake.isSilent = false
+        yield* TestClock.adjust("15 seconds")
+        const [newcomer] = (yield* callAll(yield* startMany(1, fake))).exits
+        assert.isTrue(newcomer !== undefined && Exit.isSuccess(newcomer) && newcomer.value.metadata.cacheLevel === "L2")
+        assert.strictEqual(yield* tokenRequests, 10)
+        assert.strictEqual((yield* processes[0]?.cache.stats ?? Effect.die("no process")).store?.isDown, false)
+
+        fake.isSilent = true
+        const again = yield* callAll(processes, { scopes: graph })
+        assert.isTrue(again.exits.every(Exit.isSuccess))
+        assert.isAtMost(again.took, 2 * 250)
+        yield* TestClock.adjust("1 second")
+        const others = yield* callAll(processes, { scopes: graph, tenantId: fabrikam })
+        assert.isTrue(others.exits.every(Exit.isSuccess))
+        assert.strictEqual(others.took, 0)
+        fake.isSilent = false
+        yield* TestClock.adjust("15 seconds")
+        const before = yield* tokenRequests
+        for (const more of [{ scopes: graph }, { scopes: graph, tenantId: fabrikam }]) {
+          const { exits } = yield* callAll(yield* startMany(1, fake), more)
+          assert.isTrue(exits.every(Exit.isSuccess))
+        }
+        assert.strictEqual(yield* tokenRequests, before)
+      })),
+    60_000
+  )
+
+  it.effect("that comes back twice is offered the tokens from between", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(1, fake)
+      yield* callAll(processes)
+      for (const more of [{ scopes: graph }, { scopes: graph, tenantId: fabrikam }]) {
+        fake.isSilent = true
+        yield* TestClock.adjust("2 seconds")
+        yield* callAll(processes, more)
+        fake.isSilent = false
+        // Not all tokens have been offered yet.
+        yield* TestClock.adjust("1500 millis")
+      }
+      yield* TestClock.adjust("15 seconds")
+      const before = yield* tokenRequests
+      for (const more of [{}, { scopes: graph }, { scopes: graph, tenantId: fabrikam }]) {
+        yield* callAll(yield* startMany(1, fake), more)
+      }
+      assert.strictEqual(yield* tokenRequests, before)
+    })))
+
+  it.effect("gets invalidations when it is back: old tokens are gone within a second", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(10, fake)
+      const [one, ...others] = processes
+      if (one === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll(processes)).exits)
+      fake.isSilent = true
+      yield* TestClock.adjust("2 seconds")
+      const { took } = yield* together([one.client.invalidate("all")])
+      assert.isAtMost(took, 250)
+      const [fresh = ""] = tokensOf((yield* callAll([one])).exits)
+      assert.notStrictEqual(fresh, old)
+      assert.deepStrictEqual(tokensOf((yield* callAll(others)).exits), [old])
+      fake.isSilent = false
+      yield* TestClock.adjust("1 second")
+      const later = yield* callAll([...processes, ...yield* startMany(3, fake)])
+      assert.notInclude(tokensOf(later.exits), old)
+      yield* TestClock.adjust("1 minute")
+      const last = tokensOf((yield* callAll([...processes, ...yield* startMany(3, fake)])).exits)
+      assert.notInclude(last, old)
+      assert.isAtMost(yield* tokenRequests, 3)
+    })))
+
+  it.effect("does not delay the end of a process", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one] = yield* startMany(1, fake)
+      if (one === undefined) return yield* Effect.die("no process")
+      yield* callAll([one])
+      yield* delayEndpoint("1 hour")
+      yield* Effect.forkChild(Effect.exit(one.client.acquireToken({ ...request, scopes: graph })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 second")
+      fake.isSilent = true
+      const { took } = yield* together([one.close], { step: 50 })
+      assert.isAtMost(took, 1000)
+    })))
+})
+
+describe("an invalidation", () => {
+  it.effect("overtakes a reply: the old token is not in memory, then or later", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll([one])).exits)
+      const hold = yield* fake.holdBack("get")
+      const early = yield* Effect.forkChild(other.client.acquireToken(request), { startImmediately: true })
+      yield* hold.reached
+      yield* other.client.invalidate("all")
+      yield* hold.release
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(early)
+      for (const seconds of [0, 1, 10]) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.notInclude(tokensOf((yield* callAll([one, other])).exits.slice(1)), old)
+      }
+    })))
+
+  it.effect("of another process overtakes a reply: the old token is in memory for an interval at most", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      const [old = ""] = tokensOf((yield* callAll([one])).exits)
+      const hold = yield* fake.holdBack("get")
+      const early = yield* Effect.forkChild(other.client.acquireToken(request), { startImmediately: true })
+      yield* hold.reached
+      yield* one.client.invalidate("all")
+      yield* TestClock.adjust("100 millis")
+      yield* hold.release
+      yield* Fiber.join(early)
+      yield* TestClock.adjust("500 millis")
+      for (const seconds of [0, 1, 10]) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.notInclude(tokensOf((yield* callAll([other])).exits), old)
+      }
+    })))
+
+  it.effect.each([false, true])(
+    "overtakes the look for invalidations (another one came: %s)",
+    (isChanged) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [one] = yield* startMany(1, fake)
+        if (one === undefined) return yield* Effect.die("no process")
+        const [old = ""] = tokensOf((yield* callAll([one])).exits)
+        if (isChanged) yield* one.client.invalidate({ scopes: graph })
+        const hold = yield* fake.holdBack("epochs")
+        yield* TestClock.adjust("500 millis")
+        yield* hold.reached
+        yield* one.client.invalidate("all")
+        yield* hold.release
+        yield* TestClock.adjust(0)
+        const [now = ""] = tokensOf((yield* callAll([one])).exits)
+        assert.notStrictEqual(now, old)
+        for (const seconds of [1, 10]) {
+          yield* TestClock.adjust(seconds * 1000)
+          assert.deepStrictEqual(tokensOf((yield* callAll([one])).exits), [now])
+        }
+      }))
+  )
+
+  it.effect("of one process costs the fleet one request", () =>
+    simulated(Effect.gen(function*() {
+      for (const delay of [0, 150]) {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(10, fake)
+        const [one] = processes
+        yield* callAll(processes)
+        const before = yield* tokenRequests
+        // Its write is under way while the invalidations of others are read.
+        yield* TestClock.adjust(450)
+        fake.delay = delay
+        yield* together([one?.client.invalidate("all") ?? Effect.void])
+        yield* TestClock.adjust(delay === 0 ? 1000 : 2000)
+        fake.delay = 0
+        for (let at = 0; at < 10; at++) {
+          yield* callAll(processes)
+          yield* TestClock.adjust("300 millis")
+        }
+        assert.strictEqual((yield* tokenRequests) - before, 1, `with ${delay} ms`)
+      }
+    })))
+
+  it.effect("during a fetch without the store: its token is not offered afterwards", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      yield* callAll([one, other], { scopes: graph })
+      yield* delayEndpoint("5 seconds")
+      one.connection.isSilent = true
+      yield* TestClock.adjust("2 seconds")
+      const early = yield* Effect.forkChild(one.client.acquireToken(request), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      one.connection.isSilent = false
+      yield* TestClock.adjust("1 second")
+      yield* other.client.invalidate("all")
+      yield* TestClock.adjust("10 seconds")
+      const old = Redacted.value((yield* Fiber.join(early)).accessToken)
+      const [now = ""] = tokensOf((yield* callAll(yield* startMany(1, fake))).exits)
+      assert.notStrictEqual(now, old)
+    })))
+})
+
+describe("what never leaves the process", () => {
+  it.effect("tokens for a claims challenge, and bound tokens", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const claims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}`
+      const bound = Layer.effect(
+        ClientCredential.ClientCredential,
+        Effect.map(
+          Effect.provide(ClientCredential.ClientCredential, ClientCredential.layerSecret(EntraSimulator.daemonSecret)),
+          (credential) => ({ ...credential, binding: () => ({ tokenType: "Bearer", keyId: "key-1" }) })
+        )
+      )
+      const [one] = yield* startMany(1, fake)
+      const [keyed] = yield* startMany(1, fake, { credential: bound })
+      if (one === undefined || keyed === undefined) return yield* Effect.die("no process")
+      const [shared = ""] = tokensOf((yield* callAll([one])).exits)
+      const secrets = [
+        ...tokensOf((yield* callAll([one], { claims })).exits),
+        ...tokensOf((yield* callAll([one], { claims, accessTokenSha256ToRefresh: sha256(shared) })).exits),
+        ...tokensOf((yield* callAll([keyed])).exits),
+        ...tokensOf((yield* callAll([keyed], { scopes: graph })).exits)
+      ]
+      assert.strictEqual(new Set(secrets).size, 4)
+      yield* TestClock.adjust("2 seconds")
+      // A store that has lost everything is offered the tokens in memory.
+      for (const isLost of [false, true]) {
+        if (isLost) fake.flush()
+        yield* TestClock.adjust("30 seconds")
+        for (const secret of secrets) assert.notInclude(fake.dump(), secret)
+      }
+      assert.strictEqual(fake.counts.take, 2 + 1)
+    })))
+})
+
+describe("a wall clock that is 10 minutes off in one process", () => {
+  for (const off of [-10 * minute, 10 * minute]) {
+    it.effect(`${off / minute} minutes: no token is served past its end, and no request is added`, () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const ends = new Map<string, number>()
+        const right = yield* startMany(3, fake, { cache: rarely })
+        const clock = yield* Clock.Clock
+        const wrong = yield* withWallClock((jump) => {
+          jump(off)
+          return startMany(1, fake, { cache: rarely })
+        })
+        for (let at = 0; at < 4 * 60; at++) {
+          // The wrong one asks first in one half of the rounds.
+          const processes = at % 2 === 0 ? [...wrong, ...right] : [...right, ...wrong]
+          const { exits } = yield* callAll(processes)
+          const now = clock.currentTimeMillisUnsafe()
+          for (const token of tokensOf(exits)) {
+            const end = ends.get(token) ?? now + 60 * minute
+            ends.set(token, end)
+            assert.isBelow(now, end)
+          }
+          yield* TestClock.adjust("1 minute")
+        }
+        // One in half an hour at most, up to a tenth earlier.
+        assert.isAtMost(yield* tokenRequests, 1 + 240 / 27)
+      })))
+  }
+})
+
+describe("keepFresh", () => {
+  it.effect(
+    "in 10 processes: one request a refresh, and a new token after another process invalidates",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(10, fake)
+        yield* Effect.forEach(processes, ({ client }) => client.keepFresh(request))
+        yield* TestClock.adjust("2 hours")
+        const requests = yield* tokenRequests
+        assert.isAtLeast(requests, 1 + 4)
+        assert.isAtMost(requests, 1 + 4)
+        yield* delayEndpoint("200 millis")
+        const peeked = () => processes.map(({ client }) => client.peek(request))
+        for (const [at, inAnother] of [yield* start(fake), ...processes.slice(0, 1)].entries()) {
+          const old = new Set(peeked().map((result) => result && Redacted.value(result.accessToken)))
+          yield* inAnother.client.invalidate("all")
+          yield* TestClock.adjust("2 seconds")
+          for (const result of peeked()) {
+            assert.isDefined(result)
+            assert.isFalse(result !== undefined && old.has(Redacted.value(result.accessToken)))
+          }
+          assert.strictEqual(yield* tokenRequests, requests + 1 + at)
+        }
+      })),
+    60_000
+  )
+})
+
+describe("a process that ends", () => {
+  it.effect.each([0, 20])(
+    "releases its lease at once, at %i ms a command",
+    (delay) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [one, other] = yield* startMany(2, fake)
+        if (one === undefined || other === undefined) return yield* Effect.die("no process")
+        yield* callAll([one, other], { scopes: graph })
+        fake.delay = delay
+        yield* fail(Fault.delay("1 hour"))
+        yield* Effect.forkChild(Effect.exit(one.client.acquireToken(request)), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(fake.keys().filter((key) => key.startsWith("l:")).length, 1)
+        yield* Effect.forkChild(one.close)
+        const { exits, took } = yield* callAll([other])
+        assert.isTrue(exits.every(Exit.isSuccess))
+        assert.isAtMost(took, 600)
+        yield* TestClock.adjust("1 second")
+      }))
+  )
+})
+
+describe("requests that differ", () => {
+  it.effect("do not mix in one store", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      const cases = [
+        {},
+        { cachePartition: "a" },
+        { cachePartition: "b" },
+        { scopes: graph },
+        { tenantId: fabrikam },
+        { tenantId: fabrikam, cachePartition: "a" }
+      ]
+      const seen: Array<string> = []
+      for (const more of cases) {
+        const [token = ""] = tokensOf((yield* callAll([one], more)).exits)
+        seen.push(token)
+        assert.deepStrictEqual(tokensOf((yield* callAll([other], more)).exits), [token])
+      }
+      assert.strictEqual(new Set(seen).size, cases.length)
+      assert.strictEqual(yield* tokenRequests, cases.length)
+    })))
+
+  it.effect("minimumValidity takes a longer token of another process, and forceRefresh a token of its own", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(5, fake)
+      yield* callAll(processes)
+      yield* TestClock.adjust(20 * minute)
+      const long = yield* callAll(processes, { minimumValidity: "50 minutes", perProcess: 10 })
+      assert.strictEqual(tokensOf(long.exits).length, 1)
+      assert.strictEqual(yield* tokenRequests, 2)
+      // Lifetimes differ, so the forced token may be the shorter one.
+      yield* EntraSimulator.EntraSimulator.use((simulator) => simulator.setTokenLifetime("30 minutes"))
+      const forced = yield* callAll(processes, { forceRefresh: true })
+      assert.strictEqual(tokensOf(forced.exits).length, 5)
+      assert.strictEqual(yield* tokenRequests, 7)
+      const newest = yield* callAll(yield* startMany(1, fake))
+      assert.include(tokensOf(forced.exits), tokensOf(newest.exits)[0])
+    })))
+
+  it.effect("of several clients and two clouds", () =>
+    withFakeSealers(Effect.gen(function*() {
+      let requests = 0
+      const endpoint = HttpClient.make((request, url) =>
+        Effect.sync(() => {
+          requests++
+          const form = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+          const client = new URLSearchParams(form).get("client_id")
+          const token = { access_token: `${url.host} ${client} ${requests}`, token_type: "Bearer", expires_in: 3600 }
+          return HttpClientResponse.fromWeb(request, new Response(JSON.stringify(token)))
+        })
+      )
+      yield* Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const clients = [
+          { clientId: "11111111-1111-1111-1111-111111111111" },
+          { clientId: "22222222-2222-2222-2222-222222222222" },
+          { clientId: "11111111-1111-1111-1111-111111111111", authority: `https://login.microsoftonline.us/${contoso}` }
+        ]
+        const tokens: Array<string> = []
+        for (const client of clients) {
+          const { authority, ...rest } = { authority: undefined, ...client }
+          const options = { client: authority === undefined ? rest : { ...rest, authority, tenantId: undefined } }
+          const [token = ""] = tokensOf((yield* callAll(yield* startMany(3, fake, options))).exits)
+          assert.include(token, client.clientId)
+          assert.include(token, authority === undefined ? "login.microsoftonline.com" : "login.microsoftonline.us")
+          tokens.push(token)
+        }
+        assert.strictEqual(requests, 3)
+        const [first] = yield* startMany(1, fake, { client: clients[0] ?? {} })
+        yield* first?.client.invalidate("all") ?? Effect.void
+        for (const [at, client] of clients.entries()) {
+          const { authority, ...rest } = { authority: undefined, ...client }
+          const options = { client: authority === undefined ? rest : { ...rest, authority, tenantId: undefined } }
+          const [token] = tokensOf((yield* callAll(yield* startMany(1, fake, options))).exits)
+          assert.strictEqual(token === tokens[at], at !== 0)
+        }
+      }).pipe(Effect.provideService(HttpClient.HttpClient, endpoint))
+    })))
 })

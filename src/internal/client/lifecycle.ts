@@ -16,16 +16,7 @@ import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
-import {
-  type CacheKey,
-  encode,
-  keyOf as makeKey,
-  ownerIn,
-  ownerOf,
-  type Selector,
-  selects,
-  spaceOf
-} from "../cache/cacheKey.ts"
+import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
 import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
@@ -137,11 +128,8 @@ export const make = (options: {
     const acquire = (flight: Flight): Acquired =>
       Effect.tap(acquisitions.acquire(flight), () => Effect.sync(() => keepers.show(flight.key)))
 
-    if (cache.onInvalidatedByOther !== undefined) {
-      yield* cache.onInvalidatedByOther((owner, isConcerned) => {
-        keepers.wake((key) => ownerIn(key.space) === owner && isConcerned(key))
-      })
-    }
+    const unsubscribe = cache.onInvalidated(keepers.wake)
+    yield* Effect.addFinalizer(() => Effect.sync(unsubscribe))
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
@@ -179,7 +167,9 @@ export const make = (options: {
 
     const runPlan = (plan: Run): Acquired => {
       const key = keyOf(plan)
-      if (plan.forced || (plan.claims !== "" && plan.refused === "")) return fetch(plan, key, "ForceRefreshOrClaims")
+      if (plan.forced || (plan.claims !== "" && plan.refused === "")) {
+        return fetch(plan, key, "ForceRefreshOrClaims", plan.refused === "" ? cached(key) : undefined)
+      }
       if (cache.disabled) return fetch(plan, key, "CacheDisabled")
       if (plan.refused !== "") return replace(plan, key)
       const token = cached(key)
@@ -425,10 +415,7 @@ export const make = (options: {
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
           // Refusals are forgotten first, because callers that the cache wakes may be refused again.
-          options.forget(selector).pipe(
-            Effect.andThen(cache.invalidate(selector)),
-            Effect.andThen(Effect.sync(() => keepers.wake((key) => selects(selector, key))))
-          ))
+          Effect.andThen(options.forget(selector), cache.invalidate(selector)))
     }
   })
 

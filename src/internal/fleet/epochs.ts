@@ -61,6 +61,12 @@ export const stamped = (record: Epochs, field: string, stamp: number): Epochs =>
     ? record
     : { ...record, stamps: new Map([...record.stamps, [field, stamp]]) }
 
+/** Returns a record with the later stamps of another one. Stamps of a lost record, which had another base, do not count. */
+export const merged = (record: Epochs, other: Epochs): Epochs =>
+  record.base === other.base
+    ? [...other.stamps].reduce((all, [field, stamp]) => stamped(all, field, stamp), record)
+    : record
+
 /** The time in milliseconds after which a stamp is forgotten. Every token from before it has expired by then. */
 export const stampLifetime = 48 * 3_600_000
 

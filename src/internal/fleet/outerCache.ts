@@ -18,6 +18,7 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import type { Fleet, TokenStore } from "../../TokenStore.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, type CachePlace, keyOf, type Selector } from "../cache/cacheKey.ts"
+import { isUsable } from "../cache/freshness.ts"
 import type { Replacement } from "../cache/lead.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
@@ -131,6 +132,8 @@ export const make = (options: {
     const me = newId()
     const counts: Counts = { hits: 0, misses: 0, unreadable: 0, waits: 0, followed: 0, invalidations: 0, outages: 0 }
     let fetches = 0
+    // Of this process and of others.
+    let invalidations = 0
 
     const running = new Set<Fiber.Fiber<unknown, unknown>>()
     /** Starts work that no caller waits for. */
@@ -140,15 +143,6 @@ export const make = (options: {
         running.add(fiber)
         fiber.addObserver(() => void running.delete(fiber))
       })
-    // A fetch that was interrupted is already releasing its lease.
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
-        Effect.timeoutOption(closingTime),
-        Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running]))),
-        Effect.provideService(Clock.Clock, clock)
-      )
-    )
-
     const guard = yield* StoreGuard.make((isDown) =>
       Effect.suspend(() => {
         if (!isDown) {
@@ -161,6 +155,14 @@ export const make = (options: {
         return logSafely(Effect.logWarning("the token store does not answer: tokens come from memory and the service"))
       })
     )
+    // Before the guard closes: a fetch that was interrupted is already releasing its lease.
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
+        Effect.timeoutOption(closingTime),
+        Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...running]))),
+        Effect.provideService(Clock.Clock, clock)
+      )
+    )
     const epochs: OwnerEpochs.OwnerEpochs = yield* OwnerEpochs.make({
       store,
       guard,
@@ -170,6 +172,7 @@ export const make = (options: {
       reactions: {
         invalidated: (owner, concerns) => {
           counts.invalidations++
+          invalidations++
           memory.invalidate(owner, concerns)
         },
         lost: () => inBackground(offerAll),
@@ -231,11 +234,15 @@ export const make = (options: {
         }
       )
 
-    /** Fetches without the store, and offers the token to it afterwards. */
+    /** Fetches without the store, and offers the token to it afterwards, unless tokens were invalidated meanwhile. */
     const fetchAlone = ({ fetch, isRefused, key, seen }: SharedFetch): Sharing =>
-      Effect.flatMap(fetch, (token) => {
-        const replacement = replacementOf(token, isRefused ? seen : undefined)
-        return Effect.as(inBackground(offer(key, { token, replacement })), { token, replacement, isFetched: true })
+      Effect.suspend(() => {
+        const before = invalidations
+        return Effect.flatMap(fetch, (token) => {
+          const shared = { token, replacement: replacementOf(token, isRefused ? seen : undefined) }
+          const offered = before === invalidations ? inBackground(offer(key, shared)) : Effect.void
+          return Effect.as(offered, { ...shared, isFetched: true })
+        })
       })
 
     const offer = (key: CacheKey, shared: SharedValues.SharedToken): Effect.Effect<unknown> =>
@@ -263,6 +270,8 @@ export const make = (options: {
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
     const lookAndFetch = (request: SharedFetch, at: SharedValues.Name, seen: Uint8Array | undefined): Sharing =>
       Effect.gen(function*() {
+        // Tokens are due at whole seconds, so without a draw of its own each of these processes would ask at once.
+        if (isBackground(request)) yield* clock.sleep(Duration.millis(random.nextDoubleUnsafe() * 1000))
         const sentAt = clock.currentTimeMillisUnsafe()
         const answer = yield* guard.run("read", store.get(at.name))
         if (answer._tag === "Silent") return yield* fetchAlone(request)
@@ -276,6 +285,10 @@ export const make = (options: {
         }
         return yield* fetchAndTell(request, at, "", seen)
       })
+
+    /** Returns whether no caller waits for a fetch, because the token that it replaces is served. */
+    const isBackground = ({ hasToken, seen }: SharedFetch): boolean =>
+      hasToken && seen !== undefined && isUsable(seen, clock.currentTimeMillisUnsafe())
 
     /** Asks for the lease until this process has it, or another process has told of an outcome. */
     const ask = (
@@ -360,11 +373,11 @@ export const make = (options: {
         )
       })
 
-    let isOffering = false
+    let round = 0
     /** Offers the tokens in memory, each at a moment of its own, so that processes do not offer all at once. */
     const offerAll: Effect.Effect<void> = Effect.suspend(() => {
-      if (isOffering) return Effect.void
-      isOffering = true
+      // Tokens of an earlier round that the store did not take are among those of this one.
+      const mine = ++round
       const start = monotonicMillis(clock)
       const offers = memory.tokens()
         .map((token) => ({ token, at: start + random.nextDoubleUnsafe() * offerWindow }))
@@ -373,22 +386,23 @@ export const make = (options: {
         Effect.andThen(
           Effect.suspend(() => clock.sleep(Duration.millis(Math.max(0, at - monotonicMillis(clock))))),
           Effect.suspend(() => {
-            if (!token.isCached) return Effect.void
+            if (!token.isCached || mine !== round) return Effect.void
             const { scopes, space, tenant } = token
             return offer(keyOf(space, tenant, scopes), { token: token.issued, replacement: undefined })
           })
         )
-      return Effect.onExit(Effect.forEach(offers, offerAt, { discard: true }), () => {
-        isOffering = false
-        return Effect.void
-      })
+      return Effect.forEach(offers, offerAt, { discard: true })
     })
 
     return {
       find,
       share,
       unshared,
-      invalidate: epochs.invalidate,
+      invalidate: (selector) =>
+        Effect.suspend(() => {
+          invalidations++
+          return epochs.invalidate(selector)
+        }),
       counts: () => ({ ...counts, isDown: guard.isDown() })
     }
   })

@@ -18,6 +18,7 @@ import {
   epochOf,
   fieldOfSelector,
   fieldsOf,
+  merged,
   nextStamp,
   stamped,
   stampLifetime
@@ -92,10 +93,12 @@ export const make = (options: {
         if (!reactions.isUsed(owner.name)) return Effect.void
         // Tokens that came while the store was away may be from before an invalidation.
         records.forEach(({ stamps }, at) => {
+          if (stamps.size === 0) return
           const seed = seeds[at] ?? 0
           reactions.invalidated(
             owner.name,
-            (place, issuedAt) => fieldsOf(place, seed).some((field) => (stamps.get(field) ?? 0) > issuedAt - clockSkew)
+            (place, issuedAt) =>
+              fieldsOf(place, seed).some((field) => (stamps.get(field) ?? -Infinity) > issuedAt - clockSkew)
           )
         })
         return Effect.void
@@ -116,14 +119,19 @@ export const make = (options: {
     const read = (owner: Owner): Effect.Effect<boolean> =>
       Effect.gen(function*() {
         const records: Array<Epochs> = []
+        const before = owner.records
         for (const [at, id] of owner.ids.entries()) {
-          const known = owner.records?.[at]
+          const known = before?.[at]
           const answer = yield* guard.run("read", source.epochs(id, known?.version))
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
           if (record === undefined) return false
           records.push(record)
         }
-        yield* adopt(owner, records)
+        const now = owner.records
+        // An invalidation of this process may have overtaken the answer.
+        const merge = (record: Epochs, other: Epochs | undefined) =>
+          other === undefined ? record : merged(record, other)
+        yield* adopt(owner, now === before ? records : records.map((record, at) => merge(record, now?.[at])))
         return true
       })
 
