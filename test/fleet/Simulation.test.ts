@@ -1,8 +1,9 @@
 /** Fleets of up to 1,000 processes over one fake store, under `TestClock`: how many requests the token endpoint gets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Redacted } from "effect"
+import { Clock, Effect, Exit, Fiber, Redacted, type Scope } from "effect"
 import type { AccessToken, EntraError } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import type { HttpClient } from "effect/http/HttpClient"
 import { TestClock } from "effect/testing"
 import * as FakeFleetStore from "../support/fakeFleetStore.ts"
 import { withFakeSealers } from "../support/fakeSealer.ts"
@@ -58,7 +59,11 @@ const tokensOf = (exits: Results) =>
   new Set(exits.map((exit) => Exit.isSuccess(exit) ? Redacted.value(exit.value.accessToken) : "none"))
 
 const simulated = <A, E>(
-  program: Effect.Effect<A, E, EntraSimulator.EntraSimulator | import("effect/http").HttpClient.HttpClient | import("effect").Scope.Scope>,
+  program: Effect.Effect<
+    A,
+    E,
+    EntraSimulator.EntraSimulator | HttpClient | Scope.Scope
+  >,
   options: Parameters<typeof Simulator>[0] = {}
 ) => withFakeSealers(program).pipe(Effect.provide(Simulator({ tokenLifetime: "1 hour", ...options })))
 

@@ -185,25 +185,31 @@ export const make = (options: {
       followers: yield* Followers.make(guard, store.fleet)
     }
 
-    const find = (key: CacheKey): Effect.Effect<Found> =>
-      Effect.gen(function*() {
-        const names = yield* namesOf(key)
-        if (names === undefined) return down
-        for (const at of names) {
-          const sentAt = clock.currentTimeMillisUnsafe()
-          const answer = yield* guard.run("read", store.get(at.name))
-          if (answer._tag !== "Answered") return down
-          if (answer.value === undefined) continue
-          const shared = yield* values.token(at, answer.value, sentAt)
-          if (shared === undefined) continue
+    const missing: Effect.Effect<Found> = Effect.sync(() => {
+      counts.misses++
+      return { shared: undefined, isDown: false }
+    })
+
+    /** Looks under the name of each root key, the newest first. */
+    const lookUnder = (names: ReadonlyArray<SharedValues.Name>, index: number): Effect.Effect<Found> => {
+      const at = names[index]
+      if (at === undefined) return missing
+      const sentAt = clock.currentTimeMillisUnsafe()
+      return Effect.flatMap(guard.run("read", store.get(at.name)), (answer) => {
+        if (answer._tag !== "Answered") return Effect.succeed(down)
+        if (answer.value === undefined) return lookUnder(names, index + 1)
+        return Effect.flatMap(values.token(at, answer.value, sentAt), (shared) => {
+          if (shared === undefined) return lookUnder(names, index + 1)
           // An invalidation came while the value was on its way.
-          if (!isCurrent(at)) break
+          if (!isCurrent(at)) return missing
           counts.hits++
-          return { shared, isDown: false }
-        }
-        counts.misses++
-        return { shared: undefined, isDown: false }
+          return Effect.succeed({ shared, isDown: false })
+        })
       })
+    }
+
+    const find = (key: CacheKey): Effect.Effect<Found> =>
+      Effect.flatMap(namesOf(key), (names) => names === undefined ? Effect.succeed(down) : lookUnder(names, 0))
 
     /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
     const fetchAndTell = (

@@ -133,18 +133,14 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
       return isWatching ? Effect.andThen(clock.sleep(Duration.millis(turn)), watch) : Effect.void
     })
 
-    const sendBy = async (connection: Connection, command: ReadonlyArray<string>): Promise<unknown> => {
+    const track = (connection: Connection): { readonly since: number } => {
       const sent = { since: turns }
       connection.unanswered.add(sent)
       if (!isWatching) {
         isWatching = true
         fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), watch), scope))
       }
-      try {
-        return await connection.client.send(command)
-      } finally {
-        connection.unanswered.delete(sent)
-      }
+      return sent
     }
 
     yield* Effect.addFinalizer(() =>
@@ -157,23 +153,27 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
     // The first command then finds a connection, or one that is nearly open.
     void connect()
 
-    /** Uses the connection, as soon as there is one. */
-    const using = <A>(use: (connection: Connection) => Promise<A>): Effect.Effect<A, unknown> =>
+    /** Sends commands in their order, as soon as there is a connection. */
+    const using = <A>(
+      command: (client: RedisClient, done: (reply: A) => void, failed: (error: unknown) => void) => void
+    ): Effect.Effect<A, unknown> =>
       Effect.callback((resume) => {
-        let isWanted = true
-        const settle = (answer: Promise<A>): void => {
-          answer.then(
-            (value) => resume(Effect.succeed(value)),
-            (error: unknown) => resume(Effect.fail(error))
-          )
+        const start = (connection: Connection): void => {
+          const sent = track(connection)
+          const end = (result: Effect.Effect<A, unknown>): void => {
+            connection.unanswered.delete(sent)
+            resume(result)
+          }
+          command(connection.client, (reply) => end(Effect.succeed(reply)), (error) => end(Effect.fail(error)))
         }
-        const pending = current ?? connect()
+        if (current !== undefined) return start(current)
+        const pending = connect()
         if (pending === undefined) return resume(Effect.fail(notConnected))
-        if (!(pending instanceof Promise)) return settle(use(pending))
+        let isWanted = true
         void pending.then((connection) => {
           // A command that was given up meanwhile must not be sent late.
-          if (connection === undefined || !isWanted) return resume(Effect.fail(notConnected))
-          settle(use(connection))
+          if (connection === undefined || !isWanted) resume(Effect.fail(notConnected))
+          else start(connection)
         })
         return Effect.sync(() => {
           isWanted = false
@@ -181,8 +181,14 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
       })
 
     return {
-      send: (...command) => using((connection) => sendBy(connection, command)),
-      sendBoth: (one, other) => using((connection) => Promise.all([sendBy(connection, one), sendBy(connection, other)]))
+      send: (...command) => using((client, done, failed) => void client.send(command).then(done, failed)),
+      sendBoth: (one, other) =>
+        using((client, done, failed) => {
+          const first = client.send(one)
+          // The second reply comes last, and fails with the first.
+          client.send(other).then((reply) => first.then((former) => done([former, reply] as const), failed), failed)
+          first.catch(failed)
+        })
     }
   })
 
