@@ -5,7 +5,6 @@
  * `npm run fleet` starts Redis (and installs Debian's if the machine has none), the simulator and the processes. It ends
  * after about 20 seconds. `FLEET_SECONDS` is the length of its phases together; default: 10.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { Config, Console, Effect, Layer, References, Schedule, type Scope, Stream } from "effect"
 import {
   AuthorityResolver,
@@ -16,7 +15,7 @@ import {
   type TokenRequest,
   TokenScope
 } from "effect-entra"
-import { NodeTransport, SimulatorServer } from "effect-entra/node"
+import { NodeTransport, RedisStore, SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { randomBytes } from "node:crypto"
 import { startRedis } from "./support/redis.ts"
@@ -48,7 +47,7 @@ const Client = Layer.unwrap(Effect.gen(function*() {
   const certificate = yield* Config.String("FLEET_CERTIFICATE")
   const url = yield* Config.String("FLEET_REDIS")
   const key = yield* Config.Redacted("FLEET_KEY")
-  const Cache = TokenCache.layerRedis({ keys: [key] }).pipe(Layer.provide(NodeRedis.layer({ url })))
+  const Cache = TokenCache.layerTiered({ store: RedisStore.make({ url }), keys: [key] })
   return ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, authority }).pipe(
     Layer.provide([
       ClientCredential.layerSecret(EntraSimulator.daemonSecret),
@@ -264,8 +263,8 @@ const until = (condition: string, isTrue: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => isTrue() ? Effect.void : Effect.fail(condition)).pipe(
     Effect.retry(Schedule.spaced("50 millis")),
     Effect.timeoutOrElse({
-      duration: "30 seconds",
-      orElse: () => Effect.die(new Error(`not after 30 seconds: ${condition}`))
+      duration: "60 seconds",
+      orElse: () => Effect.die(new Error(`not after 60 seconds: ${condition}`))
     }),
     Effect.orDie
   )

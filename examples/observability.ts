@@ -5,11 +5,19 @@
  * sends everything to that collector.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import { Config, Console, Effect, Fiber, Layer, Logger, Metric, Option, Stream } from "effect"
-import { ClientCredential, ConfidentialClient } from "effect-entra"
+import { Config, Console, Effect, Fiber, Layer, Logger, Metric, Option, Redacted, Stream } from "effect"
+import {
+  AuthorityResolver,
+  ClientCredential,
+  ConfidentialClient,
+  TokenCache,
+  TokenEndpoint,
+  TokenStore
+} from "effect-entra"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { FetchHttpClient } from "effect/http"
 import { Otlp, PrometheusMetrics } from "effect/observability"
+import { randomBytes } from "node:crypto"
 import { load } from "./support/dashboard.ts"
 import { heading } from "./support/report.ts"
 
@@ -57,12 +65,23 @@ const program = Effect.gen(function*() {
   }
 })
 
+// A store in memory, in place of Redis, so that its metrics exist too.
+const Cache = TokenCache.layerTiered({
+  store: TokenStore.TokenStore,
+  keys: [Redacted.make(randomBytes(32).toString("base64"))]
+}).pipe(Layer.provide(TokenStore.layerTest))
+
 const Client = Layer.unwrap(Effect.gen(function*() {
   const { certificate, privateKey } = yield* TestCertificate.make()
   const simulator = yield* EntraSimulator.EntraSimulator
   yield* simulator.addCertificate(EntraSimulator.daemonClientId, certificate)
-  return ConfidentialClient.layerDefault({ clientId: EntraSimulator.daemonClientId }).pipe(
-    Layer.provide(ClientCredential.layerCertificate({ certificate, privateKey }))
+  return ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId }).pipe(
+    Layer.provide([
+      ClientCredential.layerCertificate({ certificate, privateKey }),
+      AuthorityResolver.layer,
+      TokenEndpoint.layer,
+      Cache
+    ])
   )
 })).pipe(Layer.provideMerge(EntraSimulator.layerMemory()))
 

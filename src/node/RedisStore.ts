@@ -104,6 +104,19 @@ export const make = (options: Options): Effect.Effect<TokenStore["Service"], Inv
 /**
  * Provides the store of {@link make} as `TokenStore`.
  *
+ * **Example** (A store for several caches)
+ *
+ * ```ts
+ * import { Layer, Redacted } from "effect"
+ * import { TokenCache, TokenStore } from "effect-entra"
+ * import { RedisStore } from "effect-entra/node"
+ *
+ * export const Cache = TokenCache.layerTiered({
+ *   store: TokenStore.TokenStore,
+ *   keys: [Redacted.make("nGpDsqO8uYy0XoHq0V6lY5rj1W0Yt5qkO3m1bS9e2fM=")]
+ * }).pipe(Layer.provide(RedisStore.layer({ url: "redis://localhost:6379" })))
+ * ```
+ *
  * @category layers
  * @since 0.1.0
  */
