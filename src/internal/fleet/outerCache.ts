@@ -104,6 +104,9 @@ const closingTime = 500
 /** A stored token that is older than the one in memory by more than this, in milliseconds, is not taken. */
 const ageTolerance = 60_000
 
+/** The turns that a look-up leaves of its budget if the store is asked again. */
+const leastLeft = 5
+
 /** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
 const mostUnsuitable = 3
 
@@ -181,11 +184,12 @@ export const make = (options: {
 
     const find = (key: CacheKey): Effect.Effect<Found> =>
       Effect.gen(function*() {
-        const names = yield* namesOf(key)
+        const budget = StoreGuard.newBudget()
+        const names = yield* namesOf(key, budget)
         if (names === undefined) return down
         for (const at of names) {
           const sentAt = clock.currentTimeMillisUnsafe()
-          const answer = yield* guard.run("read", store.get(at.name))
+          const answer = yield* guard.run("read", store.get(at.name), budget)
           if (answer._tag !== "Answered") return down
           if (answer.value === undefined) continue
           const shared = yield* values.token(at, answer.value, sentAt)
@@ -196,7 +200,8 @@ export const make = (options: {
           return { shared, isDown: false }
         }
         counts.misses++
-        return { shared: undefined, isDown: false }
+        // A store that is as slow as this would cost the acquisition another budget.
+        return { shared: undefined, isDown: budget.left < leastLeft }
       })
 
     /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
@@ -228,7 +233,7 @@ export const make = (options: {
 
     const offer = (key: CacheKey, shared: SharedValues.SharedToken): Effect.Effect<unknown> =>
       Effect.flatMap(
-        namesOf(key),
+        namesOf(key, StoreGuard.newBudget()),
         (names) => names === undefined ? Effect.void : values.store(names[0], "", shared, undefined)
       )
 
@@ -239,20 +244,26 @@ export const make = (options: {
 
     const share = (request: SharedFetch): Sharing =>
       Effect.gen(function*() {
-        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key)
+        const budget = StoreGuard.newBudget()
+        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key, budget)
         if (names === undefined) return yield* fetchAlone(request)
         const seen = request.seen === undefined ? undefined : yield* sealer.tagOf(request.seen.accessToken)
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
         return leasing === undefined
-          ? yield* lookAndFetch(request, names[0], seen)
-          : yield* ask({ request, leasing, since: monotonicMillis(clock) }, names[0], seen, mostUnsuitable)
+          ? yield* lookAndFetch(request, names[0], seen, budget)
+          : yield* ask({ request, leasing, since: monotonicMillis(clock), budget }, names[0], seen, mostUnsuitable)
       })
 
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
-    const lookAndFetch = (request: SharedFetch, at: SharedValues.Name, seen: Uint8Array | undefined): Sharing =>
+    const lookAndFetch = (
+      request: SharedFetch,
+      at: SharedValues.Name,
+      seen: Uint8Array | undefined,
+      budget: StoreGuard.Budget
+    ): Sharing =>
       Effect.gen(function*() {
         const sentAt = clock.currentTimeMillisUnsafe()
-        const answer = yield* guard.run("read", store.get(at.name))
+        const answer = yield* guard.run("read", store.get(at.name), budget)
         if (answer._tag === "Silent") return yield* fetchAlone(request)
         const value = answer._tag === "Answered" ? answer.value : undefined
         if (value !== undefined && !startsWith(value.bytes, seen)) {
@@ -267,22 +278,28 @@ export const make = (options: {
 
     /** Asks for the lease until this process has it, or another process has told of an outcome. */
     const ask = (
-      call: { readonly request: SharedFetch; readonly leasing: Leasing; readonly since: number },
+      call: {
+        readonly request: SharedFetch
+        readonly leasing: Leasing
+        readonly since: number
+        readonly budget: StoreGuard.Budget
+      },
       at: SharedValues.Name,
       seen: Uint8Array | undefined,
       tries: number
     ): Sharing =>
       Effect.gen(function*() {
-        const { leasing: { fleet, followers, leases }, request, since } = call
+        const { budget, leasing: { fleet, followers, leases }, request, since } = call
         const lease = { name: at.name, owner: `${me}.${++fetches}` }
         const sentAt = clock.currentTimeMillisUnsafe()
         const { hasToken } = request
         const answer = yield* guard.run(
           "read",
-          fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken })
+          fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken }),
+          budget
         )
         if (answer._tag === "Silent") return yield* fetchAlone(request)
-        if (answer._tag === "Refused") return yield* lookAndFetch(request, at, seen)
+        if (answer._tag === "Refused") return yield* lookAndFetch(request, at, seen, budget)
         switch (answer.value._tag) {
           case "Taken":
             return yield* leases.hold(lease, fetchAndTell(request, at, lease.owner, seen))
@@ -315,8 +332,10 @@ export const make = (options: {
             counts.waits++
             const end = yield* followers.wait(at.name, left)
             // Its name is another one when it was invalidated meanwhile.
-            const names = end === "down" ? undefined : yield* namesOf(request.key)
+            const names = end === "down" ? undefined : yield* namesOf(request.key, budget)
             if (names === undefined) return yield* fetchAlone(request)
+            // The wait was for the service.
+            budget.left = StoreGuard.wholeBudget
             const result = yield* ask(call, names[0], seen, tries)
             if (!result.isFetched) counts.followed++
             return result
@@ -329,10 +348,11 @@ export const make = (options: {
       fetch: Effect.Effect<A, AcquireTokenError>
     ): Effect.Effect<A, AcquireTokenError> =>
       Effect.gen(function*() {
-        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key))?.[0]
+        const budget = StoreGuard.newBudget()
+        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key, budget))?.[0]
         if (leasing === undefined || at === undefined) return yield* fetch
         const { fleet } = leasing
-        const answer = yield* guard.run("read", fleet.take(at.name, justLooking))
+        const answer = yield* guard.run("read", fleet.take(at.name, justLooking), budget)
         const error = answer._tag === "Answered" && answer.value._tag === "Throttled"
           ? yield* values.throttle(at, answer.value.value)
           : undefined
