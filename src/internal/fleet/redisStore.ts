@@ -25,10 +25,17 @@ import { noTag } from "./sealing.ts"
 /** A client of Redis: sends a command with its arguments, and returns the reply. */
 export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 
-/** Creates a store. All keys start with `prefix`, and `newId` returns random texts. */
+/**
+ * Creates a store. All keys start with `prefix`, and `newId` returns random texts. `nodeOf` returns the node of a key, when
+ * there are several.
+ */
 export const make = (
   send: Send,
-  { newId, prefix = "effect-entra:" }: { readonly newId: () => string; readonly prefix?: string | undefined }
+  { newId, nodeOf, prefix = "effect-entra:" }: {
+    readonly newId: () => string
+    readonly prefix?: string | undefined
+    readonly nodeOf?: ((key: string) => string) | undefined
+  }
 ): TokenStore["Service"] => {
   const keysOf = (name: string) => {
     const dot = name.indexOf(".")
@@ -82,6 +89,7 @@ export const make = (
     set: (name, bytes, ttl) =>
       Effect.asVoid(command("SET", keysOf(name).value, Base64.encode(bytes), "PX", millisOf(ttl))),
     remove: (name) => Effect.asVoid(command("DEL", keysOf(name).value)),
+    nodeOf: nodeOf === undefined ? undefined : (name) => nodeOf(keysOf(name).value),
     fleet: {
       take: (name, { hasToken, owner, seen, ttl }: LeaseRequest) => {
         const { lease, rest, throttle, value } = keysOf(name)
