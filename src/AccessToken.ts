@@ -70,7 +70,7 @@ export type CacheRefreshReason =
  *
  * - `"None"`: no cache; the service issued the token for this acquisition.
  * - `"L1"`: the memory of this process.
- * - `"L2"`: a store outside this process. No layer of this version has such a store.
+ * - `"L2"`: the store behind the cache (`TokenCache.layerTiered`).
  *
  * @category models
  * @since 0.1.0

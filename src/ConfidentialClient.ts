@@ -245,7 +245,8 @@ export const defaults = {
  * - `hits`: calls of `acquireToken` that were served from the cache, also near expiry.
  * - `misses`: calls of `acquireToken` that waited for a flight and got its result.
  * - `hitRate`: `hits` divided by the sum of `hits` and `misses`; 0 before the first hit.
- * - `refreshes`: flights that refresh a token, in the background or near expiry, and all flights of `keepFresh`.
+ * - `refreshes`: flights that refresh a token, in the background or near expiry, and all flights of `keepFresh` and
+ *   `tokens`.
  * - `flights`: flights that run now.
  * - `throttled`, `refused`: keys that the service throttles now, and keys whose recent refusal is repeated locally.
  * - `entries`, `bytes`, `evictions`: the numbers of the cache.
@@ -289,6 +290,7 @@ export type Invalidation = "all" | { readonly tenantId: string } | TokenRequest
  * - `peek`: returns the cached token without a request; see {@link peek}.
  * - `invalidate`: removes tokens from the cache; see {@link invalidate}.
  * - `keepFresh`: refreshes a token in the background; see {@link keepFresh}.
+ * - `tokens`: the token and each newer one; see {@link tokens}.
  * - `prefetch`: acquires many tokens; see {@link prefetch}.
  * - `stats`: the counts of the client; see {@link ClientStats}.
  * - `events`: the events of the client; see {@link events}.
@@ -301,6 +303,7 @@ export class ConfidentialClient extends Context.Service<ConfidentialClient, {
   readonly peek: (request: TokenRequest) => AuthenticationResult | undefined
   readonly invalidate: (selection: Invalidation) => Effect.Effect<void, ConfigurationError>
   readonly keepFresh: (request: TokenRequest) => Effect.Effect<void, ConfigurationError, Scope.Scope>
+  readonly tokens: (request: TokenRequest) => Stream.Stream<AuthenticationResult, AcquireTokenError>
   readonly prefetch: <R = never>(
     requests: Iterable<TokenRequest>,
     options?: Prefetch.PrefetchOptions<R>
@@ -450,6 +453,55 @@ export const keepFresh = (
   request: TokenRequest
 ): Effect.Effect<void, ConfigurationError, ConfidentialClient | Scope.Scope> =>
   ConfidentialClient.use((client) => client.keepFresh(request))
+
+/**
+ * The token for a request, and each newer token as soon as it is acquired. The stream keeps the token fresh itself, as
+ * {@link keepFresh} does, so its last token is always valid. It ends when the client closes.
+ *
+ * **When to use**
+ *
+ * For connections that need the token itself, such as the password of a Redis connection; see `TokenPassword` of
+ * `effect-entra/node`. For HTTP requests use {@link acquireToken} or `BearerHttpClient`.
+ *
+ * **Details**
+ *
+ * - The first token is emitted at once: from the cache, or acquired.
+ * - A refresh that fails while the last token is valid is tried again after the client's `renewal.backoff`, or after a
+ *   longer `retryAfter` of the error.
+ * - The stream fails if the first token cannot be acquired, or if the last token expires without a replacement. With
+ *   `onThrottled: "wait"` it waits while the service is throttled.
+ * - The replacement of an invalidated token is emitted at once. A token is never emitted twice in a row.
+ * - A slow subscriber gets only the newest token. Several streams for the same token share its requests.
+ *
+ * **Gotchas**
+ *
+ * `forceRefresh`, `claims` and `accessTokenSha256ToRefresh` concern one call, so the stream fails with
+ * `field_malformed`.
+ *
+ * **Example** (Following the token of a connection)
+ *
+ * ```ts
+ * import assert from "node:assert"
+ * import { Effect, Redacted, Stream } from "effect"
+ * import { ConfidentialClient } from "effect-entra"
+ *
+ * const passwords = ConfidentialClient.tokens({ scopes: "https://redis.azure.com/.default" }).pipe(
+ *   Stream.map(({ accessToken }) => Redacted.value(accessToken))
+ * )
+ *
+ * // The stream goes on until the client closes; this program takes only the first token.
+ * const program = Stream.runCollect(Stream.take(passwords, 1))
+ * const first = await Effect.runPromise(Effect.provide(program, ConfidentialClient.layerTest("a-token")))
+ * assert.deepStrictEqual(first, ["a-token"])
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const tokens = (
+  request: TokenRequest
+): Stream.Stream<AuthenticationResult, AcquireTokenError, ConfidentialClient> =>
+  Stream.unwrap(ConfidentialClient.useSync((client) => client.tokens(request)))
 
 /**
  * Acquires the tokens for many requests, so that later acquisitions are cache hits.
@@ -922,6 +974,7 @@ class Client implements Context.Service.Shape<typeof ConfidentialClient> {
   readonly peek = (request: TokenRequest) => this.lifecycle.peek(request)
   readonly invalidate = (selection: Invalidation) => this.lifecycle.invalidate(selection)
   readonly keepFresh = (request: TokenRequest) => this.lifecycle.keepFresh(request)
+  readonly tokens = (request: TokenRequest) => this.lifecycle.tokens(request)
   readonly prefetch = <R>(requests: Iterable<TokenRequest>, options?: Prefetch.PrefetchOptions<R>) =>
     Prefetch.prefetch(this.acquireToken, requests, options)
 }

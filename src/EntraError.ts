@@ -451,8 +451,8 @@ export type ThrottledCode = "throttled"
  *
  * - `retryAfter`: always set; 60 seconds when the service did not name a time.
  * - `loopDetected`: true when the service detected a loop of identical requests (AADSTS50196).
- * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process. `"fleet"` stands for the
- *   gate of another process; this version does not use it.
+ * - `source`: `"server"` for a response to this call, `"local"` for the gate of this process, `"fleet"` for a response to
+ *   another process that shares the cache (`TokenCache.layerTiered`).
  *
  * Codes:
  * - `throttled`: the service responded with 429, AADSTS50196 or AADSTS90055, or an earlier response closed the gate.
@@ -635,6 +635,7 @@ export type InvalidResponseCode =
   | "response_too_large"
   | "response_token_type"
   | "response_unexpected"
+  | "response_without_oid"
   | "redirect_refused"
 
 /**
@@ -647,6 +648,8 @@ export type InvalidResponseCode =
  * - `response_too_large`: the response is larger than 1 MiB.
  * - `response_token_type`: the token has another type than the requested one.
  * - `response_unexpected`: the status is an error, and the response contains no OAuth error.
+ * - `response_without_oid`: the token is not a JWT with the claim `oid`, which `TokenPassword` of `effect-entra/node`
+ *   needs.
  * - `redirect_refused`: the response is a redirect, which would send the credential to another address.
  *
  * @category errors

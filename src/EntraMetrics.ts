@@ -129,6 +129,111 @@ export const evictions: Metric.Counter<number> = Metric.counter("entra_cache_evi
   incremental: true
 })
 
+/**
+ * The number of tokens that came from the store behind the cache (`entra_store_hits_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeHits: Metric.Counter<number> = Metric.counter("entra_store_hits_total", {
+  description: "Tokens that came from the store behind the cache",
+  incremental: true
+})
+
+/**
+ * The number of look-ups in the store behind the cache that found no token (`entra_store_misses_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeMisses: Metric.Counter<number> = Metric.counter("entra_store_misses_total", {
+  description: "Look-ups in the store behind the cache without a token",
+  incremental: true
+})
+
+/**
+ * The number of values in the store that could not be decrypted (`entra_store_unreadable_total`): damaged, or not ours.
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeUnreadable: Metric.Counter<number> = Metric.counter("entra_store_unreadable_total", {
+  description: "Values in the store that could not be decrypted",
+  incremental: true
+})
+
+/**
+ * How often other processes invalidated tokens (`entra_store_invalidations_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeInvalidations: Metric.Counter<number> = Metric.counter("entra_store_invalidations_total", {
+  description: "Invalidations by other processes",
+  incremental: true
+})
+
+/**
+ * How often the store behind the cache stopped answering (`entra_store_outages_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeOutages: Metric.Counter<number> = Metric.counter("entra_store_outages_total", {
+  description: "How often the store stopped answering",
+  incremental: true
+})
+
+/**
+ * How often a fetch waited for another process (`entra_lease_waits_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const leaseWaits: Metric.Counter<number> = Metric.counter("entra_lease_waits_total", {
+  description: "How often a fetch waited for another process",
+  incremental: true
+})
+
+/**
+ * The number of fetches that got the token or the error of another process (`entra_lease_followed_total`).
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const leaseFollowed: Metric.Counter<number> = Metric.counter("entra_lease_followed_total", {
+  description: "Fetches that got the token or the error of another process",
+  incremental: true
+})
+
 // -----------------------------------------------------------------------------
 // histograms
 // -----------------------------------------------------------------------------
@@ -262,4 +367,15 @@ export const throttledKeys: Metric.Gauge<number> = Metric.gauge("entra_throttled
  */
 export const refusedKeys: Metric.Gauge<number> = Metric.gauge("entra_refused_keys", {
   description: "Keys whose recent refusal is repeated locally"
+})
+
+/**
+ * The number of stores behind caches that do not answer at present (`entra_store_down`). It has no attributes. It exists
+ * only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeDown: Metric.Gauge<number> = Metric.gauge("entra_store_down", {
+  description: "Stores behind caches that do not answer"
 })

@@ -9,32 +9,31 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Base64Url from "effect/encoding/Base64Url"
-import * as Hex from "effect/encoding/Hex"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redis from "effect/persistence/Redis"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
-import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
+import { type CacheKey, type CachePlace, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import { isUsable } from "./internal/cache/freshness.ts"
 import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import * as OuterCache from "./internal/fleet/outerCache.ts"
 import { make as makeRedisStore } from "./internal/fleet/redisStore.ts"
+import { rootsOf } from "./internal/fleet/rootKeys.ts"
 import * as Sealing from "./internal/fleet/sealing.ts"
-import { isOutage, notA } from "./internal/shared/errors.ts"
+import { isOutage } from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { randomId } from "./internal/shared/randomId.ts"
 import { isShared, waitForOther } from "./internal/shared/requestContext.ts"
 import * as SingleFlight from "./internal/shared/singleFlight.ts"
-import { boundOf, isRedactedText, timeoutOf } from "./internal/shared/validate.ts"
+import { boundOf, timeoutOf } from "./internal/shared/validate.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
 export {
@@ -169,6 +168,17 @@ export interface TokenCacheService {
     fetch: Effect.Effect<AccessToken, AcquireTokenError>,
     options: LeadOptions
   ) => Effect.Effect<LedToken, AcquireTokenError>
+  /**
+   * Calls a function when another process has invalidated tokens of an owner, until the scope closes. Undefined in a cache
+   * without a store.
+   *
+   * @internal
+   */
+  readonly onInvalidatedByOther:
+    | ((
+      listener: (owner: string, isConcerned: (place: CachePlace) => boolean) => void
+    ) => Effect.Effect<void, never, Scope.Scope>)
+    | undefined
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
   /**
    * Returns how often tokens of an owner were invalidated, by any client. A client uses it so that a caller never gets the
@@ -312,9 +322,8 @@ export const layerTiered = <E = never, R = never>(
       const { invalidationInterval = "500 millis", keys, store } = options
       const bounds = yield* Effect.fromResult(boundsOf(options))
       const interval = yield* Effect.fromResult(timeoutOf("invalidationInterval", invalidationInterval))
-      const sealer = keys === "plaintext"
-        ? yield* Sealing.makePlaintext
-        : yield* Sealing.make(yield* Effect.fromResult(rootsOf(keys)))
+      const { plaintext, sealed } = yield* Sealing.Sealers
+      const sealer = keys === "plaintext" ? yield* plaintext : yield* sealed(yield* Effect.fromResult(rootsOf(keys)))
       return yield* makeTiered(bounds, { store: Effect.isEffect(store) ? yield* store : store, sealer, interval })
     })
   )
@@ -392,6 +401,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
     peek: () => undefined,
     find: undefined,
     unshared: undefined,
+    onInvalidatedByOther: undefined,
     lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
     invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
     invalidations: invalidations.of,
@@ -612,6 +622,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     peek: memory.peek,
     find: undefined,
     unshared: undefined,
+    onInvalidatedByOther: undefined,
     lead: (key, fetch, options) =>
       Effect.withFiber((caller) => {
         const { accepts = always, limit = Infinity, since = 0 } = options
@@ -662,7 +673,17 @@ const makeTiered = (
 ): Effect.Effect<TokenCache["Service"], never, Scope.Scope> =>
   Effect.gen(function*() {
     const { attach, cache, inner, keep } = makeMemory(yield* Clock.Clock, bounds)
-    const outer = yield* OuterCache.make({ ...options, memory: inner })
+    const listeners = new Set<(owner: string, isConcerned: (place: CachePlace) => boolean) => void>()
+    const outer = yield* OuterCache.make({
+      ...options,
+      memory: {
+        ...inner,
+        invalidate: (owner, isConcerned) => {
+          inner.invalidate(owner, isConcerned)
+          for (const listener of listeners) listener(owner, (place) => isConcerned(place, Infinity))
+        }
+      }
+    })
     attach(outer)
     const lookUps = yield* SingleFlight.make<FoundToken, "closed">({ closed: () => "closed" })
     const find = (key: CacheKey, read: ReadToken): Effect.Effect<FoundToken> => {
@@ -678,35 +699,14 @@ const makeTiered = (
       ...cache,
       find,
       unshared: outer.unshared,
+      onInvalidatedByOther: (listener) =>
+        Effect.acquireRelease(
+          Effect.sync(() => void listeners.add(listener)),
+          () => Effect.sync(() => void listeners.delete(listener))
+        ),
       invalidate: (selector) => Effect.andThen(cache.invalidate(selector), outer.invalidate(selector)),
       stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
     })
   })
 
 const notFound: FoundToken = { token: undefined, replacement: undefined, isDown: true }
-
-/** Returns the bytes of root keys. */
-const rootsOf = (
-  keys: ReadonlyArray<Redacted.Redacted<string>>
-): Result.Result<ReadonlyArray<Uint8Array<ArrayBuffer>>, InvalidRequestError> => {
-  if (!Array.isArray(keys) || keys.length === 0) {
-    return Result.fail(notA(`a list of redacted keys, or "plaintext"`, "keys"))
-  }
-  const roots: Array<Uint8Array<ArrayBuffer>> = []
-  for (const [at, key] of keys.entries()) {
-    const bytes = isRedactedText(key) ? keyBytes(Redacted.value(key)) : undefined
-    if (bytes === undefined) return Result.fail(notA("32 or more random bytes in base64 or hexadecimal", `keys[${at}]`))
-    roots.push(bytes)
-  }
-  return Result.succeed(roots)
-}
-
-const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
-  const trimmed = text.trim()
-  const decoded = /^(?:[0-9a-f]{2}){32,}$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
-    trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
-  )
-  const bytes = Result.getOrUndefined(decoded)
-  // A placeholder of equal characters is no key.
-  return bytes === undefined || bytes.length < 32 || new Set(bytes).size < 8 ? undefined : new Uint8Array(bytes)
-}

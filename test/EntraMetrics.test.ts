@@ -70,6 +70,32 @@ describe("the catalogue", () => {
       }).pipe(Effect.scoped)
     ))
 
+  it.effect("the numbers of a store exist only with a store, and count on over clients", () =>
+    isolated(
+      Effect.gen(function*() {
+        const counts = { hits: 1, misses: 2, unreadable: 3, invalidations: 4, outages: 5, waits: 6, followed: 7 }
+        const cache = TokenCache.TokenCache.of({
+          ...(yield* TokenCache.TokenCache),
+          stats: Effect.sync(() => ({ entries: 0, bytes: 0, evictions: 0, store: { ...counts, isDown: true } }))
+        })
+        const Cache = Layer.succeed(TokenCache.TokenCache, cache)
+        yield* Effect.scoped(Layer.build(Layer.fresh(World({ cache: Cache }))))
+        counts.hits = 11
+        yield* Layer.build(Layer.fresh(World({ cache: Cache })))
+        counts.hits = 12
+        assert.deepInclude(yield* exported, {
+          entra_store_hits_total: 12,
+          entra_store_misses_total: 2,
+          entra_store_unreadable_total: 3,
+          entra_store_invalidations_total: 4,
+          entra_store_outages_total: 5,
+          entra_lease_waits_total: 6,
+          entra_lease_followed_total: 7,
+          entra_store_down: 1
+        })
+      }).pipe(Effect.scoped, Effect.provide(TokenCache.layerMemory()))
+    ))
+
   it.effect("counters only grow", () =>
     isolated(
       Effect.gen(function*() {

@@ -2,7 +2,7 @@
  * The types of the services and of the client. They are compiled with everything else (`npm run check:types`), where each
  * line can fail.
  */
-import type { DateTime, Duration, Effect, Layer, Redacted } from "effect"
+import type { DateTime, Duration, Effect, Layer, Redacted, Stream } from "effect"
 import {
   type AccessToken,
   type Authority,
@@ -201,7 +201,15 @@ describe("TokenCache", () => {
     expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
     expectTypeOf<Cache>().toEqualTypeOf<TokenCache.TokenCacheService>()
     expectTypeOf<Exclude<keyof Cache, symbol | `~${string}`>>().toEqualTypeOf<
-      "peek" | "find" | "lead" | "unshared" | "invalidate" | "invalidations" | "stats" | "disabled"
+      | "peek"
+      | "find"
+      | "lead"
+      | "unshared"
+      | "onInvalidatedByOther"
+      | "invalidate"
+      | "invalidations"
+      | "stats"
+      | "disabled"
     >()
   })
 
@@ -244,6 +252,13 @@ describe("ConfidentialClient", () => {
   it("invalidates with the caller's own mistakes as its only errors", () => {
     expectTypeOf(ConfidentialClient.invalidate).returns.toEqualTypeOf<
       Effect.Effect<void, EntraError.ConfigurationError, ConfidentialClient.ConfidentialClient>
+    >()
+    expectTypeOf(ConfidentialClient.tokens).returns.toEqualTypeOf<
+      Stream.Stream<
+        AccessToken.AuthenticationResult,
+        EntraError.AcquireTokenError,
+        ConfidentialClient.ConfidentialClient
+      >
     >()
     expectTypeOf(ConfidentialClient.stats).toEqualTypeOf<
       Effect.Effect<ConfidentialClient.ClientStats, never, ConfidentialClient.ConfidentialClient>

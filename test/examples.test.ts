@@ -14,6 +14,11 @@ const sample = (name: string, environment: Record<string, string> = {}) =>
   runChild([`--conditions=@effect-entra/source`, `examples/${name}.ts`], environment)
 
 const shown: Record<string, ReadonlyArray<string | RegExp>> = {
+  "custom-store": [
+    "the first client: IdentityProvider, cacheLevel None",
+    "the second client: Cache, cacheLevel L2",
+    "1 token request, 2 values in the store"
+  ],
   daemon: [
     /contoso\.onmicrosoft\.com +https:\/\/graph\.microsoft\.com\/\.default +IdentityProvider +NoCachedAccessToken/,
     /fabrikam\.onmicrosoft\.com +https:\/\/graph\.microsoft\.com\/\.default +Cache +NotApplicable/,
@@ -60,6 +65,10 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
     "wrong scope: scopes contains \"User.Read\"",
     "1 of 3 tokens came from the cache"
   ],
+  "serialized-cache": ["files", "a KeyValueStore"].flatMap((place) => [
+    `${place}, first run: IdentityProvider, cacheLevel None; token requests so far: 1`,
+    `${place}, second run: Cache, cacheLevel L2; token requests so far: 1`
+  ]),
   testing: ["both tests passed"]
 }
 
@@ -177,9 +186,13 @@ describe("samples", () => {
       }).pipe(Effect.provide(Microsoft({ apps: withoutRoles })))
   )
 
+  // test/fleet/Example.test.ts runs the example of a fleet.
   it("none is left out", () => {
     const names = readdirSync("examples").filter((name) => name.endsWith(".ts")).map((name) => name.slice(0, -3))
-    assert.deepStrictEqual(names.sort(), [...Object.keys(shown), ...Object.keys(unchanged), "key-vault"].sort())
+    assert.deepStrictEqual(
+      names.sort(),
+      [...Object.keys(shown), ...Object.keys(unchanged), "key-vault", "fleet"].sort()
+    )
   })
 })
 

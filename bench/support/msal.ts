@@ -1,5 +1,10 @@
 /** @azure/msal-node, with the same tokens for the same keys. */
-import { ConfidentialClientApplication, type INetworkModule, type NetworkResponse } from "@azure/msal-node"
+import {
+  ConfidentialClientApplication,
+  type ICachePlugin,
+  type INetworkModule,
+  type NetworkResponse
+} from "@azure/msal-node"
 import { Schema } from "effect"
 import type { Certificate } from "./certificate.ts"
 import { type Key, type Scenario, tokenOf } from "./keys.ts"
@@ -21,7 +26,8 @@ export const network = (answer: (url: string) => string): INetworkModule => {
 export const application = (
   authority: string,
   certificate: Certificate | undefined,
-  networkClient: INetworkModule
+  networkClient: INetworkModule,
+  cachePlugin?: ICachePlugin
 ): ConfidentialClientApplication =>
   new ConfidentialClientApplication({
     auth: {
@@ -31,6 +37,7 @@ export const application = (
         ? { clientSecret: "a-secret" }
         : { clientCertificate: { thumbprintSha256: certificate.thumbprint, privateKey: certificate.privateKey } })
     },
+    ...(cachePlugin === undefined ? {} : { cache: { cachePlugin } }),
     system: { networkClient }
   })
 

@@ -5,7 +5,18 @@ import { fileURLToPath } from "node:url"
 import { load, type Result } from "./result.ts"
 
 /** In the order of the report. */
-export const names = ["hit", "keys", "miss", "herd", "memory", "eviction", "sustained", "startup", "paths"] as const
+export const names = [
+  "hit",
+  "keys",
+  "miss",
+  "herd",
+  "shared",
+  "memory",
+  "eviction",
+  "sustained",
+  "startup",
+  "paths"
+] as const
 
 export const bench = new URL("../", import.meta.url)
 

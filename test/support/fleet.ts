@@ -1,9 +1,10 @@
 /** Processes of a fleet in one process: clients with memories of their own, over one store and one simulator. */
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Exit, Layer, Redacted, Scope } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
   ConfidentialClient,
+  type EntraError,
   TokenCache,
   TokenEndpoint,
   type TokenStore
@@ -23,11 +24,12 @@ export interface ProcessOptions {
   readonly client?: Partial<ConfidentialClient.Options>
   readonly cache?: Partial<TokenCache.TieredOptions>
   readonly endpoint?: TokenEndpoint.Options
+  readonly credential?: Layer.Layer<ClientCredential.ClientCredential, EntraError.CredentialError>
 }
 
 /** Starts a process: its client, and its cache. It ends with the scope. */
 export const startProcess = (
-  { cache, client, endpoint, keys = [rootKey("root")], layer, store }: ProcessOptions
+  { cache, client, credential, endpoint, keys = [rootKey("root")], layer, store }: ProcessOptions
 ) =>
   Effect.gen(function*() {
     const Cache = layer ?? TokenCache.layerTiered({
@@ -38,7 +40,7 @@ export const startProcess = (
     const context = yield* Layer.build(
       ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso, ...client }).pipe(
         Layer.provide([
-          ClientCredential.layerSecret(EntraSimulator.daemonSecret),
+          credential ?? ClientCredential.layerSecret(EntraSimulator.daemonSecret),
           AuthorityResolver.layer,
           TokenEndpoint.layerWith(endpoint ?? {})
         ]),
@@ -55,4 +57,12 @@ export const startProcess = (
       }),
       context
     )
+  })
+
+/** Starts a process that `close` ends before the scope does. */
+export const startClosable = (options: ProcessOptions) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const process = yield* Effect.provideService(startProcess(options), Scope.Scope, scope)
+    return { ...process, close: Scope.close(scope, Exit.void) }
   })

@@ -1,10 +1,11 @@
 /** A `redis-server` process that ends when the scope closes. For live tests only. */
 import { Effect, type Scope } from "effect"
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { ensureRedis } from "../../examples/support/redis.ts"
 import { freePort } from "./ports.ts"
 import { type RedisCommandError, type Reply, sendCommand } from "./redisCommand.ts"
 import { until } from "./until.ts"
@@ -45,26 +46,6 @@ export interface ServerOptions {
   readonly maxmemory?: string | undefined
   /** Further lines of the configuration file. */
   readonly config?: ReadonlyArray<string> | undefined
-}
-
-/** Installs Debian's Redis if the machine has none, so that no test is skipped for want of it. */
-export const ensureRedis = (): void => {
-  const isThere = () => spawnSync("redis-server", ["--version"]).status === 0
-  if (isThere()) return
-  // One process of the machine installs, the others wait. At run level 1 the package starts no service.
-  const root = process.getuid?.() === 0 ? [] : ["sudo", "-n"]
-  const [command = "", ...parameters] = [
-    ...root,
-    "flock",
-    join(tmpdir(), "effect-entra-redis.lock"),
-    "sh",
-    "-c",
-    "redis-server --version || { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq redis-server redis-sentinel; }"
-  ]
-  const { stderr } = spawnSync(command, parameters, { encoding: "utf8" })
-  if (!isThere()) {
-    throw new Error(`these tests run redis-server, and it could be neither found nor installed: ${stderr}`)
-  }
 }
 
 /** Starts a server, and waits until it answers. */

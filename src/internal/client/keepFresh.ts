@@ -1,6 +1,6 @@
 /**
  * Fibers that keep tokens fresh without callers. Each fiber sleeps on one timer until its token is due. It wakes early when
- * its token is invalidated or the client closes.
+ * its token is invalidated or the client closes. A fiber may have a consumer, which gets each newer token.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -10,14 +10,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
-import { type CacheKey, type Selector, selects } from "../cache/cacheKey.ts"
-import { refreshFrom } from "../cache/freshness.ts"
+import type { CacheKey } from "../cache/cacheKey.ts"
+import { freshness, isTooShort, refreshFrom } from "../cache/freshness.ts"
+import { retryWait } from "../endpoint/throttleGate.ts"
 import { coolDown } from "../shared/cooldown.ts"
+import { closedError } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 
 /** A token to keep fresh. */
@@ -32,8 +37,24 @@ export interface Task {
 export interface Keepers {
   /** Keeps a token fresh until the scope or the client closes. */
   readonly keep: (task: Task) => Effect.Effect<void, never, Scope.Scope>
-  /** Wakes the fibers of the selected tokens. */
-  readonly wake: (selector: Selector) => void
+  /**
+   * Keeps a token fresh while the stream runs, and emits it and each newer token. With `waits` the first token is waited
+   * for while the service throttles.
+   */
+  readonly tokens: (task: Task, waits: boolean) => Stream.Stream<AuthenticationResult, AcquireTokenError>
+  /** Wakes the fibers of some tokens. */
+  readonly wake: (isConcerned: (key: CacheKey) => boolean) => void
+  /** Shows the cached token to the consumers of a key. */
+  readonly show: (key: CacheKey) => void
+}
+
+/** The consumer of a stream of tokens. */
+interface Consumer {
+  readonly waits: boolean
+  /** Emits a token, unless it is the token that was emitted last. */
+  readonly take: (token: AuthenticationResult) => void
+  /** Returns the time in milliseconds at which the token that was emitted last expires. */
+  readonly expiresOn: () => number
 }
 
 /** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
@@ -42,6 +63,29 @@ const minPause = 1000
 /** Returns whether the lifetime of a token is known. A token without a known lifetime is not cached. */
 export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boolean =>
   refreshOn.epochMilliseconds < expiresOn.epochMilliseconds
+
+/**
+ * Returns the pause after a failed refresh in milliseconds, or undefined if the error ends the stream of the consumer. `left`
+ * is the validity of the consumer's token; it is `Infinity` without a consumer.
+ */
+export const pauseAfterFailure = (
+  failure: {
+    readonly error: AcquireTokenError | undefined
+    readonly failures: number
+    readonly left: number
+    readonly waits: boolean
+  },
+  backoff: { readonly base: number; readonly cap: number }
+): number | undefined => {
+  const { error, failures, left, waits } = failure
+  if (left <= 0) return waits && error !== undefined ? retryWait(error) : undefined
+  const retryAfter = error?.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
+  // A closed gate sent no request, so there is no backoff, only the time until the gate opens.
+  const rest = error?._tag === "EntraThrottledError" && error.source !== "server"
+    ? minPause
+    : coolDown(failures, backoff)
+  return Math.min(Math.max(retryAfter, rest), left)
+}
 
 /** Creates the registry of the tokens that one client keeps fresh. */
 export const make = (options: {
@@ -52,6 +96,7 @@ export const make = (options: {
   Effect.gen(function*() {
     const { clock } = options
     const keepers = new Map<Latch.Latch, Task>()
+    const consumers = new Map<Consumer, Task>()
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -69,36 +114,44 @@ export const make = (options: {
         options.isResting(entry) ? entry.retryOn - monotonicMillis(clock) : 0
       )
 
-    const pauseAfterFailure = (failures: number, cause: Cause.Cause<AcquireTokenError>): number => {
-      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-      const retryAfter = error?.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
-      // A closed gate sent no request, so there is no backoff, only the time until the gate opens.
-      return error?._tag === "EntraThrottledError" && error.source !== "server"
-        ? Math.max(retryAfter, minPause)
-        : Math.max(retryAfter, coolDown(failures, options.backoff))
+    /** Shows a cached token to a consumer, which takes it if a caller would be served it. */
+    const showTo = (consumer: Consumer, { minimumValidity }: Task, entry: CachedToken): void => {
+      const now = clock.currentTimeMillisUnsafe()
+      if (freshness(entry, now) === "expired" || isTooShort(entry, now, minimumValidity)) return
+      const hit = entry.freshHit
+      if (Exit.isSuccess(hit)) consumer.take(hit.value)
     }
 
-    const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch) {
+    /** Runs until the client closes, or until the consumer has no valid token and the refresh fails. */
+    const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch, consumer?: Consumer) {
+      const left = (now: number) => consumer === undefined ? Infinity : consumer.expiresOn() - now
       let failures = 0
       while (keepers.has(latch)) {
         const entry = task.find()
-        let pause = entry === undefined
-          ? 0
-          : pauseUntilDue(entry, task.minimumValidity, clock.currentTimeMillisUnsafe())
+        if (consumer !== undefined && entry !== undefined) showTo(consumer, task, entry)
+        const now = clock.currentTimeMillisUnsafe()
+        let pause = entry === undefined ? 0 : Math.min(pauseUntilDue(entry, task.minimumValidity, now), left(now))
         if (pause <= 0) {
           const exit = yield* Effect.exit(task.refresh(entry))
           failures = Exit.isSuccess(exit) ? 0 : failures + 1
           const now = clock.currentTimeMillisUnsafe()
-          const current = task.find()
-          pause = Exit.isFailure(exit)
-            ? pauseAfterFailure(failures, exit.cause)
+          if (Exit.isFailure(exit)) {
+            const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+            const waits = consumer?.waits === true
+            const rest = pauseAfterFailure({ error, failures, left: left(now), waits }, options.backoff)
+            if (rest === undefined) return yield* Effect.failCause(exit.cause)
+            pause = rest
+          } else {
+            const current = task.find()
+            if (current === undefined) consumer?.take(exit.value)
             // A token that is not in the cache is refreshed at its `refreshOn` too, if its lifetime is known.
-            : Math.max(
+            pause = Math.max(
               hasLifetime(exit.value) ? minPause : options.backoff.cap,
               current === undefined
                 ? exit.value.refreshOn.epochMilliseconds - now
                 : pauseUntilDue(current, task.minimumValidity, now)
             )
+          }
         }
         // If the latch was opened during the refresh, there is no pause.
         yield* Effect.timeoutOrElse(latch.await, { duration: pause, orElse: () => Effect.void })
@@ -106,23 +159,57 @@ export const make = (options: {
       }
     })
 
+    const started = (task: Task, consumer?: Consumer): Effect.Effect<void, AcquireTokenError> =>
+      Effect.suspend(() => {
+        const latch = Latch.makeUnsafe()
+        keepers.set(latch, task)
+        return run(task, latch, consumer).pipe(
+          Effect.ensuring(Effect.sync(() => keepers.delete(latch))),
+          Effect.provideService(Clock.Clock, clock),
+          // The fiber outlives its caller, so its spans must not belong to the caller's trace.
+          Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context))
+        )
+      })
+
     return {
       keep: (task) =>
-        Effect.suspend(() => {
-          if (closed) return Effect.void
-          const latch = Latch.makeUnsafe()
-          keepers.set(latch, task)
-          return run(task, latch).pipe(
-            Effect.ensuring(Effect.sync(() => keepers.delete(latch))),
-            Effect.provideService(Clock.Clock, clock),
-            // The fiber outlives its caller, so its spans must not belong to the caller's trace.
-            Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context)),
-            Effect.forkScoped({ startImmediately: true }),
-            Effect.asVoid
-          )
-        }),
-      wake: (selector) => {
-        for (const [latch, task] of keepers) if (selects(selector, task.key())) latch.openUnsafe()
+        Effect.suspend(() =>
+          closed
+            ? Effect.void
+            : Effect.asVoid(Effect.forkScoped(started(task), { startImmediately: true }))
+        ),
+      tokens: (task, waits) =>
+        // A slow subscriber needs only the newest token.
+        Stream.callback((queue) =>
+          Effect.suspend(() => {
+            if (closed) return Effect.fail(closedError("The client"))
+            let last: AuthenticationResult | undefined
+            const consumer: Consumer = {
+              waits,
+              take: (token) => {
+                const isNew = last === undefined || !isSame(last, token)
+                last = token
+                if (isNew) Queue.offerUnsafe(queue, token)
+              },
+              expiresOn: () => last?.expiresOn.epochMilliseconds ?? -Infinity
+            }
+            consumers.set(consumer, task)
+            return started(task, consumer).pipe(
+              Effect.ensuring(Effect.sync(() => consumers.delete(consumer))),
+              Effect.andThen(Queue.end(queue))
+            )
+          }), { bufferSize: 1, strategy: "sliding" }),
+      wake: (isConcerned) => {
+        for (const [latch, task] of keepers) if (isConcerned(task.key())) latch.openUnsafe()
+      },
+      show: (key) => {
+        for (const [consumer, task] of consumers) {
+          const entry = task.key().text === key.text ? task.find() : undefined
+          if (entry !== undefined) showTo(consumer, task, entry)
+        }
       }
     }
   })
+
+const isSame = (one: AuthenticationResult, other: AuthenticationResult): boolean =>
+  Redacted.value(one.accessToken) === Redacted.value(other.accessToken)

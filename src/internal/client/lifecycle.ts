@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import * as Authority from "../../Authority.ts"
 import type { ClientCredential } from "../../ClientCredential.ts"
@@ -15,7 +16,16 @@ import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
-import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
+import {
+  type CacheKey,
+  encode,
+  keyOf as makeKey,
+  ownerIn,
+  ownerOf,
+  type Selector,
+  selects,
+  spaceOf
+} from "../cache/cacheKey.ts"
 import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
 import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
@@ -33,7 +43,7 @@ import { monotonicMillis } from "../shared/monotonic.ts"
 import { accessTokenSha256 } from "../shared/sha256.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import { refreshFailed, requestFailed } from "../telemetry/flightLog.ts"
-import type { Acquisitions } from "./acquisition.ts"
+import type { Acquisitions, Flight } from "./acquisition.ts"
 import { warnIfBuiltTooOften } from "./buildWarning.ts"
 import * as HitPath from "./hitPath.ts"
 import * as KeepFresh from "./keepFresh.ts"
@@ -47,6 +57,7 @@ export interface Lifecycle {
     selection: "all" | { readonly tenantId: string } | TokenRequest
   ) => Effect.Effect<void, ConfigurationError>
   readonly keepFresh: (request: TokenRequest) => Effect.Effect<void, ConfigurationError, Scope.Scope>
+  readonly tokens: (request: TokenRequest) => Stream.Stream<AuthenticationResult, AcquireTokenError>
   readonly counts: () => {
     readonly hits: number
     readonly misses: number
@@ -83,7 +94,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquisitions: { acquire, read }, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
+    const { acquisitions, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("The client"),
@@ -123,6 +134,14 @@ export const make = (options: {
     }
 
     const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
+    const acquire = (flight: Flight): Acquired =>
+      Effect.tap(acquisitions.acquire(flight), () => Effect.sync(() => keepers.show(flight.key)))
+
+    if (cache.onInvalidatedByOther !== undefined) {
+      yield* cache.onInvalidatedByOther((owner, isConcerned) => {
+        keepers.wake((key) => ownerIn(key.space) === owner && isConcerned(key))
+      })
+    }
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
@@ -176,7 +195,7 @@ export const make = (options: {
     const find = (key: CacheKey): Effect.Effect<FoundToken> =>
       cache.find === undefined || isBound() ?
         Effect.succeed(nothing) :
-        Effect.map(cache.find(key, read(key)), (found) => {
+        Effect.map(cache.find(key, acquisitions.read(key)), (found) => {
           const { replacement, token } = found
           if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
           return found
@@ -353,6 +372,24 @@ export const make = (options: {
         )
       })
 
+    /** Returns the task of a fiber that keeps the token of a plan fresh. */
+    const taskOf = (plan: RequestPlan): KeepFresh.Task => ({
+      key: () => keyOf(plan),
+      minimumValidity: plan.minimumValidity,
+      find: () => cached(keyOf(plan)),
+      refresh: (token) => {
+        const key = keyOf(plan)
+        const reason = cache.disabled
+          ? "CacheDisabled"
+          : token === undefined
+          ? "NoCachedAccessToken"
+          : isUsable(token, clock.currentTimeMillisUnsafe())
+          ? "ProactivelyRefreshed"
+          : "Expired"
+        return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
+      }
+    })
+
     const reported = (plan: RequestPlan, flight: Acquired): Acquired =>
       Effect.tapError(flight, (error) => requestFailed(error, about(plan, settings)))
 
@@ -373,31 +410,24 @@ export const make = (options: {
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
       },
       keepFresh: (request) =>
-        Effect.flatMap(Effect.fromResult(keepablePlanOf(request, settings)), (plan) => {
+        Effect.flatMap(
+          Effect.fromResult(keepablePlanOf(request, settings)),
           // A disabled cache has no tokens to keep fresh.
-          if (cache.disabled) return Effect.void
-          const find = () => cached(keyOf(plan))
-          return keepers.keep({
-            key: () => keyOf(plan),
-            minimumValidity: plan.minimumValidity,
-            find,
-            refresh: (token) => {
-              const key = keyOf(plan)
-              const reason = token === undefined
-                ? "NoCachedAccessToken"
-                : isUsable(token, clock.currentTimeMillisUnsafe())
-                ? "ProactivelyRefreshed"
-                : "Expired"
-              return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
-            }
-          })
-        }),
+          (plan) => cache.disabled ? Effect.void : keepers.keep(taskOf(plan))
+        ),
+      tokens: (request) =>
+        Stream.unwrap(
+          Effect.map(
+            Effect.fromResult(keepablePlanOf(request, settings)),
+            (plan) => keepers.tokens(taskOf(plan), (plan.onThrottled ?? options.onThrottled) === "wait")
+          )
+        ),
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
           // Refusals are forgotten first, because callers that the cache wakes may be refused again.
           options.forget(selector).pipe(
             Effect.andThen(cache.invalidate(selector)),
-            Effect.andThen(Effect.sync(() => keepers.wake(selector)))
+            Effect.andThen(Effect.sync(() => keepers.wake((key) => selects(selector, key))))
           ))
     }
   })

@@ -26,6 +26,8 @@ export const fakeClient = (
     peek: () => undefined,
     invalidate: () => Effect.void,
     keepFresh: () => Effect.void,
+    // The token does not expire, so there is no second one.
+    tokens: (request: TokenRequest) => Stream.concat(Stream.fromEffect(acquireToken(request)), Stream.never),
     prefetch: <R = never>(requests: Iterable<TokenRequest>, options?: PrefetchOptions<R>) =>
       prefetch(acquireToken, requests, options),
     stats: Effect.sync(() => ({

@@ -36,6 +36,7 @@ export interface OwnerRecords {
 export const epochOf = (place: CachePlace, { records, seeds }: OwnerRecords, index: number): string => {
   const stamps = [0, 0, 0]
   records.forEach((record, at) => {
+    if (record.stamps.size === 0) return
     fieldsOf(place, seeds[at] ?? 0).forEach((field, kind) => {
       stamps[kind] = Math.max(stamps[kind] ?? 0, record.stamps.get(field) ?? 0)
     })

@@ -110,6 +110,12 @@ const leastLeft = 5
 /** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
 const mostUnsuitable = 3
 
+/**
+ * The number of leases that one fetch waits for. When the service refuses all processes, they do not ask one after the
+ * other for longer than that.
+ */
+const mostWaits = 3
+
 /** Creates the outer cache of a process. `interval` is the time between two looks for invalidations, in milliseconds. */
 export const make = (options: {
   readonly store: TokenStore["Service"]
@@ -182,26 +188,42 @@ export const make = (options: {
       followers: yield* Followers.make(guard, store.fleet)
     }
 
-    const find = (key: CacheKey): Effect.Effect<Found> =>
-      Effect.gen(function*() {
-        const budget = StoreGuard.newBudget()
-        const names = yield* namesOf(key, budget)
-        if (names === undefined) return down
-        for (const at of names) {
-          const sentAt = clock.currentTimeMillisUnsafe()
-          const answer = yield* guard.run("read", store.get(at.name), budget)
-          if (answer._tag !== "Answered") return down
-          if (answer.value === undefined) continue
-          const shared = yield* values.token(at, answer.value, sentAt)
-          if (shared === undefined) continue
-          // An invalidation came while the value was on its way.
-          if (!isCurrent(at)) break
-          counts.hits++
-          return { shared, isDown: false }
-        }
+    /** A store that is slow would cost the acquisition another budget, so it counts as one that does not answer. */
+    const missing = ({ left }: StoreGuard.Budget): Effect.Effect<Found> =>
+      Effect.sync(() => {
         counts.misses++
-        // A store that is as slow as this would cost the acquisition another budget.
-        return { shared: undefined, isDown: budget.left < leastLeft }
+        return { shared: undefined, isDown: left < leastLeft }
+      })
+
+    /** Looks under the name of each root key, the newest first. */
+    const lookUnder = (
+      names: ReadonlyArray<SharedValues.Name>,
+      index: number,
+      budget: StoreGuard.Budget
+    ): Effect.Effect<Found> => {
+      const at = names[index]
+      if (at === undefined) return missing(budget)
+      const sentAt = clock.currentTimeMillisUnsafe()
+      return Effect.flatMap(guard.run("read", store.get(at.name), budget), (answer) => {
+        if (answer._tag !== "Answered") return Effect.succeed(down)
+        if (answer.value === undefined) return lookUnder(names, index + 1, budget)
+        return Effect.flatMap(values.token(at, answer.value, sentAt), (shared) => {
+          if (shared === undefined) return lookUnder(names, index + 1, budget)
+          // An invalidation came while the value was on its way.
+          if (!isCurrent(at)) return missing(budget)
+          counts.hits++
+          return Effect.succeed({ shared, isDown: false })
+        })
+      })
+    }
+
+    const find = (key: CacheKey): Effect.Effect<Found> =>
+      Effect.suspend(() => {
+        const budget = StoreGuard.newBudget()
+        return Effect.flatMap(
+          namesOf(key, budget),
+          (names) => names === undefined ? Effect.succeed(down) : lookUnder(names, 0, budget)
+        )
       })
 
     /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
@@ -251,7 +273,12 @@ export const make = (options: {
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
         return leasing === undefined
           ? yield* lookAndFetch(request, names[0], seen, budget)
-          : yield* ask({ request, leasing, since: monotonicMillis(clock), budget }, names[0], seen, mostUnsuitable)
+          : yield* ask(
+            { request, leasing, since: monotonicMillis(clock), waits: 0, budget },
+            names[0],
+            seen,
+            mostUnsuitable
+          )
       })
 
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
@@ -282,6 +309,7 @@ export const make = (options: {
         readonly request: SharedFetch
         readonly leasing: Leasing
         readonly since: number
+        readonly waits: number
         readonly budget: StoreGuard.Budget
       },
       at: SharedValues.Name,
@@ -328,15 +356,15 @@ export const make = (options: {
           }
           case "Held": {
             const left = request.limit - (monotonicMillis(clock) - since)
-            if (left <= 0) return yield* fetchAndTell(request, at, "", seen)
+            if (left <= 0 || call.waits >= mostWaits) return yield* fetchAndTell(request, at, "", seen)
             counts.waits++
             const end = yield* followers.wait(at.name, left)
             // Its name is another one when it was invalidated meanwhile.
             const names = end === "down" ? undefined : yield* namesOf(request.key, budget)
             if (names === undefined) return yield* fetchAlone(request)
             // The wait was for the service.
-            budget.left = StoreGuard.wholeBudget
-            const result = yield* ask(call, names[0], seen, tries)
+            const again = { ...call, waits: call.waits + 1, budget: StoreGuard.newBudget() }
+            const result = yield* ask(again, names[0], seen, tries)
             if (!result.isFetched) counts.followed++
             return result
           }

@@ -25,18 +25,37 @@ import { noTag } from "./sealing.ts"
 /** A client of Redis: sends a command with its arguments, and returns the reply. */
 export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
 
+/** Sends two commands at once, in their order. */
+export type SendBoth = (
+  one: ReadonlyArray<string>,
+  other: ReadonlyArray<string>
+) => Effect.Effect<readonly [unknown, unknown], unknown>
+
+/** Encodes bytes as base64. A platform may have a faster one. */
+export interface Codec {
+  readonly encode: (bytes: Uint8Array) => string
+  /** Returns undefined for a text that is not base64. */
+  readonly decode: (text: string) => Uint8Array | undefined
+}
+
+const portable: Codec = { encode: Base64.encode, decode: (text) => Result.getOrUndefined(Base64.decode(text)) }
+
 /**
  * Creates a store. All keys start with `prefix`, and `newId` returns random texts. `nodeOf` returns the node of a key, when
  * there are several.
  */
 export const make = (
   send: Send,
-  { newId, nodeOf, prefix = "effect-entra:" }: {
+  options: {
     readonly newId: () => string
     readonly prefix?: string | undefined
     readonly nodeOf?: ((key: string) => string) | undefined
+    readonly sendBoth?: SendBoth
+    readonly base64?: Codec
   }
 ): TokenStore["Service"] => {
+  const { newId, nodeOf, prefix = "effect-entra:" } = options
+  const { base64 = portable, sendBoth = bothOf(send) } = options
   const keysOf = (name: string) => {
     const dot = name.indexOf(".")
     const [id, epoch] = dot < 0 ? [name, ""] : [name.slice(0, dot), name.slice(dot)]
@@ -79,15 +98,15 @@ export const make = (
 
   return {
     // The time is read first: of two values the answer then has the shorter time.
-    get: (name) =>
-      Effect.flatMap(
-        Effect.all([command("PTTL", keysOf(name).value), command("GET", keysOf(name).value)], {
-          concurrency: "unbounded"
-        }),
-        ([left, value]) => Effect.fromResult(valueOf(value, left))
-      ),
+    get: (name) => {
+      const key = keysOf(name).value
+      return Effect.flatMap(
+        Effect.mapError(sendBoth(["PTTL", key], ["GET", key]), refusalOf),
+        ([left, value]) => Effect.fromResult(valueOf(value, left, base64))
+      )
+    },
     set: (name, bytes, ttl) =>
-      Effect.asVoid(command("SET", keysOf(name).value, Base64.encode(bytes), "PX", millisOf(ttl))),
+      Effect.asVoid(command("SET", keysOf(name).value, base64.encode(bytes), "PX", millisOf(ttl))),
     remove: (name) => Effect.asVoid(command("DEL", keysOf(name).value)),
     nodeOf: nodeOf === undefined ? undefined : (name) => nodeOf(keysOf(name).value),
     fleet: {
@@ -100,7 +119,7 @@ export const make = (
             Duration.isZero(ttl) ? "*" : prefixOf(seen),
             hasToken ? "1" : "0"
           ]),
-          (reply) => Effect.fromResult(leaseAnswerOf(reply))
+          (reply) => Effect.fromResult(leaseAnswerOf(reply, base64))
         )
       },
       held: (names) => {
@@ -128,7 +147,7 @@ export const make = (
       },
       settle: ({ name, owner }, outcome: LeaseOutcome) => {
         const { lease, rest, throttle, value } = keysOf(name)
-        const bytes = outcome._tag === "Released" ? "" : Base64.encode(outcome.value.bytes)
+        const bytes = outcome._tag === "Released" ? "" : base64.encode(outcome.value.bytes)
         const ttl = outcome._tag === "Released" ? "0" : millisOf(outcome.value.ttl)
         return Effect.asVoid(
           run(settleScript, [value, lease, throttle, rest], [
@@ -159,6 +178,10 @@ export const make = (
     }
   }
 }
+
+/** Sends two commands by fibers of their own. */
+const bothOf = (send: Send): SendBoth => ([one = "", ...its], [other = "", ...others]) =>
+  Effect.all([send(one, ...its), send(other, ...others)], { concurrency: "unbounded" })
 
 // -----------------------------------------------------------------------------
 // scripts
@@ -281,16 +304,14 @@ const numberOf = (reply: unknown): Parsed<number> => {
 }
 
 /** Returns a value, or undefined when there is none, when its time is over, or when it is not ours. */
-const valueOf = (value: unknown, left: unknown): Parsed<StoredValue | undefined> =>
-  Result.map(numberOf(left), (millis) => {
-    const bytes = Predicate.isString(value) ? Result.getOrUndefined(Base64.decode(value)) : undefined
-    return millis <= 0 || !Predicate.isString(value)
+const valueOf = (value: unknown, left: unknown, { decode }: Codec): Parsed<StoredValue | undefined> =>
+  Result.map(numberOf(left), (millis) =>
+    millis <= 0 || !Predicate.isString(value)
       ? undefined
       // A value that is not base64 is kept as one that cannot be opened, so that it is removed.
-      : { bytes: bytes ?? noTag, ttl: Duration.millis(millis) }
-  })
+      : { bytes: decode(value) ?? noTag, ttl: Duration.millis(millis) })
 
-const leaseAnswerOf = (reply: unknown): Parsed<LeaseAnswer> => {
+const leaseAnswerOf = (reply: unknown, codec: Codec): Parsed<LeaseAnswer> => {
   const [tag, value, left] = listOf(reply)
   switch (tag) {
     case "Held":
@@ -301,7 +322,7 @@ const leaseAnswerOf = (reply: unknown): Parsed<LeaseAnswer> => {
     case "Throttled":
     case "Failed":
       return Result.flatMap(
-        valueOf(value, left),
+        valueOf(value, left, codec),
         (value) => value === undefined ? foreign() : Result.succeed({ _tag: tag, value })
       )
     default:

@@ -3,6 +3,7 @@
  * key of its value: a value under a known name that cannot be opened is damaged or forged. A key is derived for each name,
  * because one AES-GCM key may encrypt only 2^32 values with random nonces.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
@@ -50,21 +51,29 @@ export const make = (roots: ReadonlyArray<Uint8Array<ArrayBuffer>>): Effect.Effe
 
 /** Creates a sealer that encrypts nothing. Names are digests. */
 export const makePlaintext: Effect.Effect<Sealer> = Effect.promise(async () => {
-  const root = await rootOf(new TextEncoder().encode("effect-entra: values are not encrypted"))
+  const root = await rootOf(encoder.encode("effect-entra: values are not encrypted"))
   return sealerOf([root], async (root, text) => {
     const id = await root.idOf(text)
     return {
       id,
-      seal: ({ tag, text }) => Effect.succeed(joined(tag, plainVersion, new TextEncoder().encode(text))),
+      seal: ({ tag, text }) => Effect.succeed(joined(tag, plainVersion, encoder.encode(text))),
       open: (_kind, _name, bytes) =>
         Effect.succeed(bytes[tagLength] === plainVersion[0] ? decoded(bytes.subarray(tagLength + 1)) : undefined)
     }
   })
 })
 
+/** Creates the sealers of caches. A test may replace it, because a test clock does not wait for WebCrypto. */
+export const Sealers: Context.Reference<typeof sealers> = /*#__PURE__*/ Context.Reference<typeof sealers>(
+  "effect-entra/Sealers",
+  { defaultValue: () => sealers }
+)
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const sealers = { sealed: make, plaintext: makePlaintext }
 
 interface Root {
   readonly seed: number
@@ -72,6 +81,9 @@ interface Root {
   readonly tagOf: (token: string) => Promise<Uint8Array>
   readonly sealed: (text: string) => Promise<Sealed>
 }
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true })
 
 const sealedVersion = new Uint8Array([1])
 const plainVersion = new Uint8Array([0])
@@ -81,17 +93,19 @@ const nonceLength = 12
 const kept = 10_000
 
 const sealerOf = (roots: ReadonlyArray<Root>, make: (root: Root, text: string) => Promise<Sealed>): Sealer => {
-  const known = new Map<string, Promise<ReadonlyArray<Sealed>>>()
+  const known = new Map<string, ReadonlyArray<Sealed>>()
   return {
     seeds: roots.map(({ seed }) => seed),
     of: (text) =>
-      Effect.promise(() => {
+      Effect.suspend(() => {
         const found = known.get(text)
-        if (found !== undefined) return found
-        const made = Promise.all(roots.map((root) => make(root, text)))
-        known.set(text, made)
-        if (known.size > kept) known.delete(known.keys().next().value ?? "")
-        return made
+        if (found !== undefined) return Effect.succeed(found)
+        return Effect.promise(async () => {
+          const made = await Promise.all(roots.map((root) => make(root, text)))
+          known.set(text, made)
+          if (known.size > kept) known.delete(known.keys().next().value ?? "")
+          return made
+        })
       }),
     tagOf: (token) => Effect.promise(() => roots[0]?.tagOf(Redacted.value(token)) ?? Promise.resolve(noTag))
   }
@@ -104,13 +118,13 @@ const rootOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<Root> => {
     name: "HKDF",
     hash: "SHA-256",
     salt: new Uint8Array(32),
-    info: new TextEncoder().encode(`effect-entra/v1/${info}`)
+    info: encoder.encode(`effect-entra/v1/${info}`)
   })
   const macOf = async (info: string) => {
     const key = await subtle.deriveKey(params(info), material, { name: "HMAC", hash: "SHA-256", length: 256 }, false, [
       "sign"
     ])
-    return async (text: string) => new Uint8Array(await subtle.sign("HMAC", key, new TextEncoder().encode(text)))
+    return async (text: string) => new Uint8Array(await subtle.sign("HMAC", key, encoder.encode(text)))
   }
   const [names, keys, tags, seed] = await Promise.all([
     macOf("names"),
@@ -130,14 +144,14 @@ const rootOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<Root> => {
       const cipher = (kind: Kind, name: string, tag: Uint8Array, nonce: Uint8Array<ArrayBuffer>) => ({
         name: "AES-GCM",
         iv: nonce,
-        additionalData: joined(tag, sealedVersion, new TextEncoder().encode(`${kind} ${name}`))
+        additionalData: joined(tag, sealedVersion, encoder.encode(`${kind} ${name}`))
       })
       return {
         id,
         seal: ({ kind, name, tag, text }) =>
           Effect.promise(async () => {
             const nonce = crypto.getRandomValues(new Uint8Array(nonceLength))
-            const encrypted = await subtle.encrypt(cipher(kind, name, tag, nonce), key, new TextEncoder().encode(text))
+            const encrypted = await subtle.encrypt(cipher(kind, name, tag, nonce), key, encoder.encode(text))
             return joined(tag, sealedVersion, nonce, new Uint8Array(encrypted))
           }),
         open: (kind, name, bytes) =>
@@ -171,7 +185,7 @@ const joined = (...parts: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> =>
 /** Returns the text of UTF-8, or undefined for other bytes. */
 const decoded = (bytes: Uint8Array): string | undefined => {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch {
     return undefined
   }

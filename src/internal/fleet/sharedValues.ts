@@ -148,7 +148,8 @@ export const make = (options: {
         const wait = error?.retryAfter === undefined
           ? 0
           : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
-        if (error?._tag === "EntraThrottledError" && error.source === "server") {
+        // A wait of zero closes no gate.
+        if (error?._tag === "EntraThrottledError" && error.source === "server" && wait > 0) {
           const value = yield* sealedText("throttle", throttleName(at), throttleText(error), wait)
           return yield* settle(at, owner, { _tag: "Throttled", value })
         }

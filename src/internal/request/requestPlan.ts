@@ -270,7 +270,7 @@ const notKeepable = (field: string): InvalidRequestError =>
   invalidRequest(
     "field_malformed",
     field,
-    `${field} applies to one call, but keepFresh keeps a token that all calls share`,
+    `${field} applies to one call, but keepFresh and tokens keep a token that all calls share`,
     `Leave ${field} out here, and pass it to acquireToken.`
   )
 

@@ -23,8 +23,20 @@ export interface Readings {
 }
 
 export interface Cache {
-  readonly stats: Effect.Effect<{ readonly entries: number; readonly bytes: number; readonly evictions: number }>
+  readonly stats: Effect.Effect<Numbers>
 }
+
+/** The numbers of a cache, and of the store behind it. */
+interface Numbers {
+  readonly entries: number
+  readonly bytes: number
+  readonly evictions: number
+  readonly store?:
+    | (Readonly<Record<(typeof storeCounters)[number][1], number>> & { readonly isDown: boolean })
+    | undefined
+}
+
+type Count = (numbers: Numbers) => number
 
 export interface Endpoint {
   readonly stats: Effect.Effect<{ readonly throttled: number; readonly refused: number }>
@@ -181,28 +193,62 @@ const makeCounted = <A>(onLast: (item: A) => void) => {
 }
 
 const makeCaches = (context: Context.Context<never>) => {
-  const none = { entries: 0, bytes: 0, evictions: 0 }
-  // A cache may outlive its clients and get new clients, and its evictions must count only once.
-  const alreadyCounted = new WeakMap<Cache, number>()
-  let evicted = 0
-  /** The last reading of each cache. If a cache cannot be read, the counter must not decrease. */
-  const lastReadings = new WeakMap<Cache, number>()
-  const evictions = (cache: Cache) => {
-    const last = lastReadings.get(cache) ?? 0
-    const now = Math.max(last, read(cache, { ...none, evictions: last }).evictions)
-    lastReadings.set(cache, now)
-    return now
+  const none: Numbers = { entries: 0, bytes: 0, evictions: 0 }
+  // A cache may outlive its clients and get new clients, and its counts must count only once.
+  const alreadyCounted = new WeakMap<Cache, Numbers>()
+  /** The last reading of each cache. If a cache cannot be read, its counters must not decrease. */
+  const lastReadings = new WeakMap<Cache, Numbers>()
+  const numbersOf = (cache: Cache): Numbers => {
+    const numbers = read(cache, lastReadings.get(cache) ?? none)
+    lastReadings.set(cache, numbers)
+    return numbers
   }
-  const since = (cache: Cache) => evictions(cache) - (alreadyCounted.get(cache) ?? 0)
+  const closed = new Map<Count, number>()
+  const since = (cache: Cache, count: Count) => {
+    const counted = alreadyCounted.get(cache)
+    return Math.max(0, count(numbersOf(cache)) - (counted === undefined ? 0 : count(counted)))
+  }
   const caches = makeCounted<Cache>((cache) => {
-    evicted += since(cache)
-    alreadyCounted.set(cache, evictions(cache))
+    for (const count of counts) closed.set(count, (closed.get(count) ?? 0) + since(cache, count))
+    alreadyCounted.set(cache, numbersOf(cache))
   })
-  counter(context, EntraMetrics.evictions, () => evicted + sum(caches.open(), since))
-  gauge(context, EntraMetrics.cacheEntries, () => sum(caches.open(), (cache) => read(cache, none).entries))
-  gauge(context, EntraMetrics.cacheBytes, () => sum(caches.open(), (cache) => read(cache, none).bytes))
-  return caches
+  const counts: Array<Count> = []
+  const exportCounter = (metric: Metric.Counter<number>, count: Count) => {
+    counts.push(count)
+    counter(context, metric, () => (closed.get(count) ?? 0) + sum(caches.open(), (cache) => since(cache, count)))
+  }
+  const exportGauge = (metric: Metric.Gauge<number>, valueOf: Count) =>
+    gauge(context, metric, () => sum(caches.open(), (cache) => valueOf(numbersOf(cache))))
+
+  exportCounter(EntraMetrics.evictions, ({ evictions }) => evictions)
+  exportGauge(EntraMetrics.cacheEntries, ({ entries }) => entries)
+  exportGauge(EntraMetrics.cacheBytes, ({ bytes }) => bytes)
+  let hasStores = false
+  /** Programs without a store have no series of one. */
+  const exportStores = () => {
+    if (hasStores) return
+    hasStores = true
+    for (const [metric, part] of storeCounters) exportCounter(metric, ({ store }) => store?.[part] ?? 0)
+    exportGauge(EntraMetrics.storeDown, ({ store }) => store?.isDown === true ? 1 : 0)
+  }
+  return {
+    enter: (cache: Cache) => {
+      caches.enter(cache)
+      if (numbersOf(cache).store !== undefined) exportStores()
+    },
+    leave: caches.leave
+  }
 }
+
+const storeCounters = [
+  [EntraMetrics.storeHits, "hits"],
+  [EntraMetrics.storeMisses, "misses"],
+  [EntraMetrics.storeUnreadable, "unreadable"],
+  [EntraMetrics.storeInvalidations, "invalidations"],
+  [EntraMetrics.storeOutages, "outages"],
+  [EntraMetrics.leaseWaits, "waits"],
+  [EntraMetrics.leaseFollowed, "followed"]
+] as const
 
 const makeEndpoints = (context: Context.Context<never>) => {
   const none = { throttled: 0, refused: 0 }

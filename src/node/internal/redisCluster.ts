@@ -9,15 +9,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import { monotonicMillis } from "../../internal/shared/monotonic.ts"
-import type { Send } from "./redisConnection.ts"
+import type { RedisConnection } from "./redisConnection.ts"
 
 export interface Address {
   readonly host: string
   readonly port: number
 }
 
-export interface Cluster {
-  readonly send: Send
+export interface Cluster extends RedisConnection {
   /** Returns the node that owns a key, as far as it is known. */
   readonly nodeOf: (key: string) => string
 }
@@ -27,14 +26,14 @@ const refreshPause = 100
 const nextNode = 100
 
 interface Node {
-  readonly send: Send
+  readonly connection: RedisConnection
   readonly address: Address
   readonly scope: Scope.Closeable
 }
 
 /** Opens the connections of a cluster of which some nodes are known. The effect does not wait for them. */
 export const open = (
-  connect: (address: Address) => Effect.Effect<Send, never, Scope.Scope>,
+  connect: (address: Address) => Effect.Effect<RedisConnection, never, Scope.Scope>,
   roots: ReadonlyArray<Address>
 ): Effect.Effect<Cluster, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -52,16 +51,16 @@ export const open = (
         const known = nodes.get(name)
         if (known !== undefined) return Effect.succeed(known)
         const own = Scope.forkUnsafe(scope)
-        return Effect.map(Scope.provide(connect(address), own), (send) => {
-          const node = { send, address, scope: own }
+        return Effect.map(Scope.provide(connect(address), own), (connection) => {
+          const node = { connection, address, scope: own }
           nodes.set(name, node)
           return node
         })
       })
 
     const ask = (address: Address) =>
-      Effect.flatMap(nodeAt(address), (node) =>
-        Effect.flatMap(node.send("CLUSTER", "SLOTS"), (reply) => {
+      Effect.flatMap(nodeAt(address), ({ connection }) =>
+        Effect.flatMap(connection.send("CLUSTER", "SLOTS"), (reply) => {
           const found = rangesOf(reply, address)
           return found.length === 0 ? Effect.fail(new Error("no slots")) : Effect.succeed(found)
         }))
@@ -114,20 +113,16 @@ export const open = (
         )
       })
 
-    /** Sends a command to a node, and once more where that node says. */
-    const sendTo = (address: Address, command: Command, redirects: number): Effect.Effect<unknown, unknown> =>
-      Effect.flatMap(nodeAt(address), ({ send }) =>
+    /** Sends commands to a node, and once more where that node says. */
+    const sendTo = <A>(address: Address, commands: Commands<A>, redirects: number): Effect.Effect<A, unknown> =>
+      Effect.flatMap(nodeAt(address), ({ connection }) =>
         Effect.onExit(
-          Effect.catch(send(...command), (error) => {
+          Effect.catch(commands.send(connection), (error) => {
             const target = redirects === 0 ? undefined : redirectOf(error, address)
             if (target === undefined) return Effect.fail(error)
             return target.isAsking
-              ? Effect.flatMap(nodeAt(target.address), (node) =>
-                Effect.map(
-                  Effect.all([node.send("ASKING"), node.send(...command)], { concurrency: "unbounded" }),
-                  ([, reply]) => reply
-                ))
-              : Effect.andThen(Effect.sync(startRefresh), sendTo(target.address, command, redirects - 1))
+              ? Effect.flatMap(nodeAt(target.address), (node) => commands.sendAsking(node.connection))
+              : Effect.andThen(Effect.sync(startRefresh), sendTo(target.address, commands, redirects - 1))
           }),
           (exit) =>
             Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => {
@@ -136,8 +131,16 @@ export const open = (
             })
         ))
 
+    const toOwner = <A>(command: Command, commands: Commands<A>): Effect.Effect<A, unknown> =>
+      Effect.flatMap(known(slotOf(keyIn(command))), (owner) => sendTo(owner, commands, 3))
+
     return {
-      send: (...command) => Effect.flatMap(known(slotOf(keyIn(command))), (owner) => sendTo(owner, command, 3)),
+      send: (...command) => toOwner(command, { send: (node) => node.send(...command), sendAsking: asking(command) }),
+      sendBoth: (one, other) =>
+        toOwner(one, {
+          send: (node) => node.sendBoth(one, other),
+          sendAsking: (node) => Effect.all([asking(one)(node), asking(other)(node)], { concurrency: "unbounded" })
+        }),
       nodeOf: (key) => {
         const owner = ownerOf(slotOf(key))
         return owner === undefined ? "" : nameOf(owner)
@@ -149,7 +152,16 @@ export const open = (
 // internal
 // -----------------------------------------------------------------------------
 
-type Command = readonly [command: string, ...args: ReadonlyArray<string>]
+type Command = ReadonlyArray<string>
+
+/** How commands are sent to the owner of their slot, and to a node that is about to be. */
+interface Commands<A> {
+  readonly send: (node: RedisConnection) => Effect.Effect<A, unknown>
+  readonly sendAsking: (node: RedisConnection) => Effect.Effect<A, unknown>
+}
+
+const asking = (command: Command) => (node: RedisConnection) =>
+  Effect.map(node.sendBoth(["ASKING"], command), ([, reply]) => reply)
 
 interface Range {
   readonly from: number

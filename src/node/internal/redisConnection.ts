@@ -7,19 +7,23 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Send, SendBoth } from "../../internal/fleet/redisStore.ts"
 import { monotonicMillis } from "../../internal/shared/monotonic.ts"
 
 /** A client of Redis, for one topology. */
 export interface RedisClient {
   readonly connect: () => Promise<unknown>
-  readonly send: (command: ReadonlyArray<string>, signal: AbortSignal) => Promise<unknown>
+  readonly send: (command: ReadonlyArray<string>) => Promise<unknown>
   readonly destroy: () => void
   /** Registers a listener of errors and of the end of the connection. */
   readonly onFailure: (listener: () => void) => void
 }
 
-/** Sends a command. */
-export type Send = (command: string, ...args: ReadonlyArray<string>) => Effect.Effect<unknown, unknown>
+/** A connection that opens again for ever. */
+export interface RedisConnection {
+  readonly send: Send
+  readonly sendBoth: SendBoth
+}
 
 /** The length of a turn in milliseconds, and the number of turns after which an unanswered command ends its connection. */
 const turn = 25
@@ -46,7 +50,7 @@ interface Connection {
 }
 
 /** Opens a connection. The effect does not wait for it, and the connection closes with the scope. */
-export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, never, Scope.Scope> =>
+export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisConnection, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
@@ -136,22 +140,14 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, ne
       return isWatching ? Effect.andThen(clock.sleep(Duration.millis(turn)), watch) : Effect.void
     })
 
-    const sendBy = async (
-      connection: Connection,
-      command: ReadonlyArray<string>,
-      signal: AbortSignal
-    ): Promise<unknown> => {
+    const track = (connection: Connection): { readonly since: number } => {
       const sent = { since: turns }
       connection.unanswered.add(sent)
       if (!isWatching) {
         isWatching = true
         fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), watch), scope))
       }
-      try {
-        return await connection.client.send(command, signal)
-      } finally {
-        connection.unanswered.delete(sent)
-      }
+      return sent
     }
 
     yield* Effect.addFinalizer(() =>
@@ -164,17 +160,43 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<Send, ne
     // The first command then finds a connection, or one that is nearly open.
     void connect()
 
-    return (...command) =>
-      Effect.tryPromise({
-        try: (signal) => {
-          if (current !== undefined) return sendBy(current, command, signal)
-          const pending = connect()
-          if (pending === undefined) return Promise.reject(new Error("not connected"))
-          return pending.then((connection) => {
-            if (connection === undefined || signal.aborted) throw new Error("not connected")
-            return sendBy(connection, command, signal)
-          })
-        },
-        catch: (error) => error
+    /** Sends commands in their order, as soon as there is a connection. */
+    const using = <A>(
+      command: (client: RedisClient, done: (reply: A) => void, failed: (error: unknown) => void) => void
+    ): Effect.Effect<A, unknown> =>
+      Effect.callback((resume) => {
+        const start = (connection: Connection): void => {
+          const sent = track(connection)
+          const end = (result: Effect.Effect<A, unknown>): void => {
+            connection.unanswered.delete(sent)
+            resume(result)
+          }
+          command(connection.client, (reply) => end(Effect.succeed(reply)), (error) => end(Effect.fail(error)))
+        }
+        if (current !== undefined) return start(current)
+        const pending = connect()
+        if (pending === undefined) return resume(Effect.fail(notConnected))
+        let isWanted = true
+        void pending.then((connection) => {
+          // A command that was given up meanwhile must not be sent late.
+          if (connection === undefined || !isWanted) resume(Effect.fail(notConnected))
+          else start(connection)
+        })
+        return Effect.sync(() => {
+          isWanted = false
+        })
       })
+
+    return {
+      send: (...command) => using((client, done, failed) => void client.send(command).then(done, failed)),
+      sendBoth: (one, other) =>
+        using((client, done, failed) => {
+          const first = client.send(one)
+          // The second reply comes last, and fails with the first.
+          client.send(other).then((reply) => first.then((former) => done([former, reply] as const), failed), failed)
+          first.catch(failed)
+        })
+    }
   })
+
+const notConnected = new Error("not connected to Redis")
