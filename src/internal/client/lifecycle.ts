@@ -135,7 +135,10 @@ export const make = (options: {
 
     const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
     const acquire = (flight: Flight): Acquired =>
-      Effect.tap(acquisitions.acquire(flight), () => Effect.sync(() => keepers.show(flight.key)))
+      Effect.map(acquisitions.acquire(flight), (result) => {
+        keepers.show(flight.key)
+        return result
+      })
 
     if (cache.onInvalidatedByOther !== undefined) {
       yield* cache.onInvalidatedByOther((owner, isConcerned) => {
