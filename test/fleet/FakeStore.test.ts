@@ -39,10 +39,10 @@ const seen = fc.constantFrom(undefined, 1, 2, 3).map((tag) =>
 const ttl = fc.constantFrom(100, 200, 300, 400).map((seconds) => Duration.seconds(seconds))
 const value = fc.record({ bytes, ttl })
 
-/** Times to tens of seconds. */
+/** Times to 20 seconds, upwards, because all times are multiples of ten seconds and those of the server are a little less. */
 const coarse = ({ bytes, ttl }: TokenStore.StoredValue) => ({
   bytes: [...bytes],
-  seconds: Math.round(Duration.toSeconds(ttl) / 20) * 20
+  seconds: Math.ceil(Duration.toSeconds(ttl) / 20) * 20
 })
 /** Stamps of far ahead are exact, those of now are not. */
 const far = 1e14
