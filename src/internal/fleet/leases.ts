@@ -29,8 +29,10 @@ export const make = (
   let isExtending = false
 
   const extend: Effect.Effect<void> = Effect.suspend(() => {
-    isExtending = held.size > 0
-    if (!isExtending) return Effect.void
+    if (held.size === 0) {
+      isExtending = false
+      return Effect.void
+    }
     // Not behind the queue of look-ups, where leases would end under load.
     const extended = Effect.suspend(() => guard.run("urgent", fleet.extend([...held], leaseTtl)))
     return Effect.andThen(clock.sleep(interval), Effect.andThen(extended, extend))
@@ -41,6 +43,7 @@ export const make = (
       Effect.suspend(() => {
         held.add(lease)
         const extending = isExtending ? Effect.void : Effect.forkIn(extend, scope)
+        isExtending = true
         return Effect.onExit(Effect.andThen(extending, effect), () => {
           held.delete(lease)
           return Effect.void
