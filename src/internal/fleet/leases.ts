@@ -29,22 +29,26 @@ export const make = (
   let isExtending = false
 
   const extend: Effect.Effect<void> = Effect.suspend(() => {
-    if (held.size === 0) {
-      isExtending = false
-      return Effect.void
-    }
+    isExtending = held.size > 0
     // Not behind the queue of look-ups, where leases would end under load.
-    const extended = Effect.suspend(() => guard.run("urgent", fleet.extend([...held], leaseTtl)))
-    return Effect.andThen(clock.sleep(interval), Effect.andThen(extended, extend))
+    return isExtending
+      ? Effect.andThen(guard.run("urgent", fleet.extend([...held], leaseTtl)), extendLater)
+      : Effect.void
+  })
+  const extendLater = Effect.suspend(() => Effect.andThen(clock.sleep(interval), extend))
+
+  /** Starts to extend, once for all leases. */
+  const startExtending = Effect.suspend(() => {
+    if (isExtending) return Effect.void
+    isExtending = true
+    return Effect.forkIn(extendLater, scope)
   })
 
   return {
     hold: (lease, effect) =>
       Effect.suspend(() => {
         held.add(lease)
-        const extending = isExtending ? Effect.void : Effect.forkIn(extend, scope)
-        isExtending = true
-        return Effect.onExit(Effect.andThen(extending, effect), () => {
+        return Effect.onExit(Effect.andThen(startExtending, effect), () => {
           held.delete(lease)
           return Effect.void
         })
