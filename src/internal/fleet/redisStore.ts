@@ -247,8 +247,8 @@ return text
 // replies
 // -----------------------------------------------------------------------------
 
-/** The reply of Redis to a command that it refuses starts with a word of capitals. */
-const refusal = /^[A-Z]{2,}(?: |$)/
+/** The reply of Redis to a command that it refuses is a word of capitals and a text. A lone `EPIPE` is a lost connection. */
+const refusal = /^[A-Z]{2,} /
 
 /** Returns a refusal of the server as such. Any other error means that there was no answer. */
 const refusalOf = (error: unknown): unknown => {
