@@ -113,13 +113,14 @@ describe("two readings of a record", () => {
 
 describe("a stamp", () => {
   it.each([
-    { before: undefined, now: 10, least: 0, next: 10 },
-    { before: 10, now: 10, least: 0, next: 11 },
-    { before: 20, now: 10, least: 0, next: 21 },
-    { before: 5, now: 10, least: 12, next: 12 },
-    { before: 12, now: 10, least: 12, next: 13 }
-  ])("after $before at $now, at least $least: $next", ({ before, least, next, now }) => {
-    assert.strictEqual(nextStamp(before, now, least), next)
+    { before: undefined, now: 10, wanted: 0, next: 10 },
+    { before: 10, now: 10, wanted: 0, next: 11 },
+    { before: 20, now: 10, wanted: 0, next: 21 },
+    { before: 5, now: 10, wanted: 12, next: 12 },
+    { before: 5, now: 10, wanted: 8, next: 8 },
+    { before: 12, now: 10, wanted: 12, next: 13 }
+  ])("after $before at $now, wanted $wanted: $next", ({ before, next, now, wanted }) => {
+    assert.strictEqual(nextStamp(before, now, wanted), next)
   })
 
   it("that is older than that of the record changes nothing", () => {
