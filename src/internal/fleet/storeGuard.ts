@@ -153,16 +153,17 @@ export const make = (
           const entry = {
             until: turns + budget.left + 1,
             giveUp: () => {
-              fiber.interruptUnsafe()
               finish(silent, isClosed || !isWhole)
+              fiber.interruptUnsafe()
             }
           }
           commands.add(entry)
           startTicking()
           fiber.addObserver((exit) => finish(answerOf(exit), false))
           end = () => {
-            fiber.interruptUnsafe()
+            // Before its end is observed, which says nothing about the store.
             finish(silent, true)
+            fiber.interruptUnsafe()
           }
         }
         const next = (): void => {
