@@ -184,6 +184,12 @@ export interface TokenCacheService {
    */
   readonly onInvalidated: (react: (isConcerned: (key: CacheKey) => boolean) => void) => () => void
   readonly stats: Effect.Effect<CacheStats>
+  /**
+   * The number of evictions in `stats`, for a look at each fetch.
+   *
+   * @internal
+   */
+  readonly evictions: () => number
   readonly disabled: boolean
 }
 
@@ -402,6 +408,7 @@ export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
     invalidations: invalidations.of,
     onInvalidated: () => () => {},
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
+    evictions: () => 0,
     disabled: true
   })
 })
@@ -532,24 +539,19 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     }
     leads.add(lead)
     if (!leases.has(name)) leases.set(name, lead)
-    return fetched(wanted, since).pipe(
-      Effect.map((led) => {
-        const now = clock.currentTimeMillisUnsafe()
-        // A token without a lifetime is not cached.
-        if (now < led.token.expiresOn && mayStore(lead, led.token)) memory.store(led.token, now)
-        if (fresh && leads.has(lead)) outdate(lead)
-        return led
-      }),
-      Effect.onExit((exit) => {
-        leads.delete(lead)
-        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        release(
-          lead,
-          error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void
-        )
-        return Effect.void
-      })
-    )
+    const stored = Effect.map(fetched(wanted, since), (led) => {
+      const now = clock.currentTimeMillisUnsafe()
+      // A token without a lifetime is not cached.
+      if (now < led.token.expiresOn && mayStore(lead, led.token)) memory.store(led.token, now)
+      if (fresh && leads.has(lead)) outdate(lead)
+      return led
+    })
+    return Effect.onExitPrimitive(stored, (exit) => {
+      leads.delete(lead)
+      const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      release(lead, error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void)
+      return undefined
+    })
   }
 
   /** A fetch that started before this one must not replace its token. */
@@ -643,6 +645,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
       return () => void reactions.delete(react)
     },
     stats: Effect.sync(() => ({ ...memory.usage })),
+    evictions: () => memory.usage.evictions,
     disabled: false
   })
   return {

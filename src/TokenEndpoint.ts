@@ -51,6 +51,7 @@ import {
   tooSlow
 } from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
+import { within } from "./internal/shared/timeLimit.ts"
 import { countOf, durationOf, timeoutOf } from "./internal/shared/validate.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -299,17 +300,15 @@ const make = (
         if (Exit.isExit(proof) && Exit.isSuccess(proof)) return proof
         const begun = monotonicMillis(clock)
         const left = deadline - begun
-        return proof.pipe(
-          Effect.timeoutOrElse({
-            duration: Math.min(attemptTimeout, left),
-            orElse: () =>
-              Effect.fail(attemptTimeout <= left ? credentialTimeout(attemptTimeout) : tooLate(credentialTimeout))
-          }),
-          Effect.onExit(() => {
-            timing.credential += monotonicMillis(clock) - begun
-            return Effect.void
-          })
-        )
+        const limited = within(proof, {
+          millis: Math.min(attemptTimeout, left),
+          orElse: () =>
+            Effect.fail(attemptTimeout <= left ? credentialTimeout(attemptTimeout) : tooLate(credentialTimeout))
+        })
+        return Effect.onExitPrimitive(limited, () => {
+          timing.credential += monotonicMillis(clock) - begun
+          return undefined
+        })
       }).pipe(
         Effect.catchCause((cause) => Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), credentialDefect)))
       )
@@ -326,45 +325,44 @@ const make = (
       const form = { ...request.form, ...proof.form }
       const sentAt = clock.currentTimeMillisUnsafe()
       timing.attempts++
-      return http.send({
+      const limit = {
+        millis: Math.min(attemptTimeout, left),
+        orElse: () =>
+          Effect.fail(
+            attemptTimeout <= left
+              ? tooSlow("timeout", endpoints.token, acquisition.correlationId, attemptTimeout)
+              : tooLate((limit) => tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit))
+          )
+      }
+      const response = http.send({
         method: "POST",
         url: query === noFields ? endpoints.token : withQuery(endpoints.token, query),
         headers: { ...standardHeaders, "client-request-id": acquisition.correlationId, ...proof.headers },
         form,
         correlationId: acquisition.correlationId
-      }, proof.client).pipe(
-        Effect.timeoutOrElse({
-          duration: Math.min(attemptTimeout, left),
-          orElse: () =>
-            Effect.fail(
-              attemptTimeout <= left
-                ? tooSlow("timeout", endpoints.token, acquisition.correlationId, attemptTimeout)
-                : tooLate((limit) => tooSlow("budget_exceeded", endpoints.token, acquisition.correlationId, limit))
-            )
-        }),
-        Effect.flatMap((response) => {
-          // A response with a token has nothing to scrub.
-          let scrubber: Scrub | undefined
-          const scrub: Scrub = (text, as) => {
-            scrubber ??= scrubberOf([query, form], Object.values(proof.headers ?? {}).map((value) => revealed(value)))
-            return scrubber(text, as)
-          }
-          return Effect.fromResult(readTokenResponse(response, {
-            authority: request.authority,
-            authorityUrl: acquisition.authority,
-            clientId: acquisition.clientId,
-            tenantId: acquisition.tenantId,
-            scopes: acquisition.scope,
-            tokenType: request.tokenType,
-            defaultLifetime: request.defaultLifetime,
-            tokenEndpoint: endpoints.token,
-            correlationId: acquisition.correlationId,
-            sentAt,
-            now: clock.currentTimeMillisUnsafe(),
-            scrub
-          }))
-        })
-      )
+      }, { client: proof.client, limit })
+      return Effect.flatMap(response, (response) => {
+        // A response with a token has nothing to scrub.
+        let scrubber: Scrub | undefined
+        const scrub: Scrub = (text, as) => {
+          scrubber ??= scrubberOf([query, form], Object.values(proof.headers ?? {}).map((value) => revealed(value)))
+          return scrubber(text, as)
+        }
+        return Effect.fromResult(readTokenResponse(response, {
+          authority: request.authority,
+          authorityUrl: acquisition.authority,
+          clientId: acquisition.clientId,
+          tenantId: acquisition.tenantId,
+          scopes: acquisition.scope,
+          tokenType: request.tokenType,
+          defaultLifetime: request.defaultLifetime,
+          tokenEndpoint: endpoints.token,
+          correlationId: acquisition.correlationId,
+          sentAt,
+          now: clock.currentTimeMillisUnsafe(),
+          scrub
+        }))
+      })
     }
 
     /**
@@ -399,10 +397,10 @@ const make = (
             // If too little time is left after the wait, the error names the wait, not the credential or the service.
             Effect.andThen(Effect.suspend(() => send(waitedTooLong)))
           )
-        return Effect.onExit(attempted, () => {
+        return Effect.onExitPrimitive(attempted, () => {
           if (sentAt !== undefined) timing.http += monotonicMillis(clock) - sentAt
           slot.release()
-          return Effect.void
+          return undefined
         })
       })
 

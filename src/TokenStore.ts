@@ -166,6 +166,7 @@ export class RefusedByStoreError extends Data.TaggedError("EntraRefusedByStoreEr
  *   its time has passed.
  * - `set`: stores a value for `ttl`, in place of an older one.
  * - `remove`: removes a value, if there is one.
+ * - `nodeOf`: the node that has a name, if the store has several nodes that fail one by one.
  * - `fleet`: leases, shared throttles and invalidations. A store without them costs a few more token requests per
  *   refresh, and a request per process when many processes start with an empty store.
  *
@@ -179,6 +180,7 @@ export class TokenStore extends Context.Service<TokenStore, {
   readonly get: (name: string) => Effect.Effect<StoredValue | undefined, unknown>
   readonly set: (name: string, bytes: Uint8Array, ttl: Duration.Duration) => Effect.Effect<void, unknown>
   readonly remove: (name: string) => Effect.Effect<void, unknown>
+  readonly nodeOf?: ((name: string) => string) | undefined
   readonly fleet?: Fleet | undefined
 }>()("effect-entra/TokenStore") {}
 

@@ -18,6 +18,7 @@ import { randomId } from "../internal/shared/randomId.ts"
 import { isRedactedText } from "../internal/shared/validate.ts"
 import { TokenStore } from "../TokenStore.ts"
 import { secureContextOf } from "./internal/certificates/secureContext.ts"
+import * as RedisCluster from "./internal/redisCluster.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 
 // -----------------------------------------------------------------------------
@@ -95,10 +96,10 @@ export interface Options {
  */
 export const make = (options: Options): Effect.Effect<TokenStore["Service"], InvalidRequestError, Scope.Scope> =>
   Effect.gen(function*() {
-    const create = yield* Effect.fromResult(clientOf(options))
+    const open = yield* Effect.fromResult(placeOf(options))
     const newId = yield* randomId
-    const { send, sendBoth } = yield* RedisConnection.open(create)
-    return storeOver(send, { newId, prefix: options.prefix, sendBoth, base64 })
+    const { nodeOf, send, sendBoth } = yield* open
+    return storeOver(send, { newId, prefix: options.prefix, nodeOf, sendBoth, base64 })
   })
 
 /**
@@ -133,7 +134,11 @@ const base64 = {
   decode: (text: string): Uint8Array => Buffer.from(text, "base64")
 }
 
-type Create = () => Promise<RedisConnection.RedisClient>
+interface Place extends RedisConnection.RedisConnection {
+  readonly nodeOf?: ((key: string) => string) | undefined
+}
+
+type Open = Effect.Effect<Place, never, Scope.Scope>
 
 interface Server {
   readonly host: string
@@ -144,8 +149,8 @@ interface Server {
   readonly database: number | undefined
 }
 
-/** Returns the function that creates a client for the options. */
-const clientOf = (options: Options): Result.Result<Create, InvalidRequestError> =>
+/** Returns the effect that opens the connections for the options. */
+const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
   Result.gen(function*() {
     const { cluster, sentinel, url } = options
     if ([url, cluster, sentinel].filter(Predicate.isNotUndefined).length !== 1) {
@@ -158,7 +163,7 @@ const clientOf = (options: Options): Result.Result<Create, InvalidRequestError> 
     if (url !== undefined) {
       const server = yield* serverOf("url", url)
       const node = nodeOptions(options, server, secureContext)
-      return () => standalone(node, server)
+      return RedisConnection.open(() => standalone(node, server))
     }
     const [field, urls] = cluster === undefined
       ? ["sentinel.urls", sentinel?.urls ?? []] as const
@@ -169,9 +174,11 @@ const clientOf = (options: Options): Result.Result<Create, InvalidRequestError> 
     if (first === undefined) return yield* Result.fail(notA("a list of URLs", field))
     const node = nodeOptions(options, first, secureContext)
     const addresses = servers.map(({ host, port }) => ({ host, port }))
-    return sentinel === undefined
-      ? () => clustered(node, addresses)
-      : () => guarded(node, socketOptions(first.isTls, secureContext), addresses, sentinel.name)
+    if (sentinel === undefined) {
+      return RedisCluster.open((address) => RedisConnection.open(() => standalone(node, address)), addresses)
+    }
+    const ofSentinels = { socket: socketOptions(first.isTls, secureContext) }
+    return RedisConnection.open(() => Promise.resolve(behindSentinels(node, ofSentinels, addresses, sentinel.name)))
   })
 
 const serverOf = (
@@ -223,78 +230,72 @@ type NodeOptions = ReturnType<typeof nodeOptions>
 /** No timers of the client, because `RedisConnection` watches all commands. */
 const commandOptions = { timeout: 0 }
 
-interface Emitter {
-  on(event: "error" | "end", listener: () => void): unknown
-}
-
-const failures = (client: Emitter) => (listener: () => void) => {
-  client.on("error", listener)
-  client.on("end", listener)
-}
-
-const standalone = async (node: NodeOptions, { host, port }: Server): Promise<RedisConnection.RedisClient> => {
+const standalone = async (
+  node: Pick<NodeOptions, "socket">,
+  { host, port }: RedisCluster.Address
+): Promise<RedisConnection.RedisClient> => {
   const { createClient } = await import("redis")
   const client = createClient({ ...node, socket: { ...node.socket, host, port }, commandOptions })
   return {
     connect: () => client.connect(),
     send: (command) => client.sendCommand(command),
     destroy: () => ignoringErrors(() => client.destroy()),
-    onFailure: failures(client)
+    onFailure: (listener) => {
+      client.on("error", listener)
+      client.on("end", listener)
+    }
   }
 }
 
-interface Address {
-  readonly host: string
-  readonly port: number
-}
-
-const clustered = async (
+/** A client of the server that the sentinels name as the master. Each connection asks them anew. */
+const behindSentinels = (
   node: NodeOptions,
-  addresses: ReadonlyArray<Address>
-): Promise<RedisConnection.RedisClient> => {
-  const { createCluster } = await import("redis")
-  const client = createCluster({
-    commandOptions,
-    defaults: node,
-    rootNodes: addresses.map((address) => ({ socket: { ...node.socket, ...address } }))
-  })
-  // A node that fails is the business of the client, which asks the others for another.
-  client.on("error", () => {})
-  return {
-    connect: () => client.connect(),
-    send: (command) => client.sendCommand(keyIn(command), false, [...command]),
-    destroy: () => ignoringErrors(() => client.destroy()),
-    onFailure: () => {}
-  }
-}
-
-const guarded = async (
-  node: NodeOptions,
-  sentinelSocket: NodeOptions["socket"],
-  addresses: ReadonlyArray<Address>,
+  ofSentinels: Pick<NodeOptions, "socket">,
+  sentinels: ReadonlyArray<RedisCluster.Address>,
   name: string
-): Promise<RedisConnection.RedisClient> => {
-  const { createSentinel } = await import("redis")
-  const client = createSentinel({
-    commandOptions,
-    name,
-    sentinelRootNodes: [...addresses],
-    nodeClientOptions: node,
-    sentinelClientOptions: { socket: sentinelSocket },
-    scanInterval: 1000
-  })
-  client.on("error", () => {})
+): RedisConnection.RedisClient => {
+  const opened = new Set<RedisConnection.RedisClient>()
+  let onFailure = (): void => {}
+  let master: RedisConnection.RedisClient | undefined
+
+  const open = async (options: Pick<NodeOptions, "socket">, address: RedisCluster.Address, listener: () => void) => {
+    const client = await standalone(options, address)
+    opened.add(client)
+    client.onFailure(listener)
+    await client.connect()
+    return client
+  }
+  const close = (client: RedisConnection.RedisClient): void => {
+    opened.delete(client)
+    client.destroy()
+  }
+  const masterOf = async (sentinel: RedisCluster.Address): Promise<RedisCluster.Address> => {
+    const client = await open(ofSentinels, sentinel, () => {})
+    const reply = await client.send(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])
+    const [host, port] = Array.isArray(reply) ? reply : []
+    if (!Predicate.isString(host)) throw new Error("the sentinel knows no such master")
+    return { host, port: Number(port) }
+  }
+
   return {
-    connect: () => client.connect(),
-    send: (command) => client.sendCommand(false, [...command]),
-    destroy: () => ignoringErrors(() => client.destroy()),
-    onFailure: () => {}
+    connect: async () => {
+      const address = await Promise.any(sentinels.map(masterOf))
+      for (const client of opened) close(client)
+      const client = await open(node, address, () => onFailure())
+      // Sentinels name a former master for a while. A user who may not ask is believed.
+      const role = await client.send(["ROLE"]).catch(() => undefined)
+      if (Array.isArray(role) && role[0] === "slave") throw new Error("the server is not a master")
+      master = client
+    },
+    send: (command) => master === undefined ? Promise.reject(new Error("not connected")) : master.send(command),
+    destroy: () => {
+      for (const client of opened) close(client)
+    },
+    onFailure: (listener) => {
+      onFailure = listener
+    }
   }
 }
-
-/** Returns the key that says which node of a cluster gets a command. */
-const keyIn = (command: ReadonlyArray<string>): string | undefined =>
-  command[0] === "EVALSHA" || command[0] === "EVAL" ? command[3] : command[1]
 
 /** A client that has closed itself throws, or rejects. */
 const ignoringErrors = (action: () => unknown): void => {

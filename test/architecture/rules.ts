@@ -44,7 +44,17 @@ export const ranks: ReadonlyArray<Rank> = [
       "TokenStore"
     ]
   },
-  wing("shared", "monotonic", "randomId", "requestContext", "safeLog", "sha256", "singleFlight"),
+  wing(
+    "shared",
+    "monotonic",
+    "randomId",
+    "requestContext",
+    "safeLog",
+    "sha256",
+    "singleFlight",
+    "timeLimit",
+    "tracing"
+  ),
   wing("http", "identityHttp", "redactedResponse", "redirects"),
   wing("cache"),
   wing("authority", "openIdConfigurationCache"),

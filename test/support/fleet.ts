@@ -17,7 +17,9 @@ export const rootKey = (text: string) =>
   Redacted.make(Buffer.from(text.padEnd(40, "0123456789abcdefghij")).toString("base64"))
 
 export interface ProcessOptions {
-  readonly store: TokenStore.TokenStore["Service"]
+  readonly store?: TokenStore.TokenStore["Service"]
+  /** The whole cache, in place of one over `store`. */
+  readonly layer?: Layer.Layer<TokenCache.TokenCache, unknown>
   readonly keys?: TokenCache.TieredOptions["keys"]
   readonly client?: Partial<ConfidentialClient.Options>
   readonly cache?: Partial<TokenCache.TieredOptions>
@@ -27,10 +29,14 @@ export interface ProcessOptions {
 
 /** Starts a process: its client, and its cache. It ends with the scope. */
 export const startProcess = (
-  { cache, client, credential, endpoint, keys = [rootKey("root")], store }: ProcessOptions
+  { cache, client, credential, endpoint, keys = [rootKey("root")], layer, store }: ProcessOptions
 ) =>
   Effect.gen(function*() {
-    const Cache = TokenCache.layerTiered({ store, keys, ...cache })
+    const Cache = layer ?? TokenCache.layerTiered({
+      store: store === undefined ? Effect.die(new Error("a process needs a store or a layer")) : Effect.succeed(store),
+      keys,
+      ...cache
+    })
     const context = yield* Layer.build(
       ConfidentialClient.layer({ clientId: EntraSimulator.daemonClientId, tenantId: contoso, ...client }).pipe(
         Layer.provide([

@@ -6,6 +6,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as References from "effect/References"
+import type * as Tracer from "effect/Tracer"
 import type { AccessToken, AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import * as Authority from "../../Authority.ts"
 import type { AuthorityResolver } from "../../AuthorityResolver.ts"
@@ -24,6 +26,7 @@ import { clientCredentialsForm, type RequestPlan } from "../request/requestPlan.
 import { withAttempts } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
+import { isTraced } from "../shared/tracing.ts"
 import type { Telemetry } from "../telemetry/telemetry.ts"
 import * as ReplacementCooldown from "./replacementCooldown.ts"
 
@@ -140,7 +143,7 @@ export const make = (
       }
 
     const acquire = (flight: Flight) =>
-      Effect.suspend(() => {
+      Effect.withFiber((fiber) => {
         const { plan, reason } = flight
         const startedAt = monotonicMillis(clock)
         const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
@@ -169,7 +172,7 @@ export const make = (
         }
         const fetching = Effect.suspend(() => {
           const begun = monotonicMillis(clock)
-          return Effect.onExit(
+          return Effect.onExitPrimitive(
             Effect.map(
               fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing, begun),
               (token) => {
@@ -179,7 +182,7 @@ export const make = (
             ),
             () => {
               fetched += monotonicMillis(clock) - begun
-              return Effect.void
+              return undefined
             }
           )
         })
@@ -223,36 +226,38 @@ export const make = (
                 : withAttempts(error, { attempts: timing.attempts, durations: told = durations() })
             )
         })
-        // A span of its own, whose last attributes are known when the flight ends.
-        const spanned = Effect.useSpan("effect-entra.acquireToken", {
-          attributes: {
-            "entra.client_id": clientId,
-            "entra.tenant_id": acquisition.tenantId,
-            "entra.scope": acquisition.scope,
-            "entra.refresh_reason": reason,
-            "entra.correlation_id": acquisition.correlationId
+        const traced = (span: Tracer.Span | undefined) =>
+          Effect.onExitPrimitive(result, (exit) =>
+            telemetry.ended({
+              acquisition,
+              reason,
+              revision: timing.attempts > 0 ? authentication?.revision() : undefined,
+              isSpared: flight.isSpared,
+              attempts: timing.attempts,
+              durations: told ?? durations(),
+              minimumLogLevel: fiber.getRef(References.MinimumLogLevel),
+              span
+            }, exit))
+        return Effect.annotateLogs(
+          isTraced(fiber)
+            // A span of its own, whose last attributes are known when the flight ends.
+            ? Effect.useSpan("effect-entra.acquireToken", {
+              attributes: {
+                "entra.client_id": clientId,
+                "entra.tenant_id": acquisition.tenantId,
+                "entra.scope": acquisition.scope,
+                "entra.refresh_reason": reason,
+                "entra.correlation_id": acquisition.correlationId
+              }
+            }, (span) => Effect.withParentSpan(traced(span), span, { captureStackTrace: false }))
+            : traced(undefined),
+          {
+            clientId,
+            tenantId: acquisition.tenantId,
+            scope: acquisition.scope,
+            correlationId: acquisition.correlationId
           }
-        }, (span) =>
-          Effect.withParentSpan(
-            Effect.onExit(result, (exit) =>
-              telemetry.ended({
-                acquisition,
-                reason,
-                revision: timing.attempts > 0 ? authentication?.revision() : undefined,
-                isSpared: flight.isSpared,
-                attempts: timing.attempts,
-                durations: told ?? durations(),
-                span
-              }, exit)),
-            span,
-            { captureStackTrace: false }
-          ))
-        return Effect.annotateLogs(spanned, {
-          clientId,
-          tenantId: acquisition.tenantId,
-          scope: acquisition.scope,
-          correlationId: acquisition.correlationId
-        })
+        )
       })
 
     return { acquire, read }

@@ -126,7 +126,10 @@ export const make = (options: {
 
     const keepers = yield* KeepFresh.make({ clock, backoff, isResting })
     const acquire = (flight: Flight): Acquired =>
-      Effect.tap(acquisitions.acquire(flight), () => Effect.sync(() => keepers.show(flight.key)))
+      Effect.map(acquisitions.acquire(flight), (result) => {
+        keepers.show(flight.key)
+        return result
+      })
 
     const unsubscribe = cache.onInvalidated(keepers.wake)
     yield* Effect.addFinalizer(() => Effect.sync(unsubscribe))

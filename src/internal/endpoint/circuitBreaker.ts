@@ -107,14 +107,14 @@ export const make = (clock: Clock.Clock, options: Options): Breaker => {
           if (!isAdmitted) return Effect.fail(circuitOpen(name, circuit, now))
           store(name, admitted = circuit)
         }
-        return Effect.onExit(acquisition, (exit) => {
-          if (Exit.isSuccess(exit) && circuits.size === 0) return Effect.void
+        return Effect.onExitPrimitive(acquisition, (exit) => {
+          if (Exit.isSuccess(exit) && circuits.size === 0) return undefined
           const outcome = outcomeOf(exit)
           if (outcome === "down" || circuits.size > 0) {
             const name = key()
             store(name, settle(circuits.get(name), admitted, outcome, monotonicMillis(clock), options))
           }
-          return Effect.void
+          return undefined
         })
       })
   }

@@ -233,9 +233,9 @@ export const guarding = <R extends Guarded<E>, E, A>(
         ? Effect.flatMap(
           request.endpoints,
           (endpoints) =>
-            Effect.onExit(send(request, endpoints), (exit) => {
+            Effect.onExitPrimitive(send(request, endpoints), (exit) => {
               gates.settle(request, exit)
-              return Effect.void
+              return undefined
             })
         )
         : Effect.fail(verdict)

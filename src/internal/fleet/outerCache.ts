@@ -105,6 +105,9 @@ const closingTime = 500
 /** A stored token that is older than the one in memory by more than this, in milliseconds, is not taken. */
 const ageTolerance = 60_000
 
+/** The turns that a look-up leaves of its budget if the store is asked again. */
+const leastLeft = 5
+
 /** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
 const mostUnsuitable = 3
 
@@ -188,23 +191,29 @@ export const make = (options: {
       followers: yield* Followers.make(guard, store.fleet)
     }
 
-    const missing: Effect.Effect<Found> = Effect.sync(() => {
-      counts.misses++
-      return { shared: undefined, isDown: false }
-    })
+    /** A store that is slow would cost the acquisition another budget, so it counts as one that does not answer. */
+    const missing = ({ left }: StoreGuard.Budget): Effect.Effect<Found> =>
+      Effect.sync(() => {
+        counts.misses++
+        return { shared: undefined, isDown: left < leastLeft }
+      })
 
     /** Looks under the name of each root key, the newest first. */
-    const lookUnder = (names: ReadonlyArray<SharedValues.Name>, index: number): Effect.Effect<Found> => {
+    const lookUnder = (
+      names: ReadonlyArray<SharedValues.Name>,
+      index: number,
+      budget: StoreGuard.Budget
+    ): Effect.Effect<Found> => {
       const at = names[index]
-      if (at === undefined) return missing
+      if (at === undefined) return missing(budget)
       const sentAt = clock.currentTimeMillisUnsafe()
-      return Effect.flatMap(guard.run("read", store.get(at.name)), (answer) => {
+      return Effect.flatMap(guard.run("read", store.get(at.name), budget), (answer) => {
         if (answer._tag !== "Answered") return Effect.succeed(down)
-        if (answer.value === undefined) return lookUnder(names, index + 1)
+        if (answer.value === undefined) return lookUnder(names, index + 1, budget)
         return Effect.flatMap(values.token(at, answer.value, sentAt), (shared) => {
-          if (shared === undefined) return lookUnder(names, index + 1)
+          if (shared === undefined) return lookUnder(names, index + 1, budget)
           // An invalidation came while the value was on its way.
-          if (!isCurrent(at)) return missing
+          if (!isCurrent(at)) return missing(budget)
           counts.hits++
           return Effect.succeed({ shared, isDown: false })
         })
@@ -212,7 +221,13 @@ export const make = (options: {
     }
 
     const find = (key: CacheKey): Effect.Effect<Found> =>
-      Effect.flatMap(namesOf(key), (names) => names === undefined ? Effect.succeed(down) : lookUnder(names, 0))
+      Effect.suspend(() => {
+        const budget = StoreGuard.newBudget()
+        return Effect.flatMap(
+          namesOf(key, budget),
+          (names) => names === undefined ? Effect.succeed(down) : lookUnder(names, 0, budget)
+        )
+      })
 
     /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
     const fetchAndTell = (
@@ -247,7 +262,7 @@ export const make = (options: {
 
     const offer = (key: CacheKey, shared: SharedValues.SharedToken): Effect.Effect<unknown> =>
       Effect.flatMap(
-        namesOf(key),
+        namesOf(key, StoreGuard.newBudget()),
         (names) => names === undefined ? Effect.void : values.store(names[0], "", shared, undefined)
       )
 
@@ -258,22 +273,33 @@ export const make = (options: {
 
     const share = (request: SharedFetch): Sharing =>
       Effect.gen(function*() {
-        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key)
+        const budget = StoreGuard.newBudget()
+        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key, budget)
         if (names === undefined) return yield* fetchAlone(request)
         const seen = request.seen === undefined ? undefined : yield* sealer.tagOf(request.seen.accessToken)
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
         return leasing === undefined
-          ? yield* lookAndFetch(request, names[0], seen)
-          : yield* ask({ request, leasing, since: monotonicMillis(clock), waits: 0 }, names[0], seen, mostUnsuitable)
+          ? yield* lookAndFetch(request, names[0], seen, budget)
+          : yield* ask(
+            { request, leasing, since: monotonicMillis(clock), waits: 0, budget },
+            names[0],
+            seen,
+            mostUnsuitable
+          )
       })
 
     /** Looks once more and then fetches, for a store without leases or one that refuses them. */
-    const lookAndFetch = (request: SharedFetch, at: SharedValues.Name, seen: Uint8Array | undefined): Sharing =>
+    const lookAndFetch = (
+      request: SharedFetch,
+      at: SharedValues.Name,
+      seen: Uint8Array | undefined,
+      budget: StoreGuard.Budget
+    ): Sharing =>
       Effect.gen(function*() {
         // Tokens are due at whole seconds, so without a draw of its own each of these processes would ask at once.
         if (isBackground(request)) yield* clock.sleep(Duration.millis(random.nextDoubleUnsafe() * 1000))
         const sentAt = clock.currentTimeMillisUnsafe()
-        const answer = yield* guard.run("read", store.get(at.name))
+        const answer = yield* guard.run("read", store.get(at.name), budget)
         if (answer._tag === "Silent") return yield* fetchAlone(request)
         const value = answer._tag === "Answered" ? answer.value : undefined
         if (value !== undefined && !startsWith(value.bytes, seen)) {
@@ -297,22 +323,24 @@ export const make = (options: {
         readonly leasing: Leasing
         readonly since: number
         readonly waits: number
+        readonly budget: StoreGuard.Budget
       },
       at: SharedValues.Name,
       seen: Uint8Array | undefined,
       tries: number
     ): Sharing =>
       Effect.gen(function*() {
-        const { leasing: { fleet, followers, leases }, request, since } = call
+        const { budget, leasing: { fleet, followers, leases }, request, since } = call
         const lease = { name: at.name, owner: `${me}.${++fetches}` }
         const sentAt = clock.currentTimeMillisUnsafe()
         const { hasToken } = request
         const answer = yield* guard.run(
           "read",
-          fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken })
+          fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken }),
+          budget
         )
         if (answer._tag === "Silent") return yield* fetchAlone(request)
-        if (answer._tag === "Refused") return yield* lookAndFetch(request, at, seen)
+        if (answer._tag === "Refused") return yield* lookAndFetch(request, at, seen, budget)
         switch (answer.value._tag) {
           case "Taken":
             return yield* leases.hold(lease, fetchAndTell(request, at, lease.owner, seen))
@@ -345,9 +373,11 @@ export const make = (options: {
             counts.waits++
             const end = yield* followers.wait(at.name, left)
             // Its name is another one when it was invalidated meanwhile.
-            const names = end === "down" ? undefined : yield* namesOf(request.key)
+            const names = end === "down" ? undefined : yield* namesOf(request.key, budget)
             if (names === undefined) return yield* fetchAlone(request)
-            const result = yield* ask({ ...call, waits: call.waits + 1 }, names[0], seen, tries)
+            // The wait was for the service.
+            const again = { ...call, waits: call.waits + 1, budget: StoreGuard.newBudget() }
+            const result = yield* ask(again, names[0], seen, tries)
             if (!result.isFetched) counts.followed++
             return result
           }
@@ -359,10 +389,11 @@ export const make = (options: {
       fetch: Effect.Effect<A, AcquireTokenError>
     ): Effect.Effect<A, AcquireTokenError> =>
       Effect.gen(function*() {
-        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key))?.[0]
+        const budget = StoreGuard.newBudget()
+        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key, budget))?.[0]
         if (leasing === undefined || at === undefined) return yield* fetch
         const { fleet } = leasing
-        const answer = yield* guard.run("read", fleet.take(at.name, justLooking))
+        const answer = yield* guard.run("read", fleet.take(at.name, justLooking), budget)
         const error = answer._tag === "Answered" && answer.value._tag === "Throttled"
           ? yield* values.throttle(at, answer.value.value)
           : undefined

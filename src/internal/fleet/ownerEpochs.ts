@@ -24,11 +24,11 @@ import {
   stampLifetime
 } from "./epochs.ts"
 import type { Sealer } from "./sealing.ts"
-import type { StoreGuard } from "./storeGuard.ts"
+import { type Budget, newBudget, type StoreGuard } from "./storeGuard.ts"
 
 export interface OwnerEpochs {
   /** Returns the epochs of a place, the newest root key first; undefined while the store must not be used for it. */
-  readonly of: (owner: string, place: CachePlace) => Effect.Effect<ReadonlyArray<string> | undefined>
+  readonly of: (owner: string, place: CachePlace, budget: Budget) => Effect.Effect<ReadonlyArray<string> | undefined>
   /** Returns the epochs as far as they are known without waiting. */
   readonly current: (owner: string, place: CachePlace) => ReadonlyArray<string> | undefined
   readonly invalidate: (selector: Selector) => Effect.Effect<void>
@@ -116,13 +116,13 @@ export const make = (options: {
     }
 
     /** Reads the records of an owner. Returns false when the store does not answer. */
-    const read = (owner: Owner): Effect.Effect<boolean> =>
+    const read = (owner: Owner, budget: Budget): Effect.Effect<boolean> =>
       Effect.gen(function*() {
         const records: Array<Epochs> = []
         const before = owner.records
         for (const [at, id] of owner.ids.entries()) {
           const known = before?.[at]
-          const answer = yield* guard.run("read", source.epochs(id, known?.version))
+          const answer = yield* guard.run("read", source.epochs(id, known?.version), budget)
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
           if (record === undefined) return false
           records.push(record)
@@ -161,7 +161,7 @@ export const make = (options: {
         if (owner.pending.size === 0 && now - owner.usedAt > idleTime && !reactions.isUsed(owner.name)) {
           return Effect.sync(() => owners.delete(owner.name))
         }
-        return Effect.andThen(flush(owner), read(owner))
+        return Effect.andThen(flush(owner), Effect.suspend(() => read(owner, newBudget())))
       }, { discard: true })
     })
 
@@ -177,11 +177,11 @@ export const make = (options: {
     )
 
     return {
-      of: (name, place) =>
+      of: (name, place, budget) =>
         Effect.flatMap(ownerOf(name), (owner) => {
           owner.usedAt = monotonicMillis(clock)
           return owner.records === undefined && !guard.isDown()
-            ? Effect.map(Effect.ignore(first.join(name, read(owner))), () => current(owner, place))
+            ? Effect.map(Effect.ignore(first.join(name, read(owner, budget))), () => current(owner, place))
             : Effect.succeed(current(owner, place))
         }),
       current: (name, place) => current(owners.get(name), place),

@@ -40,17 +40,21 @@ export interface Codec {
 
 const portable: Codec = { encode: Base64.encode, decode: (text) => Result.getOrUndefined(Base64.decode(text)) }
 
-/** Creates a store. All keys start with `prefix`, and `newId` returns random texts. */
+/**
+ * Creates a store. All keys start with `prefix`, and `newId` returns random texts. `nodeOf` returns the node of a key, when
+ * there are several.
+ */
 export const make = (
   send: Send,
   options: {
     readonly newId: () => string
     readonly prefix?: string | undefined
+    readonly nodeOf?: ((key: string) => string) | undefined
     readonly sendBoth?: SendBoth
     readonly base64?: Codec
   }
 ): TokenStore["Service"] => {
-  const { newId, prefix = "effect-entra:" } = options
+  const { newId, nodeOf, prefix = "effect-entra:" } = options
   const { base64 = portable, sendBoth = bothOf(send) } = options
   const keysOf = (name: string) => {
     const dot = name.indexOf(".")
@@ -104,6 +108,7 @@ export const make = (
     set: (name, bytes, ttl) =>
       Effect.asVoid(command("SET", keysOf(name).value, base64.encode(bytes), "PX", millisOf(ttl))),
     remove: (name) => Effect.asVoid(command("DEL", keysOf(name).value)),
+    nodeOf: nodeOf === undefined ? undefined : (name) => nodeOf(keysOf(name).value),
     fleet: {
       take: (name, { hasToken, owner, seen, ttl }: LeaseRequest) => {
         const { lease, rest, throttle, value } = keysOf(name)

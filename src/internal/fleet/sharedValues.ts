@@ -15,7 +15,7 @@ import { isOutage, type Outage } from "../shared/errors.ts"
 import type { OwnerEpochs } from "./ownerEpochs.ts"
 import { type Kind, noTag, type Sealed, type Sealer } from "./sealing.ts"
 import { outageText, readOutage, readThrottle, readToken, storeMargin, throttleText, tokenText } from "./storedToken.ts"
-import type { StoreGuard } from "./storeGuard.ts"
+import type { Budget, StoreGuard } from "./storeGuard.ts"
 
 /** A token of another process. */
 export interface SharedToken {
@@ -32,7 +32,7 @@ export interface Name {
 
 export interface SharedValues {
   /** Returns the names of a key, the newest root key first; undefined while the store must not be used for it. */
-  readonly namesOf: (key: CacheKey) => Effect.Effect<readonly [Name, ...Array<Name>] | undefined>
+  readonly namesOf: (key: CacheKey, budget: Budget) => Effect.Effect<readonly [Name, ...Array<Name>] | undefined>
   /** Returns whether a key still has a name, so that no invalidation came meanwhile. */
   readonly isCurrent: (name: Name) => boolean
   /** Returns the token of a value that was asked for at `sentAt`. A value that cannot be read is removed. */
@@ -106,9 +106,9 @@ export const make = (options: {
       : guard.run("write", fleet.settle({ name, owner }, outcome))
 
   return {
-    namesOf: (key) =>
+    namesOf: (key, budget) =>
       Effect.flatMap(
-        epochs.of(ownerIn(key.space), key),
+        epochs.of(ownerIn(key.space), key, budget),
         (all) =>
           all === undefined ? Effect.succeed(undefined) : Effect.map(sealer.of(key.text), (sealed) => {
             const [first, ...others] = sealed.map((sealed, at) => ({

@@ -28,8 +28,14 @@ const silent = { _tag: "Silent" } as const
  */
 export type CommandKind = "read" | "write" | "urgent"
 
+/** The turns that are left for the commands of one acquisition, or of one command. */
+export interface Budget {
+  left: number
+}
+
 export interface StoreGuard {
-  readonly run: <A>(kind: CommandKind, command: Effect.Effect<A, unknown>) => Effect.Effect<Answer<A>>
+  /** Runs a command. Without `budget` it has a budget of its own. */
+  readonly run: <A>(kind: CommandKind, command: Effect.Effect<A, unknown>, budget?: Budget) => Effect.Effect<Answer<A>>
   /** Returns whether commands are not sent at present. */
   readonly isDown: () => boolean
 }
@@ -37,8 +43,10 @@ export interface StoreGuard {
 /** The length of a turn in milliseconds. */
 export const turn = 25
 
-/** The budget of a command, in turns. */
-export const budget = 8
+/** The budget of a command, or of the commands of one acquisition, in turns. */
+export const wholeBudget = 8
+
+export const newBudget = (): Budget => ({ left: wholeBudget })
 
 /** The number of commands under way at a time. */
 export const maxInFlight = 64
@@ -96,13 +104,18 @@ export const make = (
       return verdict.isAdmitted ? verdict.circuit : "refused"
     }
 
-    const run = <A>(kind: CommandKind, command: Effect.Effect<A, unknown>): Effect.Effect<Answer<A>> =>
+    const run = <A>(
+      kind: CommandKind,
+      command: Effect.Effect<A, unknown>,
+      shared?: Budget
+    ): Effect.Effect<Answer<A>> =>
       Effect.callback((resume) => {
+        const budget = shared ?? newBudget()
         let end = (): void => {}
         const start = (): void => {
           const general = admitted(all)
           const own = kind === "write" ? admitted(writes) : undefined
-          if (isClosed || general === "refused" || own === "refused") {
+          if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
             next()
             return resume(Effect.succeed(silent))
           }
@@ -110,12 +123,16 @@ export const make = (
           if (own !== undefined) writes = own
           inFlight++
           const fiber = fork(command)
+          const since = turns
+          // Less than a whole budget proves nothing.
+          const isWhole = budget.left === wholeBudget
           let isOpen = true
           const finish = (answer: Answer<A>, isGivenUp: boolean): void => {
             if (!isOpen) return
             isOpen = false
             inFlight--
             commands.delete(entry)
+            budget.left -= turns - since
             const now = monotonicMillis(clock)
             all = settle(
               all,
@@ -134,10 +151,10 @@ export const make = (
           }
           // One more, because the first turn may end at once.
           const entry = {
-            until: turns + budget + 1,
+            until: turns + budget.left + 1,
             giveUp: () => {
               fiber.interruptUnsafe()
-              finish(silent, isClosed)
+              finish(silent, isClosed || !isWhole)
             }
           }
           commands.add(entry)

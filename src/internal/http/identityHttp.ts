@@ -15,6 +15,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { NetworkError } from "../../EntraError.ts"
+import { type TimeLimit, within } from "../shared/timeLimit.ts"
+import { isTraced } from "../shared/tracing.ts"
 import { type Bytes, codingsOf, decodeAll } from "./contentCoding.ts"
 import { type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
@@ -25,8 +27,14 @@ import { followedTo, withoutRedirects } from "./redirects.ts"
 export type Transport = HttpClient.HttpClient
 
 export interface IdentityHttp {
-  /** Sends a request. `client` replaces the transport, for example for a credential that authenticates with mutual TLS. */
-  readonly send: (request: IdentityRequest, client?: Transport) => Effect.Effect<IdentityResponse, NetworkError>
+  /**
+   * Sends a request, with a time limit if there is one. `client` replaces the transport, for example for a credential that
+   * authenticates with mutual TLS.
+   */
+  readonly send: <E = never>(
+    request: IdentityRequest,
+    options?: { readonly client?: Transport | undefined; readonly limit?: TimeLimit<IdentityResponse, E> }
+  ) => Effect.Effect<IdentityResponse, NetworkError | E>
 }
 
 /** The number of bytes of a body that are read. A token response is never longer. */
@@ -42,36 +50,49 @@ export const make = (
     const prepare = (client: Transport): Transport =>
       transformClient === undefined ? guarded(client) : staying(transformClient(guarded(client)))
     const prepared = prepare(transport)
+    const sent = (request: IdentityRequest, client: Transport | undefined) =>
+      (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
+        Effect.flatMap(read),
+        Effect.catchCause((cause) => {
+          if (Cause.hasInterruptsOnly(cause)) {
+            return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
+          }
+          if (cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === redirectRefused)) {
+            return Effect.succeed(redirect)
+          }
+          const error = Cause.findErrorOption(cause)
+          // The defect of a transport may contain the request with the secret, so it is replaced.
+          return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value, request) : "DEFECT"))
+        })
+      )
     return {
-      send: (request, client) =>
-        (client === undefined ? prepared : prepare(client)).execute(httpRequest(request)).pipe(
-          Effect.flatMap(read),
-          Effect.catchCause((cause) => {
-            if (Cause.hasInterruptsOnly(cause)) {
-              return Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
-            }
-            if (cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === redirectRefused)) {
-              return Effect.succeed(redirect)
-            }
-            const error = Cause.findErrorOption(cause)
-            // The defect of a transport may contain the request with the secret, so it is replaced.
-            return Effect.fail(networkError(request, Option.isSome(error) ? reasonOf(error.value, request) : "DEFECT"))
-          }),
-          // The client's own span would end with the transport's error, which may quote the request; a span of ours would
-          // end with the body, so that is hidden from it.
-          Effect.flatMap((response) =>
-            Effect.as(Effect.annotateCurrentSpan("http.response.status_code", response.status), Redacted.make(response))
-          ),
-          Effect.withSpan(request.method, {
-            kind: "client",
-            // A parameter of the query may be a secret.
-            attributes: { "http.request.method": request.method, "url.full": request.url.split("?", 1)[0] ?? "" }
-          }, { captureStackTrace: false }),
-          Effect.map(Redacted.value),
-          Effect.updateContext(ownContext)
-        )
+      send: (request, { client, limit } = {}) =>
+        Effect.withFiber((fiber) => {
+          const effect = isTraced(fiber) ? traced(request, sent(request, client)) : sent(request, client)
+          return limit === undefined ? Effect.updateContext(effect, ownContext) : within(effect, limit, ownContext)
+        })
     }
   })
+
+/**
+ * Adds a span. The client's own span would end with the transport's error, which may quote the request. A span of ours would
+ * end with the body, so the body is hidden from it.
+ */
+const traced = (
+  request: IdentityRequest,
+  sent: Effect.Effect<IdentityResponse, NetworkError>
+): Effect.Effect<IdentityResponse, NetworkError> =>
+  sent.pipe(
+    Effect.flatMap((response) =>
+      Effect.as(Effect.annotateCurrentSpan("http.response.status_code", response.status), Redacted.make(response))
+    ),
+    Effect.withSpan(request.method, {
+      kind: "client",
+      // A parameter of the query may be a secret.
+      attributes: { "http.request.method": request.method, "url.full": request.url.split("?", 1)[0] ?? "" }
+    }, { captureStackTrace: false }),
+    Effect.map(Redacted.value)
+  )
 
 /**
  * Returns the context of a request. A shared request uses the transport of the layer and not the settings of one caller. The

@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as PubSub from "effect/PubSub"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
@@ -30,11 +31,11 @@ import { day, evictionWarning, expiryWarning, type LastWarning, noWarning } from
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
-  /** Reports the end of a flight; to be run with the flight's annotations. */
+  /** Reports the end of a flight. Returns what is left to do with the flight's annotations, mostly nothing. */
   readonly ended: (
     flight: Ending,
     exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
-  ) => Effect.Effect<void>
+  ) => Effect.Effect<void> | undefined
   /** Logs that the credential was reloaded, if `revision` is not the one that was used before. */
   readonly used: (revision: string) => Effect.Effect<void>
   /** Starts the export of the client's own counters. */
@@ -50,15 +51,20 @@ export interface Ending {
   readonly isSpared: (error: AcquireTokenError) => boolean
   readonly attempts: number
   readonly durations: Flight["durations"]
-  readonly span: Tracer.Span
+  /** Undefined in a program that does not trace. */
+  readonly span: Tracer.Span | undefined
+  readonly minimumLogLevel: LogLevel.LogLevel
 }
+
+/** A log line, or what else is asynchronous. */
+type Line = Effect.Effect<unknown> | undefined
 
 /** The number of events that wait for a slow subscriber. Further events replace the oldest. */
 export const keptEvents = 256
 
 export const make = (options: {
   readonly clientId: string
-  readonly cache: ExportedMetrics.Cache
+  readonly cache: ExportedMetrics.Cache & { readonly evictions: () => number }
   readonly endpoint: ExportedMetrics.Endpoint
   readonly expiresOn: (() => DateTime.Utc | undefined) | undefined
 }): Effect.Effect<Telemetry, never, Scope.Scope> =>
@@ -89,10 +95,10 @@ export const make = (options: {
       logSafely(Effect.provideService(line, References.CurrentLogAnnotations, { ...built, ...annotations }))
 
     let quietUntil = -Infinity
-    const warnOfExpiry = (at: number): Effect.Effect<void> => {
-      if (monotonicMillis(clock) < quietUntil) return Effect.void
+    const warnOfExpiry = (at: number): Line => {
+      if (monotonicMillis(clock) < quietUntil) return undefined
       const warning = expiryWarning(at, now())
-      if (warning === undefined) return Effect.void
+      if (warning === undefined) return undefined
       quietUntil = monotonicMillis(clock) + day
       return aside(Effect.logWarning(warning), {
         clientId,
@@ -100,10 +106,9 @@ export const make = (options: {
       })
     }
     const expiry = expiresOn()
-    if (expiry !== undefined) yield* warnOfExpiry(expiry)
+    if (expiry !== undefined) yield* warnOfExpiry(expiry) ?? Effect.void
 
     const warnOfEvictions = Effect.flatMap(cache.stats, ({ bytes, entries, evictions }) => {
-      if (evictions === 0) return Effect.void
       const warning = evictionWarning(lastEvictionWarnings.get(cache) ?? noWarning, evictions, monotonicMillis(clock))
       if (warning === undefined) return Effect.void
       lastEvictionWarnings.set(cache, warning.last)
@@ -114,78 +119,97 @@ export const make = (options: {
     })
 
     let known: string | undefined
-    const used = (revision: string): Effect.Effect<void> => {
-      const isNew = known !== undefined && known !== revision
+    const reloaded = (revision: string | undefined): Line => {
+      if (revision === undefined || revision === known) return undefined
+      const isNew = known !== undefined
       known = revision
-      return isNew ? logSafely(Effect.logInfo("credential reloaded")) : Effect.void
+      return isNew ? logSafely(Effect.logInfo("credential reloaded")) : undefined
     }
 
     /** Publishes an event. It is asynchronous only if a slow subscriber must lose older events. */
-    const publish = (event: ClientEvent): Effect.Effect<unknown> =>
-      PubSub.publishUnsafe(pubsub, [event]) ? Effect.void : PubSub.publish(pubsub, [event])
+    const publish = (event: ClientEvent): Line =>
+      PubSub.publishUnsafe(pubsub, [event]) ? undefined : PubSub.publish(pubsub, [event])
 
     let knownExpiry: number | undefined
 
-    const ended: Telemetry["ended"] = (flight, exit) =>
-      Effect.suspend(() => {
-        const { acquisition, attempts, durations, isSpared, revision, span } = flight
-        span.attribute("entra.attempts", attempts)
-        metrics.sent(attempts)
-        const expiry = expiresOn()
-        if (expiry !== knownExpiry) {
-          knownExpiry = expiry
-          watched.update()
-        }
-        const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
-        // A failure that callers do not notice is that of a refresh, whatever the flight was for.
-        const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : flight.reason
-        const about: Flight = {
-          time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
-          clientId,
-          tenantId: acquisition.tenantId,
-          scopes: acquisition.scope.split(" "),
-          correlationId: acquisition.correlationId,
-          cacheRefreshReason: reason,
-          attempts,
-          durations
-        }
-        const reload = revision === undefined || revision === known ? Effect.void : used(revision)
-        const warning = expiry === undefined ? Effect.void : warnOfExpiry(expiry)
-        if (Exit.isSuccess(exit)) {
-          const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
-          metrics.acquired(tokenSource, reason, about)
-          const event: ClientEvent = {
+    /** Counts a flight, publishes its event, and returns what is asynchronous: mostly nothing. */
+    const linesOf = (
+      { acquisition, attempts, durations, isSpared, minimumLogLevel, reason: asked, revision, span }: Ending,
+      exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
+    ): ReadonlyArray<Line> => {
+      span?.attribute("entra.attempts", attempts)
+      metrics.sent(attempts)
+      const expiry = expiresOn()
+      if (expiry !== knownExpiry) {
+        knownExpiry = expiry
+        watched.update()
+      }
+      const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+      // A failure that callers do not notice is that of a refresh, whatever the flight was for.
+      const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
+      const about: Flight = {
+        time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
+        clientId,
+        tenantId: acquisition.tenantId,
+        scopes: acquisition.scope.split(" "),
+        correlationId: acquisition.correlationId,
+        cacheRefreshReason: reason,
+        attempts,
+        durations
+      }
+      const warning = expiry === undefined ? undefined : warnOfExpiry(expiry)
+      if (Exit.isSuccess(exit)) {
+        const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
+        metrics.acquired(tokenSource, reason, about)
+        span?.attribute("entra.token_source", tokenSource)
+        span?.attribute("entra.cache_level", cacheLevel)
+        return [
+          publish({
             _tag: reason === "ProactivelyRefreshed" ? "TokenRefreshed" : "TokenAcquired",
             ...about,
             tokenSource,
             cacheLevel,
             expiresOn
-          }
-          span.attribute("entra.token_source", tokenSource)
-          span.attribute("entra.cache_level", cacheLevel)
-          return publish(event).pipe(
-            Effect.andThen(reload),
-            // Few programs log at Debug, so the line is composed only for those.
-            Effect.andThen(LogLevel.isEnabled("Debug")),
-            Effect.flatMap((isEnabled) => isEnabled ? FlightLog.succeeded(exit.value, reason, attempts) : Effect.void),
-            Effect.andThen(warning),
-            Effect.andThen(warnOfEvictions)
-          )
-        }
-        // A client that is closed does not report each of its flights.
-        if (error === undefined) return Effect.void
-        metrics.failed(error, reason, about)
-        const { errorCodes } = FlightLog.codesOf(error)
-        span.attribute("entra.error", error._tag)
-        span.attribute("entra.error_code", error.code)
-        if (errorCodes !== undefined) span.attribute("entra.error_codes", errorCodes)
-        return publish({ _tag: "AcquisitionFailed", ...about, error }).pipe(
-          Effect.andThen(reload),
-          Effect.andThen(FlightLog.failed(error)),
-          Effect.andThen(warning)
-        )
+          }),
+          reloaded(revision),
+          // Few programs log at Debug, so the line is composed only for those.
+          LogLevel.isGreaterThan(minimumLogLevel, "Debug")
+            ? undefined
+            : FlightLog.succeeded(exit.value, reason, attempts),
+          warning,
+          cache.evictions() > 0 ? warnOfEvictions : undefined
+        ]
+      }
+      // A client that is closed does not report each of its flights.
+      if (error === undefined) return []
+      metrics.failed(error, reason, about)
+      const { errorCodes } = FlightLog.codesOf(error)
+      span?.attribute("entra.error", error._tag)
+      span?.attribute("entra.error_code", error.code)
+      if (errorCodes !== undefined) span?.attribute("entra.error_codes", errorCodes)
+      return [
+        publish({ _tag: "AcquisitionFailed", ...about, error }),
+        reloaded(revision),
+        FlightLog.failed(error),
+        warning
+      ]
+    }
+
+    const ended: Telemetry["ended"] = (flight, exit) => {
+      try {
+        const lines = linesOf(flight, exit).filter(Predicate.isNotUndefined)
+        if (lines.length === 0) return undefined
+        return Effect.catchDefect(Effect.asVoid(Effect.all(lines, { discard: true })), () => Effect.void)
+      } catch {
         // Neither a cache without numbers nor a broken logger may cost a caller its token.
-      }).pipe(Effect.catchDefect(() => Effect.void))
+        return undefined
+      }
+    }
+
+    const used = (revision: string): Effect.Effect<void> => {
+      const line = reloaded(revision)
+      return line === undefined ? Effect.void : Effect.asVoid(line)
+    }
 
     return {
       events: Stream.fromPubSubTake(pubsub),

@@ -36,8 +36,9 @@ const grace = 400
 const firstPause = 25
 const longestPause = 250
 
-/** The milliseconds that an attempt to connect may take. */
+/** The milliseconds that an attempt to connect may take, and those after which another one may start beside it. */
 const connectTimeout = 2000
+const connectPatience = 400
 
 interface Connection {
   readonly client: RedisClient
@@ -55,7 +56,7 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
     const scope = yield* Effect.scope
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     let current: Connection | undefined
-    let opening: Promise<Connection | undefined> | undefined
+    let opening: { readonly result: Promise<Connection | undefined>; readonly until: number } | undefined
     let failures = 0
     let nextAttempt = -Infinity
     let turns = 0
@@ -92,23 +93,29 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
         made.isReady = true
         failures = 0
         current = made
+        for (const other of connections) if (!other.isReady) end(other)
         return made
       } catch {
         if (connection !== undefined) end(connection)
+        if (current !== undefined) return current
         nextAttempt = monotonicMillis(clock) + Math.min(longestPause, firstPause * 2 ** failures)
         failures++
         return undefined
       }
     }
 
-    /** Starts an attempt to connect, unless one is under way or the last has just failed. */
+    /**
+     * Starts an attempt to connect, unless one has just started or the last has just failed. An attempt whose first bytes were
+     * lost never ends by itself, so it does not keep others from starting.
+     */
     const connect = (): Promise<Connection | undefined> | undefined => {
-      if (opening !== undefined) return opening
-      if (isClosed || monotonicMillis(clock) < nextAttempt) return undefined
-      opening = attempt().finally(() => {
-        opening = undefined
+      const now = monotonicMillis(clock)
+      if (isClosed || now < nextAttempt || (opening !== undefined && now < opening.until)) return opening?.result
+      const result = attempt().finally(() => {
+        if (opening?.result === result) opening = undefined
       })
-      return opening
+      opening = { result, until: now + connectPatience }
+      return result
     }
 
     /** Opens another connection in place of one that does not answer. Its last answers may still come. */

@@ -1,0 +1,10 @@
+/** Whether a program traces. Spans that nobody reads are not created. */
+import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
+import * as Tracer from "effect/Tracer"
+
+const platformTracer = Context.get(Context.empty(), Tracer.Tracer)
+
+/** Returns whether the program has a tracer of its own. */
+export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  fiber.getRef(Tracer.Tracer) !== platformTracer
