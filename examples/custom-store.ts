@@ -36,8 +36,6 @@ const aClient = (name: string) =>
     Effect.flatMap(({ metadata }) =>
       Console.log(`${name}: ${metadata.tokenSource}, cacheLevel ${metadata.cacheLevel}`)
     ),
-    // Callers do not wait until their token is stored.
-    Effect.andThen(Effect.sleep("100 millis")),
     Effect.provide(
       ConfidentialClient.layer({
         clientId: EntraSimulator.daemonClientId,

@@ -82,9 +82,7 @@ const inKeyValueStore = Effect.map(KeyValueStore.KeyValueStore, (values): Store 
 const keys = [Redacted.make(randomBytes(32).toString("base64"))]
 
 const acquire = ConfidentialClient.acquireToken({ scopes: "api://orders/.default" }).pipe(
-  Effect.map(({ metadata }) => `${metadata.tokenSource}, cacheLevel ${metadata.cacheLevel}`),
-  // Callers do not wait until their token is stored.
-  Effect.tap(() => Effect.sleep("100 millis"))
+  Effect.map(({ metadata }) => `${metadata.tokenSource}, cacheLevel ${metadata.cacheLevel}`)
 )
 
 /** Runs the program twice, each time with a client and a memory of its own. */
