@@ -32,7 +32,13 @@ export const make = (
     isExtending = held.size > 0
     if (!isExtending) return Effect.void
     // Not behind the queue of look-ups, where leases would end under load.
-    const extended = Effect.suspend(() => guard.run("urgent", fleet.extend([...held], leaseTtl)))
+    const extended = Effect.suspend(() =>
+      Effect.forEach(
+        guard.byNode(held),
+        (some) => guard.run("urgent", some[0].name, fleet.extend(some, leaseTtl)),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
     return Effect.andThen(clock.sleep(interval), Effect.andThen(extended, extend))
   })
 

@@ -152,17 +152,21 @@ export const make = (options: {
       )
     )
 
-    const guard = yield* StoreGuard.make((isDown) =>
-      Effect.suspend(() => {
-        if (!isDown) {
-          return logSafely(Effect.logInfo("the token store answers again")).pipe(
-            Effect.andThen(epochs.refresh),
-            Effect.andThen(offerAll)
+    const guard = yield* StoreGuard.make(
+      (isDown) =>
+        Effect.suspend(() => {
+          if (!isDown) {
+            return logSafely(Effect.logInfo("the token store answers again")).pipe(
+              Effect.andThen(epochs.refresh),
+              Effect.andThen(offerAll)
+            )
+          }
+          counts.outages++
+          return logSafely(
+            Effect.logWarning("the token store does not answer: tokens come from memory and the service")
           )
-        }
-        counts.outages++
-        return logSafely(Effect.logWarning("the token store does not answer: tokens come from memory and the service"))
-      })
+        }),
+      store.nodeOf
     )
     const epochs: OwnerEpochs.OwnerEpochs = yield* OwnerEpochs.make({
       store,
@@ -204,7 +208,7 @@ export const make = (options: {
       const at = names[index]
       if (at === undefined) return missing(budget)
       const sentAt = clock.currentTimeMillisUnsafe()
-      return Effect.flatMap(guard.run("read", store.get(at.name), budget), (answer) => {
+      return Effect.flatMap(guard.run("read", at.name, store.get(at.name), budget), (answer) => {
         if (answer._tag !== "Answered") return Effect.succeed(down)
         if (answer.value === undefined) return lookUnder(names, index + 1, budget)
         return Effect.flatMap(values.token(at, answer.value, sentAt), (shared) => {
@@ -267,7 +271,7 @@ export const make = (options: {
     const share = (request: SharedFetch): Sharing =>
       Effect.gen(function*() {
         const budget = StoreGuard.newBudget()
-        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key, budget)
+        const names = request.isDown ? undefined : yield* namesOf(request.key, budget)
         if (names === undefined) return yield* fetchAlone(request)
         const seen = request.seen === undefined ? undefined : yield* sealer.tagOf(request.seen.accessToken)
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
@@ -290,7 +294,7 @@ export const make = (options: {
     ): Sharing =>
       Effect.gen(function*() {
         const sentAt = clock.currentTimeMillisUnsafe()
-        const answer = yield* guard.run("read", store.get(at.name), budget)
+        const answer = yield* guard.run("read", at.name, store.get(at.name), budget)
         if (answer._tag === "Silent") return yield* fetchAlone(request)
         const value = answer._tag === "Answered" ? answer.value : undefined
         if (value !== undefined && !startsWith(value.bytes, seen)) {
@@ -323,6 +327,7 @@ export const make = (options: {
         const { hasToken } = request
         const answer = yield* guard.run(
           "read",
+          at.name,
           fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken }),
           budget
         )
@@ -377,10 +382,10 @@ export const make = (options: {
     ): Effect.Effect<A, AcquireTokenError> =>
       Effect.gen(function*() {
         const budget = StoreGuard.newBudget()
-        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key, budget))?.[0]
+        const at = leasing === undefined ? undefined : (yield* namesOf(key, budget))?.[0]
         if (leasing === undefined || at === undefined) return yield* fetch
         const { fleet } = leasing
-        const answer = yield* guard.run("read", fleet.take(at.name, justLooking), budget)
+        const answer = yield* guard.run("read", at.name, fleet.take(at.name, justLooking), budget)
         const error = answer._tag === "Answered" && answer.value._tag === "Throttled"
           ? yield* values.throttle(at, answer.value.value)
           : undefined

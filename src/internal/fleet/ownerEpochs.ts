@@ -118,7 +118,7 @@ export const make = (options: {
         const records: Array<Epochs> = []
         for (const [at, id] of owner.ids.entries()) {
           const known = owner.records?.[at]
-          const answer = yield* guard.run("read", source.epochs(id, known?.version), budget)
+          const answer = yield* guard.run("read", id, source.epochs(id, known?.version), budget)
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
           if (record === undefined) return false
           records.push(record)
@@ -133,7 +133,7 @@ export const make = (options: {
         let stamp = 0
         for (const [at, id] of owner.ids.entries()) {
           const field = fieldOfSelector(selector, seeds[at] ?? 0)
-          const answer = yield* guard.run("write", source.invalidate(id, field, stamp))
+          const answer = yield* guard.run("write", id, source.invalidate(id, field, stamp))
           if (answer._tag !== "Answered") return false
           stamp = answer.value
           owner.records = owner.records?.map((record, index) => index === at ? stamped(record, field, stamp) : record)
@@ -172,7 +172,7 @@ export const make = (options: {
       of: (name, place, budget) =>
         Effect.flatMap(ownerOf(name), (owner) => {
           owner.usedAt = monotonicMillis(clock)
-          return owner.records === undefined && !guard.isDown()
+          return owner.records === undefined
             ? Effect.map(Effect.ignore(first.join(name, read(owner, budget))), () => current(owner, place))
             : Effect.succeed(current(owner, place))
         }),
