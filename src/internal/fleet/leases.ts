@@ -32,7 +32,14 @@ export const make = (
     isExtending = held.size > 0
     // Not behind the queue of look-ups, where leases would end under load.
     return isExtending
-      ? Effect.andThen(guard.run("urgent", fleet.extend([...held], leaseTtl)), extendLater)
+      ? Effect.andThen(
+        Effect.forEach(
+          guard.byNode(held),
+          (some) => guard.run("urgent", some[0].name, fleet.extend(some, leaseTtl)),
+          { concurrency: "unbounded", discard: true }
+        ),
+        extendLater
+      )
       : Effect.void
   })
   const extendLater = Effect.suspend(() => Effect.andThen(clock.sleep(interval), extend))

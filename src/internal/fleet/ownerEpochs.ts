@@ -123,7 +123,7 @@ export const make = (options: {
         const before = owner.records
         for (const [at, id] of owner.ids.entries()) {
           const known = before?.[at]
-          const answer = yield* guard.run("read", source.epochs(id, known?.version), budget)
+          const answer = yield* guard.run("read", id, source.epochs(id, known?.version), budget)
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
           if (record === undefined) return false
           records.push(record)
@@ -146,10 +146,12 @@ export const make = (options: {
           for (const [at, id] of owner.ids.entries()) {
             if (latest > 0 && stamps[at] === latest) continue
             const field = fieldOfSelector(selector, seeds[at] ?? 0)
-            const answer = yield* guard.run("write", source.invalidate(id, field, latest))
+            const answer = yield* guard.run("write", id, source.invalidate(id, field, latest))
             if (answer._tag !== "Answered") return false
             stamps[at] = latest = answer.value
-            owner.records = owner.records?.map((record, index) => index === at ? stamped(record, field, latest) : record)
+            owner.records = owner.records?.map((record, index) =>
+              index === at ? stamped(record, field, latest) : record
+            )
           }
         }
         return true
@@ -194,7 +196,7 @@ export const make = (options: {
       of: (name, place, budget) =>
         Effect.flatMap(ownerOf(name), (owner) => {
           owner.usedAt = monotonicMillis(clock)
-          return owner.records === undefined && !guard.isDown()
+          return owner.records === undefined
             ? Effect.map(Effect.ignore(first.join(name, read(owner, budget))), () => current(owner, place))
             : Effect.succeed(current(owner, place))
         }),

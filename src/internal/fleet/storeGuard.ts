@@ -34,9 +34,19 @@ export interface Budget {
 }
 
 export interface StoreGuard {
-  /** Runs a command. Without `budget` it has a budget of its own. */
-  readonly run: <A>(kind: CommandKind, command: Effect.Effect<A, unknown>, budget?: Budget) => Effect.Effect<Answer<A>>
-  /** Returns whether commands are not sent at present. */
+  /** Runs a command about a name. Without `budget` it has a budget of its own. */
+  readonly run: <A>(
+    kind: CommandKind,
+    name: string,
+    command: Effect.Effect<A, unknown>,
+    budget?: Budget
+  ) => Effect.Effect<Answer<A>>
+  /** Groups what one command is to be about, because a node that does not answer costs its own names alone. */
+  readonly byNode: <A extends { readonly name: string }>(
+    some: Iterable<A>,
+    most?: number
+  ) => ReadonlyArray<readonly [A, ...Array<A>]>
+  /** Returns whether commands to some node are not sent at present. */
   readonly isDown: () => boolean
 }
 
@@ -53,9 +63,18 @@ export const maxInFlight = 64
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 
-/** Creates a guard. `onChange` runs when the store goes down and when it is back. */
+/** The state of a node. */
+interface NodeState {
+  all: Circuit
+  writes: Circuit
+  /** A name whose command it did not answer last. */
+  lost: string | undefined
+}
+
+/** Creates a guard. `onChange` runs when a node of the store goes down, and when all are back. */
 export const make = (
-  onChange: (isDown: boolean) => Effect.Effect<void>
+  onChange: (isDown: boolean) => Effect.Effect<void>,
+  nodeOf: (name: string) => string = () => ""
 ): Effect.Effect<StoreGuard, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -69,8 +88,7 @@ export const make = (
     let isTicking = false
     let isClosed = false
     let isDown = false
-    let all: Circuit
-    let writes: Circuit
+    const nodes = new Map<string, NodeState>()
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -93,7 +111,22 @@ export const make = (
       fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), tick), scope))
     }
 
-    const note = (now: boolean): void => {
+    const stateOf = (node: string): NodeState => {
+      const known = nodes.get(node)
+      if (known !== undefined) return known
+      const made: NodeState = { all: undefined, writes: undefined, lost: undefined }
+      nodes.set(node, made)
+      return made
+    }
+
+    const note = (): void => {
+      let now = false
+      for (const [node, { lost }] of nodes) {
+        if (lost === undefined) continue
+        // Another node may have taken over its names.
+        if (nodeOf(lost) === node) now = true
+        else nodes.delete(node)
+      }
       if (now === isDown || isClosed) return
       isDown = now
       fork(Effect.forkIn(onChange(now), scope))
@@ -106,6 +139,7 @@ export const make = (
 
     const run = <A>(
       kind: CommandKind,
+      name: string,
       command: Effect.Effect<A, unknown>,
       shared?: Budget
     ): Effect.Effect<Answer<A>> =>
@@ -113,14 +147,15 @@ export const make = (
         const budget = shared ?? newBudget()
         let end = (): void => {}
         const start = (): void => {
-          const general = admitted(all)
-          const own = kind === "write" ? admitted(writes) : undefined
+          const state = stateOf(nodeOf(name))
+          const general = admitted(state.all)
+          const own = kind === "write" ? admitted(state.writes) : undefined
           if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
             next()
             return resume(Effect.succeed(silent))
           }
-          all = general
-          if (own !== undefined) writes = own
+          state.all = general
+          if (own !== undefined) state.writes = own
           inFlight++
           const fiber = fork(command)
           const since = turns
@@ -134,18 +169,19 @@ export const make = (
             commands.delete(entry)
             budget.left -= turns - since
             const now = monotonicMillis(clock)
-            all = settle(
-              all,
+            state.all = settle(
+              state.all,
               general,
               answer._tag !== "Silent" ? "up" : isGivenUp ? "unknown" : "down",
               now,
               circuitOptions
             )
             if (kind === "write") {
-              writes = settle(writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
+              state.writes = settle(state.writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
             }
-            if (all?.kind === "open") note(true)
-            else if (answer._tag !== "Silent") note(false)
+            if (state.all?.kind === "open") state.lost = name
+            else if (answer._tag !== "Silent") state.lost = undefined
+            if (isDown || state.lost !== undefined) note()
             next()
             resume(Effect.succeed(answer))
           }
@@ -180,7 +216,23 @@ export const make = (
         return Effect.sync(() => end())
       })
 
-    return { run, isDown: () => admitted(all) === "refused" }
+    const byNode = <A extends { readonly name: string }>(some: Iterable<A>, most = Infinity) => {
+      const groups: Array<[A, ...Array<A>]> = []
+      const open = new Map<string, [A, ...Array<A>]>()
+      for (const one of some) {
+        const node = nodeOf(one.name)
+        const group = open.get(node)
+        if (group !== undefined && group.length < most) group.push(one)
+        else {
+          const made: [A, ...Array<A>] = [one]
+          groups.push(made)
+          open.set(node, made)
+        }
+      }
+      return groups
+    }
+
+    return { run, byNode, isDown: () => [...nodes.values()].some(({ all }) => admitted(all) === "refused") }
   })
 
 // -----------------------------------------------------------------------------

@@ -26,22 +26,22 @@ const timed = <A>(command: Effect.Effect<A>) =>
     return { answer: yield* Fiber.join(fiber), took: (yield* Clock.currentTimeMillis) - since }
   })
 
-const budget = StoreGuard.turn * (StoreGuard.budget + 1)
+const budget = StoreGuard.turn * (StoreGuard.wholeBudget + 1)
 
 describe("a command", () => {
   it.effect("is answered, refused or not answered", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
-      assert.deepStrictEqual(yield* guard.run("read", Effect.succeed(5)), { _tag: "Answered", value: 5 })
-      assert.deepStrictEqual(yield* guard.run("read", refused), { _tag: "Refused" })
-      assert.deepStrictEqual(yield* guard.run("read", lost), { _tag: "Silent" })
+      assert.deepStrictEqual(yield* guard.run("read", "name", Effect.succeed(5)), { _tag: "Answered", value: 5 })
+      assert.deepStrictEqual(yield* guard.run("read", "name", refused), { _tag: "Refused" })
+      assert.deepStrictEqual(yield* guard.run("read", "name", lost), { _tag: "Silent" })
     }))
 
   it.effect("that dies or interrupts itself was not answered", () =>
     Effect.gen(function*() {
       for (const command of [Effect.die("a bug"), Effect.interrupt]) {
         const { guard } = yield* setUp
-        assert.deepStrictEqual(yield* guard.run("read", command), { _tag: "Silent" })
+        assert.deepStrictEqual(yield* guard.run("read", "name", command), { _tag: "Silent" })
       }
     }))
 
@@ -51,13 +51,14 @@ describe("a command", () => {
       let isInterrupted = false
       const { answer, took } = yield* timed(guard.run(
         "read",
+        "name",
         Effect.onInterrupt(Effect.never, () =>
           Effect.sync(() => {
             isInterrupted = true
           }))
       ))
       assert.deepStrictEqual(answer, { _tag: "Silent" })
-      assert.isAtLeast(took, StoreGuard.turn * StoreGuard.budget)
+      assert.isAtLeast(took, StoreGuard.turn * StoreGuard.wholeBudget)
       assert.isAtMost(took, budget)
       assert.isTrue(isInterrupted)
     }))
@@ -65,8 +66,11 @@ describe("a command", () => {
   it.effect("within its budget is waited for", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
-      const slow = Effect.delay(Effect.succeed("late"), StoreGuard.turn * StoreGuard.budget - 1)
-      assert.deepStrictEqual((yield* timed(guard.run("read", slow))).answer, { _tag: "Answered", value: "late" })
+      const slow = Effect.delay(Effect.succeed("late"), StoreGuard.turn * StoreGuard.wholeBudget - 1)
+      assert.deepStrictEqual((yield* timed(guard.run("read", "name", slow))).answer, {
+        _tag: "Answered",
+        value: "late"
+      })
     }))
 
   it.effect("is one of 64 at most; the others wait, apart from urgent ones", () =>
@@ -80,10 +84,10 @@ describe("a command", () => {
       })
       const fibers = yield* Effect.forEach(
         Array.from({ length: 200 }),
-        () => Effect.forkChild(guard.run("read", command), { startImmediately: true })
+        () => Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
       )
       assert.strictEqual(most, StoreGuard.maxInFlight)
-      yield* Effect.forkChild(guard.run("urgent", command), { startImmediately: true })
+      yield* Effect.forkChild(guard.run("urgent", "name", command), { startImmediately: true })
       assert.strictEqual(most, StoreGuard.maxInFlight + 1)
       yield* TestClock.adjust("40 millis")
       for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Answered")
@@ -95,14 +99,14 @@ describe("a command", () => {
       let sent = 0
       const blockers = yield* Effect.forEach(
         Array.from({ length: StoreGuard.maxInFlight }),
-        () => Effect.forkChild(guard.run("read", Effect.sleep(150)), { startImmediately: true })
+        () => Effect.forkChild(guard.run("read", "name", Effect.sleep(150)), { startImmediately: true })
       )
       const command = Effect.suspend(() => {
         sent++
         return Effect.delay(Effect.succeed("late"), 150)
       })
-      const one = yield* Effect.forkChild(guard.run("read", command), { startImmediately: true })
-      const other = yield* Effect.forkChild(guard.run("read", command), { startImmediately: true })
+      const one = yield* Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
+      const other = yield* Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
       yield* Fiber.interrupt(other)
       yield* TestClock.adjust("400 millis")
       assert.deepStrictEqual(yield* Fiber.join(one), { _tag: "Answered", value: "late" })
@@ -114,7 +118,7 @@ describe("a command", () => {
     Effect.gen(function*() {
       const { changes, guard } = yield* setUp
       for (let at = 0; at < 5; at++) {
-        const fiber = yield* Effect.forkChild(guard.run("read", Effect.never), { startImmediately: true })
+        const fiber = yield* Effect.forkChild(guard.run("read", "name", Effect.never), { startImmediately: true })
         yield* Fiber.interrupt(fiber)
       }
       assert.isFalse(guard.isDown())
@@ -128,23 +132,25 @@ describe("a store", () => {
       const { changes, guard } = yield* setUp
       let sent = 0
       const command = (answer: Effect.Effect<unknown, unknown>) => Effect.suspend(() => (sent++, answer))
-      yield* guard.run("read", command(lost))
+      yield* guard.run("read", "name", command(lost))
       assert.isFalse(guard.isDown())
-      yield* guard.run("read", command(lost))
+      yield* guard.run("read", "name", command(lost))
       assert.isTrue(guard.isDown())
-      for (let at = 0; at < 10; at++) yield* guard.run("read", command(Effect.succeed(1)))
+      for (let at = 0; at < 10; at++) yield* guard.run("read", "name", command(Effect.succeed(1)))
       assert.strictEqual(sent, 2)
       yield* TestClock.adjust("500 millis")
       assert.isFalse(guard.isDown())
-      const probe = yield* Effect.forkChild(guard.run("read", command(Effect.never)), { startImmediately: true })
-      assert.deepStrictEqual(yield* guard.run("read", command(Effect.succeed(1))), { _tag: "Silent" })
+      const probe = yield* Effect.forkChild(guard.run("read", "name", command(Effect.never)), {
+        startImmediately: true
+      })
+      assert.deepStrictEqual(yield* guard.run("read", "name", command(Effect.succeed(1))), { _tag: "Silent" })
       assert.strictEqual(sent, 3)
       yield* TestClock.adjust(budget)
       yield* Fiber.join(probe)
       assert.isTrue(guard.isDown())
       assert.deepStrictEqual(changes, [true])
       yield* TestClock.adjust("500 millis")
-      assert.strictEqual((yield* guard.run("read", command(Effect.succeed(1))))._tag, "Answered")
+      assert.strictEqual((yield* guard.run("read", "name", command(Effect.succeed(1))))._tag, "Answered")
       assert.isFalse(guard.isDown())
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(changes, [true, false])
@@ -153,7 +159,7 @@ describe("a store", () => {
   it.effect("that refuses is not down", () =>
     Effect.gen(function*() {
       const { changes, guard } = yield* setUp
-      for (let at = 0; at < 10; at++) assert.strictEqual((yield* guard.run("read", refused))._tag, "Refused")
+      for (let at = 0; at < 10; at++) assert.strictEqual((yield* guard.run("read", "name", refused))._tag, "Refused")
       assert.isFalse(guard.isDown())
       assert.deepStrictEqual(changes, [])
     }))
@@ -162,25 +168,25 @@ describe("a store", () => {
     Effect.gen(function*() {
       const { guard } = yield* setUp
       let sent = 0
-      const write = guard.run("write", Effect.suspend(() => (sent++, refused)))
+      const write = guard.run("write", "name", Effect.suspend(() => (sent++, refused)))
       for (let at = 0; at < 10; at++) {
         yield* write
-        assert.strictEqual((yield* guard.run("read", Effect.succeed(1)))._tag, "Answered")
-        assert.strictEqual((yield* guard.run("urgent", Effect.succeed(1)))._tag, "Answered")
+        assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+        assert.strictEqual((yield* guard.run("urgent", "name", Effect.succeed(1)))._tag, "Answered")
       }
       assert.strictEqual(sent, 2)
       assert.isFalse(guard.isDown())
       yield* TestClock.adjust("500 millis")
-      assert.strictEqual((yield* guard.run("write", Effect.succeed(1)))._tag, "Answered")
-      assert.strictEqual((yield* guard.run("write", Effect.succeed(1)))._tag, "Answered")
+      assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
+      assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
     }))
 
   it.effect("that answers between failures is not down", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
       for (let at = 0; at < 10; at++) {
-        yield* guard.run("read", lost)
-        yield* guard.run("read", Effect.succeed(1))
+        yield* guard.run("read", "name", lost)
+        yield* guard.run("read", "name", Effect.succeed(1))
       }
       assert.isFalse(guard.isDown())
     }))
@@ -193,11 +199,11 @@ describe("the end", () => {
       const { changes, guard } = yield* Effect.provideService(setUp, Scope.Scope, scope)
       const fibers = yield* Effect.forEach(
         Array.from({ length: 2 * StoreGuard.maxInFlight }),
-        () => Effect.forkChild(guard.run("read", Effect.never), { startImmediately: true })
+        () => Effect.forkChild(guard.run("read", "name", Effect.never), { startImmediately: true })
       )
       yield* Scope.close(scope, Exit.void)
       for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Silent")
-      assert.strictEqual((yield* guard.run("read", Effect.succeed(1)))._tag, "Silent")
+      assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Silent")
       assert.deepStrictEqual(changes, [])
     }))
 })
