@@ -130,7 +130,8 @@ export const make = (options: {
         }
         const now = owner.records
         // An invalidation of this process may have overtaken the answer.
-        const merge = (record: Epochs, other: Epochs | undefined) => other === undefined ? record : merged(record, other)
+        const merge = (record: Epochs, other: Epochs | undefined) =>
+          other === undefined ? record : merged(record, other)
         yield* adopt(owner, now === before ? records : records.map((record, at) => merge(record, now?.[at])))
         return true
       })
@@ -148,7 +149,9 @@ export const make = (options: {
             const answer = yield* guard.run("write", source.invalidate(id, field, latest))
             if (answer._tag !== "Answered") return false
             stamps[at] = latest = answer.value
-            owner.records = owner.records?.map((record, index) => index === at ? stamped(record, field, latest) : record)
+            owner.records = owner.records?.map((record, index) =>
+              index === at ? stamped(record, field, latest) : record
+            )
           }
         }
         return true

@@ -106,7 +106,10 @@ describe("two readings of a record", () => {
   })
 
   it("merge to the later stamps of both, unless one of them is of a lost record", () => {
-    assert.deepStrictEqual(merged(record({ a: 1, b: 2 }), record({ a: 3, b: 1, c: 4 })).stamps, record({ a: 3, b: 2, c: 4 }).stamps)
+    assert.deepStrictEqual(
+      merged(record({ a: 1, b: 2 }), record({ a: 3, b: 1, c: 4 })).stamps,
+      record({ a: 3, b: 2, c: 4 }).stamps
+    )
     assert.deepStrictEqual(merged(record({ a: 1 }, "new"), record({ a: 3 })), record({ a: 1 }, "new"))
   })
 })

@@ -21,8 +21,7 @@ const setUp = Effect.gen(function*() {
   /** Waits, and notes the time. */
   const wait = (name: string, limit = 60_000) =>
     Effect.forkChild(
-      Effect.flatMap(followers.wait(name, limit), (end) =>
-        Effect.map(Clock.currentTimeMillis, (at) => ({ end, at }))),
+      Effect.flatMap(followers.wait(name, limit), (end) => Effect.map(Clock.currentTimeMillis, (at) => ({ end, at }))),
       { startImmediately: true }
     )
   return { fake, fleet, take, wait }

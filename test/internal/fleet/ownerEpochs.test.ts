@@ -217,46 +217,50 @@ describe("root keys", () => {
     fc.record({ kind: fc.constant("wait" as const), by: fc.constantFrom(1, 7, 600) })
   )
 
-  it("in any mix of processes: no process reads a token from before an invalidation by one with which it shares a root", () =>
-    fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.constantFrom(...both), (steps, which) =>
-        Effect.runPromise(
-          Effect.scoped(Effect.gen(function*() {
-            const fake = yield* FakeFleetStore.make
-            const processes = yield* Effect.forEach(rootLists, (roots) => start(storeOf(fake, which), { roots }))
-            // What was stored under a name: the place, and the number of the step at which it was issued.
-            const stored = new Map<string, { readonly place: CachePlace; readonly at: number }>()
-            const invalidations: Array<{ readonly at: number; readonly by: number; readonly selector: Selector }> = []
-            for (const [at, step] of steps.entries()) {
-              if (step.kind === "wait") yield* TestClock.adjust(step.by)
-              if (step.kind === "invalidate") {
-                yield* processes[step.by]?.epochs.invalidate(step.selector) ?? Effect.void
-                invalidations.push({ at, by: step.by, selector: step.selector })
-                // Other processes hear of it within an interval.
-                yield* TestClock.adjust("501 millis")
-              }
-              if (step.kind === "store") {
-                for (const place of places) {
-                  const names = yield* processes[step.by]?.namesOf(place) ?? Effect.succeed(undefined)
-                  if (names?.[0] !== undefined) stored.set(names[0], { place, at })
+  it(
+    "in any mix of processes: no process reads a token from before an invalidation by one with which it shares a root",
+    () =>
+      fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.constantFrom(...both), (steps, which) =>
+          Effect.runPromise(
+            Effect.scoped(Effect.gen(function*() {
+              const fake = yield* FakeFleetStore.make
+              const processes = yield* Effect.forEach(rootLists, (roots) => start(storeOf(fake, which), { roots }))
+              // What was stored under a name: the place, and the number of the step at which it was issued.
+              const stored = new Map<string, { readonly place: CachePlace; readonly at: number }>()
+              const invalidations: Array<{ readonly at: number; readonly by: number; readonly selector: Selector }> = []
+              for (const [at, step] of steps.entries()) {
+                if (step.kind === "wait") yield* TestClock.adjust(step.by)
+                if (step.kind === "invalidate") {
+                  yield* processes[step.by]?.epochs.invalidate(step.selector) ?? Effect.void
+                  invalidations.push({ at, by: step.by, selector: step.selector })
+                  // Other processes hear of it within an interval.
+                  yield* TestClock.adjust("501 millis")
                 }
-              }
-              for (const [reader, { namesOf }] of processes.entries()) {
-                for (const place of places) {
-                  for (const name of (yield* namesOf(place)) ?? []) {
-                    const token = stored.get(name)
-                    const earlier = invalidations.filter(({ at, by, selector }) =>
-                      token !== undefined && token.at < at && shares(reader, by) && selects(selector, place)
-                    )
-                    assert.deepStrictEqual(earlier, [], `${rootLists[reader]} reads ${JSON.stringify(token)}`)
+                if (step.kind === "store") {
+                  for (const place of places) {
+                    const names = yield* processes[step.by]?.namesOf(place) ?? Effect.succeed(undefined)
+                    if (names?.[0] !== undefined) stored.set(names[0], { place, at })
+                  }
+                }
+                for (const [reader, { namesOf }] of processes.entries()) {
+                  for (const place of places) {
+                    for (const name of (yield* namesOf(place)) ?? []) {
+                      const token = stored.get(name)
+                      const earlier = invalidations.filter(({ at, by, selector }) =>
+                        token !== undefined && token.at < at && shares(reader, by) && selects(selector, place)
+                      )
+                      assert.deepStrictEqual(earlier, [], `${rootLists[reader]} reads ${JSON.stringify(token)}`)
+                    }
                   }
                 }
               }
-            }
-          })).pipe(Effect.provide(TestClock.layer()))
-        )),
-      { numRuns: 60 }
-    ), 60_000)
+            })).pipe(Effect.provide(TestClock.layer()))
+          )),
+        { numRuns: 60 }
+      ),
+    60_000
+  )
 
   it.effect("old and new together: processes that have both share tokens with those of each, also after invalidations", () =>
     Effect.gen(function*() {

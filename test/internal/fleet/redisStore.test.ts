@@ -243,7 +243,10 @@ describe("epochs", () => {
 const wraps: ReadonlyArray<[string, (error: unknown) => unknown]> = [
   ["as it is", (error) => error],
   ["as a cause", (error) => ({ _tag: "RedisError", cause: error })],
-  ["as a cause of causes", (error) => new Error("the command failed", { cause: { cause: new Error("x", { cause: error }) } })]
+  [
+    "as a cause of causes",
+    (error) => new Error("the command failed", { cause: { cause: new Error("x", { cause: error }) } })
+  ]
 ]
 
 describe("an error", () => {
