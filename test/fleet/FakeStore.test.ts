@@ -32,7 +32,9 @@ const owner = fc.constantFrom(...owners)
 const bytes = fc.tuple(fc.constantFrom(1, 2, 3), fc.integer({ min: 0, max: 40 })).map(([tag, length]) =>
   new Uint8Array([...Array.from({ length: 18 }, () => tag), ...Array.from({ length }, (_, at) => at)])
 )
-const seen = fc.constantFrom(undefined, 1, 2, 3).map((tag) => tag === undefined ? undefined : new Uint8Array(18).fill(tag))
+const seen = fc.constantFrom(undefined, 1, 2, 3).map((tag) =>
+  tag === undefined ? undefined : new Uint8Array(18).fill(tag)
+)
 // Far from each other, because the real server's time goes on meanwhile.
 const ttl = fc.constantFrom(100, 200, 300, 400).map((seconds) => Duration.seconds(seconds))
 const value = fc.record({ bytes, ttl })
@@ -48,7 +50,8 @@ const coarseStamp = (stamp: number) => stamp >= far || stamp < 1e9 ? stamp : "no
 
 const show = (value: unknown) => JSON.stringify(value)
 const command = (title: string, run: Command["run"]): Command => ({ title, run })
-const fleetOf = ({ store: { fleet } }: System) => fleet === undefined ? Effect.die("it has no leases") : Effect.succeed(fleet)
+const fleetOf = ({ store: { fleet } }: System) =>
+  fleet === undefined ? Effect.die("it has no leases") : Effect.succeed(fleet)
 
 const commands: fc.Arbitrary<Command> = fc.oneof(
   name.map((name) =>
@@ -70,8 +73,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     command(`held ${names}`, (system) => Effect.flatMap(fleetOf(system), (fleet) => fleet.held(names)))
   ),
   fc.tuple(fc.array(fc.record({ name, owner }), { minLength: 1 }), ttl).map(([leases, ttl]) =>
-    command(`extend ${show(leases)} ${Duration.format(ttl)}`, (system) =>
-      Effect.flatMap(fleetOf(system), (fleet) => fleet.extend(leases, ttl)))
+    command(
+      `extend ${show(leases)} ${Duration.format(ttl)}`,
+      (system) => Effect.flatMap(fleetOf(system), (fleet) => fleet.extend(leases, ttl))
+    )
   ),
   fc.tuple(
     fc.record({ name, owner }),
@@ -82,8 +87,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       fc.constant({ _tag: "Released" as const })
     )
   ).map(([lease, outcome]) =>
-    command(`settle ${show(lease)} ${show(outcome)}`, (system) =>
-      Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome)))
+    command(
+      `settle ${show(lease)} ${show(outcome)}`,
+      (system) => Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome))
+    )
   ),
   fc.tuple(name, fc.boolean()).map(([name, isKnown]) =>
     command(`epochs ${name} ${isKnown}`, (system) =>
@@ -133,7 +140,8 @@ describe("the fake store", () => {
       const flush = Effect.asVoid(server.command("FLUSHALL"))
       const answersOf = (system: System, all: ReadonlyArray<Command>) =>
         Effect.forEach(all, ({ run }) =>
-          Effect.map(Effect.exit(run(system)), (exit) => Exit.isSuccess(exit) ? exit.value ?? null : "refused"))
+          Effect.map(Effect.exit(run(system)), (exit) =>
+            Exit.isSuccess(exit) ? exit.value ?? null : "refused"))
       yield* Effect.promise(() =>
         fc.assert(
           fc.asyncProperty(fc.array(commands, { minLength: 1, maxLength: 60 }), (all) =>
@@ -147,7 +155,10 @@ describe("the fake store", () => {
               const fake = yield* answersOf(
                 {
                   store: made.store,
-                  advance: (millis) => Effect.sync(() => made.advance(millis)),
+                  advance: (millis) =>
+                    Effect.sync(() =>
+                      made.advance(millis)
+                    ),
                   flush: Effect.sync(made.flush),
                   versions: new Map(),
                   bases: new Map()

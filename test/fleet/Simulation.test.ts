@@ -1,6 +1,6 @@
 /** Fleets of up to 1,000 processes over one fake store, under `TestClock`: how many requests the token endpoint gets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -31,9 +31,7 @@ const minute = 60_000
 const rarely = { invalidationInterval: "10 minutes" } as const
 
 const fail = (...parameters: Parameters<EntraSimulator.EntraSimulator["Service"]["fail"]>) =>
-  EntraSimulator.EntraSimulator.use((simulator) =>
-    Effect.andThen(simulator.clearFaults, simulator.fail(...parameters))
-  )
+  EntraSimulator.EntraSimulator.use((simulator) => Effect.andThen(simulator.clearFaults, simulator.fail(...parameters)))
 const clearFaults = EntraSimulator.EntraSimulator.use((simulator) => simulator.clearFaults)
 
 describe("1,000 processes", () => {
@@ -66,43 +64,51 @@ describe("1,000 processes", () => {
       }
     })), 120_000)
 
-  it.effect("and the holder of the lease dies: 2 requests, and the others wait for its lease and one request", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const [first, ...others] = yield* startMany(1000, fake)
-      if (first === undefined) return yield* Effect.die("there is no first")
-      yield* delayEndpoint("200 millis")
-      yield* Effect.forkChild(first.client.acquireToken(request), { startImmediately: true })
-      yield* TestClock.adjust("50 millis")
-      assert.strictEqual(yield* tokenRequests, 1)
-      // From now on nothing of it reaches the store.
-      first.connection.isSilent = true
-      const { exits, took } = yield* callAll(others)
-      assert.strictEqual(tokensOf(exits).length, 1)
-      assert.strictEqual(yield* tokenRequests, 2)
-      assert.isAtMost(took, 5000 + 400 + 200 + 400)
-    })), 60_000)
+  it.effect(
+    "and the holder of the lease dies: 2 requests, and the others wait for its lease and one request",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [first, ...others] = yield* startMany(1000, fake)
+        if (first === undefined) return yield* Effect.die("there is no first")
+        yield* delayEndpoint("200 millis")
+        yield* Effect.forkChild(first.client.acquireToken(request), { startImmediately: true })
+        yield* TestClock.adjust("50 millis")
+        assert.strictEqual(yield* tokenRequests, 1)
+        // From now on nothing of it reaches the store.
+        first.connection.isSilent = true
+        const { exits, took } = yield* callAll(others)
+        assert.strictEqual(tokensOf(exits).length, 1)
+        assert.strictEqual(yield* tokenRequests, 2)
+        assert.isAtMost(took, 5000 + 400 + 200 + 400)
+      })),
+    60_000
+  )
 })
 
 describe("a store without leases", () => {
-  it.effect("1,000 processes: a refresh costs 3 requests on average, and nobody waits", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(1000, fake, { hasLeases: false, cache: rarely })
-      const refreshes = 4
-      yield* callAll(processes.slice(0, 1))
-      yield* callAll(processes)
-      assert.strictEqual(yield* tokenRequests, 1)
-      yield* delayEndpoint("200 millis")
-      // All are in use all the time, so each notices that its token is due.
-      for (let seconds = 0; seconds < 2.25 * 3600; seconds++) {
-        assert.strictEqual((yield* callAll(processes)).took, 0)
-        yield* TestClock.adjust("1 second")
-      }
-      const requests = yield* tokenRequests
-      assert.isAtMost(requests - 1, 3 * refreshes)
-      assert.isAtLeast(requests - 1, refreshes)
-    })), 240_000)
+  it.effect(
+    "1,000 processes: a refresh costs 3 requests on average, and nobody waits",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(1000, fake, { hasLeases: false, cache: rarely })
+        const refreshes = 4
+        yield* callAll(processes.slice(0, 1))
+        yield* callAll(processes)
+        assert.strictEqual(yield* tokenRequests, 1)
+        yield* delayEndpoint("200 millis")
+        // All are in use all the time, so each notices that its token is due.
+        for (let seconds = 0; seconds < 2.25 * 3600; seconds++) {
+          assert.strictEqual((yield* callAll(processes)).took, 0)
+          yield* TestClock.adjust("1 second")
+        }
+        const requests = yield* tokenRequests
+        assert.isAtMost(requests - 1, 3 * refreshes)
+        assert.isAtLeast(requests - 1, refreshes)
+      })),
+    240_000
+  )
 })
 
 describe("a refused token", () => {
@@ -122,29 +128,35 @@ describe("a refused token", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     })), 60_000)
 
-  it.effect("an API refuses every token of 100 processes: one request in 30 s for all of them", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(100, fake)
-      const api = HttpClient.make((request) =>
-        Effect.succeed(HttpClientResponse.fromWeb(request, new Response("no", { status: 401 })))
-      )
-      const bearers = yield* Effect.forEach(processes, ({ client }) =>
-        BearerHttpClient.make({ "https://orders.example": request.scopes }).pipe(
-          Effect.provideService(ConfidentialClient.ConfidentialClient, client),
-          Effect.provideService(HttpClient.HttpClient, api)
-        ))
-      for (let seconds = 0; seconds < 180; seconds += 5) {
-        const { exits } = yield* together(
-          bearers.map((bearer) => bearer.get("https://orders.example/")),
-          { usesCrypto: true }
+  it.effect(
+    "an API refuses every token of 100 processes: one request in 30 s for all of them",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(100, fake)
+        const api = HttpClient.make((request) =>
+          Effect.succeed(HttpClientResponse.fromWeb(request, new Response("no", { status: 401 })))
         )
-        assert.isTrue(exits.every(Exit.isSuccess))
-        yield* TestClock.adjust("5 seconds")
-      }
-      // The first token, and a replacement for each 30 seconds.
-      assert.isAtMost(yield* tokenRequests, 1 + 180 / 30 + 1)
-    })), 120_000)
+        const bearers = yield* Effect.forEach(processes, ({ client }) =>
+          BearerHttpClient.make({ "https://orders.example": request.scopes }).pipe(
+            Effect.provideService(ConfidentialClient.ConfidentialClient, client),
+            Effect.provideService(HttpClient.HttpClient, api)
+          ))
+        for (let seconds = 0; seconds < 180; seconds += 5) {
+          const { exits } = yield* together(
+            bearers.map((bearer) =>
+              bearer.get("https://orders.example/")
+            ),
+            { usesCrypto: true }
+          )
+          assert.isTrue(exits.every(Exit.isSuccess))
+          yield* TestClock.adjust("5 seconds")
+        }
+        // The first token, and a replacement for each 30 seconds.
+        assert.isAtMost(yield* tokenRequests, 1 + 180 / 30 + 1)
+      })),
+    120_000
+  )
 })
 
 describe("the service", () => {
@@ -176,38 +188,42 @@ describe("the service", () => {
     return { counts, layer }
   }
 
-  it.effect("answers 429: closed for all until its time, before anything is signed, invalidated or not", () =>
-    simulated(Effect.gen(function*() {
-      const { counts, layer } = counting()
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(20, fake, { credential: layer })
-      yield* fail(Fault.throttled({ retryAfter: "30 seconds" }))
-      const { exits } = yield* callAll(processes, { perProcess: 5 })
-      assert.isTrue(exits.every(Exit.isFailure))
-      assert.strictEqual(yield* tokenRequests, 1)
-      assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
-      for (const { client } of processes.slice(0, 3)) yield* client.invalidate("all")
-      yield* TestClock.adjust("1 second")
-      for (let seconds = 1; seconds < 29; seconds += 7) {
-        for (const more of [{}, { forceRefresh: true }, { claims: `{"access_token":{"nbf":{"essential":true}}}` }]) {
-          const { exits } = yield* callAll(processes, more)
-          for (const exit of exits) {
-            const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-            assert.strictEqual(
-              error !== undefined && "error" in error && error.error._tag,
-              "EntraThrottledError",
-              `after ${seconds} s, ${JSON.stringify(more)}`
-            )
+  it.effect(
+    "answers 429: closed for all until its time, before anything is signed, invalidated or not",
+    () =>
+      simulated(Effect.gen(function*() {
+        const { counts, layer } = counting()
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(20, fake, { credential: layer })
+        yield* fail(Fault.throttled({ retryAfter: "30 seconds" }))
+        const { exits } = yield* callAll(processes, { perProcess: 5 })
+        assert.isTrue(exits.every(Exit.isFailure))
+        assert.strictEqual(yield* tokenRequests, 1)
+        assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
+        for (const { client } of processes.slice(0, 3)) yield* client.invalidate("all")
+        yield* TestClock.adjust("1 second")
+        for (let seconds = 1; seconds < 29; seconds += 7) {
+          for (const more of [{}, { forceRefresh: true }, { claims: `{"access_token":{"nbf":{"essential":true}}}` }]) {
+            const { exits } = yield* callAll(processes, more)
+            for (const exit of exits) {
+              const error = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
+              assert.strictEqual(
+                error !== undefined && "error" in error && error.error._tag,
+                "EntraThrottledError",
+                `after ${seconds} s, ${JSON.stringify(more)}`
+              )
+            }
           }
+          yield* TestClock.adjust("7 seconds")
         }
-        yield* TestClock.adjust("7 seconds")
-      }
-      assert.strictEqual(yield* tokenRequests, 1)
-      assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
-      yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(tokensOf((yield* callAll(processes)).exits).length, 1)
-      assert.strictEqual(yield* tokenRequests, 2)
-    })), 60_000)
+        assert.strictEqual(yield* tokenRequests, 1)
+        assert.deepStrictEqual(counts, { begun: 1, authenticated: 1 })
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(tokensOf((yield* callAll(processes)).exits).length, 1)
+        assert.strictEqual(yield* tokenRequests, 2)
+      })),
+    60_000
+  )
 
   const answers = {
     "429 with Retry-After: 0": Fault.custom({ status: 429, headers: { "retry-after": "0" }, body: "" }),
@@ -233,26 +249,47 @@ describe("the service", () => {
   }
 
   for (const processes of [1, 8]) {
-    it.effect(`answers 503 for a minute while a token is due in ${processes} processes`, () =>
-      simulated(Effect.gen(function*() {
-        const fake = yield* FakeFleetStore.make
-        const all = yield* startMany(processes, fake)
-        yield* callAll(all)
-        yield* TestClock.adjust(31 * minute)
-        yield* fail(Fault.unavailable(), { times: Infinity })
-        for (let seconds = 0; seconds < 60; seconds++) {
-          const { exits, took } = yield* callAll(all, { perProcess: 20 })
-          assert.strictEqual(took, 0)
-          assert.strictEqual(tokensOf(exits).length, 1)
-          yield* TestClock.adjust("1 second")
-        }
-        const requests = yield* tokenRequests
-        outage.set(processes, requests)
-        const alone = outage.get(1)
-        if (alone !== undefined) assert.isAtMost(requests, alone)
-      })), 60_000)
+    it.effect(
+      `answers 503 for a minute while a token is due in ${processes} processes`,
+      () =>
+        simulated(Effect.gen(function*() {
+          const fake = yield* FakeFleetStore.make
+          const all = yield* startMany(processes, fake)
+          yield* callAll(all)
+          yield* TestClock.adjust(31 * minute)
+          yield* fail(Fault.unavailable(), { times: Infinity })
+          for (let seconds = 0; seconds < 60; seconds++) {
+            const { exits, took } = yield* callAll(all, { perProcess: 20 })
+            assert.strictEqual(took, 0)
+            assert.strictEqual(tokensOf(exits).length, 1)
+            yield* TestClock.adjust("1 second")
+          }
+          const requests = yield* tokenRequests
+          outage.set(processes, requests)
+          const alone = outage.get(1)
+          if (alone !== undefined) assert.isAtMost(requests, alone)
+        })),
+      60_000
+    )
   }
   const outage = new Map<number, number>()
+
+  it.effect("answers 503 with Retry-After: callers of other processes get the time that is left", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(4, fake)
+      yield* fail(Fault.unavailable({ retryAfter: "60 seconds" }), { times: Infinity })
+      for (const [at, process] of processes.entries()) {
+        const { exits: [exit] } = yield* callAll([process])
+        const [reason] = exit !== undefined && Exit.isFailure(exit) ? exit.cause.reasons : []
+        const error = reason?._tag === "Fail" ? reason.error : undefined
+        assert.strictEqual(error?._tag, "EntraServiceUnavailableError")
+        const left = error?.retryAfter === undefined ? 0 : Duration.toSeconds(error.retryAfter)
+        assert.closeTo(left, 60 - 15 * at, 0.1)
+        yield* TestClock.adjust("15 seconds")
+      }
+      assert.strictEqual(yield* tokenRequests, 1)
+    })))
 
   it.effect("fails for all who have no token: one flight's attempts", () =>
     simulated(Effect.gen(function*() {
@@ -261,92 +298,101 @@ describe("the service", () => {
       yield* fail(Fault.unavailable(), { times: Infinity })
       const { exits } = yield* callAll(processes, { perProcess: 100 })
       assert.isTrue(exits.every(Exit.isFailure))
-      const alone = (yield* tokenRequests)
+      const alone = yield* tokenRequests
       assert.isAtMost(alone, 6)
     })), 60_000)
 })
 
 describe("12 hours without a token endpoint", () => {
-  it.effect("10,000 tenants, tokens of 24 hours: no call fails, also in processes that start meanwhile", () =>
-    withFakeSealers(Effect.gen(function*() {
-      const tenants = Array.from({ length: 10_000 }, (_, at) => `t${at}.example`)
-      let isAway = false
-      let requests = 0
-      const endpoint = HttpClient.make((request) =>
-        Effect.sync(() => {
-          requests++
-          const token = { access_token: `token-${requests}`, token_type: "Bearer", expires_in: 86_400 }
-          return HttpClientResponse.fromWeb(
-            request,
-            isAway ? new Response("", { status: 503 }) : new Response(JSON.stringify(token))
-          )
-        })
-      )
-      const program = Effect.gen(function*() {
-        const fake = yield* FakeFleetStore.make
-        const options = { cache: rarely, client: { tenantId: undefined } }
-        const call = (processes: ReadonlyArray<Process>) =>
-          Effect.gen(function*() {
-            const calls = tenants.map((tenantId, at) =>
-              processes[at % processes.length]?.client.acquireToken({ ...request, tenantId }) ?? Effect.die("no process")
+  it.effect(
+    "10,000 tenants, tokens of 24 hours: no call fails, also in processes that start meanwhile",
+    () =>
+      withFakeSealers(Effect.gen(function*() {
+        const tenants = Array.from({ length: 10_000 }, (_, at) => `t${at}.example`)
+        let isAway = false
+        let requests = 0
+        const endpoint = HttpClient.make((request) =>
+          Effect.sync(() => {
+            requests++
+            const token = { access_token: `token-${requests}`, token_type: "Bearer", expires_in: 86_400 }
+            return HttpClientResponse.fromWeb(
+              request,
+              isAway ? new Response("", { status: 503 }) : new Response(JSON.stringify(token))
             )
-            const { exits, took } = yield* together(calls)
-            assert.isAtMost(took, 2500)
-            assert.strictEqual(tokensOf(exits).length, tenants.length)
           })
-        const processes = [...yield* startMany(2, fake, options)]
-        yield* call(processes)
-        assert.strictEqual(requests, tenants.length)
-        // Half of their life is over, so all of them are due.
-        yield* TestClock.adjust("11 hours")
-        isAway = true
-        for (let hour = 0; hour < 12; hour++) {
+        )
+        const program = Effect.gen(function*() {
+          const fake = yield* FakeFleetStore.make
+          const options = { cache: rarely, client: { tenantId: undefined } }
+          const call = (processes: ReadonlyArray<Process>) =>
+            Effect.gen(function*() {
+              const calls = tenants.map((tenantId, at) =>
+                processes[at % processes.length]?.client.acquireToken({ ...request, tenantId }) ??
+                  Effect.die("no process")
+              )
+              const { exits, took } = yield* together(calls)
+              assert.isAtMost(took, 2500)
+              assert.strictEqual(tokensOf(exits).length, tenants.length)
+            })
+          const processes = [...yield* startMany(2, fake, options)]
           yield* call(processes)
-          if (hour % 3 === 1) processes.push(yield* start(fake, options))
-          yield* TestClock.adjust("1 hour")
-        }
-        yield* call(processes)
-        yield* call(yield* startMany(1, fake, options))
-      })
-      yield* Effect.provideService(program, HttpClient.HttpClient, endpoint)
-    })), 300_000)
+          assert.strictEqual(requests, tenants.length)
+          // Half of their life is over, so all of them are due.
+          yield* TestClock.adjust("11 hours")
+          isAway = true
+          for (let hour = 0; hour < 12; hour++) {
+            yield* call(processes)
+            if (hour % 3 === 1) processes.push(yield* start(fake, options))
+            yield* TestClock.adjust("1 hour")
+          }
+          yield* call(processes)
+          yield* call(yield* startMany(1, fake, options))
+        })
+        yield* Effect.provideService(program, HttpClient.HttpClient, endpoint)
+      })),
+    300_000
+  )
 })
 
 describe("a silent store", () => {
-  it.effect("at the start, later, and back again: no acquisition fails, and tokens are offered to it", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      fake.isSilent = true
-      const processes = yield* startMany(10, fake)
-      const first = yield* callAll(processes)
-      assert.isTrue(first.exits.every(Exit.isSuccess))
-      assert.isAtMost(first.took, 2 * 250)
-      assert.strictEqual(yield* tokenRequests, 10)
-      assert.strictEqual((yield* callAll(processes)).took, 0)
-      fake.isSilent = false
-      yield* TestClock.adjust("15 seconds")
-      const [newcomer] = (yield* callAll(yield* startMany(1, fake))).exits
-      assert.isTrue(newcomer !== undefined && Exit.isSuccess(newcomer) && newcomer.value.metadata.cacheLevel === "L2")
-      assert.strictEqual(yield* tokenRequests, 10)
-      assert.strictEqual((yield* processes[0]?.cache.stats ?? Effect.die("no process")).store?.isDown, false)
+  it.effect(
+    "at the start, later, and back again: no acquisition fails, and tokens are offered to it",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        fake.isSilent = true
+        const processes = yield* startMany(10, fake)
+        const first = yield* callAll(processes)
+        assert.isTrue(first.exits.every(Exit.isSuccess))
+        assert.isAtMost(first.took, 2 * 250)
+        assert.strictEqual(yield* tokenRequests, 10)
+        assert.strictEqual((yield* callAll(processes)).took, 0)
+        fake.isSilent = false
+        yield* TestClock.adjust("15 seconds")
+        const [newcomer] = (yield* callAll(yield* startMany(1, fake))).exits
+        assert.isTrue(newcomer !== undefined && Exit.isSuccess(newcomer) && newcomer.value.metadata.cacheLevel === "L2")
+        assert.strictEqual(yield* tokenRequests, 10)
+        assert.strictEqual((yield* processes[0]?.cache.stats ?? Effect.die("no process")).store?.isDown, false)
 
-      fake.isSilent = true
-      const again = yield* callAll(processes, { scopes: graph })
-      assert.isTrue(again.exits.every(Exit.isSuccess))
-      assert.isAtMost(again.took, 2 * 250)
-      yield* TestClock.adjust("1 second")
-      const others = yield* callAll(processes, { scopes: graph, tenantId: fabrikam })
-      assert.isTrue(others.exits.every(Exit.isSuccess))
-      assert.strictEqual(others.took, 0)
-      fake.isSilent = false
-      yield* TestClock.adjust("15 seconds")
-      const before = yield* tokenRequests
-      for (const more of [{ scopes: graph }, { scopes: graph, tenantId: fabrikam }]) {
-        const { exits } = yield* callAll(yield* startMany(1, fake), more)
-        assert.isTrue(exits.every(Exit.isSuccess))
-      }
-      assert.strictEqual(yield* tokenRequests, before)
-    })), 60_000)
+        fake.isSilent = true
+        const again = yield* callAll(processes, { scopes: graph })
+        assert.isTrue(again.exits.every(Exit.isSuccess))
+        assert.isAtMost(again.took, 2 * 250)
+        yield* TestClock.adjust("1 second")
+        const others = yield* callAll(processes, { scopes: graph, tenantId: fabrikam })
+        assert.isTrue(others.exits.every(Exit.isSuccess))
+        assert.strictEqual(others.took, 0)
+        fake.isSilent = false
+        yield* TestClock.adjust("15 seconds")
+        const before = yield* tokenRequests
+        for (const more of [{ scopes: graph }, { scopes: graph, tenantId: fabrikam }]) {
+          const { exits } = yield* callAll(yield* startMany(1, fake), more)
+          assert.isTrue(exits.every(Exit.isSuccess))
+        }
+        assert.strictEqual(yield* tokenRequests, before)
+      })),
+    60_000
+  )
 
   it.effect("that comes back twice is offered the tokens from between", () =>
     simulated(Effect.gen(function*() {
@@ -450,26 +496,29 @@ describe("an invalidation", () => {
       }
     })))
 
-  it.effect.each([false, true])("overtakes the look for invalidations (another one came: %s)", (isChanged) =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const [one] = yield* startMany(1, fake)
-      if (one === undefined) return yield* Effect.die("no process")
-      const [old = ""] = tokensOf((yield* callAll([one])).exits)
-      if (isChanged) yield* one.client.invalidate({ scopes: graph })
-      const hold = yield* fake.holdBack("epochs")
-      yield* TestClock.adjust("500 millis")
-      yield* hold.reached
-      yield* one.client.invalidate("all")
-      yield* hold.release
-      yield* TestClock.adjust(0)
-      const [now = ""] = tokensOf((yield* callAll([one])).exits)
-      assert.notStrictEqual(now, old)
-      for (const seconds of [1, 10]) {
-        yield* TestClock.adjust(seconds * 1000)
-        assert.deepStrictEqual(tokensOf((yield* callAll([one])).exits), [now])
-      }
-    })))
+  it.effect.each([false, true])(
+    "overtakes the look for invalidations (another one came: %s)",
+    (isChanged) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [one] = yield* startMany(1, fake)
+        if (one === undefined) return yield* Effect.die("no process")
+        const [old = ""] = tokensOf((yield* callAll([one])).exits)
+        if (isChanged) yield* one.client.invalidate({ scopes: graph })
+        const hold = yield* fake.holdBack("epochs")
+        yield* TestClock.adjust("500 millis")
+        yield* hold.reached
+        yield* one.client.invalidate("all")
+        yield* hold.release
+        yield* TestClock.adjust(0)
+        const [now = ""] = tokensOf((yield* callAll([one])).exits)
+        assert.notStrictEqual(now, old)
+        for (const seconds of [1, 10]) {
+          yield* TestClock.adjust(seconds * 1000)
+          assert.deepStrictEqual(tokensOf((yield* callAll([one])).exits), [now])
+        }
+      }))
+  )
 
   it.effect("of one process costs the fleet one request", () =>
     simulated(Effect.gen(function*() {
@@ -579,48 +628,55 @@ describe("a wall clock that is 10 minutes off in one process", () => {
 })
 
 describe("keepFresh", () => {
-  it.effect("in 10 processes: one request a refresh, and a new token after another process invalidates", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(10, fake)
-      yield* Effect.forEach(processes, ({ client }) => client.keepFresh(request))
-      yield* TestClock.adjust("2 hours")
-      const requests = yield* tokenRequests
-      assert.isAtLeast(requests, 1 + 4)
-      assert.isAtMost(requests, 1 + 4)
-      yield* delayEndpoint("200 millis")
-      const peeked = () => processes.map(({ client }) => client.peek(request))
-      for (const [at, inAnother] of [yield* start(fake), ...processes.slice(0, 1)].entries()) {
-        const old = new Set(peeked().map((result) => result && Redacted.value(result.accessToken)))
-        yield* inAnother.client.invalidate("all")
-        yield* TestClock.adjust("2 seconds")
-        for (const result of peeked()) {
-          assert.isDefined(result)
-          assert.isFalse(result !== undefined && old.has(Redacted.value(result.accessToken)))
+  it.effect(
+    "in 10 processes: one request a refresh, and a new token after another process invalidates",
+    () =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const processes = yield* startMany(10, fake)
+        yield* Effect.forEach(processes, ({ client }) => client.keepFresh(request))
+        yield* TestClock.adjust("2 hours")
+        const requests = yield* tokenRequests
+        assert.isAtLeast(requests, 1 + 4)
+        assert.isAtMost(requests, 1 + 4)
+        yield* delayEndpoint("200 millis")
+        const peeked = () => processes.map(({ client }) => client.peek(request))
+        for (const [at, inAnother] of [yield* start(fake), ...processes.slice(0, 1)].entries()) {
+          const old = new Set(peeked().map((result) => result && Redacted.value(result.accessToken)))
+          yield* inAnother.client.invalidate("all")
+          yield* TestClock.adjust("2 seconds")
+          for (const result of peeked()) {
+            assert.isDefined(result)
+            assert.isFalse(result !== undefined && old.has(Redacted.value(result.accessToken)))
+          }
+          assert.strictEqual(yield* tokenRequests, requests + 1 + at)
         }
-        assert.strictEqual(yield* tokenRequests, requests + 1 + at)
-      }
-    })), 60_000)
+      })),
+    60_000
+  )
 })
 
 describe("a process that ends", () => {
-  it.effect.each([0, 20])("releases its lease at once, at %i ms a command", (delay) =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const [one, other] = yield* startMany(2, fake)
-      if (one === undefined || other === undefined) return yield* Effect.die("no process")
-      yield* callAll([one, other], { scopes: graph })
-      fake.delay = delay
-      yield* fail(Fault.delay("1 hour"))
-      yield* Effect.forkChild(Effect.exit(one.client.acquireToken(request)), { startImmediately: true })
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(fake.keys().filter((key) => key.startsWith("l:")).length, 1)
-      yield* Effect.forkChild(one.close)
-      const { exits, took } = yield* callAll([other])
-      assert.isTrue(exits.every(Exit.isSuccess))
-      assert.isAtMost(took, 600)
-      yield* TestClock.adjust("1 second")
-    })))
+  it.effect.each([0, 20])(
+    "releases its lease at once, at %i ms a command",
+    (delay) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [one, other] = yield* startMany(2, fake)
+        if (one === undefined || other === undefined) return yield* Effect.die("no process")
+        yield* callAll([one, other], { scopes: graph })
+        fake.delay = delay
+        yield* fail(Fault.delay("1 hour"))
+        yield* Effect.forkChild(Effect.exit(one.client.acquireToken(request)), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(fake.keys().filter((key) => key.startsWith("l:")).length, 1)
+        yield* Effect.forkChild(one.close)
+        const { exits, took } = yield* callAll([other])
+        assert.isTrue(exits.every(Exit.isSuccess))
+        assert.isAtMost(took, 600)
+        yield* TestClock.adjust("1 second")
+      }))
+  )
 })
 
 describe("requests that differ", () => {

@@ -90,7 +90,9 @@ export const makeUnsafe = (now: () => number): FakeFleetStore => {
   }
   const valueOf = (key: string): TokenStore.StoredValue | undefined => {
     const entry = entryOf(key)
-    return entry?.kind === "bytes" ? { bytes: entry.bytes.slice(), ttl: Duration.millis(entry.until - time()) } : undefined
+    return entry?.kind === "bytes"
+      ? { bytes: entry.bytes.slice(), ttl: Duration.millis(entry.until - time()) }
+      : undefined
   }
   const millisOf = (duration: Duration.Duration) => Math.max(0, Math.round(Duration.toMillis(duration)))
   const refused = (message: string) => new TokenStore.RefusedByStoreError({ message })
@@ -235,7 +237,10 @@ export const makeUnsafe = (now: () => number): FakeFleetStore => {
       Effect.sync(() => {
         const hold = { command, reached: Deferred.makeUnsafe<void>(), released: Deferred.makeUnsafe<void>() }
         holds.push(hold)
-        return { reached: Deferred.await(hold.reached), release: Effect.asVoid(Deferred.succeed(hold.released, undefined)) }
+        return {
+          reached: Deferred.await(hold.reached),
+          release: Effect.asVoid(Deferred.succeed(hold.released, undefined))
+        }
       }),
     flush: () => {
       entries.clear()

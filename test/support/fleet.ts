@@ -26,7 +26,9 @@ export interface ProcessOptions {
 }
 
 /** Starts a process: its client, and its cache. It ends with the scope. */
-export const startProcess = ({ cache, client, credential, endpoint, keys = [rootKey("root")], store }: ProcessOptions) =>
+export const startProcess = (
+  { cache, client, credential, endpoint, keys = [rootKey("root")], store }: ProcessOptions
+) =>
   Effect.gen(function*() {
     const Cache = TokenCache.layerTiered({ store, keys, ...cache })
     const context = yield* Layer.build(

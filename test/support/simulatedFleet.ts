@@ -86,4 +86,8 @@ export const tokensOf = (exits: Results): ReadonlyArray<string> => [
 export const simulated = <A, E>(
   program: Effect.Effect<A, E, EntraSimulator.EntraSimulator | HttpClient.HttpClient | Scope.Scope>,
   options: Parameters<typeof Simulator>[0] = {}
-) => withFakeSealers(program).pipe(Random.withSeed("a fleet"), Effect.provide(Simulator({ tokenLifetime: "1 hour", ...options })))
+) =>
+  withFakeSealers(program).pipe(
+    Random.withSeed("a fleet"),
+    Effect.provide(Simulator({ tokenLifetime: "1 hour", ...options }))
+  )
