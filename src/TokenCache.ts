@@ -9,14 +9,12 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Base64Url from "effect/encoding/Base64Url"
-import * as Hex from "effect/encoding/Hex"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redis from "effect/persistence/Redis"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
@@ -28,13 +26,14 @@ import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/ca
 import * as Memory from "./internal/cache/memoryStore.ts"
 import * as OuterCache from "./internal/fleet/outerCache.ts"
 import { make as makeRedisStore } from "./internal/fleet/redisStore.ts"
+import { rootsOf } from "./internal/fleet/rootKeys.ts"
 import * as Sealing from "./internal/fleet/sealing.ts"
-import { isOutage, notA } from "./internal/shared/errors.ts"
+import { isOutage } from "./internal/shared/errors.ts"
 import { monotonicMillis } from "./internal/shared/monotonic.ts"
 import { randomId } from "./internal/shared/randomId.ts"
 import { isShared, waitForOther } from "./internal/shared/requestContext.ts"
 import * as SingleFlight from "./internal/shared/singleFlight.ts"
-import { boundOf, isRedactedText, timeoutOf } from "./internal/shared/validate.ts"
+import { boundOf, timeoutOf } from "./internal/shared/validate.ts"
 import type { TokenStore } from "./TokenStore.ts"
 
 export {
@@ -715,29 +714,3 @@ const makeTiered = (
   })
 
 const notFound: FoundToken = { token: undefined, replacement: undefined, isDown: true }
-
-/** Returns the bytes of root keys. */
-const rootsOf = (
-  keys: ReadonlyArray<Redacted.Redacted<string>>
-): Result.Result<ReadonlyArray<Uint8Array<ArrayBuffer>>, InvalidRequestError> => {
-  if (!Array.isArray(keys) || keys.length === 0) {
-    return Result.fail(notA(`a list of redacted keys, or "plaintext"`, "keys"))
-  }
-  const roots: Array<Uint8Array<ArrayBuffer>> = []
-  for (const [at, key] of keys.entries()) {
-    const bytes = isRedactedText(key) ? keyBytes(Redacted.value(key)) : undefined
-    if (bytes === undefined) return Result.fail(notA("32 or more random bytes in base64 or hexadecimal", `keys[${at}]`))
-    roots.push(bytes)
-  }
-  return Result.succeed(roots)
-}
-
-const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
-  const trimmed = text.trim()
-  const decoded = /^(?:[0-9a-f]{2}){32,}$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
-    trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
-  )
-  const bytes = Result.getOrUndefined(decoded)
-  // A placeholder of equal characters is no key.
-  return bytes === undefined || bytes.length < 32 || new Set(bytes).size < 8 ? undefined : new Uint8Array(bytes)
-}
