@@ -1,6 +1,6 @@
 /** What another writer of the store can do to a cache: never a wrong token, never an error. With the real encryption. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Redacted } from "effect"
+import { type Duration, Effect, Exit, Redacted } from "effect"
 import type { TokenCache, TokenRequest, TokenStore } from "effect-entra"
 import fc from "fast-check"
 import { rootKey, startProcess } from "../support/fleet.ts"
