@@ -134,7 +134,10 @@ export const make = (options: {
         (text) => text === undefined ? undefined : readThrottle(text, Duration.toMillis(value.ttl))
       ),
     outage: (at, value) =>
-      Effect.map(opened("outage", at, value), (text) => text === undefined ? undefined : readOutage(text)),
+      Effect.map(
+        opened("outage", at, value),
+        (text) => text === undefined ? undefined : readOutage(text, Duration.toMillis(value.ttl))
+      ),
     store: (at, owner, shared, seen) =>
       Effect.gen(function*() {
         const value = isCurrent(at) ? yield* sealedToken(at, shared) : undefined

@@ -107,7 +107,7 @@ describe("a token", () => {
   it("is not any text", () =>
     fc.assert(fc.property(fc.oneof(anyString, fc.json()), (text) => {
       assert.isUndefined(readToken(text, hour, now))
-      assert.isUndefined(readOutage(text))
+      assert.isUndefined(readOutage(text, hour))
     })))
 })
 
@@ -133,17 +133,24 @@ describe("an outage", () => {
       reason: "ECONNREFUSED"
     })
   ])("$_tag, $code comes back as it was", (error) => {
-    const read = readOutage(outageText(error) ?? "")
+    const read = readOutage(outageText(error) ?? "", hour)
     assert.isDefined(read)
     assert.deepStrictEqual(JSON.parse(JSON.stringify(read)), JSON.parse(JSON.stringify(error)))
     assert.strictEqual(read?._tag, error._tag)
     assert.strictEqual(read?.isRetryable, error.isRetryable)
   })
 
+  it("has at most the time left as its time to wait", () => {
+    const error = new EntraError.ServiceUnavailableError({ ...problem, ...details, code: "service_unavailable" })
+    for (const [left, wait] of [[3000, 3000], [7000, 7000], [9000, 7000]] as const) {
+      assert.deepStrictEqual(readOutage(outageText(error) ?? "", left)?.retryAfter, Duration.millis(wait))
+    }
+  })
+
   it("of any text comes back as it was", () =>
     fc.assert(fc.property(anyString, anyString, (message, remedy) => {
       const error = new EntraError.ServiceUnavailableError({ ...problem, message, remedy, code: "timeout" })
-      const read = readOutage(outageText(error) ?? "")
+      const read = readOutage(outageText(error) ?? "", hour)
       assert.deepStrictEqual([read?.message, read?.remedy], [error.message, error.remedy])
     })))
 
