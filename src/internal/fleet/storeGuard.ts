@@ -23,8 +23,9 @@ const refused = { _tag: "Refused" } as const
 const silent = { _tag: "Silent" } as const
 
 /**
- * A `write` may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
- * commands.
+ * Acquisitions wait for each `read`, so reads decide whether the store is down. Nobody waits for a `write`: it has a longer
+ * budget, and may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
+ * commands, and nobody waits for it.
  */
 export type CommandKind = "read" | "write" | "urgent"
 
@@ -58,8 +59,11 @@ export const wholeBudget = 8
 
 export const newBudget = (): Budget => ({ left: wholeBudget })
 
-/** The number of commands under way at a time. */
-export const maxInFlight = 64
+/** The budget of a command that no acquisition waits for. */
+const backgroundBudget = 24
+
+/** The number of commands under way at a time. More would wait for each other in the store, and use up their budgets there. */
+const maxInFlight = { read: 24, write: 8, urgent: Infinity }
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 
@@ -82,9 +86,9 @@ export const make = (
     const scope = yield* Effect.scope
     const fork = Effect.runForkWith(context)
     const commands = new Set<{ readonly until: number; readonly giveUp: () => void }>()
-    const waiting: Array<() => void> = []
+    const waiting = { read: newQueue(), write: newQueue(), urgent: newQueue() }
+    const inFlight = { read: 0, write: 0, urgent: 0 }
     let turns = 0
-    let inFlight = 0
     let isTicking = false
     let isClosed = false
     let isDown = false
@@ -94,7 +98,7 @@ export const make = (
       Effect.sync(() => {
         isClosed = true
         for (const { giveUp } of commands) giveUp()
-        for (const start of waiting.splice(0)) start()
+        for (const queue of Object.values(waiting)) for (const start of queue.splice(0)) start()
       })
     )
 
@@ -144,7 +148,7 @@ export const make = (
       shared?: Budget
     ): Effect.Effect<Answer<A>> =>
       Effect.callback((resume) => {
-        const budget = shared ?? newBudget()
+        const budget = shared ?? { left: kind === "read" ? wholeBudget : backgroundBudget }
         let end = (): void => {}
         const start = (): void => {
           const state = stateOf(nodeOf(name))
@@ -156,23 +160,23 @@ export const make = (
           }
           state.all = general
           if (own !== undefined) state.writes = own
-          inFlight++
+          inFlight[kind]++
           const fiber = fork(command)
           const since = turns
           // Less than a whole budget proves nothing.
-          const isWhole = budget.left === wholeBudget
+          const isWhole = kind !== "read" || budget.left === wholeBudget
           let isOpen = true
           const finish = (answer: Answer<A>, isGivenUp: boolean): void => {
             if (!isOpen) return
             isOpen = false
-            inFlight--
+            inFlight[kind]--
             commands.delete(entry)
             budget.left -= turns - since
             const now = monotonicMillis(clock)
             state.all = settle(
               state.all,
               general,
-              answer._tag !== "Silent" ? "up" : isGivenUp ? "unknown" : "down",
+              answer._tag !== "Silent" ? "up" : isGivenUp || kind !== "read" ? "unknown" : "down",
               now,
               circuitOptions
             )
@@ -203,14 +207,14 @@ export const make = (
           }
         }
         const next = (): void => {
-          if (inFlight < maxInFlight) waiting.shift()?.()
+          if (inFlight[kind] < maxInFlight[kind]) waiting[kind].shift()?.()
         }
-        if (kind === "urgent" || inFlight < maxInFlight) start()
+        if (inFlight[kind] < maxInFlight[kind]) start()
         else {
-          waiting.push(start)
+          waiting[kind].push(start)
           end = () => {
-            const at = waiting.indexOf(start)
-            if (at >= 0) waiting.splice(at, 1)
+            const at = waiting[kind].indexOf(start)
+            if (at >= 0) waiting[kind].splice(at, 1)
           }
         }
         return Effect.sync(() => end())
@@ -238,6 +242,8 @@ export const make = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const newQueue = (): Array<() => void> => []
 
 const answerOf = <A>(exit: Exit.Exit<A, unknown>): Answer<A> =>
   Exit.isSuccess(exit)
