@@ -126,7 +126,8 @@ export interface Epochs {
  * - `extend`: gives leases another `ttl`, where their owner still holds them.
  * - `settle`: the outcome of a fetch, which ends the lease of `owner`.
  * - `epochs`: the invalidations under a name; undefined when their version is `known`. A missing record is created.
- * - `invalidate`: stamps a field with the time of the store, and at least with `stamp`. Returns the stamp.
+ * - `invalidate`: stamps a field with `stamp`, or with the time of the store if `stamp` is 0, but later than it was
+ *   stamped before. Returns the stamp.
  *
  * A name is `<key>.<epoch>`. All that concerns one key should be on one node of a cluster.
  *

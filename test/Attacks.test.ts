@@ -166,6 +166,7 @@ describe("flights", () => {
       yield* TestClock.adjust("1800 seconds")
       yield* simulator.fail(Fault.delay("5 seconds"))
       yield* acquire
+      yield* TestClock.adjust(0)
       const forced = yield* ConfidentialClient.acquireToken({ ...request, forceRefresh: true })
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* tokenRequests, 3)

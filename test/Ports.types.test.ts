@@ -201,7 +201,16 @@ describe("TokenCache", () => {
     expectTypeOf<Cache["disabled"]>().toEqualTypeOf<boolean>()
     expectTypeOf<Cache>().toEqualTypeOf<TokenCache.TokenCacheService>()
     expectTypeOf<Exclude<keyof Cache, symbol | `~${string}`>>().toEqualTypeOf<
-      "peek" | "find" | "lead" | "unshared" | "invalidate" | "invalidations" | "onInvalidated" | "stats" | "disabled"
+      | "peek"
+      | "find"
+      | "lead"
+      | "unshared"
+      | "invalidate"
+      | "invalidations"
+      | "onInvalidated"
+      | "stats"
+      | "evictions"
+      | "disabled"
     >()
   })
 

@@ -146,6 +146,7 @@ describe("renewal", () => {
       yield* TestClock.adjust("1800 seconds")
       yield* simulator.fail(Fault.delay("5 seconds"))
       yield* acquire
+      yield* TestClock.adjust(0)
       yield* ConfidentialClient.invalidate("all")
       yield* TestClock.adjust("5 seconds")
       assert.isUndefined(yield* ConfidentialClient.peek({ scopes: graph }))

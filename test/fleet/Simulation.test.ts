@@ -1,6 +1,6 @@
 /** Fleets of up to 1,000 processes over one fake store, under `TestClock`: how many requests the token endpoint gets. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -273,6 +273,23 @@ describe("the service", () => {
     )
   }
   const outage = new Map<number, number>()
+
+  it.effect("answers 503 with Retry-After: callers of other processes get the time that is left", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(4, fake)
+      yield* fail(Fault.unavailable({ retryAfter: "60 seconds" }), { times: Infinity })
+      for (const [at, process] of processes.entries()) {
+        const { exits: [exit] } = yield* callAll([process])
+        const [reason] = exit !== undefined && Exit.isFailure(exit) ? exit.cause.reasons : []
+        const error = reason?._tag === "Fail" ? reason.error : undefined
+        assert.strictEqual(error?._tag, "EntraServiceUnavailableError")
+        const left = error?.retryAfter === undefined ? 0 : Duration.toSeconds(error.retryAfter)
+        assert.closeTo(left, 60 - 15 * at, 0.1)
+        yield* TestClock.adjust("15 seconds")
+      }
+      assert.strictEqual(yield* tokenRequests, 1)
+    })))
 
   it.effect("fails for all who have no token: one flight's attempts", () =>
     simulated(Effect.gen(function*() {

@@ -169,10 +169,10 @@ export const makeUnsafe = (now: () => number): FakeFleetStore => {
     return { base, version: `${base}.0`, stamps: new Map() }
   }
 
-  const invalidate = (name: string, field: string, least: number): number => {
+  const invalidate = (name: string, field: string, wanted: number): number => {
     if (fake.refusesWrites) throw refused("OOM command not allowed when used memory > 'maxmemory'.")
     const record = records.get(name) ?? { base: newId(), version: "", stamps: new Map<string, number>() }
-    const stamp = Math.max(time(), least, (record.stamps.get(field) ?? 0) + 1)
+    const stamp = Math.max(wanted === 0 ? time() : wanted, (record.stamps.get(field) ?? 0) + 1)
     record.stamps.set(field, stamp)
     record.version = `${newId()}.${stamp}`
     records.set(name, record)

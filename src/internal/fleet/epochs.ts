@@ -71,10 +71,11 @@ export const merged = (record: Epochs, other: Epochs): Epochs =>
 export const stampLifetime = 48 * 3_600_000
 
 /**
- * Returns the stamp of an invalidation at `now`, by any clock: later than the stamp before it, and not earlier than `least`.
+ * Returns the stamp of an invalidation at `now`, by any clock: `wanted`, or `now` if that is 0, and later than the stamp
+ * before it.
  */
-export const nextStamp = (before: number | undefined, now: number, least: number): number =>
-  Math.max(now, least, (before ?? 0) + 1)
+export const nextStamp = (before: number | undefined, now: number, wanted: number): number =>
+  Math.max(wanted === 0 ? now : wanted, (before ?? 0) + 1)
 
 // -----------------------------------------------------------------------------
 // internal

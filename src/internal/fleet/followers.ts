@@ -47,8 +47,8 @@ export const make = (guard: StoreGuard, fleet: Fleet): Effect.Effect<Followers, 
       Deferred.doneUnsafe(one.ended, Effect.succeed(why))
     }
 
-    const look = (some: ReadonlyArray<Followed>): Effect.Effect<void> =>
-      Effect.map(guard.run("read", fleet.held(some.map(({ name }) => name))), (answer) => {
+    const look = (some: readonly [Followed, ...Array<Followed>]): Effect.Effect<void> =>
+      Effect.map(guard.run("read", some[0].name, fleet.held(some.map(({ name }) => name))), (answer) => {
         const now = monotonicMillis(clock)
         some.forEach((one, at) => {
           if (answer._tag !== "Answered") return end(one, "down")
@@ -66,9 +66,8 @@ export const make = (guard: StoreGuard, fleet: Fleet): Effect.Effect<Followers, 
       }
       const now = monotonicMillis(clock)
       const due = [...followed.values()].filter(({ nextLook, until }) => nextLook <= now || until <= now)
-      const looks = []
-      for (let at = 0; at < due.length; at += batch) looks.push(look(due.slice(at, at + batch)))
-      return Effect.andThen(Effect.all(looks, { discard: true }), Effect.andThen(pause, watch))
+      const looks = Effect.forEach(guard.byNode(due, batch), look, { concurrency: "unbounded", discard: true })
+      return Effect.andThen(looks, Effect.andThen(pause, watch))
     })
     const pause = Effect.suspend(() => clock.sleep(Duration.millis(firstInterval / 2)))
 

@@ -30,18 +30,32 @@ export const make = (
 
   const extend: Effect.Effect<void> = Effect.suspend(() => {
     isExtending = held.size > 0
-    if (!isExtending) return Effect.void
     // Not behind the queue of look-ups, where leases would end under load.
-    const extended = Effect.suspend(() => guard.run("urgent", fleet.extend([...held], leaseTtl)))
-    return Effect.andThen(clock.sleep(interval), Effect.andThen(extended, extend))
+    return isExtending
+      ? Effect.andThen(
+        Effect.forEach(
+          guard.byNode(held),
+          (some) => guard.run("urgent", some[0].name, fleet.extend(some, leaseTtl)),
+          { concurrency: "unbounded", discard: true }
+        ),
+        extendLater
+      )
+      : Effect.void
+  })
+  const extendLater = Effect.suspend(() => Effect.andThen(clock.sleep(interval), extend))
+
+  /** Starts to extend, once for all leases. */
+  const startExtending = Effect.suspend(() => {
+    if (isExtending) return Effect.void
+    isExtending = true
+    return Effect.forkIn(extendLater, scope)
   })
 
   return {
     hold: (lease, effect) =>
       Effect.suspend(() => {
         held.add(lease)
-        const extending = isExtending ? Effect.void : Effect.forkIn(extend, scope)
-        return Effect.onExit(Effect.andThen(extending, effect), () => {
+        return Effect.onExit(Effect.andThen(startExtending, effect), () => {
           held.delete(lease)
           return Effect.void
         })

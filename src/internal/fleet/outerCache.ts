@@ -146,17 +146,21 @@ export const make = (options: {
         running.add(fiber)
         fiber.addObserver(() => void running.delete(fiber))
       })
-    const guard = yield* StoreGuard.make((isDown) =>
-      Effect.suspend(() => {
-        if (!isDown) {
-          return logSafely(Effect.logInfo("the token store answers again")).pipe(
-            Effect.andThen(epochs.refresh),
-            Effect.andThen(offerAll)
+    const guard = yield* StoreGuard.make(
+      (isDown) =>
+        Effect.suspend(() => {
+          if (!isDown) {
+            return logSafely(Effect.logInfo("the token store answers again")).pipe(
+              Effect.andThen(epochs.refresh),
+              Effect.andThen(offerAll)
+            )
+          }
+          counts.outages++
+          return logSafely(
+            Effect.logWarning("the token store does not answer: tokens come from memory and the service")
           )
-        }
-        counts.outages++
-        return logSafely(Effect.logWarning("the token store does not answer: tokens come from memory and the service"))
-      })
+        }),
+      store.nodeOf
     )
     // Before the guard closes: a fetch that was interrupted is already releasing its lease.
     yield* Effect.addFinalizer(() =>
@@ -207,7 +211,7 @@ export const make = (options: {
       const at = names[index]
       if (at === undefined) return missing(budget)
       const sentAt = clock.currentTimeMillisUnsafe()
-      return Effect.flatMap(guard.run("read", store.get(at.name), budget), (answer) => {
+      return Effect.flatMap(guard.run("read", at.name, store.get(at.name), budget), (answer) => {
         if (answer._tag !== "Answered") return Effect.succeed(down)
         if (answer.value === undefined) return lookUnder(names, index + 1, budget)
         return Effect.flatMap(values.token(at, answer.value, sentAt), (shared) => {
@@ -274,7 +278,7 @@ export const make = (options: {
     const share = (request: SharedFetch): Sharing =>
       Effect.gen(function*() {
         const budget = StoreGuard.newBudget()
-        const names = request.isDown || guard.isDown() ? undefined : yield* namesOf(request.key, budget)
+        const names = request.isDown ? undefined : yield* namesOf(request.key, budget)
         if (names === undefined) return yield* fetchAlone(request)
         const seen = request.seen === undefined ? undefined : yield* sealer.tagOf(request.seen.accessToken)
         if (request.isForced) return yield* unshared(request.key, fetchAndTell(request, names[0], "", seen))
@@ -299,7 +303,7 @@ export const make = (options: {
         // Tokens are due at whole seconds, so without a draw of its own each of these processes would ask at once.
         if (isBackground(request)) yield* clock.sleep(Duration.millis(random.nextDoubleUnsafe() * 1000))
         const sentAt = clock.currentTimeMillisUnsafe()
-        const answer = yield* guard.run("read", store.get(at.name), budget)
+        const answer = yield* guard.run("read", at.name, store.get(at.name), budget)
         if (answer._tag === "Silent") return yield* fetchAlone(request)
         const value = answer._tag === "Answered" ? answer.value : undefined
         if (value !== undefined && !startsWith(value.bytes, seen)) {
@@ -336,6 +340,7 @@ export const make = (options: {
         const { hasToken } = request
         const answer = yield* guard.run(
           "read",
+          at.name,
           fleet.take(at.name, { owner: lease.owner, ttl: Leases.leaseTtl, seen, hasToken }),
           budget
         )
@@ -390,10 +395,10 @@ export const make = (options: {
     ): Effect.Effect<A, AcquireTokenError> =>
       Effect.gen(function*() {
         const budget = StoreGuard.newBudget()
-        const at = leasing === undefined || guard.isDown() ? undefined : (yield* namesOf(key, budget))?.[0]
+        const at = leasing === undefined ? undefined : (yield* namesOf(key, budget))?.[0]
         if (leasing === undefined || at === undefined) return yield* fetch
         const { fleet } = leasing
-        const answer = yield* guard.run("read", fleet.take(at.name, justLooking), budget)
+        const answer = yield* guard.run("read", at.name, fleet.take(at.name, justLooking), budget)
         const error = answer._tag === "Answered" && answer.value._tag === "Throttled"
           ? yield* values.throttle(at, answer.value.value)
           : undefined

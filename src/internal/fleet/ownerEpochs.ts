@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -122,7 +123,7 @@ export const make = (options: {
         const before = owner.records
         for (const [at, id] of owner.ids.entries()) {
           const known = before?.[at]
-          const answer = yield* guard.run("read", source.epochs(id, known?.version), budget)
+          const answer = yield* guard.run("read", id, source.epochs(id, known?.version), budget)
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
           if (record === undefined) return false
           records.push(record)
@@ -138,21 +139,36 @@ export const make = (options: {
     /** Stamps the records of all root keys with the same time, because names contain the latest of them. */
     const invalidateIn = (owner: Owner, selector: Selector): Effect.Effect<boolean> =>
       Effect.gen(function*() {
-        let stamp = 0
-        for (const [at, id] of owner.ids.entries()) {
-          const field = fieldOfSelector(selector, seeds[at] ?? 0)
-          const answer = yield* guard.run("write", source.invalidate(id, field, stamp))
-          if (answer._tag !== "Answered") return false
-          stamp = answer.value
-          owner.records = owner.records?.map((record, index) => index === at ? stamped(record, field, stamp) : record)
+        const stamps = owner.ids.map(() => 0)
+        let latest = 0
+        // Again for the records that got an earlier stamp than another one.
+        for (let rounds = 3; rounds > 0; rounds--) {
+          for (const [at, id] of owner.ids.entries()) {
+            if (latest > 0 && stamps[at] === latest) continue
+            const field = fieldOfSelector(selector, seeds[at] ?? 0)
+            const answer = yield* guard.run("write", id, source.invalidate(id, field, latest))
+            if (answer._tag !== "Answered") return false
+            stamps[at] = latest = answer.value
+            owner.records = owner.records?.map((record, index) =>
+              index === at ? stamped(record, field, latest) : record
+            )
+          }
         }
         return true
       })
 
+    // Each call of `invalidate` has a selector of its own.
+    const underWay = new Set<Selector>()
     const flush = (owner: Owner): Effect.Effect<void> =>
       Effect.forEach([...owner.pending], ([name, selector]) =>
-        Effect.map(invalidateIn(owner, selector), (isDone) => {
-          if (isDone && owner.pending.get(name) === selector) owner.pending.delete(name)
+        Effect.suspend(() => {
+          if (underWay.has(selector)) return Effect.void
+          underWay.add(selector)
+          return Effect.onExit(invalidateIn(owner, selector), (exit) => {
+            underWay.delete(selector)
+            if (Exit.isSuccess(exit) && exit.value && owner.pending.get(name) === selector) owner.pending.delete(name)
+            return Effect.void
+          })
         }), { discard: true })
 
     const refresh = Effect.suspend(() => {
@@ -180,7 +196,7 @@ export const make = (options: {
       of: (name, place, budget) =>
         Effect.flatMap(ownerOf(name), (owner) => {
           owner.usedAt = monotonicMillis(clock)
-          return owner.records === undefined && !guard.isDown()
+          return owner.records === undefined
             ? Effect.map(Effect.ignore(first.join(name, read(owner, budget))), () => current(owner, place))
             : Effect.succeed(current(owner, place))
         }),
@@ -241,12 +257,12 @@ const overValues = (
         const made: Epochs = { base, version: base, stamps: new Map() }
         return Effect.as(save(id, made), made)
       }),
-    invalidate: (id, field, least) =>
+    invalidate: (id, field, wanted) =>
       Effect.gen(function*() {
         const now = clock.currentTimeMillisUnsafe()
         for (let left = 3; left > 0; left--) {
           const before = (yield* load(id)) ?? { base: newId(), version: "", stamps: new Map() }
-          const stamp = nextStamp(before.stamps.get(field), now, least)
+          const stamp = nextStamp(before.stamps.get(field), now, wanted)
           const recent = [...before.stamps].filter(([, at]) => at > now - stampLifetime)
           const stamps = new Map([...recent, [field, stamp] as const])
           yield* save(id, { base: before.base, version: newId(), stamps })

@@ -254,13 +254,13 @@ end
 return redis.call('HGETALL', KEYS[1])
 `
 
-/** KEYS: record. ARGV: a random text, the field, the least stamp, the lifetime of a stamp. */
+/** KEYS: record. ARGV: a random text, the field, the stamp (0: the time), the lifetime of a stamp. */
 const invalidateScript = `
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'base', ARGV[1]) end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local field = 'at:' .. ARGV[2]
-local stamp = math.max(now, tonumber(ARGV[3]), (tonumber(redis.call('HGET', KEYS[1], field)) or 0) + 1)
+local stamp = math.max(ARGV[3] == '0' and now or tonumber(ARGV[3]), (tonumber(redis.call('HGET', KEYS[1], field)) or 0) + 1)
 local text = string.format('%.0f', stamp)
 redis.call('HSET', KEYS[1], field, text, 'version', ARGV[1] .. '.' .. text)
 if redis.call('HLEN', KEYS[1]) > 500 then
@@ -278,8 +278,8 @@ return text
 // replies
 // -----------------------------------------------------------------------------
 
-/** The reply of Redis to a command that it refuses starts with a word of capitals. */
-const refusal = /^[A-Z]{2,}(?: |$)/
+/** The reply of Redis to a command that it refuses is a word of capitals and a text. A lone `EPIPE` is a lost connection. */
+const refusal = /^[A-Z]{2,} /
 
 /** Returns a refusal of the server as such. Any other error means that there was no answer. */
 const refusalOf = (error: unknown): unknown => {

@@ -23,9 +23,13 @@ export const rootsOf = (
   return Result.succeed(roots)
 }
 
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
 const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
   const trimmed = text.trim()
-  const decoded = /^(?:[0-9a-f]{2}){32,}$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
+  const decoded = /^(?:[0-9a-f]{2})+$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
     trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
   )
   const bytes = Result.getOrUndefined(decoded)

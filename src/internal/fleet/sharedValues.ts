@@ -103,7 +103,7 @@ export const make = (options: {
   const settle = ({ name }: Name, owner: string, outcome: LeaseOutcome): Effect.Effect<unknown> =>
     fleet === undefined || (outcome._tag === "Released" && owner === "")
       ? Effect.void
-      : guard.run("write", fleet.settle({ name, owner }, outcome))
+      : guard.run("write", name, fleet.settle({ name, owner }, outcome))
 
   return {
     namesOf: (key, budget) =>
@@ -125,7 +125,7 @@ export const make = (options: {
         const read = text === undefined ? undefined : readToken(text, Duration.toMillis(value.ttl), sentAt)
         // Nobody would replace a value that lives longer than every new token.
         return read === undefined
-          ? Effect.as(inBackground(guard.run("write", store.remove(at.name))), undefined)
+          ? Effect.as(inBackground(guard.run("write", at.name, store.remove(at.name))), undefined)
           : Effect.succeed(read)
       }),
     throttle: (at, value) =>
@@ -134,13 +134,16 @@ export const make = (options: {
         (text) => text === undefined ? undefined : readThrottle(text, Duration.toMillis(value.ttl))
       ),
     outage: (at, value) =>
-      Effect.map(opened("outage", at, value), (text) => text === undefined ? undefined : readOutage(text)),
+      Effect.map(
+        opened("outage", at, value),
+        (text) => text === undefined ? undefined : readOutage(text, Duration.toMillis(value.ttl))
+      ),
     store: (at, owner, shared, seen) =>
       Effect.gen(function*() {
         const value = isCurrent(at) ? yield* sealedToken(at, shared) : undefined
         if (value === undefined) return yield* settle(at, owner, { _tag: "Released" })
         return fleet === undefined
-          ? yield* guard.run("write", store.set(at.name, value.bytes, value.ttl))
+          ? yield* guard.run("write", at.name, store.set(at.name, value.bytes, value.ttl))
           : yield* settle(at, owner, { _tag: "Stored", value, seen })
       }),
     tell: (at, owner, error, rest) =>

@@ -23,8 +23,9 @@ const refused = { _tag: "Refused" } as const
 const silent = { _tag: "Silent" } as const
 
 /**
- * A `write` may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
- * commands.
+ * Acquisitions wait for each `read`, so reads decide whether the store is down. Nobody waits for a `write`: it has a longer
+ * budget, and may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
+ * commands, and nobody waits for it.
  */
 export type CommandKind = "read" | "write" | "urgent"
 
@@ -34,9 +35,19 @@ export interface Budget {
 }
 
 export interface StoreGuard {
-  /** Runs a command. Without `budget` it has a budget of its own. */
-  readonly run: <A>(kind: CommandKind, command: Effect.Effect<A, unknown>, budget?: Budget) => Effect.Effect<Answer<A>>
-  /** Returns whether commands are not sent at present. */
+  /** Runs a command about a name. Without `budget` it has a budget of its own. */
+  readonly run: <A>(
+    kind: CommandKind,
+    name: string,
+    command: Effect.Effect<A, unknown>,
+    budget?: Budget
+  ) => Effect.Effect<Answer<A>>
+  /** Groups what one command is to be about, because a node that does not answer costs its own names alone. */
+  readonly byNode: <A extends { readonly name: string }>(
+    some: Iterable<A>,
+    most?: number
+  ) => ReadonlyArray<readonly [A, ...Array<A>]>
+  /** Returns whether commands to some node are not sent at present. */
   readonly isDown: () => boolean
 }
 
@@ -48,14 +59,26 @@ export const wholeBudget = 8
 
 export const newBudget = (): Budget => ({ left: wholeBudget })
 
-/** The number of commands under way at a time. */
-export const maxInFlight = 64
+/** The budget of a command that no acquisition waits for. */
+const backgroundBudget = 24
+
+/** The number of commands under way at a time. More would wait for each other in the store, and use up their budgets there. */
+const maxInFlight = { read: 24, write: 8, urgent: Infinity }
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 
-/** Creates a guard. `onChange` runs when the store goes down and when it is back. */
+/** The state of a node. */
+interface NodeState {
+  all: Circuit
+  writes: Circuit
+  /** A name whose command it did not answer last. */
+  lost: string | undefined
+}
+
+/** Creates a guard. `onChange` runs when a node of the store goes down, and when all are back. */
 export const make = (
-  onChange: (isDown: boolean) => Effect.Effect<void>
+  onChange: (isDown: boolean) => Effect.Effect<void>,
+  nodeOf: (name: string) => string = () => ""
 ): Effect.Effect<StoreGuard, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -63,20 +86,19 @@ export const make = (
     const scope = yield* Effect.scope
     const fork = Effect.runForkWith(context)
     const commands = new Set<{ readonly until: number; readonly giveUp: () => void }>()
-    const waiting: Array<() => void> = []
+    const waiting = { read: newQueue(), write: newQueue(), urgent: newQueue() }
+    const inFlight = { read: 0, write: 0, urgent: 0 }
     let turns = 0
-    let inFlight = 0
     let isTicking = false
     let isClosed = false
     let isDown = false
-    let all: Circuit
-    let writes: Circuit
+    const nodes = new Map<string, NodeState>()
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         isClosed = true
         for (const { giveUp } of commands) giveUp()
-        for (const start of waiting.splice(0)) start()
+        for (const queue of Object.values(waiting)) for (const start of queue.splice(0)) start()
       })
     )
 
@@ -93,7 +115,22 @@ export const make = (
       fork(Effect.forkIn(Effect.andThen(clock.sleep(Duration.millis(turn)), tick), scope))
     }
 
-    const note = (now: boolean): void => {
+    const stateOf = (node: string): NodeState => {
+      const known = nodes.get(node)
+      if (known !== undefined) return known
+      const made: NodeState = { all: undefined, writes: undefined, lost: undefined }
+      nodes.set(node, made)
+      return made
+    }
+
+    const note = (): void => {
+      let now = false
+      for (const [node, { lost }] of nodes) {
+        if (lost === undefined) continue
+        // Another node may have taken over its names.
+        if (nodeOf(lost) === node) now = true
+        else nodes.delete(node)
+      }
       if (now === isDown || isClosed) return
       isDown = now
       fork(Effect.forkIn(onChange(now), scope))
@@ -106,46 +143,49 @@ export const make = (
 
     const run = <A>(
       kind: CommandKind,
+      name: string,
       command: Effect.Effect<A, unknown>,
       shared?: Budget
     ): Effect.Effect<Answer<A>> =>
       Effect.callback((resume) => {
-        const budget = shared ?? newBudget()
+        const budget = shared ?? { left: kind === "read" ? wholeBudget : backgroundBudget }
         let end = (): void => {}
         const start = (): void => {
-          const general = admitted(all)
-          const own = kind === "write" ? admitted(writes) : undefined
+          const state = stateOf(nodeOf(name))
+          const general = admitted(state.all)
+          const own = kind === "write" ? admitted(state.writes) : undefined
           if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
             next()
             return resume(Effect.succeed(silent))
           }
-          all = general
-          if (own !== undefined) writes = own
-          inFlight++
+          state.all = general
+          if (own !== undefined) state.writes = own
+          inFlight[kind]++
           const fiber = fork(command)
           const since = turns
           // Less than a whole budget proves nothing.
-          const isWhole = budget.left === wholeBudget
+          const isWhole = kind !== "read" || budget.left === wholeBudget
           let isOpen = true
           const finish = (answer: Answer<A>, isGivenUp: boolean): void => {
             if (!isOpen) return
             isOpen = false
-            inFlight--
+            inFlight[kind]--
             commands.delete(entry)
             budget.left -= turns - since
             const now = monotonicMillis(clock)
-            all = settle(
-              all,
+            state.all = settle(
+              state.all,
               general,
-              answer._tag !== "Silent" ? "up" : isGivenUp ? "unknown" : "down",
+              answer._tag !== "Silent" ? "up" : isGivenUp || kind !== "read" ? "unknown" : "down",
               now,
               circuitOptions
             )
             if (kind === "write") {
-              writes = settle(writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
+              state.writes = settle(state.writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
             }
-            if (all?.kind === "open") note(true)
-            else if (answer._tag !== "Silent") note(false)
+            if (state.all?.kind === "open") state.lost = name
+            else if (answer._tag !== "Silent") state.lost = undefined
+            if (isDown || state.lost !== undefined) note()
             next()
             resume(Effect.succeed(answer))
           }
@@ -153,38 +193,57 @@ export const make = (
           const entry = {
             until: turns + budget.left + 1,
             giveUp: () => {
-              fiber.interruptUnsafe()
               finish(silent, isClosed || !isWhole)
+              fiber.interruptUnsafe()
             }
           }
           commands.add(entry)
           startTicking()
           fiber.addObserver((exit) => finish(answerOf(exit), false))
           end = () => {
-            fiber.interruptUnsafe()
+            // Before its end is observed, which says nothing about the store.
             finish(silent, true)
+            fiber.interruptUnsafe()
           }
         }
         const next = (): void => {
-          if (inFlight < maxInFlight) waiting.shift()?.()
+          if (inFlight[kind] < maxInFlight[kind]) waiting[kind].shift()?.()
         }
-        if (kind === "urgent" || inFlight < maxInFlight) start()
+        if (inFlight[kind] < maxInFlight[kind]) start()
         else {
-          waiting.push(start)
+          waiting[kind].push(start)
           end = () => {
-            const at = waiting.indexOf(start)
-            if (at >= 0) waiting.splice(at, 1)
+            const at = waiting[kind].indexOf(start)
+            if (at >= 0) waiting[kind].splice(at, 1)
           }
         }
         return Effect.sync(() => end())
       })
 
-    return { run, isDown: () => admitted(all) === "refused" }
+    const byNode = <A extends { readonly name: string }>(some: Iterable<A>, most = Infinity) => {
+      const groups: Array<[A, ...Array<A>]> = []
+      const open = new Map<string, [A, ...Array<A>]>()
+      for (const one of some) {
+        const node = nodeOf(one.name)
+        const group = open.get(node)
+        if (group !== undefined && group.length < most) group.push(one)
+        else {
+          const made: [A, ...Array<A>] = [one]
+          groups.push(made)
+          open.set(node, made)
+        }
+      }
+      return groups
+    }
+
+    return { run, byNode, isDown: () => [...nodes.values()].some(({ all }) => admitted(all) === "refused") }
   })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const newQueue = (): Array<() => void> => []
 
 const answerOf = <A>(exit: Exit.Exit<A, unknown>): Answer<A> =>
   Exit.isSuccess(exit)

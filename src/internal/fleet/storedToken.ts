@@ -148,15 +148,15 @@ export const outageText = (error: Outage): string | undefined => {
     : undefined
 }
 
-/** Returns the outage of a text, or undefined when it is not one. */
-export const readOutage = (text: string): Outage | undefined => {
+/** Returns the outage of a text, or undefined when it is not one. `left` is the time for which it is still told. */
+export const readOutage = (text: string, left: number): Outage | undefined => {
   const failure = Option.getOrUndefined(decodeFailure(text))
   if (failure === undefined) return undefined
   const { error: _error, retryAfter, ...rest } = failure
   const details = {
     origin: "service" as const,
     ...rest,
-    ...(retryAfter === undefined ? {} : { retryAfter: Duration.millis(retryAfter) })
+    ...(retryAfter === undefined ? {} : { retryAfter: Duration.millis(Math.min(retryAfter, left)) })
   }
   return "code" in details
     ? new EntraError.ServiceUnavailableError(details)

@@ -24,7 +24,10 @@ export interface SingleFlight<A, E> {
    * clock.
    */
   readonly join: (key: string, flight: Effect.Effect<A, E>, limit?: number) => Effect.Effect<A, E>
-  /** Starts the flight of this key if there is no flight yet, and does not wait for it. */
+  /**
+   * Starts the flight of this key if there is no flight yet, and does not wait for it. The flight runs after its caller, who
+   * has what it came for.
+   */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
   readonly isInFlight: (key: string) => boolean
   /** The number of running flights, including detached flights. Flights beyond their limit are not counted. */
@@ -125,7 +128,7 @@ export const make = <A, E>(options: {
       join,
       launch: (key, effect) =>
         Effect.withFiber((caller) => {
-          if (!isRunning(flights.get(key))) start(caller, key, effect)
+          if (!isRunning(flights.get(key))) start(caller, key, Effect.andThen(Effect.yieldNow, effect))
           return Effect.void
         }),
       isInFlight: (key) => isRunning(flights.get(key)),

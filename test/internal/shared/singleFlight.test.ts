@@ -159,6 +159,8 @@ describe("launch", () => {
       const { flight, landing, seen } = yield* flightOf
       yield* flights.launch("k", flight)
       yield* flights.launch("k", flight)
+      assert.strictEqual(seen.runs, 0)
+      yield* Effect.yieldNow
       assert.strictEqual(seen.runs, 1)
       const joiner = yield* Effect.forkChild(flights.join("k", flight), now)
       yield* Deferred.succeed(landing, 7)
@@ -170,6 +172,7 @@ describe("launch", () => {
     Effect.gen(function*() {
       const flights = yield* make
       yield* flights.launch("k", Effect.fail("no"))
+      yield* Effect.yieldNow
       assert.isFalse(flights.isInFlight("k"))
       assert.strictEqual(yield* flights.join("k", Effect.succeed(1)), 1)
     }))
@@ -315,6 +318,7 @@ describe("a flight beyond its limit", () => {
       yield* TestClock.adjust(4000)
       const { flight, landing, seen } = yield* flightOf
       yield* flights.launch("k", flight)
+      yield* Effect.yieldNow
       assert.strictEqual(seen.runs, 1)
       yield* Deferred.succeed(landing, 1)
       assert.strictEqual(flights.size(), 0)
@@ -363,6 +367,7 @@ describe("a flight beyond its limit", () => {
       const joiner = yield* Effect.forkChild(flights.join("k", flight), now)
       yield* TestClock.adjust(4000)
       yield* flights.launch("other", flight)
+      yield* Effect.yieldNow
       assert.strictEqual(flights.size(), 1)
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(seen.interrupted, 2)

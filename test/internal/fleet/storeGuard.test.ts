@@ -1,0 +1,209 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { TokenStore } from "effect-entra"
+import { TestClock } from "effect/testing"
+import * as StoreGuard from "../../../src/internal/fleet/storeGuard.ts"
+
+const setUp = Effect.gen(function*() {
+  const changes: Array<boolean> = []
+  const guard = yield* StoreGuard.make((isDown) =>
+    Effect.sync(() => {
+      changes.push(isDown)
+    })
+  )
+  return { guard, changes }
+})
+
+const refused = Effect.fail(new TokenStore.RefusedByStoreError({ message: "OOM no memory" }))
+const lost = Effect.fail(new Error("the connection was closed"))
+
+/** Runs a command, and lets time pass until it ends. Returns its answer and how long it took. */
+const timed = <A>(command: Effect.Effect<A>) =>
+  Effect.gen(function*() {
+    const since = yield* Clock.currentTimeMillis
+    const fiber = yield* Effect.forkChild(command, { startImmediately: true })
+    for (let turn = 0; turn < 40 && fiber.pollUnsafe() === undefined; turn++) yield* TestClock.adjust(StoreGuard.turn)
+    return { answer: yield* Fiber.join(fiber), took: (yield* Clock.currentTimeMillis) - since }
+  })
+
+const budget = StoreGuard.turn * (StoreGuard.wholeBudget + 1)
+
+describe("a command", () => {
+  it.effect("is answered, refused or not answered", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      assert.deepStrictEqual(yield* guard.run("read", "name", Effect.succeed(5)), { _tag: "Answered", value: 5 })
+      assert.deepStrictEqual(yield* guard.run("read", "name", refused), { _tag: "Refused" })
+      assert.deepStrictEqual(yield* guard.run("read", "name", lost), { _tag: "Silent" })
+    }))
+
+  it.effect("that dies or interrupts itself was not answered", () =>
+    Effect.gen(function*() {
+      for (const command of [Effect.die("a bug"), Effect.interrupt]) {
+        const { guard } = yield* setUp
+        assert.deepStrictEqual(yield* guard.run("read", "name", command), { _tag: "Silent" })
+      }
+    }))
+
+  it.effect("without an answer ends with its budget, and is interrupted", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      let isInterrupted = false
+      const { answer, took } = yield* timed(guard.run(
+        "read",
+        "name",
+        Effect.onInterrupt(Effect.never, () =>
+          Effect.sync(() => {
+            isInterrupted = true
+          }))
+      ))
+      assert.deepStrictEqual(answer, { _tag: "Silent" })
+      assert.isAtLeast(took, StoreGuard.turn * StoreGuard.wholeBudget)
+      assert.isAtMost(took, budget)
+      assert.isTrue(isInterrupted)
+    }))
+
+  it.effect("within its budget is waited for", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      const slow = Effect.delay(Effect.succeed("late"), StoreGuard.turn * StoreGuard.wholeBudget - 1)
+      assert.deepStrictEqual((yield* timed(guard.run("read", "name", slow))).answer, {
+        _tag: "Answered",
+        value: "late"
+      })
+    }))
+
+  it.effect("is one of 64 at most; the others wait, apart from urgent ones", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      let running = 0
+      let most = 0
+      const command = Effect.suspend(() => {
+        most = Math.max(most, ++running)
+        return Effect.ensuring(Effect.sleep(10), Effect.sync(() => running--))
+      })
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 200 }),
+        () => Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
+      )
+      assert.strictEqual(most, StoreGuard.maxInFlight)
+      yield* Effect.forkChild(guard.run("urgent", "name", command), { startImmediately: true })
+      assert.strictEqual(most, StoreGuard.maxInFlight + 1)
+      yield* TestClock.adjust("40 millis")
+      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Answered")
+    }))
+
+  it.effect("that waits for others has its whole budget when it is sent, and may be given up", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      let sent = 0
+      const blockers = yield* Effect.forEach(
+        Array.from({ length: StoreGuard.maxInFlight }),
+        () => Effect.forkChild(guard.run("read", "name", Effect.sleep(150)), { startImmediately: true })
+      )
+      const command = Effect.suspend(() => {
+        sent++
+        return Effect.delay(Effect.succeed("late"), 150)
+      })
+      const one = yield* Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
+      const other = yield* Effect.forkChild(guard.run("read", "name", command), { startImmediately: true })
+      yield* Fiber.interrupt(other)
+      yield* TestClock.adjust("400 millis")
+      assert.deepStrictEqual(yield* Fiber.join(one), { _tag: "Answered", value: "late" })
+      assert.strictEqual(sent, 1)
+      for (const blocker of blockers) assert.strictEqual((yield* Fiber.join(blocker))._tag, "Answered")
+    }))
+
+  it.effect("whose caller gave up says nothing about the store", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      for (let at = 0; at < 5; at++) {
+        const fiber = yield* Effect.forkChild(guard.run("read", "name", Effect.never), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }
+      assert.isFalse(guard.isDown())
+      assert.deepStrictEqual(changes, [])
+    }))
+})
+
+describe("a store", () => {
+  it.effect("is down after two commands without an answer, and one command a time tries it again", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      let sent = 0
+      const command = (answer: Effect.Effect<unknown, unknown>) => Effect.suspend(() => (sent++, answer))
+      yield* guard.run("read", "name", command(lost))
+      assert.isFalse(guard.isDown())
+      yield* guard.run("read", "name", command(lost))
+      assert.isTrue(guard.isDown())
+      for (let at = 0; at < 10; at++) yield* guard.run("read", "name", command(Effect.succeed(1)))
+      assert.strictEqual(sent, 2)
+      yield* TestClock.adjust("500 millis")
+      assert.isFalse(guard.isDown())
+      const probe = yield* Effect.forkChild(guard.run("read", "name", command(Effect.never)), {
+        startImmediately: true
+      })
+      assert.deepStrictEqual(yield* guard.run("read", "name", command(Effect.succeed(1))), { _tag: "Silent" })
+      assert.strictEqual(sent, 3)
+      yield* TestClock.adjust(budget)
+      yield* Fiber.join(probe)
+      assert.isTrue(guard.isDown())
+      assert.deepStrictEqual(changes, [true])
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* guard.run("read", "name", command(Effect.succeed(1))))._tag, "Answered")
+      assert.isFalse(guard.isDown())
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(changes, [true, false])
+    }))
+
+  it.effect("that refuses is not down", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      for (let at = 0; at < 10; at++) assert.strictEqual((yield* guard.run("read", "name", refused))._tag, "Refused")
+      assert.isFalse(guard.isDown())
+      assert.deepStrictEqual(changes, [])
+    }))
+
+  it.effect("that refuses writes is asked for them rarely, and is read as before", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      let sent = 0
+      const write = guard.run("write", "name", Effect.suspend(() => (sent++, refused)))
+      for (let at = 0; at < 10; at++) {
+        yield* write
+        assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+        assert.strictEqual((yield* guard.run("urgent", "name", Effect.succeed(1)))._tag, "Answered")
+      }
+      assert.strictEqual(sent, 2)
+      assert.isFalse(guard.isDown())
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
+      assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
+    }))
+
+  it.effect("that answers between failures is not down", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      for (let at = 0; at < 10; at++) {
+        yield* guard.run("read", "name", lost)
+        yield* guard.run("read", "name", Effect.succeed(1))
+      }
+      assert.isFalse(guard.isDown())
+    }))
+})
+
+describe("the end", () => {
+  it.effect("gives up commands and those that wait, and lets no more through", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { changes, guard } = yield* Effect.provideService(setUp, Scope.Scope, scope)
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 2 * StoreGuard.maxInFlight }),
+        () => Effect.forkChild(guard.run("read", "name", Effect.never), { startImmediately: true })
+      )
+      yield* Scope.close(scope, Exit.void)
+      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "Silent")
+      assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Silent")
+      assert.deepStrictEqual(changes, [])
+    }))
+})
