@@ -11,7 +11,8 @@ export const slow = [
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts",
-  "test/support/RedisFailover.test.ts"
+  "test/support/RedisFailover.test.ts",
+  "test/fleet/LargeSimulation.test.ts"
 ]
 
 /**

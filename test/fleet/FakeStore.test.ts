@@ -35,11 +35,11 @@ const bytes = fc.tuple(fc.constantFrom(1, 2, 3), fc.integer({ min: 0, max: 40 })
 const seen = fc.constantFrom(undefined, 1, 2, 3).map((tag) =>
   tag === undefined ? undefined : new Uint8Array(18).fill(tag)
 )
-// Far from each other, because the real server's time goes on meanwhile.
+// Multiples of 20 seconds, like all waits: the real server's time goes on meanwhile.
 const ttl = fc.constantFrom(100, 200, 300, 400).map((seconds) => Duration.seconds(seconds))
 const value = fc.record({ bytes, ttl })
 
-/** Times to tens of seconds. */
+/** Times to 20 seconds. */
 const coarse = ({ bytes, ttl }: TokenStore.StoredValue) => ({
   bytes: [...bytes],
   seconds: Math.round(Duration.toSeconds(ttl) / 20) * 20
@@ -89,7 +89,9 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   ).map(([lease, outcome]) =>
     command(
       `settle ${show(lease)} ${show(outcome)}`,
-      (system) => Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome))
+      (system) =>
+        // Of equal times to live the later one ends later, by a millisecond at least.
+        Effect.delay(Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome)), 2)
     )
   ),
   fc.tuple(name, fc.boolean()).map(([name, isKnown]) =>
@@ -115,7 +117,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         coarseStamp
       ))
   ),
-  fc.constantFrom(60, 150, 350).map((seconds) =>
+  fc.constantFrom(60, 160, 340).map((seconds) =>
     command(`${seconds} seconds later`, ({ advance }) => advance(seconds * 1000))
   ),
   fc.constant(command("flush", ({ flush }) => flush))
