@@ -134,7 +134,7 @@ describe("12 hours without a token endpoint", () => {
           const processes = [...yield* startMany(2, fake, options)]
           yield* call(processes)
           assert.strictEqual(requests, tenants.length)
-          // Half of their life is over, so all of them are due.
+          // They become due from now on, within an hour.
           yield* TestClock.adjust("11 hours")
           isAway = true
           for (let hour = 0; hour < 12; hour++) {
