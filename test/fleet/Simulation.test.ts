@@ -352,7 +352,7 @@ describe("an invalidation", () => {
       const fake = yield* FakeFleetStore.make
       const [one, other] = yield* startMany(2, fake)
       if (one === undefined || other === undefined) return yield* Effect.die("no process")
-      yield* delayEndpoint("300 millis")
+      yield* delayEndpoint("2 seconds")
       yield* callAll([one, other])
       const before = yield* tokenRequests
       const hold = yield* fake.holdBack("invalidate")
