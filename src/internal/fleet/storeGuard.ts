@@ -63,7 +63,7 @@ export const newBudget = (): Budget => ({ left: wholeBudget })
 const backgroundBudget = 24
 
 /** The number of commands under way at a time. More would wait for each other in the store, and use up their budgets there. */
-const maxInFlight = { read: 24, write: 8, urgent: Infinity }
+export const maxInFlight = { read: 24, write: 8, urgent: Infinity }
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 
