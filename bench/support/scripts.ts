@@ -11,6 +11,7 @@ export const names = [
   "miss",
   "herd",
   "shared",
+  "faults",
   "memory",
   "eviction",
   "sustained",

@@ -92,12 +92,23 @@ const say = (answer: Answer): void => {
 }
 
 await runtime.context()
-process.once("SIGTERM", () => void runtime.dispose().then(() => process.exit(0)))
+let isEnding = false
+process.once("SIGTERM", () => {
+  isEnding = true
+  void runtime.dispose().then(() => process.exit(0))
+})
 say({})
 for await (const line of createInterface({ input: process.stdin })) {
   const command: Command = JSON.parse(line)
-  say(await runtime.runPromise(run(command)))
+  try {
+    say(await runtime.runPromise(run(command)))
+  } catch (error) {
+    // The runtime interrupts it, and the process ends when all is released.
+    if (!isEnding) throw error
+  }
   if (command.do === "end") break
 }
-await runtime.dispose()
-process.exit(0)
+if (!isEnding) {
+  await runtime.dispose()
+  process.exit(0)
+}

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import { monotonicMillis } from "../../internal/shared/monotonic.ts"
@@ -51,10 +52,12 @@ export const open = (
         const known = nodes.get(name)
         if (known !== undefined) return Effect.succeed(known)
         const own = Scope.forkUnsafe(scope)
-        return Effect.map(Scope.provide(connect(address), own), (connection) => {
+        return Effect.flatMap(Scope.provide(connect(address), own), (connection) => {
+          const meanwhile = nodes.get(name)
+          if (meanwhile !== undefined) return Effect.as(Scope.close(own, Exit.void), meanwhile)
           const node = { connection, address, scope: own }
           nodes.set(name, node)
-          return node
+          return Effect.succeed(node)
         })
       })
 
@@ -125,10 +128,12 @@ export const open = (
               : Effect.andThen(Effect.sync(startRefresh), sendTo(target.address, commands, redirects - 1))
           }),
           (exit) =>
-            Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => {
-              // The owner may have changed.
-              startRefresh()
-            })
+            Exit.isSuccess(exit) || isAnswer(Option.getOrUndefined(Exit.findErrorOption(exit)))
+              ? Effect.void
+              : Effect.sync(() => {
+                // The owner may have changed.
+                startRefresh()
+              })
         ))
 
     const toOwner = <A>(command: Command, commands: Commands<A>): Effect.Effect<A, unknown> =>
@@ -182,6 +187,12 @@ const rangesOf = (reply: unknown, asked: Address): ReadonlyArray<Range> =>
   })
 
 const listOf = (reply: unknown): ReadonlyArray<unknown> => Array.isArray(reply) ? reply : []
+
+/** Returns whether an error is the answer of a node that still owns the slot. */
+const isAnswer = (error: unknown): boolean => {
+  const [word = ""] = /^[A-Z]{2,}(?= |$)/.exec(Predicate.isError(error) ? error.message : "") ?? []
+  return word !== "" && !["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN"].includes(word)
+}
 
 /** Returns where an error sends a command. */
 const redirectOf = (error: unknown, asked: Address) => {

@@ -73,7 +73,7 @@ describe("a command", () => {
       })
     }))
 
-  it.effect("is one of a limited number; the others wait, apart from urgent ones", () =>
+  it.effect("is one of 24 at most; the others wait, apart from urgent ones", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
       let running = 0
@@ -189,6 +189,82 @@ describe("a store", () => {
         yield* guard.run("read", "name", Effect.succeed(1))
       }
       assert.isFalse(guard.isDown())
+    }))
+})
+
+describe("the nodes of a store", () => {
+  it.effect("go down one by one", () =>
+    Effect.gen(function*() {
+      const changes: Array<boolean> = []
+      let owner = "one"
+      const guard = yield* StoreGuard.make(
+        (isDown) => Effect.sync(() => void changes.push(isDown)),
+        (name) => name === "lost" ? owner : "other"
+      )
+      for (let at = 0; at < 3; at++) yield* guard.run("read", "lost", lost)
+      assert.isTrue(guard.isDown())
+      assert.strictEqual((yield* guard.run("read", "lost", Effect.succeed(1)))._tag, "Silent")
+      assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(changes, [true])
+      // Another node takes over, and the former one never answers again.
+      owner = "two"
+      assert.strictEqual((yield* guard.run("read", "lost", Effect.succeed(1)))._tag, "Answered")
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(changes, [true, false])
+      assert.isFalse(guard.isDown())
+    }))
+
+  it.effect("each get their own names, at most a number at once", () =>
+    Effect.gen(function*() {
+      const guard = yield* StoreGuard.make(() => Effect.void, (name) => name.slice(0, 1))
+      const names = ["a1", "b1", "a2", "a3", "b2"].map((name) => ({ name }))
+      const groups = guard.byNode(names, 2).map((group) => group.map(({ name }) => name).join(" "))
+      assert.deepStrictEqual(groups, ["a1 a2", "b1 b2", "a3"])
+      assert.strictEqual(guard.byNode(names).length, 2)
+    }))
+})
+
+describe("commands that no acquisition waits for", () => {
+  it.effect("have a longer budget, and their silence does not keep tokens from being read", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      for (const kind of ["write", "urgent"] as const) {
+        const late = Effect.delay(Effect.succeed("late"), 2 * budget)
+        assert.strictEqual((yield* timed(guard.run(kind, "name", late))).answer._tag, "Answered")
+        for (let at = 0; at < 3; at++) yield* timed(guard.run(kind, "name", Effect.never))
+        assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+      }
+      assert.deepStrictEqual(changes, [])
+    }))
+
+  it.effect("do not keep look-ups waiting", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      yield* Effect.forEach(
+        Array.from({ length: 200 }),
+        () => Effect.forkChild(guard.run("write", "name", Effect.never), { startImmediately: true })
+      )
+      assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+    }))
+})
+
+describe("a budget", () => {
+  it.effect("is shared by the commands of one acquisition", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      const slow = Effect.delay(Effect.succeed(1), 6 * StoreGuard.turn - 1)
+      for (let at = 0; at < 4; at++) {
+        const acquisition = StoreGuard.newBudget()
+        const first = yield* timed(guard.run("read", "name", slow, acquisition))
+        assert.strictEqual(first.answer._tag, "Answered")
+        const second = yield* timed(guard.run("read", "name", slow, acquisition))
+        assert.strictEqual(second.answer._tag, "Silent")
+        assert.isAtMost(first.took + second.took, budget + 2 * StoreGuard.turn)
+        assert.strictEqual((yield* timed(guard.run("read", "name", slow, acquisition))).took, 0)
+      }
+      // What was left of a budget proves nothing about the store.
+      assert.deepStrictEqual(changes, [])
     }))
 })
 
