@@ -10,14 +10,15 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { SecureContext } from "node:tls"
-import type { RedisClientOptions } from "redis"
+import type * as Redis from "redis"
 import type { InvalidRequestError } from "../EntraError.ts"
 import { make as storeOver } from "../internal/fleet/redisStore.ts"
-import { notA } from "../internal/shared/errors.ts"
+import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { randomId } from "../internal/shared/randomId.ts"
 import { isRedactedText } from "../internal/shared/validate.ts"
 import { TokenStore } from "../TokenStore.ts"
 import { secureContextOf } from "./internal/certificates/secureContext.ts"
+import { loadFailure } from "./internal/packages.ts"
 import * as RedisCluster from "./internal/redisCluster.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 
@@ -53,7 +54,7 @@ export interface Options {
   readonly sentinel?: { readonly name: string; readonly urls: ReadonlyArray<string> } | undefined
   readonly username?: string | undefined
   readonly password?: Redacted.Redacted<string> | undefined
-  readonly credentialsProvider?: RedisClientOptions["credentialsProvider"] | undefined
+  readonly credentialsProvider?: Redis.RedisClientOptions["credentialsProvider"] | undefined
   readonly certificateAuthorities?: string | ReadonlyArray<string> | undefined
   readonly tls?: boolean | undefined
   readonly prefix?: string | undefined
@@ -76,7 +77,8 @@ export interface Options {
  * - The client connects again for ever. A connection with a command that is unanswered for 400 milliseconds is replaced.
  * - The package `redis` is an optional peer dependency, and is loaded when the store is created.
  *
- * The effect fails with an `InvalidRequestError` `field_malformed` when an option is invalid.
+ * The effect fails with an `InvalidRequestError`: `field_malformed` when an option is invalid, and
+ * `transport_unsupported` when the package `redis` cannot be loaded.
  *
  * **Example** (A cache in Redis)
  *
@@ -96,7 +98,8 @@ export interface Options {
  */
 export const make = (options: Options): Effect.Effect<TokenStore["Service"], InvalidRequestError, Scope.Scope> =>
   Effect.gen(function*() {
-    const open = yield* Effect.fromResult(placeOf(options))
+    const openWith = yield* Effect.fromResult(placeOf(options))
+    const open = openWith(yield* installed)
     const newId = yield* randomId
     const { nodeOf, send, sendBoth } = yield* open
     return storeOver(send, { newId, prefix: options.prefix, nodeOf, sendBoth, base64 })
@@ -138,7 +141,9 @@ interface Place extends RedisConnection.RedisConnection {
   readonly nodeOf?: ((key: string) => string) | undefined
 }
 
-type Open = Effect.Effect<Place, never, Scope.Scope>
+type Open = (redis: Package) => Effect.Effect<Place, never, Scope.Scope>
+
+type Package = Pick<typeof Redis, "createClient">
 
 interface Server {
   readonly host: string
@@ -149,7 +154,7 @@ interface Server {
   readonly database: number | undefined
 }
 
-/** Returns the effect that opens the connections for the options. */
+/** Returns a function to the effect that opens the connections for the options. */
 const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
   Result.gen(function*() {
     const { cluster, sentinel, url } = options
@@ -163,7 +168,7 @@ const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
     if (url !== undefined) {
       const server = yield* serverOf("url", url)
       const node = nodeOptions(options, server, secureContext)
-      return RedisConnection.open(() => standalone(node, server))
+      return (redis) => RedisConnection.open(() => standalone(redis, node, server))
     }
     const [field, urls] = cluster === undefined
       ? ["sentinel.urls", sentinel?.urls ?? []] as const
@@ -175,10 +180,11 @@ const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
     const node = nodeOptions(options, first, secureContext)
     const addresses = servers.map(({ host, port }) => ({ host, port }))
     if (sentinel === undefined) {
-      return RedisCluster.open((address) => RedisConnection.open(() => standalone(node, address)), addresses)
+      return (redis) =>
+        RedisCluster.open((address) => RedisConnection.open(() => standalone(redis, node, address)), addresses)
     }
     const ofSentinels = { socket: socketOptions(first.isTls, secureContext) }
-    return RedisConnection.open(() => Promise.resolve(behindSentinels(node, ofSentinels, addresses, sentinel.name)))
+    return (redis) => RedisConnection.open(() => behindSentinels(redis, node, ofSentinels, addresses, sentinel.name))
   })
 
 const serverOf = (
@@ -191,12 +197,16 @@ const serverOf = (
     return Result.fail(notA("a URL such as redis://host:6379 or rediss://host:6380", field))
   }
   const database = /^\/(\d+)$/.exec(parsed.pathname)?.[1]
+  const [username, password] = [percentDecoded(parsed.username), percentDecoded(parsed.password)]
+  if (username === undefined || password === undefined) {
+    return Result.fail(notA("a URL whose user name and password are percent-encoded", field))
+  }
   return Result.succeed({
     host: parsed.hostname.replace(/^\[|\]$/g, ""),
     port: parsed.port === "" ? 6379 : Number(parsed.port),
     isTls: parsed.protocol === "rediss:",
-    username: parsed.username === "" ? undefined : decodeURIComponent(parsed.username),
-    password: parsed.password === "" ? undefined : decodeURIComponent(parsed.password),
+    username: username === "" ? undefined : username,
+    password: password === "" ? undefined : password,
     database: database === undefined ? undefined : Number(database)
   })
 }
@@ -213,7 +223,7 @@ const nodeOptions = (options: Options, server: Server, secureContext: SecureCont
       ...(password === undefined ? {} : { password })
     }),
     ...(server.database === undefined ? {} : { database: server.database })
-  } satisfies RedisClientOptions
+  } satisfies Redis.RedisClientOptions
 }
 
 const socketOptions = (isTls: boolean, secureContext: SecureContext | undefined) =>
@@ -230,11 +240,38 @@ type NodeOptions = ReturnType<typeof nodeOptions>
 /** No timers of the client, because `RedisConnection` watches all commands. */
 const commandOptions = { timeout: 0 }
 
-const standalone = async (
+/** The package, or the error of a program without it. */
+const installed = Effect.tryPromise({
+  try: async () => {
+    // esbuild bundles without a missing package only if the `import` is awaited inside `try`.
+    try {
+      return await import("redis")
+    } catch (cause) {
+      throw loadFailure(cause)
+    }
+  },
+  catch: (reason) =>
+    invalidRequest(
+      "transport_unsupported",
+      "RedisStore",
+      `RedisStore does not work here: redis cannot be loaded: ${String(reason)}`,
+      "Install the package: npm i redis. TokenCache.layerRedis takes another client."
+    )
+})
+
+const percentDecoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+const standalone = (
+  { createClient }: Package,
   node: Pick<NodeOptions, "socket">,
   { host, port }: RedisCluster.Address
-): Promise<RedisConnection.RedisClient> => {
-  const { createClient } = await import("redis")
+): RedisConnection.RedisClient => {
   const client = createClient({ ...node, socket: { ...node.socket, host, port }, commandOptions })
   return {
     connect: () => client.connect(),
@@ -249,6 +286,7 @@ const standalone = async (
 
 /** A client of the server that the sentinels name as the master. Each connection asks them anew. */
 const behindSentinels = (
+  redis: Package,
   node: NodeOptions,
   ofSentinels: Pick<NodeOptions, "socket">,
   sentinels: ReadonlyArray<RedisCluster.Address>,
@@ -259,7 +297,7 @@ const behindSentinels = (
   let master: RedisConnection.RedisClient | undefined
 
   const open = async (options: Pick<NodeOptions, "socket">, address: RedisCluster.Address, listener: () => void) => {
-    const client = await standalone(options, address)
+    const client = standalone(redis, options, address)
     opened.add(client)
     client.onFailure(listener)
     await client.connect()

@@ -97,6 +97,7 @@ describe("a store in Redis", () => {
     ["no place", {}, "url"],
     ["two places", { url: "redis://a", cluster: ["redis://b"] }, "url"],
     ["another protocol", { url: "http://a" }, "url"],
+    ["a password that is not percent-encoded", { url: "redis://user:50%@a" }, "url"],
     ["no URL", { url: "localhost:6379" }, "url"],
     ["a node that is no URL", { cluster: ["redis://a", "b"] }, "cluster[1]"],
     ["no nodes", { cluster: [] }, "cluster"],

@@ -197,3 +197,17 @@ for (const app of ["whole", "bare"] as const) {
     }
   })
 }
+
+describe("two copies in one process", () => {
+  it.live("use the services and know the errors of each other", () =>
+    Effect.gen(function*() {
+      const file = join(folder, "whole/copies.mjs")
+      yield* Effect.promise(() => cp(join(import.meta.dirname, "tarball/copies.mjs"), file))
+      const { stdout } = yield* Effect.promise(() => run(process.execPath, [file], { cwd: join(folder, "whole") }))
+      assert.deepStrictEqual(JSON.parse(stdout), {
+        areTwo: true,
+        levels: Array.from({ length: 4 }, () => ["None", "L1", "L1", "L1"]),
+        areErrorsKnown: true
+      })
+    }), 60_000)
+})

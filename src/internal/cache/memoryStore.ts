@@ -1,5 +1,5 @@
 /** Tokens in memory: nested native maps, bounded by entries and bytes. Plain and synchronous. */
-import { CachedToken, makeSharedFields } from "./cachedToken.ts"
+import { type CachedToken, makeSharedFields } from "./cachedToken.ts"
 import { type Selector, selects } from "./cacheKey.ts"
 import * as ExpiryWheel from "./expiryWheel.ts"
 import * as S3Fifo from "./s3fifo.ts"
@@ -40,8 +40,9 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     }
     const partition = lastTenants?.get(tenant)
     if (partition === undefined) return undefined
-    if (partition instanceof CachedToken) return partition.scopes === scopes ? partition : undefined
-    return partition.get(scopes)
+    // Not a check for the class of a token, because another copy of this package may have created it.
+    if (partition instanceof Map) return partition.get(scopes)
+    return partition.scopes === scopes ? partition : undefined
   }
 
   const insert = (entry: CachedToken, size: number, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
@@ -52,7 +53,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     const partition = tenants.get(entry.tenant)
     if (partition === undefined) tenants.set(entry.tenant, entry)
     else {
-      const neighbour = partition instanceof CachedToken ? partition : partition.values().next().value
+      const neighbour = partition instanceof Map ? partition.values().next().value : partition
       entry.tenant = neighbour?.tenant ?? entry.tenant
       if (partition instanceof Map) partition.set(scopes, entry)
       else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
@@ -88,8 +89,8 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     for (const [space, tenants] of spaces) {
       if (!space.startsWith(owner)) continue
       for (const partition of tenant === undefined ? tenants.values() : [tenants.get(tenant)]) {
-        if (partition instanceof CachedToken) yield partition
-        else if (partition !== undefined) yield* partition.values()
+        if (partition instanceof Map) yield* partition.values()
+        else if (partition !== undefined) yield partition
       }
     }
   }

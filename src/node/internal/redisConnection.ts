@@ -50,7 +50,7 @@ interface Connection {
 }
 
 /** Opens a connection. The effect does not wait for it, and the connection closes with the scope. */
-export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisConnection, never, Scope.Scope> =>
+export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
@@ -77,7 +77,7 @@ export const open = (create: () => Promise<RedisClient>): Effect.Effect<RedisCon
     const attempt = async (): Promise<Connection | undefined> => {
       let connection: Connection | undefined
       try {
-        const client = await create()
+        const client = create()
         const ready = client.connect()
         const made: Connection = { client, ready, unanswered: new Set(), isReady: false, isReplaced: false }
         connection = made
