@@ -214,6 +214,7 @@ describe("the document", () => {
       assert.strictEqual(transport.seen.filter(isDiscovery).length, 2)
       yield* TestClock.adjust("5 minutes")
       yield* acquire("e")
+      yield* TestClock.adjust(0)
       assert.strictEqual(transport.seen.filter(isDiscovery).length, 3)
       const lines = log.entries.filter(({ text }: Line) => text.startsWith("the discovery document"))
       assert.deepStrictEqual(lines.map(({ level, text }) => `${level} ${text}`), [

@@ -35,7 +35,7 @@ const bytes = fc.tuple(fc.constantFrom(1, 2, 3), fc.integer({ min: 0, max: 40 })
 const seen = fc.constantFrom(undefined, 1, 2, 3).map((tag) =>
   tag === undefined ? undefined : new Uint8Array(18).fill(tag)
 )
-// Far from each other, because the real server's time goes on meanwhile.
+// Multiples of 20 seconds, like all waits: the real server's time goes on meanwhile.
 const ttl = fc.constantFrom(100, 200, 300, 400).map((seconds) => Duration.seconds(seconds))
 const value = fc.record({ bytes, ttl })
 
@@ -89,7 +89,9 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   ).map(([lease, outcome]) =>
     command(
       `settle ${show(lease)} ${show(outcome)}`,
-      (system) => Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome))
+      (system) =>
+        // Of equal times to live the later one ends later, by a millisecond at least.
+        Effect.delay(Effect.flatMap(fleetOf(system), (fleet) => fleet.settle(lease, outcome)), 2)
     )
   ),
   fc.tuple(name, fc.boolean()).map(([name, isKnown]) =>
@@ -115,7 +117,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         coarseStamp
       ))
   ),
-  fc.constantFrom(60, 150, 350).map((seconds) =>
+  fc.constantFrom(60, 160, 340).map((seconds) =>
     command(`${seconds} seconds later`, ({ advance }) => advance(seconds * 1000))
   ),
   fc.constant(command("flush", ({ flush }) => flush))
@@ -173,4 +175,58 @@ describe("the fake store", () => {
         )
       )
     }), 60_000)
+
+  it.live("refuses what adds data as a real server without memory does, and a lease ends nevertheless", () =>
+    Effect.gen(function*() {
+      const server = yield* standalone()
+      const real = yield* makeStore(server.url)
+      const fake = FakeFleetStore.makeUnsafe(Date.now)
+      const answersOf = (store: Store, fill: Effect.Effect<unknown, unknown>) =>
+        Effect.gen(function*() {
+          const { fleet } = store
+          if (fleet === undefined) return yield* Effect.die("it has no leases")
+          const value = { bytes: new Uint8Array(40).fill(1), ttl: Duration.seconds(100) }
+          const request = { owner: "p.1", ttl: Duration.seconds(100), seen: undefined, hasToken: false }
+          for (const name of ["one.a", "two.a", "three.a", "four.a"]) yield* fleet.take(name, request)
+          yield* store.set("old.a", value.bytes, value.ttl)
+          yield* fill
+          const lease = (name: string) => ({ name, owner: "p.1" })
+          const all: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+            fleet.settle(lease("one.a"), { _tag: "Stored", value, seen: undefined }),
+            fleet.settle(lease("two.a"), { _tag: "Failed", value, rest: Duration.seconds(5) }),
+            fleet.settle(lease("three.a"), { _tag: "Throttled", value }),
+            fleet.settle(lease("four.a"), { _tag: "Released" }),
+            fleet.held(["one.a", "two.a", "three.a", "four.a"]),
+            fleet.take("one.a", request),
+            store.set("one.a", value.bytes, value.ttl),
+            Effect.map(store.get("old.a"), (value) => value && coarse(value)),
+            fleet.invalidate("id", "f", 0),
+            Effect.map(fleet.epochs("id", undefined), (epochs) => epochs && [...epochs.stamps]),
+            store.remove("old.a"),
+            store.get("old.a")
+          ]
+          return yield* Effect.forEach(all, (command) =>
+            Effect.map(Effect.exit(command), (exit) => Exit.isSuccess(exit) ? exit.value ?? null : "refused"))
+        })
+      const expected = [
+        "refused",
+        "refused",
+        "refused",
+        null,
+        [false, false, false, false],
+        { _tag: "Unwritable" },
+        "refused",
+        { bytes: Array.from({ length: 40 }, () => 1), seconds: 100 },
+        "refused",
+        [],
+        null,
+        null
+      ]
+      const full = server.command("CONFIG", "SET", "maxmemory", "1")
+      assert.deepStrictEqual(yield* answersOf(real, full), expected)
+      const refuse = Effect.sync(() => {
+        fake.refusesWrites = true
+      })
+      assert.deepStrictEqual(yield* answersOf(fake.store, refuse), expected)
+    }))
 })

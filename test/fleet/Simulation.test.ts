@@ -1,4 +1,4 @@
-/** Fleets of up to 1,000 processes over one fake store, under `TestClock`: how many requests the token endpoint gets. */
+/** Fleets over one fake store, under `TestClock`: what processes do to each other, and the requests to the token endpoint. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
@@ -12,7 +12,6 @@ import { withFakeSealers } from "../support/fakeSealer.ts"
 import {
   callAll,
   delayEndpoint,
-  type Process,
   request,
   simulated,
   start,
@@ -33,83 +32,6 @@ const rarely = { invalidationInterval: "10 minutes" } as const
 const fail = (...parameters: Parameters<EntraSimulator.EntraSimulator["Service"]["fail"]>) =>
   EntraSimulator.EntraSimulator.use((simulator) => Effect.andThen(simulator.clearFaults, simulator.fail(...parameters)))
 const clearFaults = EntraSimulator.EntraSimulator.use((simulator) => simulator.clearFaults)
-
-describe("1,000 processes", () => {
-  it.effect("that start with an empty store: 1 request", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(1000, fake)
-      yield* delayEndpoint("200 millis")
-      const { exits, took } = yield* callAll(processes)
-      assert.strictEqual(tokensOf(exits).length, 1)
-      assert.strictEqual(yield* tokenRequests, 1)
-      assert.isAtMost(took, 400)
-      assert.isAtMost(fake.counts.held, 10_000)
-    })), 60_000)
-
-  it.effect("that hold a due token: 1 request a refresh, and nobody waits", () =>
-    simulated(Effect.gen(function*() {
-      const fake = yield* FakeFleetStore.make
-      const processes = yield* startMany(1000, fake, { cache: rarely })
-      yield* callAll(processes)
-      yield* delayEndpoint("200 millis")
-      for (let refresh = 1; refresh <= 3; refresh++) {
-        yield* TestClock.adjust(26 * minute)
-        for (let at = 26 * 60; at <= 30 * 60; at += 10) {
-          const { took } = yield* callAll(processes)
-          assert.strictEqual(took, 0)
-          yield* TestClock.adjust("10 seconds")
-        }
-        assert.strictEqual(yield* tokenRequests, 1 + refresh)
-      }
-    })), 120_000)
-
-  it.effect(
-    "and the holder of the lease dies: 2 requests, and the others wait for its lease and one request",
-    () =>
-      simulated(Effect.gen(function*() {
-        const fake = yield* FakeFleetStore.make
-        const [first, ...others] = yield* startMany(1000, fake)
-        if (first === undefined) return yield* Effect.die("there is no first")
-        yield* delayEndpoint("200 millis")
-        yield* Effect.forkChild(first.client.acquireToken(request), { startImmediately: true })
-        yield* TestClock.adjust("50 millis")
-        assert.strictEqual(yield* tokenRequests, 1)
-        // From now on nothing of it reaches the store.
-        first.connection.isSilent = true
-        const { exits, took } = yield* callAll(others)
-        assert.strictEqual(tokensOf(exits).length, 1)
-        assert.strictEqual(yield* tokenRequests, 2)
-        assert.isAtMost(took, 5000 + 400 + 200 + 400)
-      })),
-    60_000
-  )
-})
-
-describe("a store without leases", () => {
-  it.effect(
-    "1,000 processes: a refresh costs 3 requests on average, and nobody waits",
-    () =>
-      simulated(Effect.gen(function*() {
-        const fake = yield* FakeFleetStore.make
-        const processes = yield* startMany(1000, fake, { hasLeases: false, cache: rarely })
-        const refreshes = 4
-        yield* callAll(processes.slice(0, 1))
-        yield* callAll(processes)
-        assert.strictEqual(yield* tokenRequests, 1)
-        yield* delayEndpoint("200 millis")
-        // All are in use all the time, so each notices that its token is due.
-        for (let seconds = 0; seconds < 2.25 * 3600; seconds++) {
-          assert.strictEqual((yield* callAll(processes)).took, 0)
-          yield* TestClock.adjust("1 second")
-        }
-        const requests = yield* tokenRequests
-        assert.isAtMost(requests - 1, 3 * refreshes)
-        assert.isAtLeast(requests - 1, refreshes)
-      })),
-    240_000
-  )
-})
 
 describe("a refused token", () => {
   it.effect("reported by 1,000 callers in 100 processes: 1 request", () =>
@@ -303,57 +225,6 @@ describe("the service", () => {
     })), 60_000)
 })
 
-describe("12 hours without a token endpoint", () => {
-  it.effect(
-    "10,000 tenants, tokens of 24 hours: no call fails, also in processes that start meanwhile",
-    () =>
-      withFakeSealers(Effect.gen(function*() {
-        const tenants = Array.from({ length: 10_000 }, (_, at) => `t${at}.example`)
-        let isAway = false
-        let requests = 0
-        const endpoint = HttpClient.make((request) =>
-          Effect.sync(() => {
-            requests++
-            const token = { access_token: `token-${requests}`, token_type: "Bearer", expires_in: 86_400 }
-            return HttpClientResponse.fromWeb(
-              request,
-              isAway ? new Response("", { status: 503 }) : new Response(JSON.stringify(token))
-            )
-          })
-        )
-        const program = Effect.gen(function*() {
-          const fake = yield* FakeFleetStore.make
-          const options = { cache: rarely, client: { tenantId: undefined } }
-          const call = (processes: ReadonlyArray<Process>) =>
-            Effect.gen(function*() {
-              const calls = tenants.map((tenantId, at) =>
-                processes[at % processes.length]?.client.acquireToken({ ...request, tenantId }) ??
-                  Effect.die("no process")
-              )
-              const { exits, took } = yield* together(calls)
-              assert.isAtMost(took, 2500)
-              assert.strictEqual(tokensOf(exits).length, tenants.length)
-            })
-          const processes = [...yield* startMany(2, fake, options)]
-          yield* call(processes)
-          assert.strictEqual(requests, tenants.length)
-          // Half of their life is over, so all of them are due.
-          yield* TestClock.adjust("11 hours")
-          isAway = true
-          for (let hour = 0; hour < 12; hour++) {
-            yield* call(processes)
-            if (hour % 3 === 1) processes.push(yield* start(fake, options))
-            yield* TestClock.adjust("1 hour")
-          }
-          yield* call(processes)
-          yield* call(yield* startMany(1, fake, options))
-        })
-        yield* Effect.provideService(program, HttpClient.HttpClient, endpoint)
-      })),
-    300_000
-  )
-})
-
 describe("a silent store", () => {
   it.effect(
     "at the start, later, and back again: no acquisition fails, and tokens are offered to it",
@@ -474,6 +345,27 @@ describe("an invalidation", () => {
         yield* TestClock.adjust(seconds * 1000)
         assert.notInclude(tokensOf((yield* callAll([one, other])).exits.slice(1)), old)
       }
+    })))
+
+  it.effect("that is on its way to the store is waited for: one request for the process that made it and the others", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* startMany(2, fake)
+      if (one === undefined || other === undefined) return yield* Effect.die("no process")
+      yield* delayEndpoint("2 seconds")
+      yield* callAll([one, other])
+      const before = yield* tokenRequests
+      const hold = yield* fake.holdBack("invalidate")
+      const invalidating = yield* Effect.forkChild(one.client.invalidate("all"), { startImmediately: true })
+      yield* hold.reached
+      const early = yield* Effect.forkChild(one.client.acquireToken(request), { startImmediately: true })
+      yield* TestClock.adjust("20 millis")
+      yield* hold.release
+      yield* TestClock.adjust("500 millis")
+      yield* callAll([other])
+      yield* Fiber.join(invalidating)
+      yield* Fiber.join(early)
+      assert.strictEqual(yield* tokenRequests, before + 1)
     })))
 
   it.effect("of another process overtakes a reply: the old token is in memory for an interval at most", () =>

@@ -133,30 +133,39 @@ export const makeUnsafe = (now: () => number): FakeFleetStore => {
   const settle = ({ name, owner }: TokenStore.Lease, outcome: TokenStore.LeaseOutcome): void => {
     const keys = keysOf(name)
     const mine = isMine(keys.lease, owner)
+    let refusal: unknown
+    const tryWrite = (key: string, bytes: Uint8Array, ttl: number): boolean => {
+      try {
+        write(key, bytes, ttl)
+      } catch (error) {
+        refusal = error
+      }
+      return refusal === undefined
+    }
     const ttl = outcome._tag === "Released" ? 0 : millisOf(outcome.value.ttl)
     switch (outcome._tag) {
       case "Stored": {
         const old = valueOf(keys.value)
         const isSeen = old !== undefined && outcome.seen !== undefined && startsWith(old.bytes, outcome.seen)
         if (mine || old === undefined || isSeen || ttl > left(keys.value)) {
-          write(keys.value, outcome.value.bytes, ttl)
-          entries.delete(keys.rest)
+          if (tryWrite(keys.value, outcome.value.bytes, ttl)) entries.delete(keys.rest)
         }
         break
       }
       case "Failed": {
         const rest = millisOf(outcome.rest)
-        if (rest > 0) write(keys.rest, outcome.value.bytes, rest)
-        if (mine) return write(keys.lease, outcome.value.bytes, ttl)
+        if (rest > 0) tryWrite(keys.rest, outcome.value.bytes, rest)
+        if (mine && tryWrite(keys.lease, outcome.value.bytes, ttl)) return
         break
       }
       case "Throttled": {
-        if (ttl > left(keys.throttle)) write(keys.throttle, outcome.value.bytes, ttl)
+        if (ttl > left(keys.throttle)) tryWrite(keys.throttle, outcome.value.bytes, ttl)
         break
       }
       case "Released":
     }
     if (mine) entries.delete(keys.lease)
+    if (refusal !== undefined) throw refusal
   }
 
   const epochs = (name: string, known: string | undefined): TokenStore.Epochs | undefined => {

@@ -1,11 +1,12 @@
 /** Instance discovery: the request that asks whether a host belongs to a cloud, and the meaning of its response. */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityError } from "../../EntraError.ts"
 import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
 import { invalidAuthority, isOutageStatus } from "../shared/errors.ts"
 import { quote } from "../shared/text.ts"
+import { isText, membersOf, textsOf } from "../shared/validate.ts"
 
 /** The result of instance discovery. `host` is the host that requests are sent to. */
 export type Verdict =
@@ -46,10 +47,12 @@ export const parseDiscoveryHost = (input: unknown): Result.Result<string, Invali
 export const readVerdict = (authority: Authority.Authority, response: IdentityResponse): Verdict => {
   const { status } = response
   if (status === 429 || isOutageStatus(status)) return unknownVerdict
-  const body = decode(response.body)
-  if (Result.isFailure(body)) return unknownVerdict
-  if (body.success.error === "invalid_instance") return { _tag: "Invalid" }
-  const entry = body.success.metadata?.find(({ aliases }) => aliases.includes(authority.host))
+  const members = membersOf(response.body)
+  const metadata = members?.["metadata"] === undefined ? [] : instancesOf(members["metadata"])
+  const error = members?.["error"]
+  if (members === undefined || metadata === undefined || (error !== undefined && !isText(error))) return unknownVerdict
+  if (error === "invalid_instance") return { _tag: "Invalid" }
+  const entry = metadata.find(({ aliases }) => aliases.includes(authority.host))
   // The configured host receives the credential anyway, so its preferred network for its own cloud is trusted.
   return entry !== undefined && entry.aliases.includes(entry.preferred_network) && isHost(entry.preferred_network)
     ? { _tag: "Valid", host: entry.preferred_network }
@@ -77,12 +80,13 @@ export const parseMetadata = (
   input: string | InstanceMetadata,
   field = "instanceMetadata"
 ): Result.Result<Instances, InvalidAuthorityError> => {
-  const decoded = typeof input === "string" ? decodeMetadataText(input) : decodeMetadata(input)
-  if (Result.isFailure(decoded)) {
+  const members: unknown = typeof input === "string" ? membersOf(input) : input
+  const metadata = Predicate.hasProperty(members, "metadata") ? instancesOf(members.metadata) : undefined
+  if (metadata === undefined) {
     return Result.fail(metadataProblem(field, "is not of the shape { metadata: [{ preferred_network, aliases }] }"))
   }
   const instances = new Map<string, string>()
-  for (const { aliases, preferred_network: network } of decoded.success.metadata) {
+  for (const { aliases, preferred_network: network } of metadata) {
     for (const host of [network, ...aliases]) {
       if (!isHost(host.toLowerCase())) {
         return Result.fail(metadataProblem(field, `has ${quote(host)}, which is not a host name`))
@@ -112,23 +116,25 @@ const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
 const isHost = (text: string): boolean =>
   URL.canParse(`https://${text}`) && new URL(`https://${text}`).host === text && text !== ""
 
-const InstanceResponse = Schema.Struct({
-  error: Schema.optionalKey(Schema.String),
-  metadata: Schema.optionalKey(Schema.Array(Schema.Struct({
-    preferred_network: Schema.String,
-    aliases: Schema.Array(Schema.String)
-  })))
-})
+type Instance = InstanceMetadata["metadata"][number]
 
-const Metadata = Schema.Struct({
-  metadata: Schema.Array(Schema.Struct({
-    preferred_network: Schema.String,
-    preferred_cache: Schema.optional(Schema.String),
-    aliases: Schema.Array(Schema.String)
-  }))
-})
+/** Returns the instances of a response, or undefined when its members have other types. */
+const instancesOf = (metadata: unknown): ReadonlyArray<Instance> | undefined => {
+  if (!Array.isArray(metadata)) return undefined
+  const instances: Array<Instance> = []
+  for (const item of metadata) {
+    const instance = instanceOf(item)
+    if (instance === undefined) return undefined
+    instances.push(instance)
+  }
+  return instances
+}
 
-const decodeMetadata = Schema.decodeUnknownResult(Metadata)
-const decodeMetadataText = Schema.decodeUnknownResult(Schema.fromJsonString(Metadata))
+const instanceOf = (item: unknown): Instance | undefined => {
+  if (!Predicate.hasProperty(item, "preferred_network") || !isText(item.preferred_network)) return undefined
+  if (Predicate.hasProperty(item, "preferred_cache") && !isOptionalText(item.preferred_cache)) return undefined
+  const aliases = Predicate.hasProperty(item, "aliases") ? textsOf(item.aliases) : undefined
+  return aliases === undefined ? undefined : { preferred_network: item.preferred_network, aliases }
+}
 
-const decode = Schema.decodeUnknownResult(Schema.fromJsonString(InstanceResponse))
+const isOptionalText = (value: unknown): boolean => value === undefined || isText(value)

@@ -4,14 +4,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Authority from "../../Authority.ts"
 import type { InvalidAuthorityCode, InvalidAuthorityError, ServiceUnavailableError } from "../../EntraError.ts"
 import { type IdentityRequest, type IdentityResponse, standardHeaders } from "../http/fields.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import { invalidAuthority, isOutageStatus, serviceUnavailable } from "../shared/errors.ts"
 import { isGuid, quote } from "../shared/text.ts"
-import { isCutJson, membersOf } from "../shared/validate.ts"
+import { isCutJson, isText, membersOf, textsOf } from "../shared/validate.ts"
 import { type Endpoints, parseEndpoint } from "./endpointLayout.ts"
 
 /** Returns the request for a discovery document. */
@@ -56,9 +55,8 @@ export const readConfiguration = (
   if (status < 200 || status >= 300) return malformed(`is not a discovery document (status ${status})`)
   if (response.cut) return malformed("is too long for a discovery document")
   if (isCutJson(response.body)) return Result.fail(unavailable(response, request, "ends in the middle of its JSON"))
-  const decoded = decode(response.body)
-  if (Result.isFailure(decoded)) return malformed("is not JSON with an issuer and a token_endpoint")
-  const document = decoded.success
+  const document = documentOf(response.body)
+  if (document === undefined) return malformed("is not JSON with an issuer and a token_endpoint")
   if (!isIssuerOf(authority, document.issuer)) {
     return Result.fail(mismatch(request, document.issuer, status))
   }
@@ -81,23 +79,34 @@ export const isAbsent = ({ body, cut, status }: IdentityResponse): boolean => {
     members?.["token_endpoint"] === undefined
 }
 
-const Document = Schema.Struct({
-  issuer: Schema.String,
-  token_endpoint: Schema.String,
-  token_endpoint_auth_methods_supported: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String))),
-  token_endpoint_auth_signing_alg_values_supported: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String)))
-})
+/** The members of a discovery document that are used. */
+interface Document {
+  readonly issuer: string
+  readonly token_endpoint: string
+  readonly methods: ReadonlyArray<string> | undefined
+  readonly algorithms: ReadonlyArray<string> | undefined
+}
 
-const decode = Schema.decodeUnknownResult(Schema.fromJsonString(Document))
+/** Returns the document in a body, or undefined when its members have other types. A list may be null. */
+const documentOf = (body: string): Document | undefined => {
+  const members = membersOf(body)
+  const issuer = members?.["issuer"]
+  const token_endpoint = members?.["token_endpoint"]
+  if (!isText(issuer) || !isText(token_endpoint)) return undefined
+  const methods = members?.["token_endpoint_auth_methods_supported"] ?? undefined
+  const algorithms = members?.["token_endpoint_auth_signing_alg_values_supported"] ?? undefined
+  const document = { issuer, token_endpoint, methods: textsOf(methods), algorithms: textsOf(algorithms) }
+  const isOfTexts = (list: unknown, texts: unknown) => list === undefined || texts !== undefined
+  return isOfTexts(methods, document.methods) && isOfTexts(algorithms, document.algorithms) ? document : undefined
+}
 
 /**
  * Every provider must support RS256 (section 3), so PS256 is used only where RS256 is missing. Providers look for the
  * certificate by either thumbprint, so assertions have both. A document without methods
  * means `client_secret_basic`, and the post method is preferred if the document lists it.
  */
-const endpointsOf = (document: typeof Document.Type, authority: Authority.Authority): Endpoints => {
-  const methods = document.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
-  const algorithms = document.token_endpoint_auth_signing_alg_values_supported ?? []
+const endpointsOf = (document: Document, authority: Authority.Authority): Endpoints => {
+  const { algorithms = [], methods = ["client_secret_basic"] } = document
   return {
     token: document.token_endpoint,
     audience: isOfMicrosoft(document, authority) ? document.token_endpoint : document.issuer,
@@ -117,7 +126,7 @@ const endpointsOf = (document: typeof Document.Type, authority: Authority.Author
  * of an assertion. Others accept the issuer, which is the only audience in draft-ietf-oauth-rfc7523bis and FAPI 2.0.
  */
 const isOfMicrosoft = (
-  { issuer, token_endpoint: token }: typeof Document.Type,
+  { issuer, token_endpoint: token }: Document,
   { environment }: Authority.Authority
 ): boolean =>
   [environment, issuer, token].some((url) =>

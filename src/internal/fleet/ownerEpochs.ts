@@ -3,6 +3,7 @@
  * process that the store has not noted yet are repeated until it has.
  */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -25,7 +26,7 @@ import {
   stampLifetime
 } from "./epochs.ts"
 import type { Sealer } from "./sealing.ts"
-import { type Budget, newBudget, type StoreGuard } from "./storeGuard.ts"
+import { type Budget, newBudget, type StoreGuard, turn } from "./storeGuard.ts"
 
 export interface OwnerEpochs {
   /** Returns the epochs of a place, the newest root key first; undefined while the store must not be used for it. */
@@ -158,16 +159,18 @@ export const make = (options: {
       })
 
     // Each call of `invalidate` has a selector of its own.
-    const underWay = new Set<Selector>()
+    const underWay = new Map<Selector, Deferred.Deferred<void>>()
     const flush = (owner: Owner): Effect.Effect<void> =>
       Effect.forEach([...owner.pending], ([name, selector]) =>
         Effect.suspend(() => {
           if (underWay.has(selector)) return Effect.void
-          underWay.add(selector)
-          return Effect.onExit(invalidateIn(owner, selector), (exit) => {
+          const settled = Deferred.makeUnsafe<void>()
+          underWay.set(selector, settled)
+          return Effect.onExitPrimitive(invalidateIn(owner, selector), (exit) => {
             underWay.delete(selector)
             if (Exit.isSuccess(exit) && exit.value && owner.pending.get(name) === selector) owner.pending.delete(name)
-            return Effect.void
+            Deferred.doneUnsafe(settled, Exit.void)
+            return undefined
           })
         }), { discard: true })
 
@@ -180,6 +183,20 @@ export const make = (options: {
         return Effect.andThen(flush(owner), Effect.suspend(() => read(owner, newBudget())))
       }, { discard: true })
     })
+
+    /**
+     * Waits for invalidations of a place that are on their way, within the budget of the caller. Otherwise it would fetch a
+     * token beside the process that learns of them first.
+     */
+    const afterInvalidations = (owner: Owner, place: CachePlace, budget: Budget): Effect.Effect<void> => {
+      for (const selector of owner.pending.values()) {
+        const settled = selects(selector, place) ? underWay.get(selector) : undefined
+        if (settled === undefined) continue
+        const limit = clock.sleep(Duration.millis(Math.max(0, budget.left) * turn))
+        return Effect.raceFirst(Deferred.await(settled), limit)
+      }
+      return Effect.void
+    }
 
     const current = (owner: Owner | undefined, place: CachePlace): ReadonlyArray<string> | undefined => {
       if (owner?.records === undefined) return undefined
@@ -196,9 +213,14 @@ export const make = (options: {
       of: (name, place, budget) =>
         Effect.flatMap(ownerOf(name), (owner) => {
           owner.usedAt = monotonicMillis(clock)
-          return owner.records === undefined
-            ? Effect.map(Effect.ignore(first.join(name, read(owner, budget))), () => current(owner, place))
-            : Effect.succeed(current(owner, place))
+          const ready = owner.records === undefined
+            ? Effect.ignore(first.join(name, read(owner, budget)))
+            : owner.pending.size > 0
+            ? afterInvalidations(owner, place, budget)
+            : undefined
+          return ready === undefined
+            ? Effect.succeed(current(owner, place))
+            : Effect.map(ready, () => current(owner, place))
         }),
       current: (name, place) => current(owners.get(name), place),
       invalidate: (selector) =>

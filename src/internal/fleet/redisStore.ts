@@ -221,26 +221,29 @@ for at, key in ipairs(KEYS) do
 end
 `
 
-/** KEYS: value, lease, throttle, rest. ARGV: owner, outcome, bytes, time to live, seen, rest. */
+/** KEYS: value, lease, throttle, rest. A lease ends also when nothing can be stored. ARGV: owner, outcome, bytes, time to live, seen, rest. */
 const settleScript = `
 local mine = redis.call('GET', KEYS[2]) == ARGV[1]
+local refused
+local function set(key, value, ttl)
+  local done = redis.pcall('SET', key, value, 'PX', ttl)
+  if type(done) == 'table' and done.err then refused = done end
+  return not refused
+end
 if ARGV[2] == 'Stored' then
   local old = redis.call('GET', KEYS[1])
   local isSeen = old and ARGV[5] ~= '' and string.sub(old, 1, string.len(ARGV[5])) == ARGV[5]
   if mine or not old or isSeen or tonumber(ARGV[4]) > redis.call('PTTL', KEYS[1]) then
-    redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-    redis.call('DEL', KEYS[4])
+    if set(KEYS[1], ARGV[3], ARGV[4]) then redis.call('DEL', KEYS[4]) end
   end
 elseif ARGV[2] == 'Failed' then
-  if tonumber(ARGV[6]) > 0 then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[6]) end
-  if mine then
-    redis.call('SET', KEYS[2], '!' .. ARGV[3], 'PX', ARGV[4])
-    return
-  end
+  if tonumber(ARGV[6]) > 0 then set(KEYS[4], ARGV[3], ARGV[6]) end
+  if mine and set(KEYS[2], '!' .. ARGV[3], ARGV[4]) then return refused end
 elseif ARGV[2] == 'Throttled' then
-  if tonumber(ARGV[4]) > redis.call('PTTL', KEYS[3]) then redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4]) end
+  if tonumber(ARGV[4]) > redis.call('PTTL', KEYS[3]) then set(KEYS[3], ARGV[3], ARGV[4]) end
 end
 if mine then redis.call('DEL', KEYS[2]) end
+return refused
 `
 
 /** KEYS: record. ARGV: the known version, a random text. */

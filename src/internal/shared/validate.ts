@@ -76,6 +76,10 @@ const isWithin = (depth: number, value: unknown): boolean =>
   typeof value !== "object" || value === null ||
   (depth > 0 && Object.values(value).every((member) => isWithin(depth - 1, member)))
 
+/** Returns the texts of an array that has nothing else, or undefined for any other value. */
+export const textsOf = (value: unknown): ReadonlyArray<string> | undefined =>
+  Array.isArray(value) && value.every(isText) ? value : undefined
+
 /** The members of a JSON object, before validation. */
 export type Members = Readonly<Record<string, unknown>>
 

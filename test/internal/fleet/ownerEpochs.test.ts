@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import type { TokenStore } from "effect-entra"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -124,11 +124,16 @@ for (const which of both) {
         const fiber = yield* Effect.forkChild(one.epochs.invalidate({ owner, tenant: "contoso" }), {
           startImmediately: true
         })
-        assert.isUndefined(yield* one.namesOf(place("contoso")))
+        const early = yield* Effect.forkChild(one.namesOf(place("contoso")), { startImmediately: true })
         assert.isDefined(yield* one.namesOf(place("fabrikam")))
+        assert.isUndefined(early.pollUnsafe(), "it waits for the invalidation")
+        yield* TestClock.adjust(StoreGuard.turn * StoreGuard.wholeBudget)
+        assert.isUndefined(yield* Fiber.join(early), "but not longer than for any command")
         yield* TestClock.adjust("10 seconds")
         assert.isDefined(fiber.pollUnsafe())
-        assert.isUndefined(yield* one.namesOf(place("contoso")))
+        const late = yield* Effect.forkChild(one.namesOf(place("contoso")), { startImmediately: true })
+        yield* TestClock.adjust(StoreGuard.turn * StoreGuard.wholeBudget)
+        assert.isUndefined(yield* Fiber.join(late))
         fake.isSilent = false
         yield* TestClock.adjust("1 second")
         const after = yield* one.namesOf(place("contoso"))
