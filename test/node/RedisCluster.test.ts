@@ -47,7 +47,11 @@ describe("a cluster", () => {
       assert.deepStrictEqual(yield* store.fleet?.take("moving.third", request) ?? Effect.void, { _tag: "Taken" })
       yield* until(
         "the new owner is known",
-        Effect.sync(() => store.nodeOf?.("moving.epoch") === `127.0.0.1:${target.port}` ? true : undefined)
+        // Other masters hear of it later, and each command that is redirected asks one of them.
+        Effect.map(
+          store.get("moving.epoch"),
+          () => store.nodeOf?.("moving.epoch") === `127.0.0.1:${target.port}` ? true : undefined
+        )
       )
     }))
 })

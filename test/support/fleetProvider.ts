@@ -8,6 +8,7 @@ export interface ProviderOptions {
   /** The time until the answer; default: none. */
   readonly delay?: Duration.Input | undefined
   readonly expiresIn?: number | undefined
+  /** `refresh_in` of the first token of each key. */
   readonly refreshIn?: number | undefined
 }
 
@@ -26,7 +27,7 @@ const answerTo = (requests: Map<string, number>, url: string, form: string, opti
     access_token: `token ${key} ${count} ${crypto.randomUUID()}`.padEnd(1500, "."),
     token_type: "Bearer",
     expires_in: options.expiresIn ?? 3599,
-    ...(options.refreshIn === undefined ? {} : { refresh_in: options.refreshIn })
+    ...(options.refreshIn === undefined || count > 1 ? {} : { refresh_in: options.refreshIn })
   })
 }
 

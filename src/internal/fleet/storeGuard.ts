@@ -152,7 +152,10 @@ export const make = (
         let end = (): void => {}
         const start = (): void => {
           const state = stateOf(nodeOf(name))
-          const general = admitted(state.all)
+          // Only a look-up tries a store that is down, because nothing is sent meanwhile.
+          const general = kind === "read" || state.all === undefined || state.all.kind === "closed"
+            ? admitted(state.all)
+            : "refused"
           const own = kind === "write" ? admitted(state.writes) : undefined
           if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
             next()
@@ -184,7 +187,11 @@ export const make = (
               state.writes = settle(state.writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
             }
             if (state.all?.kind === "open") state.lost = name
-            else if (answer._tag !== "Silent") state.lost = undefined
+            else if (answer._tag !== "Silent") {
+              // Writes failed because the node was down.
+              if (state.lost !== undefined) state.writes = undefined
+              state.lost = undefined
+            }
             if (isDown || state.lost !== undefined) note()
             next()
             resume(Effect.succeed(answer))

@@ -238,6 +238,20 @@ describe("commands that no acquisition waits for", () => {
       assert.deepStrictEqual(changes, [])
     }))
 
+  it.effect("do not try a store that is down, and are sent again with look-ups", () =>
+    Effect.gen(function*() {
+      const { guard } = yield* setUp
+      for (let at = 0; at < 2; at++) yield* guard.run("write", "name", lost)
+      for (let at = 0; at < 2; at++) yield* guard.run("read", "name", lost)
+      yield* TestClock.adjust("500 millis")
+      // It would keep look-ups from being sent until its budget ends.
+      const write = yield* timed(guard.run("write", "name", Effect.never))
+      assert.deepStrictEqual(write, { answer: { _tag: "Silent" }, took: 0 })
+      assert.strictEqual((yield* timed(guard.run("urgent", "name", Effect.never))).took, 0)
+      assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
+      assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
+    }))
+
   it.effect("do not keep look-ups waiting", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
