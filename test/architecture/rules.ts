@@ -61,6 +61,7 @@ export const ranks: ReadonlyArray<Rank> = [
   wing("endpoint", "circuitBreaker", "regionalFallback", "requestSlots", "throttleGate"),
   wing(
     "fleet",
+    "aead",
     "followers",
     "leases",
     "outerCache",

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
+import * as Aead from "./aead.ts"
 
 /** What a value is. A value is bound to its kind, its name and its tag. */
 export type Kind = "token" | "outage" | "throttle"
@@ -87,7 +88,6 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 
 const sealedVersion = new Uint8Array([1])
 const plainVersion = new Uint8Array([0])
-const nonceLength = 12
 
 /** The number of texts whose names and keys are kept. */
 const kept = 10_000
@@ -140,33 +140,30 @@ const rootOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<Root> => {
     tagOf: async (token) => (await tags(token)).subarray(0, tagLength),
     sealed: async (text) => {
       const [id, raw] = await Promise.all([idOf(text), keys(text)])
-      const key = await subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"])
-      const cipher = (kind: Kind, name: string, tag: Uint8Array, nonce: Uint8Array<ArrayBuffer>) => ({
-        name: "AES-GCM",
-        iv: nonce,
-        additionalData: joined(tag, sealedVersion, encoder.encode(`${kind} ${name}`))
-      })
+      const { open, seal } = await Aead.make(raw)
+      const contextOf = (kind: Kind, name: string, tag: Uint8Array) =>
+        joined(tag, sealedVersion, encoder.encode(`${kind} ${name}`))
       return {
         id,
-        seal: ({ kind, name, tag, text }) =>
-          Effect.promise(async () => {
-            const nonce = crypto.getRandomValues(new Uint8Array(nonceLength))
-            const encrypted = await subtle.encrypt(cipher(kind, name, tag, nonce), key, encoder.encode(text))
-            return joined(tag, sealedVersion, nonce, new Uint8Array(encrypted))
-          }),
-        open: (kind, name, bytes) =>
-          Effect.promise(async () => {
-            const at = tagLength + 1
-            if (bytes[tagLength] !== sealedVersion[0] || bytes.length < at + nonceLength + 16) return undefined
-            const nonce = bytes.slice(at, at + nonceLength)
-            const tag = bytes.subarray(0, tagLength)
-            try {
-              const sealed = bytes.slice(at + nonceLength)
-              return decoded(new Uint8Array(await subtle.decrypt(cipher(kind, name, tag, nonce), key, sealed)))
-            } catch {
-              return undefined
-            }
-          })
+        seal: ({ kind, name, tag, text }) => {
+          const nonce = crypto.getRandomValues(new Uint8Array(Aead.nonceLength))
+          return Effect.map(
+            seal(nonce, contextOf(kind, name, tag), encoder.encode(text)),
+            (sealed) => joined(tag, sealedVersion, nonce, sealed)
+          )
+        },
+        open: (kind, name, bytes) => {
+          const start = tagLength + 1
+          const end = start + Aead.nonceLength
+          if (bytes[tagLength] !== sealedVersion[0] || bytes.length < end + Aead.proofLength) {
+            return Effect.succeed(undefined)
+          }
+          const context = contextOf(kind, name, bytes.subarray(0, tagLength))
+          return Effect.map(
+            open(bytes.slice(start, end), context, bytes.slice(end)),
+            (plain) => plain === undefined ? undefined : decoded(plain)
+          )
+        }
       }
     }
   }

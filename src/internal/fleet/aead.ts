@@ -1,0 +1,76 @@
+/**
+ * AES-256-GCM. WebCrypto decrypts on another thread, and the way there and back takes longer than the decryption of a token.
+ * So where the platform has the cryptography of Node, that is used, which answers at once. Both write the same bytes.
+ */
+import * as Effect from "effect/Effect"
+
+/** A key. `context` is authenticated and not encrypted. */
+export interface Aead {
+  readonly seal: (nonce: Bytes, context: Bytes, plain: Bytes) => Effect.Effect<Uint8Array>
+  /** Returns undefined for what `seal` did not return for this nonce and context. */
+  readonly open: (nonce: Bytes, context: Bytes, sealed: Bytes) => Effect.Effect<Uint8Array | undefined>
+}
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/** The length of a nonce, and of the end of a sealed value that authenticates it. */
+export const nonceLength = 12
+export const proofLength = 16
+
+/** Creates a key from 32 bytes. */
+export const make = (raw: Bytes): Promise<Aead> => node === undefined ? ofWeb(raw) : Promise.resolve(ofNode(node, raw))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Not an import, so that platforms without it load this module too. */
+const node = globalThis.process?.getBuiltinModule?.("node:crypto")
+
+type NodeCrypto = NonNullable<typeof node>
+
+const algorithm = "aes-256-gcm"
+
+const ofNode = ({ createCipheriv, createDecipheriv }: NodeCrypto, raw: Bytes): Aead => ({
+  seal: (nonce, context, plain) =>
+    Effect.sync(() => {
+      const cipher = createCipheriv(algorithm, raw, nonce)
+      cipher.setAAD(context)
+      return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+    }),
+  open: (nonce, context, sealed) =>
+    Effect.sync(() => {
+      const cipher = createDecipheriv(algorithm, raw, nonce)
+      cipher.setAAD(context)
+      cipher.setAuthTag(sealed.subarray(-proofLength))
+      try {
+        return Buffer.concat([cipher.update(sealed.subarray(0, -proofLength)), cipher.final()])
+      } catch {
+        return undefined
+      }
+    })
+})
+
+const ofWeb = async (raw: Bytes): Promise<Aead> => {
+  const { subtle } = crypto
+  const key = await subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"])
+  const parameters = (iv: Bytes, additionalData: Bytes) => ({ name: "AES-GCM", iv, additionalData })
+  return {
+    seal: (nonce, context, plain) =>
+      Effect.map(
+        Effect.promise(() => subtle.encrypt(parameters(nonce, context), key, plain)),
+        (sealed) => new Uint8Array(sealed)
+      ),
+    open: (nonce, context, sealed) =>
+      Effect.promise(async () => {
+        try {
+          return new Uint8Array(await subtle.decrypt(parameters(nonce, context), key, sealed))
+        } catch {
+          return undefined
+        }
+      })
+  }
+}
+
+/** Creates a key of WebCrypto, for tests on platforms that have both. */
+export const makeWeb = ofWeb
