@@ -31,25 +31,29 @@ type NodeCrypto = NonNullable<typeof node>
 
 const algorithm = "aes-256-gcm"
 
-const ofNode = ({ createCipheriv, createDecipheriv }: NodeCrypto, raw: Bytes): Aead => ({
-  seal: (nonce, context, plain) =>
-    Effect.sync(() => {
-      const cipher = createCipheriv(algorithm, raw, nonce)
-      cipher.setAAD(context)
-      return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
-    }),
-  open: (nonce, context, sealed) =>
-    Effect.sync(() => {
-      const cipher = createDecipheriv(algorithm, raw, nonce)
-      cipher.setAAD(context)
-      cipher.setAuthTag(sealed.subarray(-proofLength))
-      try {
-        return Buffer.concat([cipher.update(sealed.subarray(0, -proofLength)), cipher.final()])
-      } catch {
-        return undefined
-      }
-    })
-})
+const ofNode = ({ createCipheriv, createDecipheriv, createSecretKey }: NodeCrypto, raw: Bytes): Aead => {
+  // Bytes would be made a key for each value, which takes longer than the decryption.
+  const key = createSecretKey(raw)
+  return {
+    seal: (nonce, context, plain) =>
+      Effect.sync(() => {
+        const cipher = createCipheriv(algorithm, key, nonce)
+        cipher.setAAD(context)
+        return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+      }),
+    open: (nonce, context, sealed) =>
+      Effect.sync(() => {
+        const cipher = createDecipheriv(algorithm, key, nonce)
+        cipher.setAAD(context)
+        cipher.setAuthTag(sealed.subarray(-proofLength))
+        try {
+          return Buffer.concat([cipher.update(sealed.subarray(0, -proofLength)), cipher.final()])
+        } catch {
+          return undefined
+        }
+      })
+  }
+}
 
 const ofWeb = async (raw: Bytes): Promise<Aead> => {
   const { subtle } = crypto
