@@ -146,8 +146,8 @@ export const make = (options: {
         running.add(fiber)
         fiber.addObserver(() => void running.delete(fiber))
       })
-    const guard = yield* StoreGuard.make(
-      (isDown) =>
+    const guard = yield* StoreGuard.make({
+      onChange: (isDown) =>
         Effect.suspend(() => {
           if (!isDown) {
             return logSafely(Effect.logInfo("the token store answers again")).pipe(
@@ -160,8 +160,9 @@ export const make = (options: {
             Effect.logWarning("the token store does not answer: tokens come from memory and the service")
           )
         }),
-      store.nodeOf
-    )
+      probe: store.get,
+      nodeOf: store.nodeOf
+    })
     // Before the guard closes: a fetch that was interrupted is already releasing its lease.
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(

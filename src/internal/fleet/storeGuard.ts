@@ -25,9 +25,9 @@ const silent = { _tag: "Silent" } as const
 /**
  * Acquisitions wait for each `read`, so reads decide whether the store is down. Nobody waits for a `write`: it has a longer
  * budget, and may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
- * commands, and nobody waits for it.
+ * commands, and nobody waits for it. A `probe` of the guard itself tries a store that is down, so that no caller has to.
  */
-export type CommandKind = "read" | "write" | "urgent"
+export type CommandKind = "read" | "write" | "urgent" | "probe"
 
 /** The turns that are left for the commands of one acquisition, or of one command. */
 export interface Budget {
@@ -63,7 +63,7 @@ export const newBudget = (): Budget => ({ left: wholeBudget })
 const backgroundBudget = 24
 
 /** The number of commands under way at a time. More would wait for each other in the store, and use up their budgets there. */
-export const maxInFlight = { read: 24, write: 8, urgent: Infinity }
+export const maxInFlight = { read: 24, write: 8, urgent: Infinity, probe: Infinity }
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 
@@ -73,21 +73,27 @@ interface NodeState {
   writes: Circuit
   /** A name whose command it did not answer last. */
   lost: string | undefined
+  isProbed: boolean
 }
 
-/** Creates a guard. `onChange` runs when a node of the store goes down, and when all are back. */
-export const make = (
-  onChange: (isDown: boolean) => Effect.Effect<void>,
-  nodeOf: (name: string) => string = () => ""
-): Effect.Effect<StoreGuard, never, Scope.Scope> =>
+/**
+ * Creates a guard. `onChange` runs when a node of the store goes down, and when all are back. `probe` is a cheap command
+ * about a name, and `nodeOf` returns the node of a name when there are several.
+ */
+export const make = (options: {
+  readonly onChange: (isDown: boolean) => Effect.Effect<void>
+  readonly probe: (name: string) => Effect.Effect<unknown, unknown>
+  readonly nodeOf?: ((name: string) => string) | undefined
+}): Effect.Effect<StoreGuard, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const { nodeOf = () => "", onChange, probe } = options
     const clock = yield* Clock.Clock
     const context = yield* Effect.context<never>()
     const scope = yield* Effect.scope
     const fork = Effect.runForkWith(context)
     const commands = new Set<{ readonly until: number; readonly giveUp: () => void }>()
-    const waiting = { read: newQueue(), write: newQueue(), urgent: newQueue() }
-    const inFlight = { read: 0, write: 0, urgent: 0 }
+    const waiting = { read: newQueue(), write: newQueue(), urgent: newQueue(), probe: newQueue() }
+    const inFlight = { read: 0, write: 0, urgent: 0, probe: 0 }
     let turns = 0
     let isTicking = false
     let isClosed = false
@@ -118,7 +124,7 @@ export const make = (
     const stateOf = (node: string): NodeState => {
       const known = nodes.get(node)
       if (known !== undefined) return known
-      const made: NodeState = { all: undefined, writes: undefined, lost: undefined }
+      const made: NodeState = { all: undefined, writes: undefined, lost: undefined, isProbed: false }
       nodes.set(node, made)
       return made
     }
@@ -148,14 +154,11 @@ export const make = (
       shared?: Budget
     ): Effect.Effect<Answer<A>> =>
       Effect.callback((resume) => {
-        const budget = shared ?? { left: kind === "read" ? wholeBudget : backgroundBudget }
+        const budget = shared ?? { left: kind === "read" || kind === "probe" ? wholeBudget : backgroundBudget }
         let end = (): void => {}
         const start = (): void => {
           const state = stateOf(nodeOf(name))
-          // Only a look-up tries a store that is down, because nothing is sent meanwhile.
-          const general = kind === "read" || state.all === undefined || state.all.kind === "closed"
-            ? admitted(state.all)
-            : "refused"
+          const general = isOpen(state.all) && kind !== "probe" ? "refused" : admitted(state.all)
           const own = kind === "write" ? admitted(state.writes) : undefined
           if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
             next()
@@ -167,11 +170,12 @@ export const make = (
           const fiber = fork(command)
           const since = turns
           // Less than a whole budget proves nothing.
+          const decides = kind === "read" || kind === "probe"
           const isWhole = kind !== "read" || budget.left === wholeBudget
-          let isOpen = true
+          let isUnderWay = true
           const finish = (answer: Answer<A>, isGivenUp: boolean): void => {
-            if (!isOpen) return
-            isOpen = false
+            if (!isUnderWay) return
+            isUnderWay = false
             inFlight[kind]--
             commands.delete(entry)
             budget.left -= turns - since
@@ -179,15 +183,17 @@ export const make = (
             state.all = settle(
               state.all,
               general,
-              answer._tag !== "Silent" ? "up" : isGivenUp || kind !== "read" ? "unknown" : "down",
+              answer._tag !== "Silent" ? "up" : isGivenUp || !decides ? "unknown" : "down",
               now,
               circuitOptions
             )
             if (kind === "write") {
               state.writes = settle(state.writes, own, answer._tag === "Answered" ? "up" : "down", now, circuitOptions)
             }
-            if (state.all?.kind === "open") state.lost = name
-            else if (answer._tag !== "Silent") {
+            if (state.all?.kind === "open") {
+              state.lost = name
+              if (!state.isProbed) startProbing(state)
+            } else if (answer._tag !== "Silent") {
               // Writes failed because the node was down.
               if (state.lost !== undefined) state.writes = undefined
               state.lost = undefined
@@ -227,6 +233,20 @@ export const make = (
         return Effect.sync(() => end())
       })
 
+    /** Tries a node until it answers, or until another node has its names. */
+    const startProbing = (state: NodeState): void => {
+      state.isProbed = true
+      const probing: Effect.Effect<void> = Effect.suspend(() => {
+        const { lost } = state
+        state.isProbed = lost !== undefined && stateOf(nodeOf(lost)) === state
+        return lost === undefined || !state.isProbed ? Effect.void : Effect.andThen(
+          clock.sleep(Duration.millis(circuitOptions.openDuration)),
+          Effect.andThen(Effect.suspend(() => run("probe", lost, probe(lost))), probing)
+        )
+      })
+      fork(Effect.forkIn(probing, scope))
+    }
+
     const byNode = <A extends { readonly name: string }>(some: Iterable<A>, most = Infinity) => {
       const groups: Array<[A, ...Array<A>]> = []
       const open = new Map<string, [A, ...Array<A>]>()
@@ -243,12 +263,15 @@ export const make = (
       return groups
     }
 
-    return { run, byNode, isDown: () => [...nodes.values()].some(({ all }) => admitted(all) === "refused") }
+    return { run, byNode, isDown: () => [...nodes.values()].some(({ all }) => isOpen(all)) }
   })
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** Returns whether a node is down. */
+const isOpen = (circuit: Circuit): boolean => circuit !== undefined && circuit.kind !== "closed"
 
 const newQueue = (): Array<() => void> => []
 

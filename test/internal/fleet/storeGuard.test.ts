@@ -4,14 +4,19 @@ import { TokenStore } from "effect-entra"
 import { TestClock } from "effect/testing"
 import * as StoreGuard from "../../../src/internal/fleet/storeGuard.ts"
 
+const answers: Effect.Effect<unknown, unknown> = Effect.void
+
 const setUp = Effect.gen(function*() {
   const changes: Array<boolean> = []
-  const guard = yield* StoreGuard.make((isDown) =>
-    Effect.sync(() => {
-      changes.push(isDown)
-    })
-  )
-  return { guard, changes }
+  const store = { answer: answers, probes: 0 }
+  const guard = yield* StoreGuard.make({
+    onChange: (isDown) =>
+      Effect.sync(() => {
+        changes.push(isDown)
+      }),
+    probe: () => Effect.suspend(() => (store.probes++, store.answer))
+  })
+  return { guard, changes, store }
 })
 
 const refused = Effect.fail(new TokenStore.RefusedByStoreError({ message: "OOM no memory" }))
@@ -127,33 +132,32 @@ describe("a command", () => {
 })
 
 describe("a store", () => {
-  it.effect("is down after two commands without an answer, and one command a time tries it again", () =>
+  it.effect("is down after two commands without an answer, and no caller tries it again", () =>
     Effect.gen(function*() {
-      const { changes, guard } = yield* setUp
+      const { changes, guard, store } = yield* setUp
       let sent = 0
       const command = (answer: Effect.Effect<unknown, unknown>) => Effect.suspend(() => (sent++, answer))
       yield* guard.run("read", "name", command(lost))
       assert.isFalse(guard.isDown())
       yield* guard.run("read", "name", command(lost))
       assert.isTrue(guard.isDown())
-      for (let at = 0; at < 10; at++) yield* guard.run("read", "name", command(Effect.succeed(1)))
+      store.answer = Effect.never
+      for (let at = 1; at <= 3; at++) {
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(store.probes, at)
+        assert.strictEqual((yield* timed(guard.run("read", "name", command(Effect.succeed(1))))).took, 0)
+        yield* TestClock.adjust(budget)
+      }
       assert.strictEqual(sent, 2)
-      yield* TestClock.adjust("500 millis")
-      assert.isFalse(guard.isDown())
-      const probe = yield* Effect.forkChild(guard.run("read", "name", command(Effect.never)), {
-        startImmediately: true
-      })
-      assert.deepStrictEqual(yield* guard.run("read", "name", command(Effect.succeed(1))), { _tag: "Silent" })
-      assert.strictEqual(sent, 3)
-      yield* TestClock.adjust(budget)
-      yield* Fiber.join(probe)
       assert.isTrue(guard.isDown())
       assert.deepStrictEqual(changes, [true])
+      store.answer = Effect.void
       yield* TestClock.adjust("500 millis")
-      assert.strictEqual((yield* guard.run("read", "name", command(Effect.succeed(1))))._tag, "Answered")
       assert.isFalse(guard.isDown())
-      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* guard.run("read", "name", command(Effect.succeed(1))))._tag, "Answered")
       assert.deepStrictEqual(changes, [true, false])
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(store.probes, 4)
     }))
 
   it.effect("that refuses is not down", () =>
@@ -197,10 +201,12 @@ describe("the nodes of a store", () => {
     Effect.gen(function*() {
       const changes: Array<boolean> = []
       let owner = "one"
-      const guard = yield* StoreGuard.make(
-        (isDown) => Effect.sync(() => void changes.push(isDown)),
-        (name) => name === "lost" ? owner : "other"
-      )
+      let probes = 0
+      const guard = yield* StoreGuard.make({
+        onChange: (isDown) => Effect.sync(() => void changes.push(isDown)),
+        probe: () => Effect.suspend(() => (probes++, lost)),
+        nodeOf: (name) => name === "lost" ? owner : "other"
+      })
       for (let at = 0; at < 3; at++) yield* guard.run("read", "lost", lost)
       assert.isTrue(guard.isDown())
       assert.strictEqual((yield* guard.run("read", "lost", Effect.succeed(1)))._tag, "Silent")
@@ -213,11 +219,17 @@ describe("the nodes of a store", () => {
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(changes, [true, false])
       assert.isFalse(guard.isDown())
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(probes, 1)
     }))
 
   it.effect("each get their own names, at most a number at once", () =>
     Effect.gen(function*() {
-      const guard = yield* StoreGuard.make(() => Effect.void, (name) => name.slice(0, 1))
+      const guard = yield* StoreGuard.make({
+        onChange: () => Effect.void,
+        probe: () => Effect.void,
+        nodeOf: (name) => name.slice(0, 1)
+      })
       const names = ["a1", "b1", "a2", "a3", "b2"].map((name) => ({ name }))
       const groups = guard.byNode(names, 2).map((group) => group.map(({ name }) => name).join(" "))
       assert.deepStrictEqual(groups, ["a1 a2", "b1 b2", "a3"])
@@ -240,14 +252,16 @@ describe("commands that no acquisition waits for", () => {
 
   it.effect("do not try a store that is down, and are sent again with look-ups", () =>
     Effect.gen(function*() {
-      const { guard } = yield* setUp
+      const { guard, store } = yield* setUp
+      store.answer = lost
       for (let at = 0; at < 2; at++) yield* guard.run("write", "name", lost)
       for (let at = 0; at < 2; at++) yield* guard.run("read", "name", lost)
       yield* TestClock.adjust("500 millis")
-      // It would keep look-ups from being sent until its budget ends.
       const write = yield* timed(guard.run("write", "name", Effect.never))
       assert.deepStrictEqual(write, { answer: { _tag: "Silent" }, took: 0 })
       assert.strictEqual((yield* timed(guard.run("urgent", "name", Effect.never))).took, 0)
+      store.answer = Effect.void
+      yield* TestClock.adjust("500 millis")
       assert.strictEqual((yield* guard.run("read", "name", Effect.succeed(1)))._tag, "Answered")
       assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
     }))
