@@ -70,6 +70,8 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
     "--outDir",
     join(own, "dist")
   ])
+  const merging = join(root, ".rolldown.config.mjs")
+  run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging], own)
 
   const bundle: Workshop["bundle"] = async (program, { external, minify = true, name = program } = {}) => {
     const build = await rolldown({
@@ -110,8 +112,9 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
 }
 
 /** Gives what the process wrote to its fourth channel. */
-const run = (args: ReadonlyArray<string>): string => {
+const run = (args: ReadonlyArray<string>, cwd?: string): string => {
   const { output, status, stderr, stdout } = spawnSync(process.execPath, args, {
+    cwd,
     encoding: "utf8",
     env: { PATH: process.env["PATH"] ?? "" },
     stdio: ["ignore", "pipe", "pipe", "pipe"]

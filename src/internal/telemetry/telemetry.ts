@@ -2,6 +2,7 @@
  * The telemetry of one client: its events, its metrics, and the log lines of its flights. Cache hits are not recorded
  * here.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -12,11 +13,10 @@ import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Take from "effect/Take"
 import type * as Tracer from "effect/Tracer"
 import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import type { ClientEvent, Flight } from "../../ClientEvent.ts"
@@ -56,7 +56,7 @@ export interface Ending {
   readonly minimumLogLevel: LogLevel.LogLevel
 }
 
-/** A log line, or what else is asynchronous. */
+/** A log line, if there is one. */
 type Line = Effect.Effect<unknown> | undefined
 
 /** The number of events that wait for a slow subscriber. Further events replace the oldest. */
@@ -73,10 +73,23 @@ export const make = (options: {
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
     const context = ExportedMetrics.filing(yield* Effect.context<never>())
-    const pubsub = yield* Effect.acquireRelease(
-      PubSub.sliding<Take.Take<ClientEvent>>(keptEvents),
-      (pubsub) => PubSub.end(pubsub, Exit.void)
+    /** The queues of the subscribers. A slow one loses its oldest events. */
+    const subscribers = new Set<Queue.Queue<ClientEvent, Cause.Done>>()
+    let isClosed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isClosed = true
+        for (const queue of subscribers) Queue.endUnsafe(queue)
+      })
     )
+    const events = Stream.callback<ClientEvent>((queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          if (isClosed) Queue.endUnsafe(queue)
+          else subscribers.add(queue)
+        }),
+        () => Effect.sync(() => subscribers.delete(queue))
+      ), { bufferSize: keptEvents, strategy: "sliding" })
     const metrics = metricsOf(context, clientId)
     // A credential is foreign code, which may throw or return an invalid time.
     const expiresOn = () => {
@@ -126,9 +139,9 @@ export const make = (options: {
       return isNew ? logSafely(Effect.logInfo("credential reloaded")) : undefined
     }
 
-    /** Publishes an event. It is asynchronous only if a slow subscriber must lose older events. */
-    const publish = (event: ClientEvent): Line =>
-      PubSub.publishUnsafe(pubsub, [event]) ? undefined : PubSub.publish(pubsub, [event])
+    const publish = (event: ClientEvent): void => {
+      for (const queue of subscribers) Queue.offerUnsafe(queue, event)
+    }
 
     let knownExpiry: number | undefined
 
@@ -163,14 +176,14 @@ export const make = (options: {
         metrics.acquired(tokenSource, reason, about)
         span?.attribute("entra.token_source", tokenSource)
         span?.attribute("entra.cache_level", cacheLevel)
+        publish({
+          _tag: reason === "ProactivelyRefreshed" ? "TokenRefreshed" : "TokenAcquired",
+          ...about,
+          tokenSource,
+          cacheLevel,
+          expiresOn
+        })
         return [
-          publish({
-            _tag: reason === "ProactivelyRefreshed" ? "TokenRefreshed" : "TokenAcquired",
-            ...about,
-            tokenSource,
-            cacheLevel,
-            expiresOn
-          }),
           reloaded(revision),
           // Few programs log at Debug, so the line is composed only for those.
           LogLevel.isGreaterThan(minimumLogLevel, "Debug")
@@ -187,8 +200,8 @@ export const make = (options: {
       span?.attribute("entra.error", error._tag)
       span?.attribute("entra.error_code", error.code)
       if (errorCodes !== undefined) span?.attribute("entra.error_codes", errorCodes)
+      publish({ _tag: "AcquisitionFailed", ...about, error })
       return [
-        publish({ _tag: "AcquisitionFailed", ...about, error }),
         reloaded(revision),
         FlightLog.failed(error),
         warning
@@ -212,7 +225,7 @@ export const make = (options: {
     }
 
     return {
-      events: Stream.fromPubSubTake(pubsub),
+      events,
       ended,
       used,
       watch: (counts) =>
