@@ -125,7 +125,18 @@ export const open = (
             if (target === undefined) return Effect.fail(error)
             return target.isAsking
               ? Effect.flatMap(nodeAt(target.address), (node) => commands.sendAsking(node.connection))
-              : Effect.andThen(Effect.sync(startRefresh), sendTo(target.address, commands, redirects - 1))
+              : Effect.andThen(
+                Effect.sync(() => {
+                  const { address: owner, slot } = target
+                  startRefresh()
+                  // The node that is asked for all owners may learn of the new one later.
+                  owners = [
+                    { from: slot, to: slot, owner },
+                    ...owners.filter(({ from, to }) => from !== slot || to !== slot)
+                  ]
+                }),
+                sendTo(target.address, commands, redirects - 1)
+              )
           }),
           (exit) =>
             Exit.isSuccess(exit) || isAnswer(Option.getOrUndefined(Exit.findErrorOption(exit)))
@@ -196,11 +207,14 @@ const isAnswer = (error: unknown): boolean => {
 
 /** Returns where an error sends a command. */
 const redirectOf = (error: unknown, asked: Address) => {
-  const [, kind, host, port] = /^(MOVED|ASK) \d+ (.*):(\d+)$/.exec(Predicate.isError(error) ? error.message : "") ?? []
+  const [, kind, slot, host, port] =
+    /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(Predicate.isError(error) ? error.message : "") ??
+      []
   return kind === undefined
     ? undefined
     : {
       isAsking: kind === "ASK",
+      slot: Number(slot),
       address: { host: host === undefined || host === "" ? asked.host : host, port: Number(port) }
     }
 }
