@@ -1,9 +1,9 @@
 /** Tokens as passwords against a real Redis and a real PostgreSQL, whose password this test changes to each new token. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Redacted, Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Redacted, Scope, Stream } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
-import { TokenPassword } from "effect-entra/node"
+import { RedisStore, TokenPassword } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { TestClock } from "effect/testing"
 import { Cluster, Redis } from "ioredis"
@@ -139,6 +139,37 @@ describe("node-redis", () => {
         }).pipe(Effect.provide(World({ refreshIn: "1 second" })))
       }).pipe(Effect.scoped)
   )
+
+  it.live("the store of a shared cache signs in with tokens of a client over a cache of its own", () =>
+    Effect.gen(function*() {
+      const { World, admin, issued, port } = yield* redis
+      yield* Effect.gen(function*() {
+        const store = yield* Effect.flatMap(
+          TokenPassword.nodeRedis(request),
+          (credentialsProvider) => RedisStore.make({ url: `redis://127.0.0.1:${port}`, credentialsProvider })
+        )
+        const bytes = new Uint8Array([1, 2, 3])
+        yield* until(
+          "a connection",
+          Effect.map(Effect.exit(store.set("name.epoch", bytes, Duration.minutes(5))), Exit.isSuccess)
+        )
+        const users = () =>
+          Effect.map(
+            Effect.promise(() => admin.client("LIST")),
+            (list) =>
+              String(list).split("\n").filter((line) => line.includes(`user=${oidOf(issued[0] ?? "")}`)).map((line) =>
+                /\bid=(\d+)/.exec(line)?.[1]
+              )
+          )
+        const before = yield* users()
+        assert.lengthOf(before, 1)
+        const { calls } = yield* statsOf(admin, "auth")
+        yield* authenticated(admin, calls + 2)
+        assert.deepStrictEqual((yield* store.get("name.epoch"))?.bytes, bytes)
+        assert.deepStrictEqual(yield* users(), before, "the same connection")
+        assert.isAtLeast(issued.length, 3)
+      }).pipe(Effect.provide(World({ refreshIn: "1 second" })))
+    }).pipe(Effect.scoped))
 
   it.live("connect rejects with the error of the token, and works later", () =>
     Effect.gen(function*() {
