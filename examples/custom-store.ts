@@ -27,7 +27,7 @@ const store: TokenStore.TokenStore["Service"] = {
 }
 // #endregion
 
-// All processes have the same key. A program reads it with Config.Redacted; this one makes it at each start.
+// All processes have the same key. A program reads it with Config.Redacted; this example creates one at each start.
 const keys = [Redacted.make(randomBytes(32).toString("base64"))]
 
 /** Acquires a token with a client that has just started: its memory is empty. */

@@ -2,8 +2,8 @@
  * A fleet: eight processes under load share their tokens through Redis, and each token is requested once for all of them.
  * Meanwhile a process is killed, Redis is killed, and a tenant is invalidated. No call fails.
  *
- * `npm run fleet` starts Redis (and installs Debian's if the machine has none), the simulator and the processes. It ends
- * after about 20 seconds. `FLEET_SECONDS` is the length of its phases together; default: 10.
+ * `npm run fleet` starts Redis (and installs Debian's if the machine has none), the simulator and the processes. It
+ * ends after about 20 seconds. `FLEET_SECONDS` is the total length of its phases in seconds; default: 10.
  */
 import { Config, Console, Effect, Layer, References, Schedule, type Scope, Stream } from "effect"
 import {
@@ -103,7 +103,7 @@ const worker = Effect.gen(function*() {
 )
 
 // -----------------------------------------------------------------------------
-// the program that leads them
+// the program that controls the processes
 // -----------------------------------------------------------------------------
 
 const fleet = Effect.gen(function*() {
@@ -184,7 +184,7 @@ const fleet = Effect.gen(function*() {
     0.2,
     Effect.gen(function*() {
       yield* redis.restart
-      // The clients connect again at intervals of their own.
+      // Each process reconnects at its own time.
       let quietSince = Date.now()
       yield* until("all processes reach Redis", () => {
         if (running().some(({ report }) => report()?.isDown !== false)) quietSince = Date.now()
@@ -228,7 +228,7 @@ const fleet = Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps()))
 
 // -----------------------------------------------------------------------------
-// its numbers
+// the numbers on the screen
 // -----------------------------------------------------------------------------
 
 const go: Order = { _tag: "Go" }

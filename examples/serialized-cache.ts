@@ -1,6 +1,6 @@
 /**
- * The token cache, serialized to a place of your own: files in a directory, or any `KeyValueStore` of Effect, so that a
- * program that starts again sends no token request. The values are encrypted before they reach the store.
+ * A token cache that is kept in files of a directory, or in any `KeyValueStore` of Effect, so that a program that
+ * starts again sends no token request. The values are encrypted before they reach the store.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -20,7 +20,7 @@ import { randomBytes } from "node:crypto"
 type Store = TokenStore.TokenStore["Service"]
 
 // -----------------------------------------------------------------------------
-// values with their time
+// values with their time of expiry
 // -----------------------------------------------------------------------------
 
 /** Returns bytes that start with the time at which they expire. */
@@ -32,7 +32,7 @@ const stamped = (bytes: Uint8Array, ttl: Duration.Duration) =>
     return stamped
   })
 
-/** Returns the bytes behind the time, or undefined when the time has passed. */
+/** Returns the bytes after the time, or undefined when the time has passed. */
 const unstamped = (stamped: Uint8Array | undefined) =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     if (stamped === undefined || stamped.length < 8) return undefined
@@ -44,7 +44,10 @@ const unstamped = (stamped: Uint8Array | undefined) =>
 // the stores
 // -----------------------------------------------------------------------------
 
-/** One file per name. A file is written beside its place and then renamed, so that nobody reads half of it. */
+/**
+ * One file per name. A file is written under another name and then renamed, so that no process reads an incomplete
+ * file.
+ */
 const inFiles = Effect.fnUntraced(function*(directory: string) {
   const files = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -67,7 +70,7 @@ const inFiles = Effect.fnUntraced(function*(directory: string) {
   return store
 })
 
-/** The same over a `KeyValueStore`: `KeyValueStore.layerSql()` keeps tokens in a table, `layerFileSystem` in files. */
+/** A store over a `KeyValueStore`: `KeyValueStore.layerSql()` keeps tokens in a table, `layerFileSystem` in files. */
 const inKeyValueStore = Effect.map(KeyValueStore.KeyValueStore, (values): Store => ({
   get: (name) => Effect.flatMap(values.getUint8Array(name), unstamped),
   set: (name, bytes, ttl) => Effect.flatMap(stamped(bytes, ttl), (value) => values.set(name, value)),
@@ -78,14 +81,14 @@ const inKeyValueStore = Effect.map(KeyValueStore.KeyValueStore, (values): Store 
 // a program that runs twice
 // -----------------------------------------------------------------------------
 
-// A real program reads the key with Config.Redacted: a new key at each start finds nothing.
+// A real program reads the key with Config.Redacted: with a new key at each start it would find no token.
 const keys = [Redacted.make(randomBytes(32).toString("base64"))]
 
 const acquire = ConfidentialClient.acquireToken({ scopes: "api://orders/.default" }).pipe(
   Effect.map(({ metadata }) => `${metadata.tokenSource}, cacheLevel ${metadata.cacheLevel}`)
 )
 
-/** Runs the program twice, each time with a client and a memory of its own. */
+/** Runs the program twice, each time with a new client and an empty memory. */
 const runTwice = <E, R>(title: string, store: Effect.Effect<Store, E, R>) =>
   Effect.gen(function*() {
     const simulator = yield* EntraSimulator.EntraSimulator

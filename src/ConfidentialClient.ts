@@ -290,7 +290,7 @@ export type Invalidation = "all" | { readonly tenantId: string } | TokenRequest
  * - `peek`: returns the cached token without a request; see {@link peek}.
  * - `invalidate`: removes tokens from the cache; see {@link invalidate}.
  * - `keepFresh`: refreshes a token in the background; see {@link keepFresh}.
- * - `tokens`: the token and each newer one; see {@link tokens}.
+ * - `tokens`: returns a stream of the token and each newer token; see {@link tokens}.
  * - `prefetch`: acquires many tokens; see {@link prefetch}.
  * - `stats`: the counts of the client; see {@link ClientStats}.
  * - `events`: the events of the client; see {@link events}.
@@ -455,8 +455,8 @@ export const keepFresh = (
   ConfidentialClient.use((client) => client.keepFresh(request))
 
 /**
- * The token for a request, and each newer token as soon as it is acquired. The stream keeps the token fresh itself, as
- * {@link keepFresh} does, so its last token is always valid. It ends when the client closes.
+ * Returns a stream of the token for a request, and of each newer token as soon as it is acquired. The stream keeps the
+ * token fresh, as {@link keepFresh} does, so its last token is always valid. It ends when the client closes.
  *
  * **When to use**
  *
@@ -471,7 +471,7 @@ export const keepFresh = (
  * - The stream fails if the first token cannot be acquired, or if the last token expires without a replacement. With
  *   `onThrottled: "wait"` it waits while the service is throttled.
  * - The replacement of an invalidated token is emitted at once. A token is never emitted twice in a row.
- * - A slow subscriber gets only the newest token. Several streams for the same token share its requests.
+ * - A slow subscriber gets only the newest token. Streams for the same token share its token requests.
  *
  * **Gotchas**
  *

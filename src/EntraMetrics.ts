@@ -100,7 +100,7 @@ export const failures: Metric.Counter<number> = Metric.counter("entra_failures_t
 })
 
 /**
- * The number of token requests that were sent (`entra_http_attempts_total`), with repeated requests.
+ * The number of token requests that were sent (`entra_http_attempts_total`), including retries.
  *
  * **Details**
  *
@@ -160,7 +160,8 @@ export const storeMisses: Metric.Counter<number> = Metric.counter("entra_store_m
 })
 
 /**
- * The number of values in the store that could not be decrypted (`entra_store_unreadable_total`): damaged, or not ours.
+ * The number of values in the store that could not be decrypted (`entra_store_unreadable_total`), because they are
+ * damaged or were written by another program.
  *
  * **Details**
  *

@@ -91,7 +91,7 @@ export interface CacheStats {
  * - `followed`: the fetches that got the token or the error of another process.
  * - `invalidations`: how often other processes invalidated tokens.
  * - `outages`: how often the store stopped answering.
- * - `isDown`: whether it does not answer at present.
+ * - `isDown`: whether the store does not answer at present.
  *
  * @category models
  * @since 0.1.0
@@ -268,8 +268,8 @@ export function layerMemory(options: MemoryOptions = {}): Layer.Layer<TokenCache
  *
  * - `store`: the store that processes share, or an effect that creates it.
  * - `keys`: the root keys that encrypt values and hide their names, the newest first: 32 or more random bytes each, in
- *   base64 or hexadecimal (`openssl rand -base64 32`). The first key writes, and all keys read. `"plaintext"` stores
- *   tokens without encryption.
+ *   base64 or hexadecimal (`openssl rand -base64 32`). Values are written with the first key and read with all keys.
+ *   `"plaintext"` stores tokens without encryption.
  * - `invalidationInterval`: how often the invalidations of other processes are read; default: 500 milliseconds.
  * - `maxEntries`, `maxBytes`: the bounds of the memory of this process; see {@link MemoryOptions}.
  *
@@ -287,18 +287,19 @@ export interface TieredOptions<E = never, R = never> extends MemoryOptions {
  *
  * **When to use**
  *
- * To request each token once for a whole fleet of processes, and to keep tokens over a restart.
+ * To request each token once for a whole fleet of processes, and to keep tokens across restarts.
  *
  * **Details**
  *
- * - A token in memory is returned without a look at the store.
+ * - A token in memory is returned without a look-up in the store.
  * - One process requests a token while the others wait for it, if the store has leases (`TokenStore.Fleet`).
- * - `ConfidentialClient.invalidate` holds for all processes, within a second.
- * - Without an answer of the store, tokens come from memory and from the service. A store never fails an acquisition.
+ * - `ConfidentialClient.invalidate` takes effect in all processes within a second.
+ * - If the store does not answer, tokens come from memory and from the service. An acquisition never fails because of
+ *   the store.
  * - Tokens of managed identities, tokens for a claims challenge, and tokens that are bound to a key stay in memory.
  *
  * The layer fails with an `InvalidRequestError` `field_malformed` when an option is invalid, and with the errors of
- * `store`. `docs/fleet.md` has more.
+ * `store`. See `docs/fleet.md`.
  *
  * **Example** (A cache over a store)
  *
@@ -351,8 +352,8 @@ export interface RedisOptions extends Omit<TieredOptions, "store"> {
  *
  * **When to use**
  *
- * With a Redis client that the program has already. `RedisStore` of `effect-entra/node` has a client of its own, which
- * connects when it is needed and replaces connections that hang.
+ * With a Redis client that the program has already. `RedisStore` of `effect-entra/node` has its own client, which
+ * connects in the background and replaces connections that hang.
  *
  * **Example** (A cache over a client of the program)
  *
@@ -423,7 +424,7 @@ const boundsOf = (options: MemoryOptions) =>
     maxBytes: boundOf("maxBytes", options.maxBytes ?? defaults.maxBytes)
   })
 
-/** The service of `effect/persistence/Redis`. Its own module is large, and a service is known by its name. */
+/** The service of `effect/persistence/Redis`, by its key, because its module is large and is not imported. */
 const RedisClient = Context.Service<Redis.Redis, Redis.Redis["Service"]>("effect/persistence/Redis")
 
 const counter = () => {
@@ -443,7 +444,7 @@ interface Lead {
   readonly done: Deferred.Deferred<void, AcquireTokenError>
   /** The monotonic time of its limit. */
   readonly until: number
-  /** Elsewhere every fetch ends, however late. */
+  /** True if the platform may end the I/O of the fetch, so that it never ends. */
   readonly mayBeLost: boolean
   /** The number of invalidations before it. */
   readonly epoch: number
@@ -467,7 +468,7 @@ interface Bounds {
   readonly maxBytes: number
 }
 
-/** Creates a cache in memory. With `attach` it gets a cache of all processes behind it. */
+/** Creates a cache in memory. `attach` adds the cache outside this process. */
 const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const memory = Memory.make(bounds)
   let outer: OuterCache.OuterCache | undefined
@@ -480,7 +481,10 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const own = new WeakSet<CachedToken>()
   let epoch = 0
 
-  /** Nobody looks for a fetch that was given up, so it has to look itself. */
+  /**
+   * Returns whether the result of a fetch may be stored. Invalidations do not mark a fetch that was given up, so it
+   * compares the epochs.
+   */
   const mayStore = (lead: Lead, token: CachedToken): boolean => {
     if (lead.invalidated || leads.has(lead)) return !lead.invalidated
     const stored = memory.peek(lead.key.space, lead.key.tenant, lead.key.scopes)
@@ -573,7 +577,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     release(lead, Exit.void)
   }
 
-  /** Gives up the lost fetches of all keys, because nobody may ask for such a key again. */
+  /** Gives up the lost fetches of all keys, because such a key may never be requested again. */
   const giveUpLost = (): void => {
     const now = monotonicMillis(clock)
     for (const lead of leads) {
@@ -650,7 +654,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   })
   return {
     cache,
-    /** What the outer cache does to this memory. */
+    /** The operations of the outer cache on this memory. */
     inner: {
       invalidate: (owner, concerns) => {
         endLeads(
@@ -706,7 +710,7 @@ const makeTiered = (
       ...cache,
       find,
       unshared: outer.unshared,
-      // The store is told first, so that what the reactions fetch is shared.
+      // The store is invalidated first, so that tokens that the reactions fetch are shared.
       invalidate: (selector) =>
         Effect.sync(() => forget(selector)).pipe(
           Effect.andThen(outer.invalidate(selector)),

@@ -1,6 +1,6 @@
 /**
- * The store of a cache that processes share: a few operations on named values, which a program implements over what it
- * has. `TokenCache.layerTiered` uses it.
+ * The store behind a cache that processes share: a few operations on named values. A program can implement them over
+ * its own database. `TokenCache.layerTiered` uses the store.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 // -----------------------------------------------------------------------------
 
 /**
- * A value of a store and the time that it has left.
+ * A stored value and its remaining time to live.
  *
  * @category models
  * @since 0.1.0
@@ -38,14 +38,16 @@ export interface Lease {
 }
 
 /**
- * A process asks to fetch the token of a name.
+ * A request of a process for the lease of a name.
  *
  * **Details**
  *
- * - `owner`: a text that only this acquisition has.
- * - `ttl`: the time to live of the lease. Zero asks only whether the name is throttled, and takes no lease.
- * - `seen`: the first bytes of the stored value that the process does not want again; undefined when it has seen none.
- * - `hasToken`: true when the process has a valid token, so that it can wait for longer after a failure of another one.
+ * - `owner`: a text that is unique to this acquisition.
+ * - `ttl`: the time to live of the lease. With zero the store only checks whether the name is throttled, and gives no
+ *   lease.
+ * - `seen`: the first bytes of the stored value that the process does not want again; undefined when there is no such
+ *   value.
+ * - `hasToken`: true when the process has a valid token. It then waits longer after the failure of another process.
  *
  * @category models
  * @since 0.1.0
@@ -58,16 +60,16 @@ export interface LeaseRequest {
 }
 
 /**
- * The answer to a {@link LeaseRequest}; the first that applies.
+ * The answer to a {@link LeaseRequest}. The first case that applies is returned.
  *
  * **Details**
  *
  * - `Stored`: there is a stored value that does not start with `seen`.
- * - `Throttled`: the service asked a process to wait. `ttl` is the time left.
+ * - `Throttled`: the service asked a process to wait. `value.ttl` is the remaining time.
  * - `Failed`: the request of another process failed a moment ago.
  * - `Held`: another process holds the lease.
  * - `Taken`: this process holds the lease.
- * - `Unwritable`: nobody holds the lease, but the store writes nothing at present.
+ * - `Unwritable`: no process holds the lease, but the store refuses writes at present.
  *
  * @category models
  * @since 0.1.0
@@ -83,9 +85,9 @@ export type LeaseAnswer =
  *
  * Each outcome ends the lease of `owner`, if it still holds it.
  *
- * - `Stored`: a value. It is stored when `owner` holds the lease, when it replaces nothing or the value that starts with
- *   `seen`, or when it lives longer than the stored value.
- * - `Failed`: an outage. It is kept for `value.ttl`, and for `rest` for processes that have a valid token.
+ * - `Stored`: a token. It is stored when `owner` holds the lease, when there is no stored value, when the stored value
+ *   starts with `seen`, or when the stored value expires earlier.
+ * - `Failed`: an outage. It is kept for `value.ttl`. For processes that have a valid token it is also kept for `rest`.
  * - `Throttled`: the service asks to wait for `value.ttl`. The wait holds for all epochs of the name.
  * - `Released`: nothing that concerns other processes.
  *
@@ -104,7 +106,7 @@ export type LeaseOutcome =
  * **Details**
  *
  * - `version`: changes with every invalidation.
- * - `base`: a random text. A lost record gets another one.
+ * - `base`: a random text. A record that is created again after a loss has another `base`.
  * - `stamps`: the time of the last invalidation per field, in milliseconds since the epoch by the clock of the store.
  *
  * @category models
@@ -117,19 +119,20 @@ export interface Epochs {
 }
 
 /**
- * What a fleet of processes needs of a store, so that one of them asks the service and the others wait.
+ * The operations with which one process of a fleet requests a token while the others wait.
  *
  * **Details**
  *
- * - `take`: the lease of a name, or the reason why not, in one step.
- * - `held`: which leases are still held. One call for all that a process waits for.
- * - `extend`: gives leases another `ttl`, where their owner still holds them.
- * - `settle`: the outcome of a fetch, which ends the lease of `owner`.
- * - `epochs`: the invalidations under a name; undefined when their version is `known`. A missing record is created.
- * - `invalidate`: stamps a field with `stamp`, or with the time of the store if `stamp` is 0, but later than it was
- *   stamped before. Returns the stamp.
+ * - `take`: takes the lease of a name, or returns why it was not taken, in one atomic step.
+ * - `held`: returns for each name whether its lease is held. One call covers all leases that a process waits for.
+ * - `extend`: sets the time to live of each lease to `ttl`, if its owner still holds it.
+ * - `settle`: records the outcome of a fetch, and ends the lease of `owner`.
+ * - `epochs`: returns the invalidations under a name; undefined when their version is `known`. A missing record is
+ *   created.
+ * - `invalidate`: sets the stamp of a field to `stamp`, or to the time of the store if `stamp` is 0. The new stamp is
+ *   always later than the previous stamp. Returns the new stamp.
  *
- * A name is `<key>.<epoch>`. All that concerns one key should be on one node of a cluster.
+ * A name is `<key>.<epoch>`. In a cluster, all values of one key should be on one node.
  *
  * @category models
  * @since 0.1.0
@@ -144,8 +147,8 @@ export interface Fleet {
 }
 
 /**
- * The error of a store that has answered and refused, for example because its memory is full. Any other error means that
- * the store did not answer.
+ * The error of a store that answers and refuses an operation, for example because its memory is full. Any other error
+ * means that the store did not answer.
  *
  * @category errors
  * @since 0.1.0
@@ -167,12 +170,12 @@ export class RefusedByStoreError extends Data.TaggedError("EntraRefusedByStoreEr
  *   its time has passed.
  * - `set`: stores a value for `ttl`, in place of an older one.
  * - `remove`: removes a value, if there is one.
- * - `nodeOf`: the node that has a name, if the store has several nodes that fail one by one.
- * - `fleet`: leases, shared throttles and invalidations. A store without them costs a few more token requests per
- *   refresh, and a request per process when many processes start with an empty store.
+ * - `nodeOf`: returns the node of a name, if the store has several nodes that can fail independently.
+ * - `fleet`: leases, shared throttles and invalidations. Without them a refresh costs a few more token requests, and
+ *   many processes that start with an empty store each send a request.
  *
- * A name consists of letters, digits, `-`, `_` and dots. The errors of a store end at the cache: a store that is down
- * never fails an acquisition.
+ * A name consists of letters, digits, `-`, `_` and dots. The cache handles all errors of a store: an acquisition never
+ * fails because the store is down.
  *
  * @category services
  * @since 0.1.0
@@ -190,7 +193,7 @@ export class TokenStore extends Context.Service<TokenStore, {
 // -----------------------------------------------------------------------------
 
 /**
- * Provides a store in the memory of this process, without leases and messages, for tests.
+ * Provides a store in the memory of this process, without leases, for tests.
  *
  * **Example** (Storing a value for a minute)
  *

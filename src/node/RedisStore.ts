@@ -1,5 +1,6 @@
 /**
- * The store of a shared token cache in Redis, with a client of its own: standalone, Cluster or Sentinel.
+ * A store in Redis for a token cache that processes share, with its own client for a single server, Redis Cluster or
+ * Sentinel.
  *
  * @since 0.1.0
  */
@@ -31,15 +32,15 @@ import * as RedisConnection from "./internal/redisConnection.ts"
  *
  * **Details**
  *
- * One of these says where Redis is:
- * - `url`: a server, `redis://host:port`, or `rediss://host:port` for TLS. It may have a user name and a password, and
- *   is redacted then.
+ * Exactly one of these options is required:
+ * - `url`: a server, `redis://host:port`, or `rediss://host:port` for TLS. Redact a URL that contains a password.
  * - `cluster`: the URLs of some nodes of a Redis Cluster.
  * - `sentinel`: the `name` of the group of servers, and the URLs of some sentinels.
  *
  * The others are optional:
- * - `username`, `password`: the ACL user; default: those of the URL.
- * - `credentialsProvider`: the user name and the password of node-redis, for example those of an Entra sign-in.
+ * - `username`, `password`: those of the ACL user; default: those of the URL.
+ * - `credentialsProvider`: the option of node-redis, in place of a user name and a password, for example for Microsoft
+ *   Entra sign-in.
  * - `certificateAuthorities`: certificates (PEM) that are trusted in addition to those of Node.
  * - `tls`: whether connections to the nodes of a cluster, or to the servers behind sentinels, use TLS; default: whether
  *   the first URL is `rediss://`.
@@ -65,16 +66,17 @@ export interface Options {
 // -----------------------------------------------------------------------------
 
 /**
- * Creates a store over a Redis client of its own (node-redis), which closes with the scope.
+ * Creates a store with its own Redis client (node-redis). The client closes with the scope.
  *
  * **When to use**
  *
- * With `TokenCache.layerTiered`. `TokenCache.layerRedis` takes a client that the program has already.
+ * With `TokenCache.layerTiered`. `TokenCache.layerRedis` uses a client that the program already has.
  *
  * **Details**
  *
- * - The effect does not wait for a connection, so a program starts while Redis is away.
- * - The client connects again for ever. A connection with a command that is unanswered for 400 milliseconds is replaced.
+ * - The effect does not wait for a connection, so a program can start while Redis is down.
+ * - The client reconnects without a limit. A connection is replaced when a command has been unanswered for 400
+ *   milliseconds.
  * - The package `redis` is an optional peer dependency, and is loaded when the store is created.
  *
  * The effect fails with an `InvalidRequestError`: `field_malformed` when an option is invalid, and
@@ -131,7 +133,10 @@ export const layer = (options: Options): Layer.Layer<TokenStore, InvalidRequestE
 // internal
 // -----------------------------------------------------------------------------
 
-/** Node's own, which is faster than one in JavaScript. Decryption finds a text that is not base64. */
+/**
+ * The base64 of Node, which is faster than one in JavaScript. It does not check the text: decryption fails for invalid
+ * base64.
+ */
 const base64 = {
   encode: (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64"),
   decode: (text: string): Uint8Array => Buffer.from(text, "base64")
@@ -154,7 +159,7 @@ interface Server {
   readonly database: number | undefined
 }
 
-/** Returns a function to the effect that opens the connections for the options. */
+/** Returns a function from the package `redis` to the effect that opens the connections. */
 const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
   Result.gen(function*() {
     const { cluster, sentinel, url } = options
@@ -211,7 +216,10 @@ const serverOf = (
   })
 }
 
-/** Reconnecting is the task of `RedisConnection`, which knows when a client does not answer. */
+/**
+ * Returns the options of a client. It does not reconnect by itself, because `RedisConnection` replaces clients that do
+ * not answer.
+ */
 const nodeOptions = (options: Options, server: Server, secureContext: SecureContext | undefined) => {
   const { credentialsProvider, tls = server.isTls } = options
   const username = options.username ?? server.username
@@ -240,7 +248,7 @@ type NodeOptions = ReturnType<typeof nodeOptions>
 /** No timers of the client, because `RedisConnection` watches all commands. */
 const commandOptions = { timeout: 0 }
 
-/** The package, or the error of a program without it. */
+/** Loads the package, or fails when the program does not have it. */
 const installed = Effect.tryPromise({
   try: async () => {
     // esbuild bundles without a missing package only if the `import` is awaited inside `try`.
@@ -284,7 +292,7 @@ const standalone = (
   }
 }
 
-/** A client of the server that the sentinels name as the master. Each connection asks them anew. */
+/** Creates a client of the master. Each new connection asks the sentinels for its address. */
 const behindSentinels = (
   redis: Package,
   node: NodeOptions,
@@ -320,7 +328,7 @@ const behindSentinels = (
       const address = await Promise.any(sentinels.map(masterOf))
       for (const client of opened) close(client)
       const client = await open(node, address, () => onFailure())
-      // Sentinels name a former master for a while. A user who may not ask is believed.
+      // Sentinels return a former master for a while. If the user may not call `ROLE`, their answer is trusted.
       const role = await client.send(["ROLE"]).catch(() => undefined)
       if (Array.isArray(role) && role[0] === "slave") throw new Error("the server is not a master")
       master = client
@@ -335,11 +343,11 @@ const behindSentinels = (
   }
 }
 
-/** A client that has closed itself throws, or rejects. */
+/** Ignores errors, because `destroy` throws or rejects when the client is already closed. */
 const ignoringErrors = (action: () => unknown): void => {
   try {
     Promise.resolve(action()).catch(() => {})
   } catch {
-    // It is closed.
+    // The client is closed.
   }
 }

@@ -6,7 +6,7 @@
  * authenticated again (`AUTH`) with each newer token. Azure Database for PostgreSQL checks the token of a connection only
  * when the connection is opened.
  *
- * The types of the Redis clients are described here by their members, so this module needs none of these packages.
+ * The types of the Redis clients are declared here by their members, so this module does not import their packages.
  *
  * @since 0.1.0
  */
@@ -73,7 +73,7 @@ export interface Credentials {
  * **Details**
  *
  * - `subscribe`: returns the current credentials, and calls `onNext` with those of each newer token until `dispose`.
- * - `onReAuthenticationError`: logs a warning. To handle the error, pass a copy of the provider with another function.
+ * - `onReAuthenticationError`: logs a warning. To handle the error, pass a copy of the provider with your own function.
  *
  * @category models
  * @since 0.1.0
@@ -117,7 +117,8 @@ export interface IoredisCluster {
 // -----------------------------------------------------------------------------
 
 /**
- * Creates the `credentialsProvider` of a node-redis client, cluster, sentinel or pool over the client of the context.
+ * Creates the `credentialsProvider` of a node-redis client, cluster, sentinel or pool. Its tokens come from the
+ * `ConfidentialClient` of the context.
  *
  * **Details**
  *
@@ -187,23 +188,23 @@ export const nodeRedis = (
 // -----------------------------------------------------------------------------
 
 /**
- * Authenticates an ioredis client, a single one, one of sentinels or a cluster, with the tokens of the client of the
- * context, until the scope closes.
+ * Authenticates an ioredis client (a single server, Sentinel or Cluster) with the tokens of the `ConfidentialClient` of
+ * the context, until the scope closes.
  *
  * **Details**
  *
- * - The effect completes when the first token is set. Create the ioredis client with `lazyConnect: true`, and connect it
- *   then.
+ * - The effect completes when the first token is set. Create the ioredis client with `lazyConnect: true`, and connect
+ *   it after that.
  * - The user name is the claim `oid` of the token. A token without this claim is an `InvalidResponseError`
  *   `response_without_oid`.
- * - New connections use the current token. Open connections are authenticated again with each newer token. A connection
- *   that refuses it stays open, and a warning is logged.
+ * - New connections use the current token. Open connections are authenticated again with each newer token. If that
+ *   fails, the connection stays open, and a warning is logged.
  * - If the last token expires without a replacement, a token is requested again every 30 seconds.
  *
  * **Gotchas**
  *
  * - Azure accepts tokens over TLS only.
- * - A client that `duplicate` returns has the current token, but needs a call of its own for newer tokens.
+ * - A client that `duplicate` returns has the current token. For newer tokens, call this function with that client too.
  * - The connections that a cluster opens for subscriptions are not authenticated again. When the server closes them, ioredis
  *   opens new ones with the current token. The same holds for all connections with subscriptions over RESP 2.
  * - `sentinelUsername` and `sentinelPassword` are not changed.
@@ -277,8 +278,8 @@ export const ioredis = (
  *
  * - `username` of the client is the name of the role in the database, as it was created for the identity.
  * - An open connection keeps working after its token has expired.
- * - If no token can be acquired, the effect dies with the error of `ConfidentialClient.acquireToken`, because `PgClient`
- *   has no place for other errors.
+ * - If no token can be acquired, the effect dies with the error of `ConfidentialClient.acquireToken`, because
+ *   `PgClient` accepts only a `password` that cannot fail.
  *
  * **Gotchas**
  *
@@ -332,14 +333,14 @@ const credentialsOf = (
     )
   )
 
-/** The context for callbacks of a Redis client. They run when the span of the caller has ended. */
+/** The context for callbacks of a Redis client, without the span of the caller, which ends before they run. */
 const detached = /*#__PURE__*/ Effect.map(/*#__PURE__*/ Effect.context<never>(), Context.omit(Tracer.ParentSpan))
 
 const retry = /*#__PURE__*/ Schedule.spaced("30 seconds")
 
 /**
- * Returns the first credentials, and runs `newer` for all others until the scope closes. If the stream fails after the first,
- * `lost` gets the error, and the stream runs again.
+ * Returns the first credentials, and runs `newer` for all others until the scope closes. If the stream fails after the
+ * first credentials, `lost` is called with the error, and the stream runs again.
  */
 const follow = (
   credentials: Stream.Stream<Credentials, AcquireTokenError>,

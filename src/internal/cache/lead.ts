@@ -1,9 +1,9 @@
-/** What a client and its cache tell each other about a fetch. */
+/** The types of a fetch that a client and its cache share. */
 import type { AccessToken, CacheLevel } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "./cachedToken.ts"
 
-/** How a token came to replace one that an API refused; see `replacementCooldown`. */
+/** The result of the replacement of a token that an API refused; see `replacementCooldown`. */
 export type Replacement = "replaced" | "unchanged"
 
 /** Returns the entry of a token, with times of this process. */
@@ -28,12 +28,12 @@ export interface LedToken {
 }
 
 /**
- * What other processes have to do with a fetch.
+ * How a fetch is shared with other processes.
  *
  * - `token`: false when the token must stay in this process.
  * - `isRefused`: whether the API has refused the token that is to be replaced.
  * - `hasToken`: whether the callers have a valid token.
- * - `rest`: for how long, in milliseconds, processes with a valid token do not ask again after an error.
+ * - `rest`: for how long, in milliseconds, processes with a valid token send no request after an error.
  * - `isDown`: whether the store has just not answered.
  */
 export interface Sharing {

@@ -1,19 +1,19 @@
 /**
- * AES-256-GCM. WebCrypto decrypts on another thread, and the way there and back takes longer than the decryption of a token.
- * So where the platform has the cryptography of Node, that is used, which answers at once. Both write the same bytes.
+ * AES-256-GCM. WebCrypto decrypts on another thread, and the switch of threads takes longer than the decryption of a
+ * token. So `node:crypto`, which is synchronous, is used where the platform has it. Both write the same format.
  */
 import * as Effect from "effect/Effect"
 
 /** A key. `context` is authenticated and not encrypted. */
 export interface Aead {
   readonly seal: (nonce: Bytes, context: Bytes, plain: Bytes) => Effect.Effect<Uint8Array>
-  /** Returns undefined for what `seal` did not return for this nonce and context. */
+  /** Returns undefined for bytes that `seal` did not return for this nonce and context. */
   readonly open: (nonce: Bytes, context: Bytes, sealed: Bytes) => Effect.Effect<Uint8Array | undefined>
 }
 
 type Bytes = Uint8Array<ArrayBuffer>
 
-/** The length of a nonce, and of the end of a sealed value that authenticates it. */
+/** The lengths in bytes of a nonce, and of the authentication tag at the end of a sealed value. */
 export const nonceLength = 12
 export const proofLength = 16
 
@@ -24,7 +24,7 @@ export const make = (raw: Bytes): Promise<Aead> => node === undefined ? ofWeb(ra
 // internal
 // -----------------------------------------------------------------------------
 
-/** Not an import, so that platforms without it load this module too. */
+/** Not an import, so that platforms without `node:crypto` can load this module. */
 const node = globalThis.process?.getBuiltinModule?.("node:crypto")
 
 type NodeCrypto = NonNullable<typeof node>
@@ -32,7 +32,7 @@ type NodeCrypto = NonNullable<typeof node>
 const algorithm = "aes-256-gcm"
 
 const ofNode = ({ createCipheriv, createDecipheriv, createSecretKey }: NodeCrypto, raw: Bytes): Aead => {
-  // Bytes would be made a key for each value, which takes longer than the decryption.
+  // Given bytes, Node would create a key for each value, which takes longer than the decryption.
   const key = createSecretKey(raw)
   return {
     seal: (nonce, context, plain) =>
@@ -76,5 +76,5 @@ const ofWeb = async (raw: Bytes): Promise<Aead> => {
   }
 }
 
-/** Creates a key of WebCrypto, for tests on platforms that have both. */
+/** Creates a key with WebCrypto, for tests on platforms that have both. */
 export const makeWeb = ofWeb

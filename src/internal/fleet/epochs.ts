@@ -1,7 +1,7 @@
 /**
- * The epochs of a client's tokens. Each invalidation stamps a field of the client's record. The stamps of a key are part of
- * its name in the store, so an invalidation renames tokens instead of removing them: a token from before it is stored under
- * a name that nobody reads. All decisions about the record are here.
+ * The epochs of a client's tokens. Each invalidation stamps a field of the client's record. The stamps of a key are
+ * part of its name in the store, so an invalidation renames tokens instead of removing them: a token from before it is
+ * stored under a name that is no longer read. All decisions about the record are here.
  */
 import { type CachePlace, encode, type Selector } from "../cache/cacheKey.ts"
 
@@ -55,13 +55,15 @@ export const changedFields = (before: Epochs, after: Epochs): ReadonlySet<string
 export const concerns = (fields: ReadonlySet<string>, place: CachePlace, seed: number): boolean =>
   fieldsOf(place, seed).some((field) => fields.has(field))
 
-/** Returns a record with a stamp that is not older than its own. */
+/** Returns a record with a stamp, unless the record has a later stamp of the field. */
 export const stamped = (record: Epochs, field: string, stamp: number): Epochs =>
   (record.stamps.get(field) ?? 0) >= stamp
     ? record
     : { ...record, stamps: new Map([...record.stamps, [field, stamp]]) }
 
-/** Returns a record with the later stamps of another one. Stamps of a lost record, which had another base, do not count. */
+/**
+ * Returns a record with the later stamps of another one. Stamps of a lost record, which had another base, are ignored.
+ */
 export const merged = (record: Epochs, other: Epochs): Epochs =>
   record.base === other.base
     ? [...other.stamps].reduce((all, [field, stamp]) => stamped(all, field, stamp), record)
@@ -71,8 +73,7 @@ export const merged = (record: Epochs, other: Epochs): Epochs =>
 export const stampLifetime = 48 * 3_600_000
 
 /**
- * Returns the stamp of an invalidation at `now`, by any clock: `wanted`, or `now` if that is 0, and later than the stamp
- * before it.
+ * Returns the stamp of an invalidation: `wanted`, or `now` if `wanted` is 0, but always later than the stamp `before`.
  */
 export const nextStamp = (before: number | undefined, now: number, wanted: number): number =>
   Math.max(wanted === 0 ? now : wanted, (before ?? 0) + 1)
@@ -83,8 +84,8 @@ export const nextStamp = (before: number | undefined, now: number, wanted: numbe
 
 /**
  * Returns a short name for a tenant, or for a tenant and scopes. It is computed for every token in memory after an
- * invalidation by another process, so it is a plain hash (FNV-1a, two lanes) and not a digest. The secret seed keeps names
- * from being compared with known tenants. Two tenants with the same field are invalidated together.
+ * invalidation by another process, so it is a plain hash (FNV-1a, two lanes) and not a digest. The secret seed prevents
+ * a comparison with the hashes of known tenants. Two tenants with the same hash are invalidated together.
  */
 const fieldOf = (parts: ReadonlyArray<string>, seed: number): string => {
   let one = 0x811c9dc5 ^ seed

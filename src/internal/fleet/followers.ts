@@ -1,6 +1,6 @@
 /**
- * The callers of this process that wait for leases of other processes. One call asks about all of them, however many there
- * are. Each lease is asked about after 50 ms, and then at growing intervals of up to 400 ms.
+ * The callers of this process that wait for leases of other processes. One call looks up many leases. Each lease is
+ * looked up after 50 ms, and then at intervals that grow to 400 ms.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -19,7 +19,7 @@ export interface Followers {
   readonly wait: (name: string, limit: number) => Effect.Effect<WaitEnd>
 }
 
-/** Milliseconds. */
+/** The intervals between two look-ups of a lease, in milliseconds. */
 const firstInterval = 50
 const longestInterval = 400
 

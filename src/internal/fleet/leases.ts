@@ -30,7 +30,7 @@ export const make = (
 
   const extend: Effect.Effect<void> = Effect.suspend(() => {
     isExtending = held.size > 0
-    // Not behind the queue of look-ups, where leases would end under load.
+    // Urgent, because under load a lease would end while the command waits behind look-ups.
     return isExtending
       ? Effect.andThen(
         Effect.forEach(
@@ -44,7 +44,7 @@ export const make = (
   })
   const extendLater = Effect.suspend(() => Effect.andThen(clock.sleep(interval), extend))
 
-  /** Starts to extend, once for all leases. */
+  /** Starts the loop that extends all leases, unless it runs. */
   const startExtending = Effect.suspend(() => {
     if (isExtending) return Effect.void
     isExtending = true

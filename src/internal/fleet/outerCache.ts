@@ -1,7 +1,7 @@
 /**
- * The cache outside this process. It looks up tokens in a store, lets one process of a fleet ask for a token while the
- * others wait, and carries invalidations, throttles and outages between processes. Whatever the store does, a caller gets
- * its token: without an answer of the store this process asks the service itself.
+ * The cache outside this process. It looks up tokens in a store, lets one process of a fleet request a token while the
+ * others wait, and shares invalidations, throttles and outages between processes. If the store does not answer, this
+ * process sends the token request itself, so no acquisition fails because of the store.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -30,7 +30,7 @@ import { type Sealer, tagLength } from "./sealing.ts"
 import * as SharedValues from "./sharedValues.ts"
 import * as StoreGuard from "./storeGuard.ts"
 
-/** The result of a look-up. `isDown`: the store did not answer, so this acquisition does not ask it again. */
+/** The result of a look-up. `isDown`: the store did not answer, so this acquisition does not use it again. */
 export interface Found {
   readonly shared: SharedValues.SharedToken | undefined
   readonly isDown: boolean
@@ -44,13 +44,13 @@ export interface SharedFetch {
   readonly seen: CachedToken | undefined
   /** True when the API has refused `seen`. */
   readonly isRefused: boolean
-  /** True when the caller wants a token of its own request. */
+  /** True when the caller wants the token of its own request. */
   readonly isForced: boolean
   /** True when the caller has a valid token. */
   readonly hasToken: boolean
   /** Returns whether a token of another process is good enough. */
   readonly accepts: (token: AccessToken) => boolean
-  /** Returns for how long, in milliseconds, processes with a valid token do not ask again after an error. */
+  /** Returns for how long, in milliseconds, processes with a valid token send no request after an error. */
   readonly rest: (error: AcquireTokenError) => number
   readonly isDown: boolean
   /** The longest wait for other processes, in milliseconds. */
@@ -96,7 +96,7 @@ export interface Memory {
   readonly isUsed: (owner: string) => boolean
 }
 
-/** The milliseconds over which the tokens of this process are offered to a store that has lost its own. */
+/** The milliseconds over which this process offers its tokens to a store that may have lost them. */
 const offerWindow = 10_000
 
 /** The milliseconds that the last commands may take when the cache closes. */
@@ -105,19 +105,21 @@ const closingTime = 500
 /** A stored token that is older than the one in memory by more than this, in milliseconds, is not taken. */
 const ageTolerance = 60_000
 
-/** The turns that a look-up leaves of its budget if the store is asked again. */
+/** The turns that a look-up must leave of its budget, so that its acquisition uses the store again. */
 const leastLeft = 5
 
 /** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
 const mostUnsuitable = 3
 
 /**
- * The number of leases that one fetch waits for. When the service refuses all processes, they do not ask one after the
- * other for longer than that.
+ * The number of leases that one fetch waits for. This limits the wait when the service refuses all processes, which
+ * then send their requests one after the other.
  */
 const mostWaits = 3
 
-/** Creates the outer cache of a process. `interval` is the time between two looks for invalidations, in milliseconds. */
+/**
+ * Creates the outer cache of a process. `interval` is the time between two checks for invalidations, in milliseconds.
+ */
 export const make = (options: {
   readonly store: TokenStore["Service"]
   readonly sealer: Sealer
@@ -135,7 +137,7 @@ export const make = (options: {
     const me = newId()
     const counts: Counts = { hits: 0, misses: 0, unreadable: 0, waits: 0, followed: 0, invalidations: 0, outages: 0 }
     let fetches = 0
-    // Of this process and of others.
+    // By this process and by others.
     let invalidations = 0
 
     const running = new Set<Fiber.Fiber<unknown, unknown>>()
@@ -163,7 +165,7 @@ export const make = (options: {
       probe: store.get,
       nodeOf: store.nodeOf
     })
-    // Before the guard closes: a fetch that was interrupted is already releasing its lease.
+    // Runs before the guard closes, because interrupted fetches are still releasing their leases.
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => Effect.forEach([...running], (fiber) => Fiber.await(fiber), { discard: true })).pipe(
         Effect.timeoutOption(closingTime),
@@ -196,7 +198,7 @@ export const make = (options: {
       followers: yield* Followers.make(guard, store.fleet)
     }
 
-    /** A store that is slow would cost the acquisition another budget, so it counts as one that does not answer. */
+    /** A slow store would cost the acquisition another budget, so it counts as a store that does not answer. */
     const missing = ({ left }: StoreGuard.Budget): Effect.Effect<Found> =>
       Effect.sync(() => {
         counts.misses++
@@ -234,7 +236,7 @@ export const make = (options: {
         )
       })
 
-    /** Fetches, and then tells the other processes of the outcome. `owner` is empty without a lease. */
+    /** Fetches, and then shares the outcome with the other processes. `owner` is empty without a lease. */
     const fetchAndTell = (
       { fetch, isRefused, rest, seen: known }: SharedFetch,
       at: SharedValues.Name,
@@ -293,7 +295,7 @@ export const make = (options: {
           )
       })
 
-    /** Looks once more and then fetches, for a store without leases or one that refuses them. */
+    /** Looks the token up once more and then fetches, for a store that has no leases or refuses them. */
     const lookAndFetch = (
       request: SharedFetch,
       at: SharedValues.Name,
@@ -301,7 +303,7 @@ export const make = (options: {
       budget: StoreGuard.Budget
     ): Sharing =>
       Effect.gen(function*() {
-        // Tokens are due at whole seconds, so without a draw of its own each of these processes would ask at once.
+        // Tokens are due at whole seconds, so without a random delay these processes would send their requests at once.
         if (isBackground(request)) yield* clock.sleep(Duration.millis(random.nextDoubleUnsafe() * 1000))
         const sentAt = clock.currentTimeMillisUnsafe()
         const answer = yield* guard.run("read", at.name, store.get(at.name), budget)
@@ -321,7 +323,7 @@ export const make = (options: {
     const isBackground = ({ hasToken, seen }: SharedFetch): boolean =>
       hasToken && seen !== undefined && isUsable(seen, clock.currentTimeMillisUnsafe())
 
-    /** Asks for the lease until this process has it, or another process has told of an outcome. */
+    /** Requests the lease until this process holds it, or until another process has shared an outcome. */
     const ask = (
       call: {
         readonly request: SharedFetch
@@ -378,10 +380,10 @@ export const make = (options: {
             if (left <= 0 || call.waits >= mostWaits) return yield* fetchAndTell(request, at, "", seen)
             counts.waits++
             const end = yield* followers.wait(at.name, left)
-            // Its name is another one when it was invalidated meanwhile.
+            // An invalidation meanwhile has changed the name.
             const names = end === "down" ? undefined : yield* namesOf(request.key, budget)
             if (names === undefined) return yield* fetchAlone(request)
-            // The wait was for the service.
+            // The wait was for the service and not for the store, so the budget is new.
             const again = { ...call, waits: call.waits + 1, budget: StoreGuard.newBudget() }
             const result = yield* ask(again, names[0], seen, tries)
             if (!result.isFetched) counts.followed++
@@ -411,9 +413,9 @@ export const make = (options: {
       })
 
     let round = 0
-    /** Offers the tokens in memory, each at a moment of its own, so that processes do not offer all at once. */
+    /** Offers the tokens in memory, each at a random time, so that processes do not offer all tokens at once. */
     const offerAll: Effect.Effect<void> = Effect.suspend(() => {
-      // Tokens of an earlier round that the store did not take are among those of this one.
+      // This round replaces an earlier one, and includes the tokens that it has not offered yet.
       const mine = ++round
       const start = monotonicMillis(clock)
       const offers = memory.tokens()

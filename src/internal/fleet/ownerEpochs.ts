@@ -1,6 +1,6 @@
 /**
- * The epochs of all owners in this process: read when they are first needed, and then at intervals. Invalidations of this
- * process that the store has not noted yet are repeated until it has.
+ * The epochs of all owners in this process: read when they are first needed, and then at intervals. Invalidations by
+ * this process that are not stored yet are repeated until they are stored.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -38,7 +38,7 @@ export interface OwnerEpochs {
   readonly refresh: Effect.Effect<void>
 }
 
-/** What to do in this process when another process has invalidated tokens, and when the store has lost its records. */
+/** The reactions of this process to invalidations by other processes, and to a store that has lost its records. */
 export interface Reactions {
   readonly invalidated: (owner: string, concerns: (place: CachePlace, issuedAt: number) => boolean) => void
   readonly lost: () => Effect.Effect<void>
@@ -93,7 +93,7 @@ export const make = (options: {
       owner.records = records
       if (before === undefined) {
         if (!reactions.isUsed(owner.name)) return Effect.void
-        // Tokens that came while the store was away may be from before an invalidation.
+        // Tokens that were acquired while the store was down may be from before an invalidation.
         records.forEach(({ stamps }, at) => {
           if (stamps.size === 0) return
           const seed = seeds[at] ?? 0
@@ -130,7 +130,7 @@ export const make = (options: {
           records.push(record)
         }
         const now = owner.records
-        // An invalidation of this process may have overtaken the answer.
+        // An invalidation by this process may have ended before the answer arrived.
         const merge = (record: Epochs, other: Epochs | undefined) =>
           other === undefined ? record : merged(record, other)
         yield* adopt(owner, now === before ? records : records.map((record, at) => merge(record, now?.[at])))
@@ -142,7 +142,7 @@ export const make = (options: {
       Effect.gen(function*() {
         const stamps = owner.ids.map(() => 0)
         let latest = 0
-        // Again for the records that got an earlier stamp than another one.
+        // Repeated for the records whose stamp is earlier than that of another record.
         for (let rounds = 3; rounds > 0; rounds--) {
           for (const [at, id] of owner.ids.entries()) {
             if (latest > 0 && stamps[at] === latest) continue
@@ -185,8 +185,8 @@ export const make = (options: {
     })
 
     /**
-     * Waits for invalidations of a place that are on their way, within the budget of the caller. Otherwise it would fetch a
-     * token beside the process that learns of them first.
+     * Waits for invalidations of a place that are being stored, within the budget of the caller. Without the wait the
+     * caller would fetch the token alone, and the first process that reads the invalidation would fetch it too.
      */
     const afterInvalidations = (owner: Owner, place: CachePlace, budget: Budget): Effect.Effect<void> => {
       for (const selector of owner.pending.values()) {
@@ -235,7 +235,7 @@ export const make = (options: {
   })
 
 // -----------------------------------------------------------------------------
-// stores of values alone
+// stores without epochs
 // -----------------------------------------------------------------------------
 
 const Record = Schema.fromJsonString(Schema.Struct({
@@ -250,8 +250,8 @@ const encodeRecord = Schema.encodeSync(Record)
 const recordTtl = Duration.days(366)
 
 /**
- * Keeps epochs as values of a store without them. Two invalidations at the same moment may become one; each process that
- * invalidates reads its own stamp back, and repeats it when it is missing.
+ * Keeps epochs as values, for a store without `fleet`. Of two invalidations at the same time one may be lost, so each
+ * process reads its stamp back, and writes it again when it is missing.
  */
 const overValues = (
   store: TokenStore["Service"],

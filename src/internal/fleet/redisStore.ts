@@ -1,7 +1,7 @@
 /**
- * A store over Redis, by its commands alone, so that every client serves. What must not be torn apart is a script. The keys
- * of a name share one hash tag, so that a cluster keeps them together. Values are base64, because clients decode replies as
- * text.
+ * A store over Redis. It only sends commands, so any client can be used. Atomic operations are scripts. The keys of a
+ * name share one hash tag, so that a cluster keeps them on one node. Values are base64, because clients decode replies
+ * as text.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -65,7 +65,7 @@ export const make = (
   const command: Send = (name, ...args) => Effect.mapError(send(name, ...args), refusalOf)
   const scripts = new Map<string, Promise<string>>()
 
-  /** Runs a script by its digest. A server that does not know it yet gets its text; only the server of these keys does. */
+  /** Runs a script by its digest. A server that does not know the digest yet gets the text of the script. */
   const run = (script: string, keys: ReadonlyArray<string>, args: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const digest = scripts.get(script) ?? sha1(script)
@@ -97,7 +97,8 @@ export const make = (
     )
 
   return {
-    // The time is read first: of two values the answer then has the shorter time.
+    // The time is read first. If the value changes in between, its new time is usually longer, so the answer is on the
+    // safe side.
     get: (name) => {
       const key = keysOf(name).value
       return Effect.flatMap(
@@ -179,7 +180,7 @@ export const make = (
   }
 }
 
-/** Sends two commands by fibers of their own. */
+/** Sends two commands, each in its own fiber. */
 const bothOf = (send: Send): SendBoth => ([one = "", ...its], [other = "", ...others]) =>
   Effect.all([send(one, ...its), send(other, ...others)], { concurrency: "unbounded" })
 
@@ -221,7 +222,10 @@ for at, key in ipairs(KEYS) do
 end
 `
 
-/** KEYS: value, lease, throttle, rest. A lease ends also when nothing can be stored. ARGV: owner, outcome, bytes, time to live, seen, rest. */
+/**
+ * KEYS: value, lease, throttle, rest. The lease ends even when nothing can be stored. ARGV: owner, outcome, bytes, time
+ * to live, seen, rest.
+ */
 const settleScript = `
 local mine = redis.call('GET', KEYS[2]) == ARGV[1]
 local refused
@@ -281,10 +285,16 @@ return text
 // replies
 // -----------------------------------------------------------------------------
 
-/** The reply of Redis to a command that it refuses is a word of capitals and a text. A lone `EPIPE` is a lost connection. */
+/**
+ * The reply of Redis to a command that it refuses is a word of capitals and a text. `EPIPE` without a text is a lost
+ * connection.
+ */
 const refusal = /^[A-Z]{2,} /
 
-/** Returns a refusal of the server as such. Any other error means that there was no answer. */
+/**
+ * Returns a refusal of the server as `RefusedByStoreError`. Any other error means that there was no answer, and is
+ * returned unchanged.
+ */
 const refusalOf = (error: unknown): unknown => {
   for (let cause = error, left = 5; Predicate.isObject(cause) && left > 0; left--) {
     if ("message" in cause && Predicate.isString(cause.message) && refusal.test(cause.message)) {
@@ -306,12 +316,12 @@ const numberOf = (reply: unknown): Parsed<number> => {
   return Number.isFinite(number) ? Result.succeed(number) : foreign()
 }
 
-/** Returns a value, or undefined when there is none, when its time is over, or when it is not ours. */
+/** Returns a value, or undefined when there is no value, or when its time has passed. */
 const valueOf = (value: unknown, left: unknown, { decode }: Codec): Parsed<StoredValue | undefined> =>
   Result.map(numberOf(left), (millis) =>
     millis <= 0 || !Predicate.isString(value)
       ? undefined
-      // A value that is not base64 is kept as one that cannot be opened, so that it is removed.
+      // A value that is not base64 is returned as a value that cannot be decrypted, so that it is removed.
       : { bytes: decode(value) ?? noTag, ttl: Duration.millis(millis) })
 
 const leaseAnswerOf = (reply: unknown, codec: Codec): Parsed<LeaseAnswer> => {
@@ -357,7 +367,7 @@ const epochsOf = (reply: unknown): Parsed<Epochs | undefined> => {
 
 const millisOf = (duration: Duration.Duration): string => String(Math.max(0, Math.round(Duration.toMillis(duration))))
 
-/** Base64 of a prefix is a prefix of base64 when its length is divisible by three. */
+/** The base64 of a prefix is a prefix of the base64, because the length of the prefix is divisible by three. */
 const prefixOf = (seen: Uint8Array | undefined): string => seen === undefined ? "" : Base64.encode(seen)
 
 const sha1 = async (text: string): Promise<string> =>

@@ -1,4 +1,4 @@
-/** The root keys of a cache that processes share, as a person writes them. */
+/** Decodes the root keys of a cache that processes share. */
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hex from "effect/encoding/Hex"
 import * as Redacted from "effect/Redacted"
@@ -33,6 +33,6 @@ const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
     trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
   )
   const bytes = Result.getOrUndefined(decoded)
-  // A placeholder of equal characters is no key.
+  // A placeholder, such as equal characters, is not a key.
   return bytes === undefined || bytes.length < 32 || new Set(bytes).size < 8 ? undefined : new Uint8Array(bytes)
 }

@@ -1,7 +1,7 @@
 /**
- * The names and the encryption of values that leave the process. Each root key has its own names, so a name also tells the
- * key of its value: a value under a known name that cannot be opened is damaged or forged. A key is derived for each name,
- * because one AES-GCM key may encrypt only 2^32 values with random nonces.
+ * The names and the encryption of values that leave the process. Names depend on the root key, so a name also
+ * identifies the key of its value. A value under a known name that cannot be decrypted is damaged or forged. A key is
+ * derived for each name, because one AES-GCM key may encrypt only 2^32 values with random nonces.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
 import * as Aead from "./aead.ts"
 
-/** What a value is. A value is bound to its kind, its name and its tag. */
+/** The kind of a value. A value is bound to its kind, its name and its tag. */
 export type Kind = "token" | "outage" | "throttle"
 
 /** A value without its encryption. `tag` identifies a token without revealing it. */
@@ -33,14 +33,14 @@ export interface Sealer {
   /** Returns the names and keys for a text, with the newest root key first. */
   readonly of: (text: string) => Effect.Effect<ReadonlyArray<Sealed>>
   readonly tagOf: (token: Redacted.Redacted<string>) => Effect.Effect<Uint8Array>
-  /** For each root key a secret number, with the newest root key first. */
+  /** A secret number for each root key, with the newest root key first. */
   readonly seeds: ReadonlyArray<number>
 }
 
 /** The number of bytes of a tag. They are the first bytes of a value. */
 export const tagLength = 18
 
-/** The tag of values that are no token. */
+/** The tag of values that are not tokens. */
 export const noTag: Uint8Array = new Uint8Array(tagLength)
 
 /** Creates a sealer from root keys, with the newest first. It writes with the newest, and reads with all of them. */
@@ -89,7 +89,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 const sealedVersion = new Uint8Array([1])
 const plainVersion = new Uint8Array([0])
 
-/** The number of texts whose names and keys are kept. */
+/** The number of texts whose names and keys are cached. */
 const kept = 10_000
 
 const sealerOf = (roots: ReadonlyArray<Root>, make: (root: Root, text: string) => Promise<Sealed>): Sealer => {

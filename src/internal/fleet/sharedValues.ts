@@ -33,15 +33,15 @@ export interface Name {
 export interface SharedValues {
   /** Returns the names of a key, the newest root key first; undefined while the store must not be used for it. */
   readonly namesOf: (key: CacheKey, budget: Budget) => Effect.Effect<readonly [Name, ...Array<Name>] | undefined>
-  /** Returns whether a key still has a name, so that no invalidation came meanwhile. */
+  /** Returns whether a name is still the name of its key: there was no invalidation meanwhile. */
   readonly isCurrent: (name: Name) => boolean
-  /** Returns the token of a value that was asked for at `sentAt`. A value that cannot be read is removed. */
+  /** Returns the token of a value that was requested at `sentAt`. A value that cannot be read is removed. */
   readonly token: (name: Name, value: StoredValue, sentAt: number) => Effect.Effect<SharedToken | undefined>
   readonly throttle: (name: Name, value: StoredValue) => Effect.Effect<ThrottledError | undefined>
   readonly outage: (name: Name, value: StoredValue) => Effect.Effect<Outage | undefined>
   /**
-   * Stores a token and ends the lease of `owner`. Without a lease it replaces only nothing, the value that starts with
-   * `seen`, or a token that expires earlier.
+   * Stores a token and ends the lease of `owner`. Without a lease it is stored only when there is no value, when the
+   * value starts with `seen`, or when the stored token expires earlier.
    */
   readonly store: (
     name: Name,
@@ -50,8 +50,8 @@ export interface SharedValues {
     seen: Uint8Array | undefined
   ) => Effect.Effect<unknown>
   /**
-   * Tells other processes of an error as far as it concerns them, and ends the lease of `owner`. `rest` is the time in
-   * milliseconds for which processes with a valid token do not ask again.
+   * Shares an error that concerns other processes, and ends the lease of `owner`. `rest` is the time in milliseconds
+   * for which processes with a valid token send no request.
    */
   readonly tell: (
     name: Name,
@@ -61,7 +61,7 @@ export interface SharedValues {
   ) => Effect.Effect<unknown>
 }
 
-/** The milliseconds for which an outage is told to processes that have no valid token. */
+/** The milliseconds for which processes without a valid token get an outage. */
 const outageTtl = 600
 
 /** Creates the values. `unreadable` is called for each value that cannot be read. */
@@ -123,7 +123,7 @@ export const make = (options: {
     token: (at, value, sentAt) =>
       Effect.flatMap(opened("token", at, value), (text) => {
         const read = text === undefined ? undefined : readToken(text, Duration.toMillis(value.ttl), sentAt)
-        // Nobody would replace a value that lives longer than every new token.
+        // Removed, because no token would replace an unreadable value that expires later.
         return read === undefined
           ? Effect.as(inBackground(guard.run("write", at.name, store.remove(at.name))), undefined)
           : Effect.succeed(read)
@@ -151,7 +151,7 @@ export const make = (options: {
         const wait = error?.retryAfter === undefined
           ? 0
           : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
-        // A wait of zero closes no gate.
+        // A wait of zero is not a throttle.
         if (error?._tag === "EntraThrottledError" && error.source === "server" && wait > 0) {
           const value = yield* sealedText("throttle", throttleName(at), throttleText(error), wait)
           return yield* settle(at, owner, { _tag: "Throttled", value })

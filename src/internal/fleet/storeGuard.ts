@@ -1,10 +1,9 @@
 /**
- * The guard before a store. A store may be slow, hung, away or wrong, and no acquisition pays for that more than once: each
- * command has a budget, few commands are under way at a time, and after two commands without an answer nothing is sent for
- * a while.
+ * Bounds the time that an acquisition waits for a store that is slow, hangs or is down: each command has a budget, few
+ * commands run at a time, and after two commands without an answer nothing is sent for a while.
  *
- * The budget is counted in turns of a timer. When this process is busy, its timers are late, and the store does not count
- * as slow because of that.
+ * The budget is counted in turns of a timer. When this process is busy, its timers are late too, so the delay does not
+ * count against the store.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -23,9 +22,10 @@ const refused = { _tag: "Refused" } as const
 const silent = { _tag: "Silent" } as const
 
 /**
- * Acquisitions wait for each `read`, so reads decide whether the store is down. Nobody waits for a `write`: it has a longer
- * budget, and may fail while reads go on, so it has a circuit of its own as well. An `urgent` command does not wait for other
- * commands, and nobody waits for it. A `probe` of the guard itself tries a store that is down, so that no caller has to.
+ * Acquisitions wait for each `read`, so reads decide whether the store is down. No acquisition waits for a `write`, so
+ * it has a longer budget. Writes may fail while reads succeed, so they also have their own circuit. An `urgent` command
+ * does not wait for other commands, and no acquisition waits for it. With a `probe` the guard itself tries a store that
+ * is down, so that no caller has to.
  */
 export type CommandKind = "read" | "write" | "urgent" | "probe"
 
@@ -42,7 +42,10 @@ export interface StoreGuard {
     command: Effect.Effect<A, unknown>,
     budget?: Budget
   ) => Effect.Effect<Answer<A>>
-  /** Groups what one command is to be about, because a node that does not answer costs its own names alone. */
+  /**
+   * Groups the items of one command by node, because a node that does not answer must affect only its own names. `most`
+   * is the size of a group.
+   */
   readonly byNode: <A extends { readonly name: string }>(
     some: Iterable<A>,
     most?: number
@@ -62,7 +65,10 @@ export const newBudget = (): Budget => ({ left: wholeBudget })
 /** The budget of a command that no acquisition waits for. */
 const backgroundBudget = 24
 
-/** The number of commands under way at a time. More would wait for each other in the store, and use up their budgets there. */
+/**
+ * The number of commands under way at a time. More commands would wait for each other in the store, and use up their
+ * budgets there.
+ */
 export const maxInFlight = { read: 24, write: 8, urgent: Infinity, probe: Infinity }
 
 const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
@@ -71,7 +77,7 @@ const circuitOptions = { failures: 2, openDuration: 500, probeTimeout: 1000 }
 interface NodeState {
   all: Circuit
   writes: Circuit
-  /** A name whose command it did not answer last. */
+  /** The name of the last command that it did not answer; undefined while it answers. */
   lost: string | undefined
   isProbed: boolean
 }
@@ -169,7 +175,7 @@ export const make = (options: {
           inFlight[kind]++
           const fiber = fork(command)
           const since = turns
-          // Less than a whole budget proves nothing.
+          // A command with less than a whole budget does not show that the store is down.
           const decides = kind === "read" || kind === "probe"
           const isWhole = kind !== "read" || budget.left === wholeBudget
           let isUnderWay = true
@@ -202,7 +208,7 @@ export const make = (options: {
             next()
             resume(Effect.succeed(answer))
           }
-          // One more, because the first turn may end at once.
+          // One turn more, because the first turn may end at once.
           const entry = {
             until: turns + budget.left + 1,
             giveUp: () => {
@@ -214,7 +220,7 @@ export const make = (options: {
           startTicking()
           fiber.addObserver((exit) => finish(answerOf(exit), false))
           end = () => {
-            // Before its end is observed, which says nothing about the store.
+            // Before the fiber ends, because the interruption says nothing about the store.
             finish(silent, true)
             fiber.interruptUnsafe()
           }

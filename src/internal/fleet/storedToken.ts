@@ -1,6 +1,6 @@
 /**
- * What processes tell each other through a store: tokens, outages and throttles, as JSON before it is sealed. A value has
- * no time of a wall clock. Its remaining time comes from the store.
+ * The values that processes share through a store, as JSON before encryption: tokens, outages and throttles. A value
+ * contains no wall clock time. Its remaining time comes from the store.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -88,8 +88,8 @@ export const tokenText = ({ replacement, token }: StoredToken): string =>
   })
 
 /**
- * Returns the token of a text, or undefined when it is not one. `left` is its remaining time in milliseconds at `now`. A
- * token never lives longer than it did when it was issued, whatever the store says.
+ * Returns the token of a text, or undefined when the text is not a token. `left` is its remaining time in milliseconds
+ * at `now`. The remaining time never exceeds the lifetime with which the token was issued.
  */
 export const readToken = (text: string, left: number, now: number): StoredToken | undefined => {
   const stored = Option.getOrUndefined(decodeToken(text))
@@ -110,8 +110,8 @@ export const readToken = (text: string, left: number, now: number): StoredToken 
 }
 
 /**
- * The milliseconds that a token lives shorter in the store than it is valid. A command may wait that long before the store
- * starts the time to live.
+ * The milliseconds by which a token expires earlier in the store. A command may wait that long before the store starts
+ * the time to live.
  */
 export const storeMargin = 1000
 
@@ -129,7 +129,10 @@ const detailsOf = (error: Outage | EntraError.ThrottledError) => ({
 const encodeFailure = Schema.encodeSync(Failure)
 const decodeFailure = Schema.decodeUnknownOption(Failure)
 
-/** Returns the text of an outage that other processes get instead of asking too; undefined when it concerns only this one. */
+/**
+ * Returns the text of an outage, which other processes get instead of sending a request; undefined when it concerns
+ * only this process.
+ */
 export const outageText = (error: Outage): string | undefined => {
   const common = {
     message: error.message,
@@ -148,7 +151,10 @@ export const outageText = (error: Outage): string | undefined => {
     : undefined
 }
 
-/** Returns the outage of a text, or undefined when it is not one. `left` is the time for which it is still told. */
+/**
+ * Returns the outage of a text, or undefined when the text is not an outage. `left` is its remaining time in
+ * milliseconds.
+ */
 export const readOutage = (text: string, left: number): Outage | undefined => {
   const failure = Option.getOrUndefined(decodeFailure(text))
   if (failure === undefined) return undefined
@@ -170,7 +176,7 @@ const decodeThrottle = Schema.decodeUnknownOption(Throttle)
 export const throttleText = (error: EntraError.ThrottledError): string =>
   encodeThrottle({ loopDetected: error.loopDetected, ...detailsOf(error) })
 
-/** Returns the error of callers while the throttle of a text holds, or undefined when the text is not one. */
+/** Returns the error that callers get during a throttle, or undefined when the text is not a throttle. */
 export const readThrottle = (text: string, left: number): EntraError.ThrottledError | undefined => {
   const throttle = Option.getOrUndefined(decodeThrottle(text))
   return throttle === undefined ? undefined : new EntraError.ThrottledError({

@@ -5,20 +5,20 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Function from "effect/Function"
 
-/** After `millis` milliseconds `orElse` runs in the place of an effect. */
+/** A time limit. After `millis` milliseconds the effect is interrupted, and `orElse` runs in its place. */
 export interface TimeLimit<A, E> {
   readonly millis: number
   readonly orElse: () => Effect.Effect<A, E>
 }
 
-/** The longest time of a timer of the platform in milliseconds, some 24 days. */
+/** The longest time of a timer of the platform in milliseconds, about 24 days. */
 const longestTimer = 2 ** 31 - 1
 
 const platformClock = Context.get(Context.empty(), Clock.Clock)
 
 /**
- * Runs an effect with a time limit, in a context of its own. With the clock of the platform this is one fiber and one timer,
- * which costs less than the race of two fibers of `Effect.timeoutOrElse`.
+ * Runs an effect with a time limit, in the context that `ownContext` returns. With the clock of the platform this takes
+ * one fiber and one timer, which cost less than `Effect.timeoutOrElse` with its race of two fibers.
  */
 export const within = <A, E, E2>(
   effect: Effect.Effect<A, E>,

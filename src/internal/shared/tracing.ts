@@ -1,4 +1,4 @@
-/** Whether a program traces. Spans that nobody reads are not created. */
+/** Detects whether a program traces. Spans are created only for a tracer that reads them. */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"

@@ -31,7 +31,10 @@ import { day, evictionWarning, expiryWarning, type LastWarning, noWarning } from
 
 export interface Telemetry {
   readonly events: Stream.Stream<ClientEvent>
-  /** Reports the end of a flight. Returns what is left to do with the flight's annotations, mostly nothing. */
+  /**
+   * Reports the end of a flight. Returns the log lines that are left to write with the flight's annotations; undefined
+   * when there are none.
+   */
   readonly ended: (
     flight: Ending,
     exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
@@ -42,7 +45,7 @@ export interface Telemetry {
   readonly watch: (counts: ExportedMetrics.Readings["counts"]) => Effect.Effect<void, never, Scope.Scope>
 }
 
-/** A flight that has ended. `isSpared` returns whether callers are served a token although it failed. */
+/** A flight that has ended. `isSpared` returns whether callers are served a token although the flight failed. */
 export interface Ending {
   readonly acquisition: Pick<Acquisition, "clientId" | "tenantId" | "scope" | "correlationId">
   readonly reason: CacheRefreshReason
@@ -91,7 +94,7 @@ export const make = (options: {
         () => Effect.sync(() => subscribers.delete(queue))
       ), { bufferSize: keptEvents, strategy: "sliding" })
     const metrics = metricsOf(context, clientId)
-    // A credential is foreign code, which may throw or return an invalid time.
+    // A credential may be code of the program, which may throw or return an invalid time.
     const expiresOn = () => {
       try {
         const at = options.expiresOn?.()?.epochMilliseconds
@@ -145,7 +148,7 @@ export const make = (options: {
 
     let knownExpiry: number | undefined
 
-    /** Counts a flight, publishes its event, and returns what is asynchronous: mostly nothing. */
+    /** Counts a flight, publishes its event, and returns its log lines. */
     const linesOf = (
       { acquisition, attempts, durations, isSpared, minimumLogLevel, reason: asked, revision, span }: Ending,
       exit: Exit.Exit<AuthenticationResult, AcquireTokenError>
@@ -158,7 +161,7 @@ export const make = (options: {
         watched.update()
       }
       const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
-      // A failure that callers do not notice is that of a refresh, whatever the flight was for.
+      // A failure that callers do not notice counts as a failed refresh, whatever the reason of the flight.
       const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
       const about: Flight = {
         time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
@@ -193,7 +196,7 @@ export const make = (options: {
           cache.evictions() > 0 ? warnOfEvictions : undefined
         ]
       }
-      // A client that is closed does not report each of its flights.
+      // Flights that end because the client closes are not reported.
       if (error === undefined) return []
       metrics.failed(error, reason, about)
       const { errorCodes } = FlightLog.codesOf(error)
@@ -214,7 +217,7 @@ export const make = (options: {
         if (lines.length === 0) return undefined
         return Effect.catchDefect(Effect.asVoid(Effect.all(lines, { discard: true })), () => Effect.void)
       } catch {
-        // Neither a cache without numbers nor a broken logger may cost a caller its token.
+        // An acquisition must not fail because the numbers of a cache or a logger throw.
         return undefined
       }
     }

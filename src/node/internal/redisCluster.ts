@@ -1,6 +1,6 @@
 /**
- * A Redis Cluster: the owner of each slot, and a watched connection to each node. A node that fails costs the keys of its own
- * slots alone, until the cluster names another owner.
+ * A Redis Cluster: the owner of each slot, and a watched connection to each node. A node that fails affects only the
+ * keys of its own slots, until the cluster names another owner.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ export interface Cluster extends RedisConnection {
   readonly nodeOf: (key: string) => string
 }
 
-/** The milliseconds between two questions for the owners, and those after which the next node is asked too. */
+/** The milliseconds between two requests for the owners, and those after which the next node is asked too. */
 const refreshPause = 100
 const nextNode = 100
 
@@ -32,7 +32,10 @@ interface Node {
   readonly scope: Scope.Closeable
 }
 
-/** Opens the connections of a cluster of which some nodes are known. The effect does not wait for them. */
+/**
+ * Opens the connections to a cluster. `roots` are the addresses of some of its nodes. The effect does not wait for the
+ * connections.
+ */
 export const open = (
   connect: (address: Address) => Effect.Effect<RedisConnection, never, Scope.Scope>,
   roots: ReadonlyArray<Address>
@@ -68,7 +71,7 @@ export const open = (
           return found.length === 0 ? Effect.fail(new Error("no slots")) : Effect.succeed(found)
         }))
 
-    /** Asks one node after the other, without waiting for long, because some of them may not answer. */
+    /** Asks the nodes at short intervals, because some of them may not answer, and uses the first answer. */
     const refresh = Effect.gen(function*() {
       const known = new Map(
         [...owners.map(({ owner }) => owner), ...roots].map((address) => [nameOf(address), address])
@@ -116,7 +119,7 @@ export const open = (
         )
       })
 
-    /** Sends commands to a node, and once more where that node says. */
+    /** Sends commands to a node, and follows its redirects. */
     const sendTo = <A>(address: Address, commands: Commands<A>, redirects: number): Effect.Effect<A, unknown> =>
       Effect.flatMap(nodeAt(address), ({ connection }) =>
         Effect.onExit(
@@ -170,7 +173,7 @@ export const open = (
 
 type Command = ReadonlyArray<string>
 
-/** How commands are sent to the owner of their slot, and to a node that is about to be. */
+/** The ways to send commands: to the owner of their slot, and to the node to which the slot is moving. */
 interface Commands<A> {
   readonly send: (node: RedisConnection) => Effect.Effect<A, unknown>
   readonly sendAsking: (node: RedisConnection) => Effect.Effect<A, unknown>
@@ -187,7 +190,7 @@ interface Range {
 
 const nameOf = ({ host, port }: Address): string => `${host}:${port}`
 
-/** Returns the slots of a reply. A node that does not know its own host is where it was asked. */
+/** Returns the slots of a reply. The host of a node that does not know its own host is the host that was asked. */
 const rangesOf = (reply: unknown, asked: Address): ReadonlyArray<Range> =>
   listOf(reply).flatMap((range) => {
     const [from, to, master] = listOf(range)
@@ -205,7 +208,7 @@ const isAnswer = (error: unknown): boolean => {
   return word !== "" && !["MOVED", "ASK", "CLUSTERDOWN", "READONLY", "MASTERDOWN"].includes(word)
 }
 
-/** Returns where an error sends a command. */
+/** Returns the target of a redirect, or undefined for any other error. */
 const redirectOf = (error: unknown, asked: Address) => {
   const [, kind, slot, host, port] =
     /^(MOVED|ASK) (\d+) (.*):(\d+)$/.exec(Predicate.isError(error) ? error.message : "") ??
@@ -219,7 +222,7 @@ const redirectOf = (error: unknown, asked: Address) => {
     }
 }
 
-/** Returns the key that says which node gets a command. */
+/** Returns the key that determines the node of a command. */
 const keyIn = (command: Command): string =>
   (command[0] === "EVALSHA" || command[0] === "EVAL" ? command[3] : command[1]) ?? ""
 

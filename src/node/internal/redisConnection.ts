@@ -1,7 +1,8 @@
 /**
- * A connection to Redis that is watched. Clients of Redis wait for ever for an answer that does not come: of a server that
- * hangs, of a network that drops packets, after half a reply. So a client with a command that is older than the limit is
- * replaced by a new one. Commands fail at once while there is no connection.
+ * A connection to Redis with a time limit for replies. Redis clients wait without a limit for a reply that does not
+ * come, because the server hangs, the network drops packets, or a reply is incomplete. So a client with a command that
+ * is older than the limit is replaced by a new client. Without a connection a command waits for an attempt to connect
+ * that is under way, and otherwise fails at once.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,17 +16,20 @@ export interface RedisClient {
   readonly connect: () => Promise<unknown>
   readonly send: (command: ReadonlyArray<string>) => Promise<unknown>
   readonly destroy: () => void
-  /** Registers a listener of errors and of the end of the connection. */
+  /** Registers a listener for errors and for the end of the connection. */
   readonly onFailure: (listener: () => void) => void
 }
 
-/** A connection that opens again for ever. */
+/** A connection that reconnects without a limit. */
 export interface RedisConnection {
   readonly send: Send
   readonly sendBoth: SendBoth
 }
 
-/** The length of a turn in milliseconds, and the number of turns after which an unanswered command ends its connection. */
+/**
+ * The length of a turn in milliseconds, and the number of turns after which the client of an unanswered command is
+ * replaced.
+ */
 const turn = 25
 const patience = 16
 
@@ -118,7 +122,7 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
       return result
     }
 
-    /** Opens another connection in place of one that does not answer. Its last answers may still come. */
+    /** Opens another connection in place of one that does not answer. Its last replies may still arrive. */
     const replace = (connection: Connection): void => {
       if (connection.isReplaced) return
       connection.isReplaced = true
@@ -192,7 +196,7 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
       sendBoth: (one, other) =>
         using((client, done, failed) => {
           const first = client.send(one)
-          // The second reply comes last, and fails with the first.
+          // The second reply arrives last. If the first command fails, both fail.
           client.send(other).then((reply) => first.then((former) => done([former, reply] as const), failed), failed)
           first.catch(failed)
         })
