@@ -90,8 +90,8 @@ export type CacheLevel = "None" | "L1" | "L2"
  * - `outageReason`: with `outage`, the code of the error of the last refresh, such as `service_unavailable` or
  *   `client_disabled`; undefined when no refresh has failed yet. The error itself is in the event `AcquisitionFailed`.
  * - `tokenEndpoint`: the URL that issued the token; undefined when this acquisition sent no token request.
- * - `durations`: the times of the acquisition; undefined for a cache hit. Callers of a shared request get the same
- *   times.
+ * - `durations`: the times of the acquisition; undefined for a cache hit in memory. Callers of a shared request get the
+ *   same times. `cache` includes the look-up in the store behind the cache.
  *
  * @category models
  * @since 0.1.0

@@ -176,6 +176,22 @@ export const storeUnreadable: Metric.Counter<number> = Metric.counter("entra_sto
 })
 
 /**
+ * The number of commands that the store behind the cache refused (`entra_store_refusals_total`), for example because the
+ * user may not use them or its memory is full.
+ *
+ * **Details**
+ *
+ * It has no attributes. It exists only for a cache with a store.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const storeRefusals: Metric.Counter<number> = Metric.counter("entra_store_refusals_total", {
+  description: "Commands that the store behind the cache refused",
+  incremental: true
+})
+
+/**
  * How often other processes invalidated tokens (`entra_store_invalidations_total`).
  *
  * **Details**

@@ -87,6 +87,7 @@ export interface CacheStats {
  *
  * - `hits`, `misses`: the look-ups that found a token, and those that did not.
  * - `unreadable`: the values that could not be decrypted. Each is a miss, and is removed.
+ * - `refusals`: the commands that the store refused, for example because the user may not use them.
  * - `waits`: how often a fetch waited for another process.
  * - `followed`: the fetches that got the token or the error of another process.
  * - `invalidations`: how often other processes invalidated tokens.
@@ -100,6 +101,7 @@ export interface StoreStats {
   readonly hits: number
   readonly misses: number
   readonly unreadable: number
+  readonly refusals: number
   readonly waits: number
   readonly followed: number
   readonly invalidations: number

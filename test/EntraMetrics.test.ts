@@ -73,7 +73,16 @@ describe("the catalogue", () => {
   it.effect("the numbers of a store exist only with a store, and count on over clients", () =>
     isolated(
       Effect.gen(function*() {
-        const counts = { hits: 1, misses: 2, unreadable: 3, invalidations: 4, outages: 5, waits: 6, followed: 7 }
+        const counts = {
+          hits: 1,
+          misses: 2,
+          unreadable: 3,
+          refusals: 8,
+          invalidations: 4,
+          outages: 5,
+          waits: 6,
+          followed: 7
+        }
         const cache = TokenCache.TokenCache.of({
           ...(yield* TokenCache.TokenCache),
           stats: Effect.sync(() => ({ entries: 0, bytes: 0, evictions: 0, store: { ...counts, isDown: true } }))
@@ -87,6 +96,7 @@ describe("the catalogue", () => {
           entra_store_hits_total: 12,
           entra_store_misses_total: 2,
           entra_store_unreadable_total: 3,
+          entra_store_refusals_total: 8,
           entra_store_invalidations_total: 4,
           entra_store_outages_total: 5,
           entra_lease_waits_total: 6,

@@ -53,8 +53,9 @@ export interface Flight {
   readonly beforeSending: Effect.Effect<void> | undefined
   /** The cached token that this acquisition is to replace. */
   readonly seen: CachedToken | undefined
-  /** Whether a look-up in the store behind the cache has just failed. */
+  /** Whether a look-up in the store behind the cache has just failed, and the monotonic time at which it began. */
   readonly isDown?: boolean | undefined
+  readonly since?: number | undefined
   /** Whether callers have a valid token, and for how many milliseconds such callers do not ask again after an error. */
   readonly rest?: ((error: AcquireTokenError) => number) | undefined
   /** Returns whether callers are served a token although the acquisition failed with `error`. */
@@ -145,7 +146,7 @@ export const make = (
     const acquire = (flight: Flight) =>
       Effect.withFiber((fiber) => {
         const { plan, reason } = flight
-        const startedAt = monotonicMillis(clock)
+        const startedAt = flight.since ?? monotonicMillis(clock)
         const timing: EndpointRequest["timing"] = { attempts: 0, credential: 0, http: 0 }
         const acquisition: Acquisition = {
           clientId,

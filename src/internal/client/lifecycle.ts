@@ -4,6 +4,7 @@
  * wait for.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -178,10 +179,11 @@ export const make = (options: {
       const token = cached(key)
       if (token !== undefined) return decide(token, plan, key)
       if (cache.find === undefined || isBound()) return fetch(plan, key, "NoCachedAccessToken")
+      const since = monotonicMillis(clock)
       return Effect.flatMap(find(key), ({ isDown, token }) =>
         token === undefined
-          ? fetch(plan, key, "NoCachedAccessToken", undefined, isDown)
-          : decide(token, plan, key, "L2"))
+          ? fetch(plan, key, "NoCachedAccessToken", undefined, { isDown, since })
+          : decide(token, plan, key, since))
     }
 
     /** Looks up a token outside this process. */
@@ -197,18 +199,21 @@ export const make = (options: {
     /** A token that is bound to a key of this process is of no use to others. */
     const isBound = (): boolean => options.binding() !== undefined
 
-    /** Serves a token, or refreshes it first. `level` is the cache that it has just come from. */
-    const decide = (token: CachedToken, plan: Run, key: CacheKey, level: "L1" | "L2" = "L1"): Acquired => {
+    /**
+     * Serves a token, or refreshes it first. A token that has just come from the store behind the cache was looked up at
+     * `since`.
+     */
+    const decide = (token: CachedToken, plan: Run, key: CacheKey, since?: number): Acquired => {
       token.touch()
       const now = clock.currentTimeMillisUnsafe()
       if (isTooShort(token, now, plan.minimumValidity)) return fetch(plan, key, "Expired", token)
       switch (freshness(token, now)) {
         case "fresh":
-          return counted(plan, level === "L1" ? token.freshHit : fromStore(token, "NotApplicable"))
+          return counted(plan, since === undefined ? token.freshHit : fromStore(token, "NotApplicable", since))
         case "staleWhileRevalidate":
           return Effect.flatMap(
             refreshInBackground(token, plan, key),
-            () => counted(plan, level === "L1" ? token.staleHit : fromStore(token, "ProactivelyRefreshed"))
+            () => counted(plan, since === undefined ? token.staleHit : fromStore(token, "ProactivelyRefreshed", since))
           )
         case "staleIfError":
           return stale.serveStaleOnOutage ? refreshFirst(token, plan, key) : fetch(plan, key, "Expired", token)
@@ -217,12 +222,21 @@ export const make = (options: {
       }
     }
 
+    /** Returns the result of a token that has just come from the store behind the cache. */
+    const fromStore = (token: CachedToken, cacheRefreshReason: CacheRefreshReason, since: number): Hit => {
+      const total = Duration.millis(monotonicMillis(clock) - since)
+      const durations = { total, cache: total, credential: Duration.zero, http: Duration.zero }
+      return Exit.succeed(
+        token.result({ tokenSource: "Cache", cacheLevel: "L2", cacheRefreshReason, outage: false, durations }, true)
+      )
+    }
+
     const fetch = (
       plan: Run,
       key: CacheKey,
       reason: CacheRefreshReason,
       seen?: CachedToken,
-      isDown?: boolean
+      lookUp?: { readonly isDown: boolean; readonly since: number }
     ): Acquired =>
       Effect.suspend(() => {
         if (plan.isCounted !== true) misses++
@@ -236,7 +250,7 @@ export const make = (options: {
           : undefined
         const acquired = reported(
           plan,
-          acquire({ plan, key, reason, beforeSending, seen, isDown, isSpared: notSpared })
+          acquire({ ...lookUp, plan, key, reason, beforeSending, seen, isSpared: notSpared })
         )
         const joined = flights.join(
           flight,
@@ -268,10 +282,11 @@ export const make = (options: {
       Effect.suspend(() => {
         const token = cached(key)
         if (token === undefined) {
+          const since = monotonicMillis(clock)
           return Effect.flatMap(find(key), ({ isDown, token }) =>
             token !== undefined && cached(key) === token
               ? replace(plan, key)
-              : fetch({ ...plan, refused: "" }, key, "NoCachedAccessToken", undefined, isDown))
+              : fetch({ ...plan, refused: "" }, key, "NoCachedAccessToken", undefined, { isDown, since }))
         }
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
           cached(key) !== token
@@ -437,10 +452,6 @@ const staysInUse = (times: Times, error: AcquireTokenError, now: number, stale: 
   isUsable(times, now) || (freshness(times, now) !== "expired" && isServable(error, stale))
 
 const nothing: FoundToken = { token: undefined, replacement: undefined, isDown: false }
-
-/** Returns the result of a token that has just come from the store behind the cache. */
-const fromStore = (token: CachedToken, cacheRefreshReason: CacheRefreshReason): Hit =>
-  Exit.succeed(token.result({ tokenSource: "Cache", cacheLevel: "L2", cacheRefreshReason, outage: false }, true))
 
 /** The `isSpared` of a flight whose callers need its result. */
 const notSpared = (): boolean => false

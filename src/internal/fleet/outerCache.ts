@@ -69,6 +69,7 @@ export interface Counts {
   hits: number
   misses: number
   unreadable: number
+  refusals: number
   waits: number
   followed: number
   invalidations: number
@@ -98,6 +99,9 @@ export interface Memory {
 
 /** The milliseconds over which this process offers its tokens to a store that may have lost them. */
 const offerWindow = 10_000
+
+/** The milliseconds between two warnings that the store refuses commands. */
+const refusalPause = 600_000
 
 /** The milliseconds that the last commands may take when the cache closes. */
 const closingTime = 500
@@ -135,7 +139,9 @@ export const make = (options: {
     // Not in the scope, because the last commands run when it closes.
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const me = newId()
-    const counts: Counts = { hits: 0, misses: 0, unreadable: 0, waits: 0, followed: 0, invalidations: 0, outages: 0 }
+    const counts: Counts = { ...noCounts }
+    // The monotonic time of the next warning of refusals.
+    let quietUntil = -Infinity
     let fetches = 0
     // By this process and by others.
     let invalidations = 0
@@ -149,7 +155,7 @@ export const make = (options: {
         fiber.addObserver(() => void running.delete(fiber))
       })
     const guard = yield* StoreGuard.make({
-      onChange: (isDown) =>
+      onChange: (isDown, reason) =>
         Effect.suspend(() => {
           if (!isDown) {
             return logSafely(Effect.logInfo("the token store answers again")).pipe(
@@ -158,10 +164,16 @@ export const make = (options: {
             )
           }
           counts.outages++
-          return logSafely(
-            Effect.logWarning("the token store does not answer: tokens come from memory and the service")
-          )
+          const line = Effect.logWarning("the token store does not answer: tokens come from memory and the service")
+          return logSafely(line, { reason })
         }),
+      onRefused: (reason) => {
+        counts.refusals++
+        const now = monotonicMillis(clock)
+        if (now < quietUntil) return
+        quietUntil = now + refusalPause
+        fork(logSafely(Effect.logWarning("the token store refuses commands"), { reason }))
+      },
       probe: store.get,
       nodeOf: store.nodeOf
     })
@@ -454,6 +466,17 @@ interface Leasing {
   readonly fleet: Fleet
   readonly leases: Leases.Leases
   readonly followers: Followers.Followers
+}
+
+const noCounts: Counts = {
+  hits: 0,
+  misses: 0,
+  unreadable: 0,
+  refusals: 0,
+  waits: 0,
+  followed: 0,
+  invalidations: 0,
+  outages: 0
 }
 
 const down: Found = { shared: undefined, isDown: true }

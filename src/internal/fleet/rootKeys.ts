@@ -4,7 +4,7 @@ import * as Hex from "effect/encoding/Hex"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
-import { notA } from "../shared/errors.ts"
+import { invalidRequest, notA } from "../shared/errors.ts"
 import { isRedactedText } from "../shared/validate.ts"
 
 /** Returns the bytes of root keys. */
@@ -12,12 +12,18 @@ export const rootsOf = (
   keys: ReadonlyArray<Redacted.Redacted<string>>
 ): Result.Result<ReadonlyArray<Uint8Array<ArrayBuffer>>, InvalidRequestError> => {
   if (!Array.isArray(keys) || keys.length === 0) {
-    return Result.fail(notA(`a list of redacted keys, or "plaintext"`, "keys"))
+    return Result.fail(notA(`a list of one or more redacted keys, or "plaintext"`, "keys"))
   }
   const roots: Array<Uint8Array<ArrayBuffer>> = []
   for (const [at, key] of keys.entries()) {
-    const bytes = isRedactedText(key) ? keyBytes(Redacted.value(key)) : undefined
-    if (bytes === undefined) return Result.fail(notA("32 or more random bytes in base64 or hexadecimal", `keys[${at}]`))
+    if (!isRedactedText(key)) return Result.fail(invalidKey(at, "is not redacted", "Pass Redacted.make(key)."))
+    const bytes = bytesOf(Redacted.value(key))
+    if (bytes === undefined) return Result.fail(invalidKey(at, "is neither base64 nor hexadecimal"))
+    if (bytes.length < leastBytes) {
+      return Result.fail(invalidKey(at, `has ${bytes.length} bytes, and a root key has ${leastBytes} or more`))
+    }
+    // A placeholder, such as equal characters.
+    if (new Set(bytes).size < 8) return Result.fail(invalidKey(at, "is not random"))
     roots.push(bytes)
   }
   return Result.succeed(roots)
@@ -27,12 +33,19 @@ export const rootsOf = (
 // internal
 // -----------------------------------------------------------------------------
 
-const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
+const leastBytes = 32
+
+const invalidKey = (
+  at: number,
+  what: string,
+  remedy = "Create a key with: openssl rand -base64 32. See docs/fleet.md#keys of effect-entra."
+): InvalidRequestError => invalidRequest("field_malformed", `keys[${at}]`, `keys[${at}] ${what}`, remedy)
+
+const bytesOf = (text: string): Uint8Array<ArrayBuffer> | undefined => {
   const trimmed = text.trim()
   const decoded = /^(?:[0-9a-f]{2})+$/i.test(trimmed) ? Hex.decode(trimmed) : Base64Url.decode(
     trimmed.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
   )
   const bytes = Result.getOrUndefined(decoded)
-  // A placeholder, such as equal characters, is not a key.
-  return bytes === undefined || bytes.length < 32 || new Set(bytes).size < 8 ? undefined : new Uint8Array(bytes)
+  return bytes === undefined ? undefined : new Uint8Array(bytes)
 }

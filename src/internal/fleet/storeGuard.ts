@@ -5,11 +5,13 @@
  * The budget is counted in turns of a timer. When this process is busy, its timers are late too, so the delay does not
  * count against the store.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { RefusedByStoreError } from "../../TokenStore.ts"
 import { admit, type Circuit, settle } from "../endpoint/circuitBreaker.ts"
@@ -83,16 +85,18 @@ interface NodeState {
 }
 
 /**
- * Creates a guard. `onChange` runs when a node of the store goes down, and when all are back. `probe` is a cheap command
+ * Creates a guard. `onChange` runs when a node of the store goes down, and when all are back, and `onRefused` for each
+ * command that the store refuses; `reason` is what is known of the last failure. `probe` is a cheap command
  * about a name, and `nodeOf` returns the node of a name when there are several.
  */
 export const make = (options: {
-  readonly onChange: (isDown: boolean) => Effect.Effect<void>
+  readonly onChange: (isDown: boolean, reason: string) => Effect.Effect<void>
+  readonly onRefused: (reason: string) => void
   readonly probe: (name: string) => Effect.Effect<unknown, unknown>
   readonly nodeOf?: ((name: string) => string) | undefined
 }): Effect.Effect<StoreGuard, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { nodeOf = () => "", onChange, probe } = options
+    const { nodeOf = () => "", onChange, onRefused, probe } = options
     const clock = yield* Clock.Clock
     const context = yield* Effect.context<never>()
     const scope = yield* Effect.scope
@@ -104,6 +108,7 @@ export const make = (options: {
     let isTicking = false
     let isClosed = false
     let isDown = false
+    let reason = noReply
     const nodes = new Map<string, NodeState>()
 
     yield* Effect.addFinalizer(() =>
@@ -145,7 +150,7 @@ export const make = (options: {
       }
       if (now === isDown || isClosed) return
       isDown = now
-      fork(Effect.forkIn(onChange(now), scope))
+      fork(Effect.forkIn(onChange(now, reason), scope))
     }
 
     const admitted = (circuit: Circuit): Circuit | "refused" => {
@@ -212,13 +217,19 @@ export const make = (options: {
           const entry = {
             until: turns + budget.left + 1,
             giveUp: () => {
+              reason = noReply
               finish(silent, isClosed || !isWhole)
               fiber.interruptUnsafe()
             }
           }
           commands.add(entry)
           startTicking()
-          fiber.addObserver((exit) => finish(answerOf(exit), false))
+          fiber.addObserver((exit) => {
+            const answer = answerOf(exit)
+            if (Exit.isFailure(exit) && isUnderWay) reason = reasonOf(exit.cause)
+            if (answer._tag === "Refused" && isUnderWay) onRefused(reason)
+            finish(answer, false)
+          })
           end = () => {
             // Before the fiber ends, because the interruption says nothing about the store.
             finish(silent, true)
@@ -280,6 +291,25 @@ export const make = (options: {
 const isOpen = (circuit: Circuit): boolean => circuit !== undefined && circuit.kind !== "closed"
 
 const newQueue = (): Array<() => void> => []
+
+const noReply = "no reply in time"
+
+/**
+ * Returns a word for a failure: its code (`ECONNREFUSED`), the first word of a refusal (`NOPERM`), or the name of the error. A
+ * message is not used, because it may contain the value of a command.
+ */
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  if (!Predicate.isObject(error)) return "unknown"
+  const [word] = "message" in error && Predicate.isString(error.message)
+    ? /^[A-Z]{3,}(?= |$)/.exec(error.message) ?? []
+    : []
+  const inner = "cause" in error && Predicate.isObject(error.cause) ? error.cause : error
+  const code = "code" in inner && Predicate.isString(inner.code) ? inner.code : "code" in error ? error.code : undefined
+  const name = "_tag" in error ? error._tag : "name" in error ? error.name : undefined
+  return [word, code, name].find((text): text is string => Predicate.isString(text) && /^[\w.-]{1,60}$/.test(text)) ??
+    "unknown"
+}
 
 const answerOf = <A>(exit: Exit.Exit<A, unknown>): Answer<A> =>
   Exit.isSuccess(exit)

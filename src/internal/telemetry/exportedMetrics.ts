@@ -244,6 +244,7 @@ const storeCounters = [
   [EntraMetrics.storeHits, "hits"],
   [EntraMetrics.storeMisses, "misses"],
   [EntraMetrics.storeUnreadable, "unreadable"],
+  [EntraMetrics.storeRefusals, "refusals"],
   [EntraMetrics.storeInvalidations, "invalidations"],
   [EntraMetrics.storeOutages, "outages"],
   [EntraMetrics.leaseWaits, "waits"],

@@ -9,7 +9,7 @@ const setUp = Effect.gen(function*() {
   const fake = yield* FakeFleetStore.make
   const { fleet } = fake.store
   if (fleet === undefined) return yield* Effect.die("it has no leases")
-  const guard = yield* StoreGuard.make({ onChange: () => Effect.void, probe: () => Effect.void })
+  const guard = yield* StoreGuard.make({ onChange: () => Effect.void, onRefused: () => {}, probe: () => Effect.void })
   const followers = yield* Followers.make(guard, fleet)
   const take = (name: string, ttl: Duration.Input = "1 hour") =>
     fleet.take(name, {

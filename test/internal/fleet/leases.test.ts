@@ -11,7 +11,7 @@ const setUp = Effect.gen(function*() {
   const { fleet } = fake.store
   if (fleet === undefined) return yield* Effect.die("it has no leases")
   const scope = yield* Effect.scope
-  const guard = yield* StoreGuard.make({ onChange: () => Effect.void, probe: () => Effect.void })
+  const guard = yield* StoreGuard.make({ onChange: () => Effect.void, onRefused: () => {}, probe: () => Effect.void })
   const leases = Leases.make({ fleet, guard, clock, scope })
   const take = (name: string) =>
     fleet.take(name, { owner: "me", ttl: Leases.leaseTtl, seen: undefined, hasToken: false })

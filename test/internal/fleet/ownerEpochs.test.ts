@@ -26,7 +26,7 @@ const start = (
     const invalidated: Array<Invalidated> = []
     let losses = 0
     let ids = 0
-    const guard = yield* StoreGuard.make({ onChange: () => Effect.void, probe: () => Effect.void })
+    const guard = yield* StoreGuard.make({ onChange: () => Effect.void, onRefused: () => {}, probe: () => Effect.void })
     const sealer = fakeSealer(roots)
     const epochs = yield* OwnerEpochs.make({
       store,

@@ -8,15 +8,17 @@ const answers: Effect.Effect<unknown, unknown> = Effect.void
 
 const setUp = Effect.gen(function*() {
   const changes: Array<boolean> = []
+  const reasons: Array<string> = []
   const store = { answer: answers, probes: 0 }
   const guard = yield* StoreGuard.make({
     onChange: (isDown) =>
       Effect.sync(() => {
         changes.push(isDown)
       }),
+    onRefused: (reason) => void reasons.push(reason),
     probe: () => Effect.suspend(() => (store.probes++, store.answer))
   })
-  return { guard, changes, store }
+  return { guard, changes, reasons, store }
 })
 
 const refused = Effect.fail(new TokenStore.RefusedByStoreError({ message: "OOM no memory" }))
@@ -185,6 +187,33 @@ describe("a store", () => {
       assert.strictEqual((yield* guard.run("write", "name", Effect.succeed(1)))._tag, "Answered")
     }))
 
+  it.effect("is described by a word for its last failure, and never by a message", () =>
+    Effect.gen(function*() {
+      const withCode = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" })
+      const failures: ReadonlyArray<readonly [unknown, string]> = [
+        [withCode, "ECONNREFUSED"],
+        [{ _tag: "RedisError", cause: withCode }, "ECONNREFUSED"],
+        [{ _tag: "SqlError", message: "insert into tokens values ('a token')" }, "SqlError"],
+        [new TypeError("a token"), "TypeError"],
+        [new Error("WRONGPASS invalid username-password pair"), "WRONGPASS"],
+        ["a token", "unknown"]
+      ]
+      for (const [failure, reason] of failures) {
+        const reasons: Array<string> = []
+        const guard = yield* StoreGuard.make({
+          onChange: (_isDown, reason) => Effect.sync(() => void reasons.push(reason)),
+          onRefused: () => {},
+          probe: () => lost
+        })
+        for (let at = 0; at < 2; at++) yield* guard.run("read", "name", Effect.fail(failure))
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(reasons, [reason])
+      }
+      const { guard, reasons } = yield* setUp
+      yield* guard.run("read", "name", refused)
+      assert.deepStrictEqual(reasons, ["OOM"])
+    }))
+
   it.effect("that answers between failures is not down", () =>
     Effect.gen(function*() {
       const { guard } = yield* setUp
@@ -204,6 +233,7 @@ describe("the nodes of a store", () => {
       let probes = 0
       const guard = yield* StoreGuard.make({
         onChange: (isDown) => Effect.sync(() => void changes.push(isDown)),
+        onRefused: () => {},
         probe: () => Effect.suspend(() => (probes++, lost)),
         nodeOf: (name) => name === "lost" ? owner : "other"
       })
@@ -227,6 +257,7 @@ describe("the nodes of a store", () => {
     Effect.gen(function*() {
       const guard = yield* StoreGuard.make({
         onChange: () => Effect.void,
+        onRefused: () => {},
         probe: () => Effect.void,
         nodeOf: (name) => name.slice(0, 1)
       })
