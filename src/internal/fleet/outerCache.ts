@@ -23,6 +23,7 @@ import type { Replacement } from "../cache/lead.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
+import { checked } from "./checkedStore.ts"
 import * as Followers from "./followers.ts"
 import * as Leases from "./leases.ts"
 import * as OwnerEpochs from "./ownerEpochs.ts"
@@ -125,7 +126,8 @@ export const make = (options: {
   readonly interval: number
 }): Effect.Effect<OuterCache, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { interval, memory, sealer, store } = options
+    const { interval, memory, sealer } = options
+    const store = checked(options.store)
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
