@@ -18,7 +18,8 @@ export const rootsOf = (
   for (const [at, key] of keys.entries()) {
     const bytes = isRedactedText(key) ? keyBytes(Redacted.value(key)) : undefined
     if (bytes === undefined) return Result.fail(notA("32 or more random bytes in base64 or hexadecimal", `keys[${at}]`))
-    roots.push(bytes)
+    // The records of invalidations of a key that is there twice would count as two, and each stamp as another process's.
+    if (!roots.some((root) => isEqual(root, bytes))) roots.push(bytes)
   }
   return Result.succeed(roots)
 }
@@ -26,6 +27,9 @@ export const rootsOf = (
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at])
 
 const keyBytes = (text: string): Uint8Array<ArrayBuffer> | undefined => {
   const trimmed = text.trim()
