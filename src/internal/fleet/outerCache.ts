@@ -185,7 +185,8 @@ export const make = (options: {
           invalidations++
           memory.invalidate(owner, concerns)
         },
-        lost: () => inBackground(offerAll),
+        // In the scope, because a process that closes does not wait for it.
+        lost: () => Effect.sync(() => void fork(Effect.forkIn(offerAll, scope))),
         isUsed: memory.isUsed
       }
     })
