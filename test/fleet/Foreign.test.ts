@@ -2,10 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit } from "effect"
 import type { TokenStore } from "effect-entra"
+import { EntraSimulator } from "effect-entra/testing"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
+import { type Sealer, Sealers } from "../../src/internal/fleet/sealing.ts"
 import * as FakeFleetStore from "../support/fakeFleetStore.ts"
+import { fakeSealer, withFakeSealers } from "../support/fakeSealer.ts"
 import { startClosable } from "../support/fleet.ts"
-import { delayEndpoint, request, simulated, together } from "../support/simulatedFleet.ts"
+import { callAll, delayEndpoint, request, simulated, startMany, together, tokensOf } from "../support/simulatedFleet.ts"
 
 type Store = TokenStore.TokenStore["Service"]
 
@@ -80,4 +84,77 @@ describe("a store of a program", () => {
       }
     }
   }
+})
+
+const hour = { access_token: "a token", token_type: "Bearer", expires_in: 3600 }
+
+describe("a token endpoint", () => {
+  it.effect("that names a refresh beyond all lifetimes: one request for all processes", () =>
+    withFakeSealers(Effect.gen(function*() {
+      let requests = 0
+      const endpoint = HttpClient.make((request) =>
+        Effect.sync(() => {
+          requests++
+          return HttpClientResponse.fromWeb(
+            request,
+            new Response(JSON.stringify({ ...hour, refresh_in: 99_999_999_999 }))
+          )
+        })
+      )
+      const fake = yield* FakeFleetStore.make
+      const all = yield* Effect.provideService(startMany(3, fake), HttpClient.HttpClient, endpoint)
+      const { exits, took } = yield* callAll(all)
+      assert.deepStrictEqual(tokensOf(exits), ["a token"])
+      assert.isAtMost(took, 100)
+      assert.strictEqual(requests, 1)
+    })))
+})
+
+describe("an outcome that cannot be sealed", () => {
+  it.effect("ends the lease of its process", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const broken = (sealer: Sealer): Sealer => ({
+        ...sealer,
+        of: (text) =>
+          Effect.map(sealer.of(text), (all) => all.map((one) => ({ ...one, seal: () => Effect.die("no memory") })))
+      })
+      const all = yield* Effect.provideService(startMany(2, fake), Sealers, {
+        sealed: () => Effect.sync(() => broken(fakeSealer(["root"]))),
+        plaintext: Effect.die("unused")
+      })
+      const { exits, took } = yield* callAll(all)
+      assert.isTrue(exits.every(Exit.isSuccess))
+      assert.isAtMost(took, 500)
+    })))
+})
+
+describe("a throttle", () => {
+  it.effect("of a store that names no end: callers are told to wait for an hour at most", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const { fleet } = fake.store
+      if (fleet === undefined) return yield* Effect.die("no leases")
+      const store: Store = {
+        ...fake.store,
+        fleet: {
+          ...fleet,
+          take: (...parameters) =>
+            Effect.map(
+              fleet.take(...parameters),
+              (answer) => "value" in answer ? { ...answer, value: { ...answer.value, ttl: Duration.infinity } } : answer
+            )
+        }
+      }
+      const all = yield* startMany(2, fake, { store })
+      yield* EntraSimulator.EntraSimulator.use((simulator) =>
+        simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }))
+      )
+      const { exits } = yield* callAll(all)
+      const waits = exits.map((exit) => {
+        const [reason] = Exit.isFailure(exit) ? exit.cause.reasons : []
+        return reason?._tag === "Fail" ? Duration.toSeconds(reason.error.retryAfter ?? Duration.zero) : 0
+      })
+      assert.deepStrictEqual(waits.sort((one, other) => one - other), [30, 3600])
+    })))
 })
