@@ -244,9 +244,12 @@ export const make = (options: {
 // stores of values alone
 // -----------------------------------------------------------------------------
 
+/** A base becomes a part of names, which a store may use as the names of files. Another one makes the record a lost one. */
+const Base = Schema.String.check(Schema.isPattern(/^[\w-]{0,40}$/))
+
 const Record = Schema.fromJsonString(Schema.Struct({
   version: Schema.String,
-  base: Schema.String,
+  base: Base,
   stamps: Schema.Record(Schema.String, Schema.Finite)
 }))
 const decode = Schema.decodeUnknownOption(Record)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import type { TokenStore } from "effect-entra"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -41,7 +41,7 @@ const start = (
       store,
       guard,
       sealer,
-      newId: () => `${roots}${++ids}`,
+      newId: () => `${roots.join("")}${++ids}`,
       interval: 500,
       reactions: {
         invalidated: (owner, concerns) => void invalidated.push({ owner, concerns }),
@@ -307,6 +307,20 @@ describe("root keys", () => {
       ),
     60_000
   )
+
+  it.effect("of values alone with a foreign base are lost ones: names have no other characters", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const one = yield* start(fake.withoutFleet)
+      yield* one.namesOf(place("contoso"))
+      const [record = ""] = fake.keys()
+      const name = record.slice("v:".length)
+      const text = JSON.stringify({ version: "v", base: "../../etc/passwd", stamps: {} })
+      yield* fake.withoutFleet.set(name, new TextEncoder().encode(text), Duration.minutes(1))
+      yield* TestClock.adjust("500 millis")
+      for (const name of (yield* one.namesOf(place("contoso"))) ?? []) assert.match(name, /^[\w.-]{1,100}$/)
+      assert.strictEqual(one.losses(), 1)
+    }))
 
   it.effect("old and new together: processes that have both share tokens with those of each, also after invalidations", () =>
     Effect.gen(function*() {
