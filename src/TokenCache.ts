@@ -25,7 +25,7 @@ import { isUsable } from "./internal/cache/freshness.ts"
 import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import * as OuterCache from "./internal/fleet/outerCache.ts"
-import { make as makeRedisStore } from "./internal/fleet/redisStore.ts"
+import { make as makeRedisStore, prefixOption } from "./internal/fleet/redisStore.ts"
 import { rootsOf } from "./internal/fleet/rootKeys.ts"
 import * as Sealing from "./internal/fleet/sealing.ts"
 import { isOutage } from "./internal/shared/errors.ts"
@@ -338,7 +338,7 @@ export const layerTiered = <E = never, R = never>(
  *
  * **Details**
  *
- * - `prefix`: default: `"effect-entra:"`.
+ * - `prefix`: default: `"effect-entra:"`. It may have a hash tag in braces, and no other `{`.
  *
  * @stability unstable
  * @category models
@@ -374,11 +374,12 @@ export interface RedisOptions extends Omit<TieredOptions, "store"> {
  * @since 0.1.0
  */
 export const layerRedis = (
-  { prefix, ...options }: RedisOptions
+  options: RedisOptions
 ): Layer.Layer<TokenCache, InvalidRequestError, Redis.Redis> =>
   layerTiered({
     ...options,
-    store: Effect.zipWith(RedisClient, randomId, ({ send }, newId) => makeRedisStore(send, { newId, prefix }))
+    store: Effect.flatMap(Effect.fromResult(prefixOption(options.prefix)), (prefix) =>
+      Effect.zipWith(RedisClient, randomId, ({ send }, newId) => makeRedisStore(send, { newId, prefix })))
   })
 
 /**

@@ -56,7 +56,7 @@ const shown: Record<string, ReadonlyArray<string | RegExp>> = {
       "id" in metric ? [`# TYPE ${metric.id} ${metric.type.toLowerCase()}`] : []
     ),
     /docs\/grafana\.json uses 22 metrics; missing: none\n/,
-    /docs\/prometheus-rules\.yaml uses \d metrics; missing: none\n/
+    /docs\/prometheus-rules\.yaml uses \d+ metrics; missing: none\n/
   ],
   "page-sample": [
     "the credential is a secret",

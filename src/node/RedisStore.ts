@@ -13,10 +13,10 @@ import type * as Scope from "effect/Scope"
 import type { SecureContext } from "node:tls"
 import type * as Redis from "redis"
 import type { InvalidRequestError } from "../EntraError.ts"
-import { make as storeOver } from "../internal/fleet/redisStore.ts"
+import { make as storeOver, prefixOption } from "../internal/fleet/redisStore.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { randomId } from "../internal/shared/randomId.ts"
-import { isRedactedText } from "../internal/shared/validate.ts"
+import { isRedactedText, isText } from "../internal/shared/validate.ts"
 import { TokenStore } from "../TokenStore.ts"
 import { secureContextOf } from "./internal/certificates/secureContext.ts"
 import { loadFailure } from "./internal/packages.ts"
@@ -33,7 +33,8 @@ import * as RedisConnection from "./internal/redisConnection.ts"
  * **Details**
  *
  * Exactly one of these options is required:
- * - `url`: a server, `redis://host:port`, or `rediss://host:port` for TLS. Redact a URL that contains a password.
+ * - `url`: a server, `redis://host:port`, or `rediss://host:port` for TLS. Redact a URL that contains a password. Its path
+ *   may be the number of a database.
  * - `cluster`: the URLs of some nodes of a Redis Cluster.
  * - `sentinel`: the `name` of the group of servers, and the URLs of some sentinels.
  *
@@ -44,7 +45,7 @@ import * as RedisConnection from "./internal/redisConnection.ts"
  * - `certificateAuthorities`: certificates (PEM) that are trusted in addition to those of Node.
  * - `tls`: whether connections to the nodes of a cluster, or to the servers behind sentinels, use TLS; default: whether
  *   the first URL is `rediss://`.
- * - `prefix`: the beginning of all keys; default: `"effect-entra:"`.
+ * - `prefix`: the beginning of all keys; default: `"effect-entra:"`. It may have a hash tag in braces, and no other `{`.
  *
  * @category models
  * @since 0.1.0
@@ -101,10 +102,11 @@ export interface Options {
 export const make = (options: Options): Effect.Effect<TokenStore["Service"], InvalidRequestError, Scope.Scope> =>
   Effect.gen(function*() {
     const openWith = yield* Effect.fromResult(placeOf(options))
+    const prefix = yield* Effect.fromResult(prefixOption(options.prefix))
     const open = openWith(yield* installed)
     const newId = yield* randomId
     const { nodeOf, send, sendBoth } = yield* open
-    return storeOver(send, { newId, prefix: options.prefix, nodeOf, sendBoth, base64 })
+    return storeOver(send, { newId, prefix, nodeOf, sendBoth, base64 })
   })
 
 /**
@@ -169,9 +171,15 @@ const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
     if (options.password !== undefined && !isRedactedText(options.password)) {
       return yield* Result.fail(notA("a redacted text", "password"))
     }
+    if (options.username !== undefined && !isText(options.username)) {
+      return yield* Result.fail(notA("a text", "username"))
+    }
     const secureContext = yield* secureContextOf(options.certificateAuthorities)
     if (url !== undefined) {
       const server = yield* serverOf("url", url)
+      if (server.isTls && options.tls === false) {
+        return yield* Result.fail(notA("left out with a rediss:// URL, or true", "tls"))
+      }
       const node = nodeOptions(options, server, secureContext)
       return (redis) => RedisConnection.open(() => standalone(redis, node, server))
     }
@@ -179,9 +187,19 @@ const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
       ? ["sentinel.urls", sentinel?.urls ?? []] as const
       : ["cluster", cluster] as const
     const servers: Array<Server> = []
-    for (const [at, url] of urls.entries()) servers.push(yield* serverOf(`${field}[${at}]`, url))
+    for (const [at, url] of (Array.isArray(urls) ? urls : []).entries()) {
+      const server = yield* serverOf(`${field}[${at}]`, url)
+      // A cluster has only the first database.
+      if (cluster !== undefined && (server.database ?? 0) !== 0) {
+        return yield* Result.fail(notA("a URL without a database", `${field}[${at}]`))
+      }
+      servers.push(server)
+    }
     const [first] = servers
     if (first === undefined) return yield* Result.fail(notA("a list of URLs", field))
+    if (sentinel !== undefined && (!isText(sentinel.name) || sentinel.name === "")) {
+      return yield* Result.fail(notA("the name of a group of servers", "sentinel.name"))
+    }
     const node = nodeOptions(options, first, secureContext)
     const addresses = servers.map(({ host, port }) => ({ host, port }))
     if (sentinel === undefined) {
@@ -202,6 +220,9 @@ const serverOf = (
     return Result.fail(notA("a URL such as redis://host:6379 or rediss://host:6380", field))
   }
   const database = /^\/(\d+)$/.exec(parsed.pathname)?.[1]
+  if (database === undefined && !/^\/?$/.test(parsed.pathname)) {
+    return Result.fail(notA("a URL whose path is empty or the number of a database", field))
+  }
   const [username, password] = [percentDecoded(parsed.username), percentDecoded(parsed.password)]
   if (username === undefined || password === undefined) {
     return Result.fail(notA("a URL whose user name and password are percent-encoded", field))

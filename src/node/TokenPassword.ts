@@ -242,17 +242,23 @@ export const ioredis = (
 
     let current: Credentials | undefined
 
-    const authenticate = (node: IoredisConnection): void => {
+    const authenticate = async (node: IoredisConnection): Promise<void> => {
       if (current === undefined) return
-      node.auth(current.username, current.password).catch((error: unknown) => void run(notAuthenticated(error)))
+      try {
+        await node.auth(current.username, current.password)
+      } catch (error) {
+        run(notAuthenticated(error))
+      }
     }
 
     const renew = (node: IoredisConnection): void => {
       node.options.username = current?.username
       node.options.password = current?.password
-      if (node.status === "ready") authenticate(node)
+      if (node.status === "ready") void authenticate(node)
       // The handshake may have begun with the previous token.
-      else if (node.status === "connecting" || node.status === "connect") node.once("ready", () => authenticate(node))
+      else if (node.status === "connecting" || node.status === "connect") {
+        node.once("ready", () => void authenticate(node))
+      }
     }
 
     const nodes = "nodes" in client ? () => client.nodes() : () => [client]
@@ -352,17 +358,20 @@ const follow = (
     let isStarted = false
     yield* credentials.pipe(
       Stream.runForEach((credentials) => {
-        if (isStarted) return newer(credentials)
+        if (isStarted) return guarded(newer(credentials))
         isStarted = true
         return Deferred.succeed(first, credentials)
       }),
-      Effect.tapError((error) => isStarted ? lost(error) : Effect.void),
+      Effect.tapError((error) => isStarted ? guarded(lost(error)) : Effect.void),
       Effect.retry({ schedule: retry, while: () => isStarted }),
       Effect.onExit((exit) => Exit.isFailure(exit) ? Deferred.failCause(first, exit.cause) : Effect.void),
       Effect.forkScoped({ startImmediately: true })
     )
     return yield* Deferred.await(first)
   })
+
+/** A callback of a client that throws must not keep later tokens from it. */
+const guarded = (callback: Effect.Effect<void>): Effect.Effect<void> => Effect.catchDefect(callback, notAuthenticated)
 
 /**
  * Logs that a connection was not authenticated. Only the code of the server's reply is logged, because a reply may repeat the

@@ -310,6 +310,18 @@ describe("a silent store", () => {
       assert.isAtMost(yield* tokenRequests, 3)
     })))
 
+  it.effect("that lost its tokens a moment ago does not delay the end of a process", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one] = yield* startMany(1, fake)
+      if (one === undefined) return yield* Effect.die("no process")
+      yield* callAll([one])
+      fake.flush()
+      yield* TestClock.adjust("500 millis")
+      const { took } = yield* together([one.close], { step: 10 })
+      assert.strictEqual(took, 0)
+    })))
+
   it.effect("does not delay the end of a process", () =>
     simulated(Effect.gen(function*() {
       const fake = yield* FakeFleetStore.make

@@ -102,8 +102,33 @@ describe("a store in Redis", () => {
     ["a node that is no URL", { cluster: ["redis://a", "b"] }, "cluster[1]"],
     ["no nodes", { cluster: [] }, "cluster"],
     ["sentinels that are no URLs", { sentinel: { name: "n", urls: [""] } }, "sentinel.urls[0]"],
+    ["a path that is no number of a database", { url: "redis://a/orders" }, "url"],
+    ["a database of a cluster", { cluster: ["redis://a/3"] }, "cluster[0]"],
+    ["a server without TLS at a URL of TLS", { url: "rediss://a", tls: false }, "tls"],
+    ["a prefix that tears the keys of a token apart", { url: "redis://a", prefix: "a{b" }, "prefix"],
+    ["a prefix with an empty hash tag", { url: "redis://a", prefix: "{}:" }, "prefix"],
     ["authorities that are no PEM", { url: "rediss://a", certificateAuthorities: "/a/path" }, "certificateAuthorities"]
   ]
+  // A program in JavaScript, or a parsed file.
+  const untyped: ReadonlyArray<readonly [string, unknown, string]> = [
+    ["null in place of a URL", { url: null }, "url"],
+    ["a text in place of nodes", { cluster: "redis://a" }, "cluster"],
+    ["an object in place of nodes", { cluster: { 0: "redis://a" } }, "cluster"],
+    ["null in place of sentinels", { sentinel: null }, "sentinel.urls"],
+    ["a text in place of sentinels", { sentinel: { name: "n", urls: "redis://a" } }, "sentinel.urls"],
+    ["sentinels without a name", { sentinel: { urls: ["redis://a"] } }, "sentinel.name"],
+    ["a user name that is no text", { url: "redis://a", username: 5 }, "username"],
+    ["a password in clear text", { url: "redis://a", password: "a password" }, "password"],
+    ["a prefix that is no text", { url: "redis://a", prefix: null }, "prefix"]
+  ]
+  it.live.each(untyped)("refuses %s, as an error of the request", ([, options, field]) =>
+    Effect.gen(function*() {
+      // eslint-disable-next-line @typescript-eslint/consistent-type-assertions
+      const error = yield* Effect.flip(RedisStore.make(options as RedisStore.Options))
+      assert.instanceOf(error, EntraError.InvalidRequestError)
+      assert.deepInclude({ code: error.code, field: error.field }, { code: "field_malformed", field })
+    }))
+
   it.live.each(refused)("refuses %s", ([, options, field]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(RedisStore.make(options))

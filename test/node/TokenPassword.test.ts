@@ -227,6 +227,38 @@ describe("node-redis", () => {
       assert.strictEqual(seen.length, 1)
     }).pipe(Effect.scoped, Effect.provide(World(() => Effect.void))))
 
+  it.effect("a listener that throws gets later tokens and errors nevertheless", () =>
+    Effect.gen(function*() {
+      const received: Array<string> = []
+      yield* Effect.gen(function*() {
+        const { subscribe } = yield* TokenPassword.nodeRedis(request)
+        yield* Effect.promise(() =>
+          subscribe({
+            onNext: () => {
+              received.push("token")
+              throw new Error("a listener that throws")
+            },
+            onError: () => {
+              received.push("error")
+              throw new Error("a listener that throws")
+            }
+          })
+        )
+        yield* invalidate
+        yield* TestClock.adjust("1 second")
+        yield* invalidate
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(received, ["token", "token"])
+        const simulator = yield* EntraSimulator.EntraSimulator
+        yield* simulator.fail(EntraSimulator.Fault.unavailable(), { times: Infinity })
+        for (let minute = 0; minute < 65; minute++) yield* TestClock.adjust("1 minute")
+        assert.include(received, "error")
+        yield* simulator.clearFaults
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(received.at(-1), "token")
+      }).pipe(Effect.scoped, Effect.provide(World(() => Effect.void)))
+    }).pipe(Effect.provide(silent)))
+
   it.effect("a token that expires without a replacement is an error of the listener, and the next one comes after 30 s", () =>
     Effect.gen(function*() {
       const simulator = yield* EntraSimulator.EntraSimulator

@@ -23,11 +23,13 @@ import type { Replacement } from "../cache/lead.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import { randomId } from "../shared/randomId.ts"
 import { logSafely } from "../shared/safeLog.ts"
+import { checked } from "./checkedStore.ts"
 import * as Followers from "./followers.ts"
 import * as Leases from "./leases.ts"
 import * as OwnerEpochs from "./ownerEpochs.ts"
 import { type Sealer, tagLength } from "./sealing.ts"
 import * as SharedValues from "./sharedValues.ts"
+import { type Counts, noCounts } from "./storeCounts.ts"
 import * as StoreGuard from "./storeGuard.ts"
 
 /** The result of a look-up. `isDown`: the store did not answer, so this acquisition does not use it again. */
@@ -63,18 +65,6 @@ export interface SharedResult extends SharedValues.SharedToken {
 }
 
 type Sharing = Effect.Effect<SharedResult, AcquireTokenError>
-
-/** The numbers of an outer cache since its start. */
-export interface Counts {
-  hits: number
-  misses: number
-  unreadable: number
-  refusals: number
-  waits: number
-  followed: number
-  invalidations: number
-  outages: number
-}
 
 export interface OuterCache {
   readonly find: (key: CacheKey) => Effect.Effect<Found>
@@ -131,7 +121,8 @@ export const make = (options: {
   readonly interval: number
 }): Effect.Effect<OuterCache, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { interval, memory, sealer, store } = options
+    const { interval, memory, sealer } = options
+    const store = checked(options.store)
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const newId = yield* randomId
@@ -197,7 +188,8 @@ export const make = (options: {
           invalidations++
           memory.invalidate(owner, concerns)
         },
-        lost: () => inBackground(offerAll),
+        // In the scope, because a process that closes does not wait for it.
+        lost: () => Effect.sync(() => void fork(Effect.forkIn(offerAll, scope))),
         isUsed: memory.isUsed
       }
     })
@@ -466,17 +458,6 @@ interface Leasing {
   readonly fleet: Fleet
   readonly leases: Leases.Leases
   readonly followers: Followers.Followers
-}
-
-const noCounts: Counts = {
-  hits: 0,
-  misses: 0,
-  unreadable: 0,
-  refusals: 0,
-  waits: 0,
-  followed: 0,
-  invalidations: 0,
-  outages: 0
 }
 
 const down: Found = { shared: undefined, isDown: true }

@@ -58,6 +58,9 @@ interface Owner {
 /** The milliseconds for which the epochs of an owner without tokens in memory are kept. */
 const idleTime = 60_000
 
+/** The number of owners whose records are read at a time. Others would wait too long behind a slow store. */
+const refreshes = 8
+
 /** The milliseconds by which the clock of this process may be ahead of the clock of the store. */
 const clockSkew = 900_000
 
@@ -160,19 +163,22 @@ export const make = (options: {
 
     // Each call of `invalidate` has a selector of its own.
     const underWay = new Map<Selector, Deferred.Deferred<void>>()
+    /** Ends at the first invalidation that the store does not note, because it would not note the others either. */
     const flush = (owner: Owner): Effect.Effect<void> =>
-      Effect.forEach([...owner.pending], ([name, selector]) =>
-        Effect.suspend(() => {
-          if (underWay.has(selector)) return Effect.void
+      Effect.gen(function*() {
+        for (const [name, selector] of owner.pending) {
+          if (underWay.has(selector)) continue
           const settled = Deferred.makeUnsafe<void>()
           underWay.set(selector, settled)
-          return Effect.onExitPrimitive(invalidateIn(owner, selector), (exit) => {
+          const isNoted = yield* Effect.onExitPrimitive(invalidateIn(owner, selector), (exit) => {
             underWay.delete(selector)
             if (Exit.isSuccess(exit) && exit.value && owner.pending.get(name) === selector) owner.pending.delete(name)
             Deferred.doneUnsafe(settled, Exit.void)
             return undefined
           })
-        }), { discard: true })
+          if (!isNoted) return
+        }
+      })
 
     const refresh = Effect.suspend(() => {
       const now = monotonicMillis(clock)
@@ -181,7 +187,7 @@ export const make = (options: {
           return Effect.sync(() => owners.delete(owner.name))
         }
         return Effect.andThen(flush(owner), Effect.suspend(() => read(owner, newBudget())))
-      }, { discard: true })
+      }, { concurrency: refreshes, discard: true })
     })
 
     /**
@@ -238,9 +244,12 @@ export const make = (options: {
 // stores without epochs
 // -----------------------------------------------------------------------------
 
+/** A base becomes a part of names, which a store may use as the names of files. Another one makes the record a lost one. */
+const Base = Schema.String.check(Schema.isPattern(/^[\w-]{0,40}$/))
+
 const Record = Schema.fromJsonString(Schema.Struct({
   version: Schema.String,
-  base: Schema.String,
+  base: Base,
   stamps: Schema.Record(Schema.String, Schema.Finite)
 }))
 const decode = Schema.decodeUnknownOption(Record)

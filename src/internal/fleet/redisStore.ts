@@ -9,6 +9,7 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Hex from "effect/encoding/Hex"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import type { InvalidRequestError } from "../../EntraError.ts"
 import {
   type Epochs,
   type Lease,
@@ -19,6 +20,8 @@ import {
   type StoredValue,
   type TokenStore
 } from "../../TokenStore.ts"
+import { notA } from "../shared/errors.ts"
+import { isText } from "../shared/validate.ts"
 import { stampLifetime } from "./epochs.ts"
 import { noTag } from "./sealing.ts"
 
@@ -40,6 +43,17 @@ export interface Codec {
 
 const portable: Codec = { encode: Base64.encode, decode: (text) => Result.getOrUndefined(Base64.decode(text)) }
 
+const defaultPrefix = "effect-entra:"
+
+/**
+ * Returns the beginning of all keys. A brace that begins no hash tag would put the keys of a name into several slots of a
+ * cluster.
+ */
+export const prefixOption = (prefix: string = defaultPrefix): Result.Result<string, InvalidRequestError> =>
+  isText(prefix) && /^[^{]*(?:\{[^}]+\}.*)?$/s.test(prefix)
+    ? Result.succeed(prefix)
+    : Result.fail(notA("a text without \"{\", or with a hash tag in braces", "prefix"))
+
 /**
  * Creates a store. All keys start with `prefix`, and `newId` returns random texts. `nodeOf` returns the node of a key, when
  * there are several.
@@ -54,7 +68,7 @@ export const make = (
     readonly base64?: Codec
   }
 ): TokenStore["Service"] => {
-  const { newId, nodeOf, prefix = "effect-entra:" } = options
+  const { newId, nodeOf, prefix = defaultPrefix } = options
   const { base64 = portable, sendBoth = bothOf(send) } = options
   const keysOf = (name: string) => {
     const dot = name.indexOf(".")

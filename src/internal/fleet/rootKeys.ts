@@ -24,7 +24,8 @@ export const rootsOf = (
     }
     // A placeholder, such as equal characters.
     if (new Set(bytes).size < 8) return Result.fail(invalidKey(at, "is not random"))
-    roots.push(bytes)
+    // A key that is listed twice would have two records, and each stamp would look like one of another process.
+    if (!roots.some((root) => isEqual(root, bytes))) roots.push(bytes)
   }
   return Result.succeed(roots)
 }
@@ -34,6 +35,9 @@ export const rootsOf = (
 // -----------------------------------------------------------------------------
 
 const leastBytes = 32
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at])
 
 const invalidKey = (
   at: number,

@@ -97,6 +97,21 @@ export const make = (options: {
       return left > 0 ? { bytes, ttl: Duration.millis(left) } : undefined
     })
 
+  /** Returns what an error means for other processes; undefined for nothing. */
+  const outcomeOf = (at: Name, error: AcquireTokenError, rest: number): Effect.Effect<LeaseOutcome | undefined> =>
+    Effect.gen(function*() {
+      const wait = error.retryAfter === undefined ? 0 : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
+      // A wait of zero closes no gate.
+      if (error._tag === "EntraThrottledError" && error.source === "server" && wait > 0) {
+        const value = yield* sealedText("throttle", throttleName(at), throttleText(error), wait)
+        return { _tag: "Throttled", value }
+      }
+      const text = isOutage(error) ? outageText(error) : undefined
+      if (text === undefined) return undefined
+      const value = yield* sealedText("outage", at, text, Math.max(outageTtl, wait))
+      return { _tag: "Failed", value, rest: Duration.millis(rest) }
+    })
+
   const isCurrent = ({ key, name, sealed }: Name): boolean =>
     epochs.current(ownerIn(key.space), key)?.some((epoch) => name === nameOf(sealed, epoch)) === true
 
@@ -131,16 +146,16 @@ export const make = (options: {
     throttle: (at, value) =>
       Effect.map(
         opened("throttle", throttleName(at), value),
-        (text) => text === undefined ? undefined : readThrottle(text, Duration.toMillis(value.ttl))
+        (text) => text === undefined ? undefined : readThrottle(text, waitOf(value))
       ),
     outage: (at, value) =>
       Effect.map(
         opened("outage", at, value),
-        (text) => text === undefined ? undefined : readOutage(text, Duration.toMillis(value.ttl))
+        (text) => text === undefined ? undefined : readOutage(text, waitOf(value))
       ),
     store: (at, owner, shared, seen) =>
       Effect.gen(function*() {
-        const value = isCurrent(at) ? yield* sealedToken(at, shared) : undefined
+        const value = isCurrent(at) ? yield* orNothing(sealedToken(at, shared)) : undefined
         if (value === undefined) return yield* settle(at, owner, { _tag: "Released" })
         return fleet === undefined
           ? yield* guard.run("write", at.name, store.set(at.name, value.bytes, value.ttl))
@@ -148,18 +163,8 @@ export const make = (options: {
       }),
     tell: (at, owner, error, rest) =>
       Effect.gen(function*() {
-        const wait = error?.retryAfter === undefined
-          ? 0
-          : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
-        // A wait of zero is not a throttle.
-        if (error?._tag === "EntraThrottledError" && error.source === "server" && wait > 0) {
-          const value = yield* sealedText("throttle", throttleName(at), throttleText(error), wait)
-          return yield* settle(at, owner, { _tag: "Throttled", value })
-        }
-        const text = error !== undefined && isOutage(error) ? outageText(error) : undefined
-        if (text === undefined) return yield* settle(at, owner, { _tag: "Released" })
-        const value = yield* sealedText("outage", at, text, Math.max(outageTtl, wait))
-        return yield* settle(at, owner, { _tag: "Failed", value, rest: Duration.millis(rest) })
+        const outcome = error === undefined ? undefined : yield* orNothing(outcomeOf(at, error, rest))
+        return yield* settle(at, owner, outcome ?? { _tag: "Released" })
       })
   }
 }
@@ -167,6 +172,13 @@ export const make = (options: {
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** Others wait for a lease until it ends, so it ends also when its outcome cannot be written. */
+const orNothing = <A>(outcome: Effect.Effect<A | undefined>): Effect.Effect<A | undefined> =>
+  Effect.catchDefect(outcome, () => Effect.succeed(undefined))
+
+/** No wait was stored that is longer, whatever the store says. */
+const waitOf = ({ ttl }: StoredValue): number => Math.min(Duration.toMillis(ttl), longestRetryAfter)
 
 const nameOf = ({ id }: Sealed, epoch: string): string => `${id}.${epoch}`
 

@@ -72,6 +72,9 @@ const Throttle = Schema.fromJsonString(Schema.Struct({
 const encodeToken = Schema.encodeSync(Token)
 const decodeToken = Schema.decodeUnknownOption(Token)
 
+/** The service says when to refresh a token, in any number of seconds. */
+const refreshInOf = (millis: number): number => Math.min(Math.max(0, millis), longestLifetime)
+
 /** Returns the text of a token. */
 export const tokenText = ({ replacement, token }: StoredToken): string =>
   encodeToken({
@@ -83,7 +86,7 @@ export const tokenText = ({ replacement, token }: StoredToken): string =>
     tokenEndpoint: token.tokenEndpoint,
     correlationId: token.correlationId,
     lifetime: token.expiresOn - token.issuedAt,
-    ...(token.refreshOn === undefined ? {} : { refreshIn: Math.max(0, token.refreshOn - token.issuedAt) }),
+    ...(token.refreshOn === undefined ? {} : { refreshIn: refreshInOf(token.refreshOn - token.issuedAt) }),
     ...(replacement === undefined ? {} : { replacement })
   })
 

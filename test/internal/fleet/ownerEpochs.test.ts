@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import type { TokenStore } from "effect-entra"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
@@ -26,13 +26,22 @@ const start = (
     const invalidated: Array<Invalidated> = []
     let losses = 0
     let ids = 0
-    const guard = yield* StoreGuard.make({ onChange: () => Effect.void, onRefused: () => {}, probe: () => Effect.void })
+    let commands = 0
+    const whole = yield* StoreGuard.make({ onChange: () => Effect.void, onRefused: () => {}, probe: () => Effect.void })
+    const guard: StoreGuard.StoreGuard = {
+      ...whole,
+      run: (...parameters) =>
+        Effect.suspend(() => {
+          commands++
+          return whole.run(...parameters)
+        })
+    }
     const sealer = fakeSealer(roots)
     const epochs = yield* OwnerEpochs.make({
       store,
       guard,
       sealer,
-      newId: () => `${roots}${++ids}`,
+      newId: () => `${roots.join("")}${++ids}`,
       interval: 500,
       reactions: {
         invalidated: (owner, concerns) => void invalidated.push({ owner, concerns }),
@@ -47,7 +56,7 @@ const start = (
         const sealed = yield* sealer.of(place.space + place.tenant + place.scopes)
         return all?.map((epoch, at) => `${sealed[at]?.id}.${epoch}`)
       })
-    return { epochs, invalidated, losses: () => losses, namesOf }
+    return { epochs, invalidated, losses: () => losses, commands: () => commands, namesOf }
   })
 
 const both = ["with leases", "of values alone"] as const
@@ -112,6 +121,38 @@ for (const which of both) {
         assert.strictEqual(one.invalidated.length, 0)
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(one.losses(), 1)
+      }))
+
+    it.effect("of 100 owners in a slow store change within a second", () =>
+      Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [one, other] = [yield* start(storeOf(fake, which)), yield* start(storeOf(fake, which))]
+        yield* Effect.forEach(
+          Array.from({ length: 100 }, (_, n) => `owner ${n}`),
+          (owner) => other.epochs.of(owner, place("contoso"), StoreGuard.newBudget())
+        )
+        yield* other.namesOf(place("contoso"))
+        yield* one.epochs.invalidate({ owner, tenant: "contoso" })
+        fake.delay = 20
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(other.invalidated.length, 1)
+      }))
+
+    it.effect("that are stamped many times while the store is away cost no more for each of them", () =>
+      Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const one = yield* start(storeOf(fake, which))
+        yield* one.namesOf(place("contoso"))
+        fake.isSilent = true
+        const many = Array.from({ length: 200 }, (_, n) => `tenant ${n}`)
+        yield* Effect.forkChild(one.epochs.invalidate({ owner, tenant: "contoso" }), { startImmediately: true })
+        yield* TestClock.adjust("2 seconds")
+        const before = one.commands()
+        for (const tenant of many) yield* one.epochs.invalidate({ owner, tenant })
+        assert.isAtMost(one.commands() - before, 3 * many.length)
+        fake.isSilent = false
+        yield* TestClock.adjust("2 seconds")
+        for (const tenant of many) assert.isDefined(yield* one.namesOf(place(tenant)))
       }))
 
     it.effect("that are stamped while the store is away: no names until then, and the stamp is repeated", () =>
@@ -266,6 +307,20 @@ describe("root keys", () => {
       ),
     60_000
   )
+
+  it.effect("of values alone with a foreign base are lost ones: names have no other characters", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const one = yield* start(fake.withoutFleet)
+      yield* one.namesOf(place("contoso"))
+      const [record = ""] = fake.keys()
+      const name = record.slice("v:".length)
+      const text = JSON.stringify({ version: "v", base: "../../etc/passwd", stamps: {} })
+      yield* fake.withoutFleet.set(name, new TextEncoder().encode(text), Duration.minutes(1))
+      yield* TestClock.adjust("500 millis")
+      for (const name of (yield* one.namesOf(place("contoso"))) ?? []) assert.match(name, /^[\w.-]{1,100}$/)
+      assert.strictEqual(one.losses(), 1)
+    }))
 
   it.effect("old and new together: processes that have both share tokens with those of each, also after invalidations", () =>
     Effect.gen(function*() {

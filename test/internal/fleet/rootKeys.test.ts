@@ -55,4 +55,11 @@ describe("root keys", () => {
     const roots = success(rootsOf(keys.map((key) => Redacted.make(key.toString("hex")))))
     assert.deepStrictEqual(roots, keys.map((key) => new Uint8Array(key)))
   })
+
+  it("that are the same count once, however they are written", () => {
+    const [one, other] = [randomBytes(32), randomBytes(32)]
+    const texts = [one.toString("hex"), other.toString("hex"), one.toString("base64"), other.toString("base64url")]
+    const roots = success(rootsOf(texts.map((text) => Redacted.make(text))))
+    assert.deepStrictEqual(roots, [new Uint8Array(one), new Uint8Array(other)])
+  })
 })
