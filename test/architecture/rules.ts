@@ -62,6 +62,7 @@ export const ranks: ReadonlyArray<Rank> = [
   wing(
     "fleet",
     "aead",
+    "checkedStore",
     "followers",
     "leases",
     "outerCache",
