@@ -80,6 +80,14 @@ describe("readVerdict", () => {
     },
     { name: "an entry without a preferred host", body: { metadata: [{ aliases: [host] }] }, verdict: unknownVerdict },
     { name: "aliases that are no list", body: { metadata: [{ ...entry, aliases: host }] }, verdict: unknownVerdict },
+    { name: "entries that are no list", body: { metadata: { ...entry } }, verdict: unknownVerdict },
+    {
+      name: "a preferred cache that is no text",
+      body: { metadata: [{ ...entry, preferred_cache: 5 }] },
+      verdict: unknownVerdict
+    },
+    { name: "an error that is no text", body: { error: 5, metadata: [entry] }, verdict: unknownVerdict },
+    { name: "entries without aliases", body: { metadata: [{ preferred_network: host }] }, verdict: unknownVerdict },
     { name: "HTML", body: "<html>", verdict: unknownVerdict },
     { name: "nothing", body: "", verdict: unknownVerdict },
     { name: "null", body: null, verdict: unknownVerdict }
