@@ -17,7 +17,7 @@ import type { Goal, Table } from "./support/result.ts"
 import { finish, machineWith } from "./support/tell.ts"
 
 const quick = process.argv.includes("--quick")
-const rounds = quick ? 2 : 5
+const rounds = quick ? 2 : 8
 const calls = quick ? 300 : 2000
 const tokenLength = 1500
 const tenantId = "22222222-2222-4222-8222-222222222222"

@@ -13,8 +13,8 @@ export const svgOf = ({ kind, series, title, x, y }: Plot): string => {
       animation: false,
       backgroundColor: "#ffffff",
       title: { text: title, left: "center" },
-      legend: { top: 28, type: "plain" },
-      grid: { top: 84, left: 90, right: 30, bottom: 60 },
+      legend: { top: 34, type: "plain" },
+      grid: { top: 100, left: 90, right: 30, bottom: 60 },
       xAxis: kind === "bar"
         ? { ...nameOf(x.label), nameGap: 35, type: "category", data: categories, axisLabel: { interval: 0 } }
         : { ...nameOf(x.label), nameGap: 30, type: x.logarithmic === true ? "log" : "value" },
