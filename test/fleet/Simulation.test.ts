@@ -50,6 +50,19 @@ describe("a refused token", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     })), 60_000)
 
+  it.effect("is replaced also when the memory has no room for it", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const processes = yield* startMany(2, fake, { cache: { maxEntries: 0 } })
+      const [token = ""] = tokensOf((yield* callAll(processes)).exits)
+      const refused = yield* callAll(processes, { accessTokenSha256ToRefresh: sha256(token) })
+      assert.notInclude(tokensOf(refused.exits), token)
+      assert.strictEqual(yield* tokenRequests, 2)
+      const late = yield* callAll(processes, { accessTokenSha256ToRefresh: sha256(token) })
+      assert.deepStrictEqual(tokensOf(late.exits), tokensOf(refused.exits))
+      assert.strictEqual(yield* tokenRequests, 2)
+    })))
+
   it.effect(
     "an API refuses every token of 100 processes: one request in 30 s for all of them",
     () =>

@@ -276,21 +276,23 @@ export const make = (options: {
 
     /**
      * Replaces the refused token if it is still the cached token. Otherwise another caller has replaced it already, or
-     * has received the same token again.
+     * has received the same token again. `found` is the token from the store behind the cache, because the memory may
+     * have no room for it.
      */
-    const replace = (plan: Run, key: CacheKey): Acquired =>
+    const replace = (plan: Run, key: CacheKey, found?: CachedToken): Acquired =>
       Effect.suspend(() => {
-        const token = cached(key)
+        const kept = cached(key)
+        const token = kept ?? found
         if (token === undefined) {
           const since = monotonicMillis(clock)
           return Effect.flatMap(find(key), ({ isDown, token }) =>
-            token !== undefined && cached(key) === token
-              ? replace(plan, key)
-              : fetch({ ...plan, refused: "" }, key, "NoCachedAccessToken", undefined, { isDown, since }))
+            token === undefined
+              ? fetch({ ...plan, refused: "" }, key, "NoCachedAccessToken", undefined, { isDown, since })
+              : replace(plan, key, token))
         }
         return Effect.flatMap(accessTokenSha256(token.accessToken), (hash) =>
-          cached(key) !== token
-            ? replace(plan, key)
+          cached(key) !== kept
+            ? replace(plan, key, found)
             : hash === plan.refused && !ReplacementCooldown.isUnchanged(token.accessToken, clock)
             ? fetch(plan, key, "ForceRefreshOrClaims", token)
             : runPlan({ ...plan, ...withoutReplacement(plan) }))
