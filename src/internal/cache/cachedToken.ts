@@ -148,8 +148,8 @@ export class CachedToken implements CachePlace, Times {
     return Object.freeze({
       accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
       tokenType: this.shared.tokenType,
-      expiresOn: DateTime.makeUnsafe(this.#expiry * 1000),
-      refreshOn: DateTime.makeUnsafe(this.#refresh * 1000),
+      expiresOn: DateTime.fromDateUnsafe(new Date(this.expiresOn)),
+      refreshOn: DateTime.fromDateUnsafe(new Date(this.refreshOn)),
       scopes: this.shared.grantedScopes,
       tenantId: this.tenant,
       authority: this.shared.isTenanted ? this.shared.authority + this.tenant : this.shared.authority,

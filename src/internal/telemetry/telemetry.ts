@@ -118,7 +118,7 @@ export const make = (options: {
       quietUntil = monotonicMillis(clock) + day
       return aside(Effect.logWarning(warning), {
         clientId,
-        expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
+        expiresOn: new Date(at).toISOString()
       })
     }
     const expiry = expiresOn()
@@ -164,7 +164,7 @@ export const make = (options: {
       // A failure that callers do not notice counts as a failed refresh, whatever the reason of the flight.
       const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
       const about: Flight = {
-        time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
+        time: DateTime.fromDateUnsafe(new Date(now())),
         clientId,
         tenantId: acquisition.tenantId,
         scopes: acquisition.scope.split(" "),
@@ -263,18 +263,14 @@ const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
 
   const count = (
-    { description, id }: Metric.Counter<number>,
+    metric: Metric.Counter<number>,
     value: number,
     name: string,
     attributes: () => Readonly<Record<string, string>>
   ) => {
     const known = series.get(name)
     if (known !== undefined) return known.updateUnsafe(value, context)
-    const made = Metric.counter(id, {
-      description,
-      attributes: { client_id: clientId, ...attributes() },
-      incremental: true
-    })
+    const made = ExportedMetrics.labelled(metric, { client_id: clientId, ...attributes() })
     series.set(name, made)
     made.updateUnsafe(value, context)
   }
