@@ -107,6 +107,9 @@ export const make = (options: {
     const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
       makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
 
+    /** A token that is bound to a key of this process is of no use to others. */
+    const isBound = (): boolean => options.binding() !== undefined
+
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
     let misses = 0
@@ -116,6 +119,7 @@ export const make = (options: {
       clock,
       peek: cache.peek,
       space,
+      isBound,
       homeTenant,
       allows: settings.allows,
       limit
@@ -195,9 +199,6 @@ export const make = (options: {
           if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
           return found
         })
-
-    /** A token that is bound to a key of this process is of no use to others. */
-    const isBound = (): boolean => options.binding() !== undefined
 
     /**
      * Serves a token, or refreshes it first. A token that has just come from the store behind the cache was looked up at
