@@ -62,7 +62,10 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
 
   const addMarkdown = (path: string, section: string): void => {
     const text = readFileSync(path, "utf8")
-    add(path, titleOf(text) ?? basename(path), text, project).frontmatter["category"] = section
+    const page = add(path, titleOf(text) ?? basename(path), text, project)
+    page.frontmatter["category"] = section
+    // The changelog and the like mention everything. They come last in a search.
+    if (section === sections.project) page.relevanceBoost = 0.02
   }
 
   const folders = new Map<string, DocumentReflection>()
