@@ -69,11 +69,12 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
   }
 
   const folders = new Map<string, DocumentReflection>()
-  const folderAt = (path: string): DocumentReflection => {
+  /** The page of a folder has the pages of files below it in the navigation. One that a page links to lists all files. */
+  const folderAt = (path: string, isLinked: boolean): DocumentReflection => {
     const name = inRepository(path)
     const known = folders.get(name)
     if (known !== undefined) return known
-    const files = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile())
+    const files = isLinked ? readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile()) : []
     const listing = files.map((file) => `- [${file.name}](${file.name})`).toSorted()
     const page = add(path, name, [`# ${name}`, "", ...listing].join("\n"), project)
     page.frontmatter["category"] = sections.sources
@@ -86,7 +87,7 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
     const code = ["````" + extname(path).slice(1), readFileSync(path, "utf8").trimEnd(), "````"]
     const markdown = [`# ${inRepository(path)}`, "", ...code].join("\n")
     // Not in the search index: the API reference and the pages describe what the code does.
-    add(path, basename(path), markdown, folderAt(dirname(path))).relevanceBoost = 0
+    add(path, basename(path), markdown, folderAt(dirname(path), false)).relevanceBoost = 0
   }
 
   addMarkdown(join(root, "docs/README.md"), sections.project)
@@ -97,11 +98,12 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
     [...project.files.getMediaPaths()].filter((path) =>
       path.startsWith(`${root}/`) && !assets.has(extname(path)) && existsSync(path)
     )
+  const isFolder = (path: string) => statSync(path).isDirectory()
   // A page that is added may link to further files.
   for (let paths = linked(); paths.length > 0; paths = linked()) {
-    for (const path of paths) {
-      if (statSync(path).isDirectory()) folderAt(path)
-      else if (path.endsWith(".md")) addMarkdown(path, sections.project)
+    for (const path of paths.filter(isFolder)) folderAt(path, true)
+    for (const path of paths.filter((path) => !isFolder(path))) {
+      if (path.endsWith(".md")) addMarkdown(path, sections.project)
       else addSource(path)
     }
   }

@@ -214,7 +214,14 @@ describe("links", () => {
   })
 
   it("of pages lead to a file and a heading inside the tarball", () => {
-    assert.deepStrictEqual([...shipped].flatMap(([path, text]) => linkProblems(path, text, shipped)), [])
+    // The comparison says that its links to tests work in the repository only.
+    const withTests = new Map([...filesAt(["test/**/*.test.ts"]), ...shipped])
+    assert.deepStrictEqual(
+      [...shipped].flatMap(([path, text]) =>
+        linkProblems(path, text, path === "docs/comparison.md" ? withTests : shipped)
+      ),
+      []
+    )
   })
 
   it("of code lead there, too", () => {
