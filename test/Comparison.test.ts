@@ -1,16 +1,33 @@
 /** The claims of `docs/comparison.md` lead to tests and sources that exist. */
-import { posix } from "node:path"
+import { globSync } from "node:fs"
+import { basename, posix } from "node:path"
 import { assert, describe, it } from "vitest"
 import { columns, comparisonProblems, rowsOf, type World } from "./docs/comparison.ts"
-import { readText } from "./docs/repository.ts"
+import { readText, root } from "./docs/repository.ts"
 import { testNamesOf } from "./docs/testNames.ts"
 
 const page = readText("docs/comparison.md") ?? ""
 const fromDocs = (path: string) => posix.join("docs", path)
 
+/** The packages of the columns, with those packages of Microsoft that do part of their work. */
+const packages: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "msal-node": ["msal-node", "msal-common"],
+  "@azure/identity": ["identity", "core-rest-pipeline"]
+}
+const installed = new Map(
+  Object.entries(packages).map(([peer, names]) => [
+    peer,
+    new Set(
+      globSync(names.map((name) => `node_modules/@azure/${name}/**/*.{mjs,js,json}`), { cwd: root }).map((path) =>
+        basename(path)
+      )
+    )
+  ])
+)
+
 const repository: World = {
   isFile: (path) => readText(fromDocs(path)) !== undefined,
-  isInstalled: (path) => readText(`node_modules/@azure/${path}`) !== undefined,
+  isInstalled: (peer, name) => installed.get(peer)?.has(name) === true,
   testNames: (path) => {
     const text = readText(fromDocs(path))
     return text === undefined ? undefined : testNamesOf(path, text)
@@ -43,13 +60,13 @@ describe("docs/comparison.md", () => {
 describe("the rules", () => {
   const world: World = {
     isFile: (path) => path === "../test/A.test.ts" || path === "../bench/REPORT.md",
-    isInstalled: (path) => path === "msal-node/a.mjs",
+    isInstalled: (peer, name) => peer === "msal-node" && name === "a.mjs",
     testNames: (path) => path === "../test/A.test.ts" ? ["\"a secret is read\"", "`${name}: a refusal`"] : undefined
   }
   const good = [
     `| ${columns.join(" | ")} |`,
     `| ${columns.map(() => "---").join(" | ")} |`,
-    "| Secret | Yes: [a secret](../test/A.test.ts) | Yes ([docs][n-a]) | Yes (`msal-node/a.mjs`) | No: that of msal-node | No |",
+    "| Secret | Yes: [a secret](../test/A.test.ts) | Yes ([docs][n-a]) | Yes (`a.mjs`) | No: that of msal-node | No |",
     "| Broker | No | Better ([docs][n-a]) | Not verified | No | No |",
     "| Cost | Partly: [a refusal](../test/A.test.ts), not more | No | No ([report](../bench/REPORT.md)) | No | Partly ([docs][n-a]) |",
     "",
@@ -90,7 +107,7 @@ describe("the rules", () => {
     { wrong: "an empty cell", from: "| No: that of msal-node |", to: "| |", says: "not 6 cells" },
     { wrong: "another order", from: "| MSAL.NET | msal-node |", to: "| msal-node | MSAL.NET |", says: "other columns" },
     { wrong: "a peer without a source", from: "Yes ([docs][n-a])", to: "Yes", says: "MSAL.NET: no source" },
-    { wrong: "a file that is not installed", from: "msal-node/a.mjs", to: "msal-node/b.mjs", says: "is not installed" },
+    { wrong: "a file that is not installed", from: "a.mjs", to: "b.mjs", says: "is not installed" },
     { wrong: "a report that is gone", from: "bench/REPORT", to: "bench/OLD", says: "OLD.md is not a file" },
     { wrong: "a peer that is better", from: "Better ([docs]", to: "Yes ([docs]", says: "does not say so" },
     { wrong: "a peer beyond a Yes", from: "Yes ([docs]", to: "Better ([docs]", says: "cannot be better" },

@@ -13,8 +13,8 @@ export interface World {
   readonly testNames: (path: string) => ReadonlyArray<string> | undefined
   /** Whether a path from `docs/` leads to a file of the repository. */
   readonly isFile: (path: string) => boolean
-  /** Whether an installed package of `@azure/` has the file. */
-  readonly isInstalled: (path: string) => boolean
+  /** Whether the installed package of a column, or one that it depends on, has a file of this name. */
+  readonly isInstalled: (peer: string, name: string) => boolean
 }
 
 /** Returns the rows of all tables of a page, with the heads, without the lines of dashes. */
@@ -89,13 +89,13 @@ const peerProblems = (
 ): ReadonlyArray<string> => {
   const verdict = verdictOf(cell)
   if (verdict === "") return [`${peer}: "${cell}" is no verdict`]
-  const files = [...cell.matchAll(/`([\w-]+\/[\w./-]+\.\w+)`/g)].map(([, path = ""]) => path)
+  const files = [...cell.matchAll(/`([\w-]+\.(?:mjs|js|json))`/g)].map(([, name = ""]) => name)
   const links = linksOf(cell)
   // What @azure/identity does is often what msal-node does, which has its source in the column before.
   const hasSource = files.length + links.length > 0 || /\]\[/.test(cell) || /\b(?:that|those) of msal-node\b/.test(cell)
   return [
     ...verdict !== "No" && verdict !== "Not verified" && !hasSource ? [`${peer}: no source`] : [],
-    ...files.filter((path) => !isInstalled(path)).map((path) => `${peer}: ${path} is not installed`),
+    ...files.filter((name) => !isInstalled(peer, name)).map((name) => `${peer}: ${name} is not installed`),
     ...links.filter(({ path }) => !isFile(path)).map(({ path }) => `${peer}: ${path} is not a file`),
     ...verdictOf(ours) === "No" && (verdict === "Yes" || verdict === "Partly")
       ? [`${peer}: is better, and does not say so`]
