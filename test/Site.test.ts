@@ -22,7 +22,7 @@ let built = ""
 beforeAll(async () => {
   built =
     (await promisify(execFile)("npm", ["run", "docs"], { cwd: root, env: { ...process.env, NO_COLOR: "1" } })).stdout
-}, 180_000)
+}, 300_000)
 
 const types: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
