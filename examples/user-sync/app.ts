@@ -1,0 +1,28 @@
+/** The app: the web server over the background job, the database and Microsoft Graph. */
+import { Effect, Layer } from "effect"
+import * as Graph from "./graph.ts"
+import * as Server from "./server.ts"
+import * as Sessions from "./sessions.ts"
+import * as Store from "./store.ts"
+import * as Sync from "./sync.ts"
+
+export interface Options extends Server.Options {
+  /** The origin of Microsoft Graph. */
+  readonly graph: string
+  readonly sync?: Sync.Settings | undefined
+}
+
+/**
+ * Needs an `HttpServer`, an `HttpClient`, a `SqlClient` and a `ConfidentialClient`. It ends in this order: the web server,
+ * the background job, the database. `more` are further routes.
+ */
+export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
+  Layer.mergeAll(
+    Server.layer(options, more),
+    Layer.effectDiscard(
+      Effect.flatMap(Server.originOf(options), (origin) => Effect.logInfo(`User sync listens at ${origin}`))
+    )
+  ).pipe(
+    Layer.provideMerge(Sync.layer(options.sync ?? Sync.defaults)),
+    Layer.provideMerge(Layer.mergeAll(Graph.layer(options.graph), Store.layer, Sessions.layer))
+  )
