@@ -20,7 +20,7 @@ export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
   Layer.mergeAll(
     Server.layer(options, more),
     Layer.effectDiscard(
-      Effect.flatMap(Server.originOf(options), (origin) => Effect.logInfo(`User sync listens at ${origin}`))
+      Effect.flatMap(Server.originOf(options), (origin) => Effect.logInfo(`User sync is ready. Open ${origin}`))
     )
   ).pipe(
     Layer.provideMerge(Sync.layer(options.sync ?? Sync.defaults)),

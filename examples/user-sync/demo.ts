@@ -51,7 +51,7 @@ const tenantOf = ({ name, tenantId }: typeof contoso, domain: string, names: Rea
 const northwindNames = [
   "Zoë Ångström",
   "Seán O’Connor",
-  "渡辺 さくら",
+  "Юлия Ёлкина",
   "مريم حداد",
   "<script>document.title = 'taken over'</script>",
   "\"><img src=x onerror=alert(1)>",

@@ -6,6 +6,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Runtime } from "effect"
+import { EntraError } from "effect-entra"
 import { layerFromEnv, SimulatorServer } from "effect-entra/node"
 import { FetchHttpClient } from "effect/http"
 import { createServer } from "node:http"
@@ -44,13 +45,21 @@ const real = (settings: Settings, { accounts, clientId }: NonNullable<Settings["
     Layer.provide([server(settings), Sqlite.layer(settings.database ?? "user-sync.db")])
   )
 
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
 const program = Effect.gen(function*() {
   const settings = yield* readSettings
   return yield* Layer.launch(
     settings.real === undefined ? simulated(settings) : real(settings, settings.real)
   )
 }).pipe(
-  Effect.tapError((error) => Console.error(`User sync cannot start: ${error.message}`)),
+  Effect.tapError((error) => {
+    const [problem, remedy] = error._tag === "ServeError"
+      ? [`The web server cannot listen (${messageOf(error.cause)}).`, "Set USER_SYNC_PORT to a port that is free."]
+      : [error.message, EntraError.isEntraError(error) ? error.remedy : ""]
+    return Console.error(`User sync cannot start: ${problem} ${remedy}`.trim())
+  }),
+  Effect.tapDefect((defect) => Console.error("User sync stops because of a defect:", defect)),
   Effect.onInterrupt(() => Console.log("User sync has stopped."))
 )
 

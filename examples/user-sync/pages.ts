@@ -62,7 +62,8 @@ export const tenant = (
     { title: `Users of ${tenant.customer}`, session, notice: options.notice },
     html`
     <section aria-labelledby="sync"><h2 id="sync">Sync</h2>
-      ${progress(tenant, options.isFollowed)}
+      ${progress(tenant)}
+      ${following(options.isFollowed)}
       <div class="actions">
         ${button(session, "/sync", "Sync now")}
         ${tenant.state.phase === "failed" ? button(session, "/connect", `Connect ${tenant.customer} again`) : undefined}
@@ -102,13 +103,14 @@ export const overview = (
   layout(
     { title: "Connected tenants", session },
     html`
+    ${following(isFollowed)}
     ${
       tenants.length === 0
         ? html`<p>No tenant is connected. Sign in as a customer to connect one.</p>`
         : tenants.map((tenant) => {
           const id = `tenant-${tenant.tenantId}`
           return html`<article aria-labelledby="${id}"><h2 id="${id}">${tenant.customer}</h2>
-          <p class="id">${tenant.tenantId}</p>${progress(tenant, isFollowed)}</article>`
+          <p class="id">${tenant.tenantId}</p>${progress(tenant)}</article>`
         })
     }
     <section aria-labelledby="cache"><h2 id="cache">Token cache</h2>
@@ -204,14 +206,14 @@ const phases: Readonly<Record<Tenant["state"]["phase"], string>> = {
   failed: "Stopped by an error"
 }
 
-const progress = ({ state, users }: Tenant, isFollowed: boolean): Html => {
+const progress = ({ state, users }: Tenant): Html => {
   const { problem } = state
   return html`${
     facts([
       ["State", html`<span class="phase ${state.phase}">${phases[state.phase]}</span>`],
       ["Users", users.toLocaleString("en")],
       [
-        state.phase === "syncing" ? "This round" : "Last round",
+        state.cursor.at === "changes" && state.phase !== "syncing" ? "Last round" : "This round",
         `${state.kind === "full" ? "all users" : "changes"}, ${plural(state.pages, "page")}, ${
           plural(state.changed, state.kind === "full" ? "user" : "change")
         }`
@@ -225,13 +227,13 @@ const progress = ({ state, users }: Tenant, isFollowed: boolean): Html => {
       <p><strong>Last error:</strong> ${problem.message}</p>
       <p><strong>What to do:</strong> ${problem.remedy}</p>
       <p class="id">${problem.code}, ${time(problem.at)}</p></div>`
-  }
-  <p>${
-    isFollowed
-      ? html`This page updates itself every 2 seconds. <a href="/">Stop</a>`
-      : html`<a href="/?follow=1">Follow the progress</a> (the page then updates itself)`
-  }</p>`
+  }`
 }
+
+const following = (isFollowed: boolean): Html =>
+  isFollowed
+    ? html`<p>This page updates itself every 2 seconds. <a href="/">Stop</a></p>`
+    : html`<p><a href="/?follow=1">Follow the progress</a> (the page then updates itself)</p>`
 
 const facts = (rows: ReadonlyArray<readonly [name: string, value: Value]>): Html =>
   html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`

@@ -8,15 +8,19 @@ import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 /** Opens a database, and creates its file if there is none. Foreign keys are checked. */
-export const layer = (filename: string): Layer.Layer<SqlClient.SqlClient> =>
+export const layer = (filename: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.effect(
     SqlClient.SqlClient,
     Effect.gen(function*() {
       const database = yield* Effect.acquireRelease(
-        Effect.sync(() => new DatabaseSync(filename, { enableForeignKeyConstraints: true, timeout: 5000 })),
+        attempt(() => {
+          const database = new DatabaseSync(filename, { enableForeignKeyConstraints: true, timeout: 5000 })
+          // The first statement reads the file, so a file that is no database is found here.
+          database.exec("PRAGMA journal_mode = WAL")
+          return database
+        }, `The database ${filename} cannot be opened.`),
         (database) => Effect.sync(() => database.close())
       )
-      database.exec("PRAGMA journal_mode = WAL")
       const turns = yield* Semaphore.make(1)
       return yield* SqlClient.make({
         acquirer: Effect.as(Semaphore.takeScoped(turns, 1), connect(database)),
@@ -38,8 +42,6 @@ const connect = (database: DatabaseSync): SqlConnection.Connection => {
     if (prepared.size < 200) prepared.set(sql, statement)
     return statement
   }
-  const attempt = <A>(run: () => A): Effect.Effect<A, SqlError.SqlError> =>
-    Effect.try({ try: run, catch: (cause) => new SqlError.SqlError({ reason: reasonOf(cause) }) })
   const all = (sql: string, parameters: ReadonlyArray<unknown>) =>
     attempt(() => prepare(sql).all(...parameters.map(toInput)))
   const rows: SqlConnection.Connection["execute"] = (sql, parameters, transform) =>
@@ -70,8 +72,12 @@ const toInput = (value: unknown): SQLInputValue => {
   }
 }
 
-/** The reasons of Effect are read from `errno`, which Node calls `errcode`. */
-const reasonOf = (cause: unknown): SqlError.SqlErrorReason =>
+const attempt = <A>(run: () => A, message?: string): Effect.Effect<A, SqlError.SqlError> =>
+  Effect.try({ try: run, catch: (cause) => new SqlError.SqlError({ reason: reasonOf(cause, message) }) })
+
+/** Effect reads the reason from `errno`, which Node calls `errcode`. */
+const reasonOf = (cause: unknown, message: string | undefined): SqlError.SqlErrorReason =>
   SqlError.classifySqliteError(
-    cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause
+    cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,
+    { message }
   )

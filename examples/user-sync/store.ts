@@ -1,6 +1,6 @@
 /** The database: the connected tenants with the states of their syncs, and their users. One SQLite file. */
 import { Context, Effect, Layer, Schema } from "effect"
-import { Migrator, SqlClient, SqlSchema } from "effect/sql"
+import { Migrator, SqlClient, type SqlError, SqlSchema } from "effect/sql"
 import { SyncState } from "./syncState.ts"
 
 export interface Tenant {
@@ -54,11 +54,11 @@ export class Store extends Context.Service<Store, {
 /** The text of a name that searches compare. */
 export const fold = (text: string): string => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim()
 
-export const layer: Layer.Layer<Store, never, SqlClient.SqlClient> = Layer.effect(
+export const layer: Layer.Layer<Store, Migrator.MigrationError | SqlError.SqlError, SqlClient.SqlClient> = Layer.effect(
   Store,
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    yield* Effect.orDie(migrate)
+    yield* migrate
 
     const selectTenants = sql`SELECT tenant_id AS tenantId, customer, state,
       (SELECT count(*) FROM users WHERE users.tenant_id = tenants.tenant_id) AS users FROM tenants`

@@ -26,9 +26,11 @@ const visit = Effect.fnUntraced(function*(origin: string, options: BrowserContex
     return dialog.dismiss()
   })
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() =>
-      assert.deepStrictEqual({ foreign, complaints, dialogs }, { foreign: [], complaints: [], dialogs: [] })
-    )
+    Effect.sync(() => {
+      // The browser reports the status of a page that refuses something.
+      const others = complaints.filter((text) => !/ status of 4\d\d .*\/(?:connected\b.*|nowhere)$/.test(text))
+      assert.deepStrictEqual({ foreign, complaints: others, dialogs }, { foreign: [], complaints: [], dialogs: [] })
+    })
   )
   yield* run(() => page.goto("/"))
   return page
@@ -80,13 +82,12 @@ const picture = (page: Page, name: string) =>
   })
 
 describe("the app of examples/user-sync", () => {
-  layer(Layer.effect(Chromium, startBrowser))((it) => {
-    it.live("connects a tenant, and shows its users, but not to other customers", () =>
+  layer(Layer.effect(Chromium, startBrowser), { excludeTestServices: true })((it) => {
+    it.effect("connects a tenant, and shows its users, but not to other customers", () =>
       Effect.gen(function*() {
         const { client, origin } = yield* startApp()
         const page = yield* visit(origin)
         yield* assertAccessible(page)
-        yield* picture(page, "sign-in")
         yield* signIn(page, fabrikam.name)
         assert.strictEqual(yield* heading(page), "Connect Fabrikam")
         yield* assertAccessible(page)
@@ -117,24 +118,22 @@ describe("the app of examples/user-sync", () => {
         assert.strictEqual(yield* heading(operator), "Demo sign-in")
       }))
 
-    it.live("says why, when an administrator declines", () =>
+    it.effect("says why, when an administrator declines", () =>
       Effect.gen(function*() {
         const { origin, store } = yield* startApp()
         const page = yield* visit(origin)
         yield* signIn(page, fabrikam.name)
         yield* click(page, "Connect Fabrikam")
-        // The page of the refusal has a status that the browser reports.
-        yield* run(() => page.getByRole("button", { name: "Decline" }).click()).pipe(Effect.andThen(allow(page, 400)))
+        yield* run(() => page.getByRole("button", { name: "Decline" }).click())
         assert.strictEqual(yield* heading(page), "Not connected")
         const shown = yield* text(page)
         assert.include(shown, "The administrator declined to consent to the app.")
         assert.match(shown, /What to do: .{20,}/)
         yield* assertAccessible(page)
-        yield* picture(page, "refused")
         assert.isUndefined(yield* store.find(fabrikam.tenantId))
       }))
 
-    it.live("refuses an answer for another customer, another tenant, or the second time", () =>
+    it.effect("refuses an answer for another customer, another tenant, or the second time", () =>
       Effect.gen(function*() {
         const { origin, store } = yield* startApp()
         const mine = yield* visit(origin)
@@ -156,7 +155,6 @@ describe("the app of examples/user-sync", () => {
         const answer = yield* answerOf(theirs, northwind.name)
         const refused = Effect.fnUntraced(function*(page: Page, address: string, reason: string) {
           yield* run(() => page.goto(address))
-          yield* allow(page, 403)
           assert.strictEqual(yield* heading(page), "The connection was refused")
           assert.include(yield* text(page), reason)
         })
@@ -173,7 +171,7 @@ describe("the app of examples/user-sync", () => {
         assert.strictEqual(yield* heading(theirs), "Users of Northwind Traders")
       }))
 
-    it.live("shows the progress, and the page follows it", () =>
+    it.effect("shows the progress, and the page follows it", () =>
       Effect.gen(function*() {
         const { origin, simulator } = yield* startApp()
         yield* simulator.fail(Fault.delay("1500 millis"), { endpoint: "graph", times: 2 })
@@ -189,10 +187,9 @@ describe("the app of examples/user-sync", () => {
         assert.include(yield* text(page), "all users, 2 pages, 120 users")
         yield* run(() => page.getByRole("link", { name: "Stop" }).click())
         assert.notInclude(yield* text(page), "updates itself every")
-        yield* picture(page, "users")
       }))
 
-    it.live("shows the last error with its remedy, and recovers after a new consent", () =>
+    it.effect("shows the last error with its remedy, and recovers after a new consent", () =>
       Effect.gen(function*() {
         const { origin, sync } = yield* startApp()
         yield* sync.connect({ tenantId: adventure.tenantId, customer: adventure.name })
@@ -209,7 +206,7 @@ describe("the app of examples/user-sync", () => {
         assert.include(yield* shows(page, "Up to date"), "Kim Abercrombie")
       }))
 
-    it.live("searches, and believes no name", () =>
+    it.effect("searches, and believes no name", () =>
       Effect.gen(function*() {
         const { origin, sync } = yield* startApp()
         yield* sync.connect({ tenantId: northwind.tenantId, customer: northwind.name })
@@ -226,7 +223,7 @@ describe("the app of examples/user-sync", () => {
           const name of [
             "<script>document.title = 'taken over'</script>",
             "\"><img src=x onerror=alert(1)>",
-            "渡辺 さくら"
+            "Юлия Ёлкина"
           ]
         ) {
           assert.include(all, name)
@@ -243,8 +240,8 @@ describe("the app of examples/user-sync", () => {
         yield* assertAccessible(page)
         yield* picture(page, "search")
         assert.deepStrictEqual(yield* search("%"), ["100% _real_ Smith"])
-        assert.deepStrictEqual(yield* search("渡辺"), ["渡辺 さくら"])
-        assert.deepStrictEqual(yield* search("user3@"), ["渡辺 さくら"])
+        assert.deepStrictEqual(yield* search("елкина"), ["Юлия Ёлкина"])
+        assert.deepStrictEqual(yield* search("user3@"), ["Юлия Ёлкина"])
         assert.deepStrictEqual(yield* search("' OR 1=1"), ["' OR 1=1 --"])
         assert.deepStrictEqual(yield* search("\"><b>"), [])
         assert.include(yield* text(page), "0 users for “\"><b>”")
@@ -260,7 +257,7 @@ describe("the app of examples/user-sync", () => {
         assert.include(yield* text(second), "250 users for “toy”, page 99 of 5")
       }))
 
-    it.live("disconnects a tenant during a sync: its users and tokens are gone", () =>
+    it.effect("disconnects a tenant during a sync: its users and tokens are gone", () =>
       Effect.gen(function*() {
         const { client, origin, simulator, store, sync } = yield* startApp()
         yield* sync.connect({ tenantId: tailspin.tenantId, customer: tailspin.name })
@@ -280,7 +277,6 @@ describe("the app of examples/user-sync", () => {
         assert.strictEqual(yield* heading(page), "Disconnect Contoso?")
         assert.include(yield* text(page), "120 users and the tokens of Contoso are deleted here.")
         yield* assertAccessible(page)
-        yield* picture(page, "disconnect")
         yield* click(page, "Disconnect Contoso")
         assert.include(yield* text(page), "Its users and tokens are deleted here.")
         assert.isUndefined(yield* store.find(contoso.tenantId))
@@ -294,7 +290,7 @@ describe("the app of examples/user-sync", () => {
         assert.isDefined(yield* store.find(tailspin.tenantId))
       }))
 
-    it.live("needs no mouse", () =>
+    it.effect("needs no mouse", () =>
       Effect.gen(function*() {
         const { origin } = yield* startApp()
         const page = yield* visit(origin)
@@ -317,37 +313,37 @@ describe("the app of examples/user-sync", () => {
             }
             assert.fail(`Tab does not reach ${name}`)
           })
-        const press = (key: string) =>
+        /** Presses Enter, and waits for the page that follows. */
+        const enter = (title: string) =>
           run(async () => {
-            await page.keyboard.press(key)
-            await page.waitForLoadState()
+            await page.keyboard.press("Enter")
+            await page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor()
           })
         yield* tabTo("Skip to the content")
-        yield* press("Enter")
+        yield* run(() => page.keyboard.press("Enter"))
         yield* tabTo("Contoso")
-        yield* press("ArrowDown")
+        yield* run(() => page.keyboard.press("ArrowDown"))
         yield* tabTo("Sign in")
-        yield* press("Enter")
+        yield* enter("Connect Fabrikam")
         yield* tabTo("Connect Fabrikam")
-        yield* press("Enter")
+        yield* enter("Permission requested")
         yield* tabTo("Accept")
-        yield* press("Enter")
+        yield* enter("Users of Fabrikam")
         yield* shows(page, "Up to date")
         yield* tabTo("Search by name or sign-in name")
         yield* run(() => page.keyboard.type("ada"))
-        yield* press("Enter")
+        yield* run(() => page.keyboard.press("Enter"))
         yield* run(() => page.getByText("1 user for “ada”").waitFor())
         yield* tabTo("Disconnect …")
-        yield* press("Enter")
+        yield* enter("Disconnect Fabrikam?")
         yield* tabTo("Disconnect Fabrikam")
-        yield* press("Enter")
-        yield* run(() => page.getByText("Your organization is disconnected.").waitFor())
+        yield* enter("Connect Fabrikam")
+        assert.include(yield* text(page), "Your organization is disconnected.")
         yield* tabTo("Sign out")
-        yield* press("Enter")
-        assert.strictEqual(yield* heading(page), "Demo sign-in")
+        yield* enter("Demo sign-in")
       }))
 
-    it.live.each(["light", "dark"] as const)("fits into 320 pixels, %s", (colorScheme) =>
+    it.effect.each(["light", "dark"] as const)("fits into 320 pixels, %s", (colorScheme) =>
       Effect.gen(function*() {
         const { origin, simulator, sync } = yield* startApp()
         yield* simulator.consent(Demo.clientId, northwind.tenantId)
@@ -357,17 +353,18 @@ describe("the app of examples/user-sync", () => {
         yield* signIn(page, northwind.name)
         yield* shows(page, "Up to date")
         yield* assertAccessible(page)
-        yield* picture(page, `narrow-${colorScheme}`)
+        if (colorScheme === "light") yield* picture(page, "narrow")
         yield* run(() => page.goto("/disconnect"))
         yield* assertAccessible(page)
         yield* click(page, "Sign out")
         yield* signIn(page, "Operator")
         yield* shows(page, "Stopped by an error")
         yield* assertAccessible(page)
-        if (colorScheme === "dark") yield* run(() => page.setViewportSize({ width: 1024, height: 768 }))
-        yield* picture(page, colorScheme === "dark" ? "operator-dark" : "operator-narrow")
+        if (colorScheme === "dark") {
+          yield* run(() => page.setViewportSize({ width: 1024, height: 768 }))
+          yield* picture(page, "operator")
+        }
         yield* run(() => page.goto("/nowhere"))
-        yield* allow(page, 404)
         yield* assertAccessible(page)
       }))
   })

@@ -1,6 +1,6 @@
 /** The app of examples/user-sync in the process of a test, with the simulator behind it. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, References } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
@@ -29,7 +29,8 @@ export const startApp = Effect.fnUntraced(function*(database = ":memory:") {
     Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.provideMerge(Sqlite.layer(database))
   )
-  const services = yield* Layer.build(Running)
+  // Refusals of the service are the subject of tests, so the library's lines about them are no news.
+  const services = yield* Effect.provideService(Layer.build(Running), References.MinimumLogLevel, "None")
   return {
     origin: yield* Effect.provide(Server.originOf({}), Context.pick(HttpServer.HttpServer)(services)),
     simulator: Context.get(services, EntraSimulator.EntraSimulator),
