@@ -1,5 +1,6 @@
 /** The app: the web server over the background job, the database and Microsoft Graph. */
-import { Effect, Layer } from "effect"
+import { Effect, type FileSystem, Layer, type Path } from "effect"
+import type { Etag, HttpPlatform, HttpServer } from "effect/http"
 import * as Graph from "./graph.ts"
 import * as Server from "./server.ts"
 import * as Sessions from "./sessions.ts"
@@ -13,16 +14,24 @@ export interface Options extends Server.Options {
 }
 
 /**
- * Needs an `HttpServer`, an `HttpClient`, a `SqlClient` and a `ConfidentialClient`. It ends in this order: the web server,
- * the background job, the database. `more` are further routes.
+ * Needs an `HttpClient`, a `SqlClient` and a `ConfidentialClient`. The web server starts when everything else is ready,
+ * and ends first, then the background job, then the database. `more` are further routes.
  */
-export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
+export const layer = <E, R, ServerError>(
+  options: Options,
+  more: Layer.Layer<never, E, R>,
+  server: Layer.Layer<
+    HttpServer.HttpServer | HttpPlatform.HttpPlatform | Etag.Generator | FileSystem.FileSystem | Path.Path,
+    ServerError
+  >
+) =>
   Layer.mergeAll(
     Server.layer(options, more),
     Layer.effectDiscard(
       Effect.flatMap(Server.originOf(options), (origin) => Effect.logInfo(`User sync is ready. Open ${origin}`))
     )
   ).pipe(
+    Layer.provideMerge(server),
     Layer.provideMerge(Sync.layer(options.sync ?? Sync.defaults)),
     Layer.provideMerge(Layer.mergeAll(Graph.layer(options.graph), Store.layer, Sessions.layer))
   )

@@ -22,27 +22,31 @@ const server = ({ port }: Settings) =>
 const simulated = (settings: Settings) =>
   Layer.unwrap(Effect.map(Demo.options, (options) =>
     Layer.effectDiscard(Demo.seed).pipe(
-      Layer.provide(App.layer({ ...options, publicUrl: settings.publicUrl }, Demo.ConsentPage))
+      Layer.provide(App.layer({ ...options, publicUrl: settings.publicUrl }, Demo.ConsentPage, server(settings)))
     ))).pipe(
       Layer.provide(Demo.Client),
       Layer.provide(SimulatorServer.layerHttpClient),
       Layer.provide(Demo.Simulator),
-      Layer.provide([server(settings), Sqlite.layer(settings.database ?? ":memory:")])
+      Layer.provide(Sqlite.layer(settings.database ?? ":memory:"))
     )
 
-const real = (settings: Settings, { accounts, clientId }: NonNullable<Settings["real"]>) =>
-  App.layer({
-    clientId,
-    accounts,
-    authorityHost: process.env["AZURE_AUTHORITY_HOST"] ?? "https://login.microsoftonline.com",
-    graph: "https://graph.microsoft.com",
-    publicUrl: settings.publicUrl
-  }, Layer.empty).pipe(
+const real = (settings: Settings, { accounts, authorityHost, clientId }: NonNullable<Settings["real"]>) =>
+  App.layer(
+    {
+      clientId,
+      accounts,
+      authorityHost,
+      graph: "https://graph.microsoft.com",
+      publicUrl: settings.publicUrl
+    },
+    Layer.empty,
+    server(settings)
+  ).pipe(
     Layer.provide(layerFromEnv({
       allowedTenants: accounts.flatMap((account) => account.kind === "customer" ? account.tenantId : [])
     })),
     Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]),
-    Layer.provide([server(settings), Sqlite.layer(settings.database ?? "user-sync.db")])
+    Layer.provide(Sqlite.layer(settings.database ?? "user-sync.db"))
   )
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)

@@ -8,7 +8,11 @@ export interface Settings {
   /** The path of the database; undefined: in memory with the simulator, else `user-sync.db`. */
   readonly database: string | undefined
   /** Undefined: the simulator. */
-  readonly real: { readonly clientId: string; readonly accounts: ReadonlyArray<Account> } | undefined
+  readonly real: {
+    readonly clientId: string
+    readonly authorityHost: string
+    readonly accounts: ReadonlyArray<Account>
+  } | undefined
 }
 
 /** A setting cannot be used. The message names it and says what to do. */
@@ -36,6 +40,7 @@ export const readSettings: Effect.Effect<Settings, InvalidSetting> = Effect.gen(
           (yield* invalid(
             "AZURE_CLIENT_ID is not set, but AZURE_TENANT_ID is. Set both, or neither for the simulator."
           )),
+        authorityHost: yield* authorityHostOf(yield* text("AZURE_AUTHORITY_HOST")),
         accounts: [
           ...(yield* customersOf(yield* text("USER_SYNC_CUSTOMERS"), tenantId)),
           { kind: "operator", name: "Operator" }
@@ -56,11 +61,22 @@ const portOf = (value = "3000") =>
     ? Effect.succeed(Number(value))
     : invalid(`USER_SYNC_PORT is ${JSON.stringify(value)}. Set a number from 0 to 65535.`)
 
-const publicUrlOf = (value: string | undefined) =>
-  value === undefined || (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
-    ? Effect.succeed(value)
+const publicUrlOf = (value: string | undefined) => {
+  if (value === undefined) return Effect.undefined
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  const isUsable = url !== undefined && url.href === `${url.origin}/` &&
+    // Without TLS the cookie of the session can be read on its way.
+    (url.protocol === "https:" || (url.protocol === "http:" && url.hostname === "localhost"))
+  return isUsable ? Effect.succeed(value) : invalid(
+    `USER_SYNC_URL is ${JSON.stringify(value)}. Set an https address without a path, such as https://users.contoso.com.`
+  )
+}
+
+const authorityHostOf = (value = "https://login.microsoftonline.com") =>
+  URL.canParse(value) && new URL(value).protocol === "https:"
+    ? Effect.succeed(new URL(value).origin)
     : invalid(
-      `USER_SYNC_URL is ${JSON.stringify(value)}. Set the address of the app, such as https://users.contoso.com.`
+      `AZURE_AUTHORITY_HOST is ${JSON.stringify(value)}. Set an https address, or nothing for the public cloud.`
     )
 
 const guid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

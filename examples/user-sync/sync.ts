@@ -52,11 +52,14 @@ export const layer = (settings: Settings): Layer.Layer<
           (now) => store.change(tenantId, (state) => transition(state, event, now, settings.pace))
         )
 
+      /** There are no tokens of a tenant that the client does not allow. */
+      const forgetTokens = (tenantId: string) => Effect.ignore(client.invalidate({ tenantId }))
+
       /** Reads pages until the round ends, or cannot go on. */
       const round = Effect.fn("Sync.round")(function*(tenantId: string) {
         let state = yield* advance(tenantId, { _tag: "Started" })
         // A token keeps the permissions that it was issued with, so another attempt needs another token.
-        if (state !== undefined && state.failures > 0) yield* Effect.orDie(client.invalidate({ tenantId }))
+        if (state !== undefined && state.failures > 0) yield* forgetTokens(tenantId)
         while (state?.phase === "syncing") {
           const outcome = yield* graph.readPage(tenantId, state.cursor)
           if (outcome._tag !== "Page") return yield* advance(tenantId, outcome)
@@ -77,8 +80,9 @@ export const layer = (settings: Settings): Layer.Layer<
 
       /** Returns when the tenant is not in the database any more. */
       const follow = Effect.fn("Sync.follow")(function*(tenantId: string, bell: Queue.Queue<void>) {
-        // The token is refreshed before it expires, so that no round waits for it.
-        yield* Effect.orDie(client.keepFresh({ scopes, tenantId }))
+        // The token is refreshed before it expires, so that no round waits for it. A tenant that the client does not
+        // allow any more fails in its round, where its page shows why.
+        yield* Effect.ignore(client.keepFresh({ scopes, tenantId }))
         let state = (yield* store.find(tenantId))?.state
         while (state !== undefined) {
           yield* untilDue(bell, state)
@@ -131,7 +135,7 @@ export const layer = (settings: Settings): Layer.Layer<
             yield* FiberMap.remove(fibers, tenantId)
             bells.delete(tenantId)
             yield* store.remove(tenantId)
-            yield* Effect.orDie(client.invalidate({ tenantId }))
+            yield* forgetTokens(tenantId)
           },
           changes.withPermits(1),
           Effect.uninterruptible

@@ -174,7 +174,8 @@ describe("the app of examples/user-sync", () => {
     it.effect("shows the progress, and the page follows it", () =>
       Effect.gen(function*() {
         const { origin, simulator } = yield* startApp()
-        yield* simulator.fail(Fault.delay("1500 millis"), { endpoint: "graph", times: 2 })
+        yield* simulator.fail(Fault.delay("500 millis"), { endpoint: "graph" })
+        yield* simulator.fail(Fault.delay("5 seconds"), { endpoint: "graph" })
         const page = yield* visit(origin)
         yield* signIn(page, contoso.name)
         yield* click(page, "Connect Contoso")
@@ -182,6 +183,7 @@ describe("the app of examples/user-sync", () => {
         yield* shows(page, "Reading users")
         yield* run(() => page.getByRole("link", { name: "Follow the progress" }).click())
         assert.include(yield* text(page), "This page updates itself every 2 seconds.")
+        yield* run(() => page.getByText("all users, 1 page, 100 users").waitFor())
         yield* picture(page, "progress")
         yield* run(() => page.getByText("Up to date").waitFor())
         assert.include(yield* text(page), "all users, 2 pages, 120 users")

@@ -5,10 +5,11 @@ import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:http"
+import { createServer, type IncomingMessage, request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { temporaryFile } from "../support/child.ts"
+import { freePort } from "../support/ports.ts"
 import { proxyTo } from "../support/proxy.ts"
 import { listening } from "../support/server.ts"
 import { until } from "../support/until.ts"
@@ -198,5 +199,28 @@ describe("npm run user-sync", () => {
       assert.match(headers.get("set-cookie") ?? "", /^session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax$/)
       assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'; style-src 'self'; /)
       assert.notMatch(page.text, /<script|\son\w+=|style="/)
+    }))
+
+  it.live("behind a proxy with TLS: the cookie is for https only", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      yield* startProcess({ USER_SYNC_URL: "https://users.contoso.com", USER_SYNC_PORT: String(port) })
+      const send = (host: string) =>
+        Effect.callback<IncomingMessage, Error>((resume) => {
+          const sent = request({ port, host: "127.0.0.1", path: "/sign-in", headers: { host } }, (response) => {
+            response.resume()
+            resume(Effect.succeed(response))
+          })
+          sent.once("error", (error) => resume(Effect.fail(error)))
+          sent.end()
+        }).pipe(Effect.timeout("2 seconds"))
+      const { headers, statusCode } = yield* until("the app answers", send("users.contoso.com"))
+      assert.strictEqual(statusCode, 200)
+      assert.match(
+        headers["set-cookie"]?.[0] ?? "",
+        /^__Host-session=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Lax$/
+      )
+      assert.isString(headers["strict-transport-security"])
+      assert.strictEqual((yield* send(`localhost:${port}`)).statusCode, 421)
     }))
 })

@@ -186,12 +186,16 @@ describe("the background job", () => {
       readonly database?: string
       readonly concurrency?: number
       readonly tenants?: EntraSimulator.Options["tenants"]
+      readonly allowedTenants?: ReadonlyArray<string>
     } = {}
   ) {
     const simulator = EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake, tenants: options.tenants })
     const Job = Sync.layer({ pace, concurrency: options.concurrency ?? 4 }).pipe(
       Layer.provideMerge(Layer.mergeAll(Graph.layer("https://graph.microsoft.com"), Store.layer)),
-      Layer.provideMerge(ConfidentialClient.layerDefault({ clientId: daemonClientId })),
+      Layer.provideMerge(ConfidentialClient.layerDefault({
+        clientId: daemonClientId,
+        allowedTenants: options.allowedTenants
+      })),
       Layer.provideMerge(ClientCredential.layerSecret(EntraSimulator.daemonSecret)),
       Layer.provideMerge(simulator),
       Layer.provideMerge(Sqlite.layer(options.database ?? ":memory:"))
@@ -353,6 +357,18 @@ describe("the background job", () => {
       assert.deepInclude(yield* stateOf(fabrikam), { phase: "upToDate", users: 3, problem: null })
     }))
 
+  it.effect("a tenant that is not a customer any more fails with a remedy, and can be disconnected", () =>
+    Effect.gen(function*() {
+      const { simulator, stateOf, store, sync } = yield* startJob({ allowedTenants: [contoso] })
+      yield* sync.connect(connect(fabrikam))
+      yield* settle
+      const { phase, problem } = yield* stateOf(fabrikam)
+      assert.deepStrictEqual([phase, problem?.code], ["failed", "tenant_not_allowed"])
+      assert.strictEqual((yield* simulator.counters).tokenRequests, 0)
+      yield* sync.disconnect(fabrikam)
+      assert.deepStrictEqual(yield* store.all, [])
+    }))
+
   it.effect("a disconnection during a sync leaves nothing, and another connection begins anew", () =>
     Effect.gen(function*() {
       const { client, simulator, stateOf, store, sync } = yield* startJob()
@@ -491,6 +507,7 @@ describe("settings", () => {
         database: "x.db",
         real: {
           clientId: "c",
+          authorityHost: "https://login.microsoftonline.com",
           accounts: [{ kind: "customer", name: "My organization", tenantId: contoso }, operator]
         }
       })
@@ -503,7 +520,14 @@ describe("settings", () => {
     [{ USER_SYNC_PORT: "65536" }, "USER_SYNC_PORT"],
     [{ USER_SYNC_URL: "users.contoso.com" }, "USER_SYNC_URL"],
     [{ USER_SYNC_URL: "ftp://users.contoso.com" }, "USER_SYNC_URL"],
+    [{ USER_SYNC_URL: "http://users.contoso.com" }, "USER_SYNC_URL"],
+    [{ USER_SYNC_URL: "https://users.contoso.com/app" }, "USER_SYNC_URL"],
     [{ AZURE_TENANT_ID: id }, "AZURE_CLIENT_ID"],
+    [{ AZURE_CLIENT_ID: "c", AZURE_TENANT_ID: id, AZURE_AUTHORITY_HOST: "login.example" }, "AZURE_AUTHORITY_HOST"],
+    [
+      { AZURE_CLIENT_ID: "c", AZURE_TENANT_ID: id, AZURE_AUTHORITY_HOST: "http://login.example" },
+      "AZURE_AUTHORITY_HOST"
+    ],
     [{ AZURE_CLIENT_ID: "c" }, "AZURE_TENANT_ID"],
     [{ AZURE_CLIENT_ID: "c", AZURE_TENANT_ID: "contoso.com" }, "AZURE_TENANT_ID"],
     [{ AZURE_CLIENT_ID: "c", USER_SYNC_CUSTOMERS: "Contoso" }, "USER_SYNC_CUSTOMERS"],

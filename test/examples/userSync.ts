@@ -20,13 +20,17 @@ export const startApp = Effect.fnUntraced(function*(database = ":memory:") {
   const Running = Layer.unwrap(
     Effect.map(
       Demo.options,
-      (options) => App.layer({ ...options, sync: { pace, concurrency: 2 } }, Demo.ConsentPage)
+      (options) =>
+        App.layer(
+          { ...options, sync: { pace, concurrency: 2 } },
+          Demo.ConsentPage,
+          NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })
+        )
     )
   ).pipe(
     Layer.provideMerge(Demo.Client),
     Layer.provideMerge(SimulatorServer.layerHttpClient),
     Layer.provideMerge(Demo.Simulator),
-    Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
     Layer.provideMerge(Sqlite.layer(database))
   )
   // Refusals of the service are the subject of tests, so the library's lines about them are no news.
