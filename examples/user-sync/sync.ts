@@ -114,10 +114,7 @@ export const layer = (settings: Settings): Layer.Layer<
         if (bell !== undefined) yield* Queue.offer(bell, undefined)
       })
 
-      for (const { tenantId } of yield* store.all) {
-        yield* advance(tenantId, { _tag: "Resumed" })
-        yield* start(tenantId)
-      }
+      for (const { tenantId } of yield* store.all) yield* start(tenantId)
 
       return Sync.of({
         connect: Effect.fn("Sync.connect")(

@@ -1,6 +1,7 @@
 /**
  * The state of a tenant's sync, and how it changes. Microsoft Graph sends all users of a tenant in pages (a full round),
- * and a link for the changes that follow. The state is stored with each page, so a restart goes on with the next page.
+ * and a link for the changes that follow. The state is stored with each page, so a restart goes on with the next page: a
+ * round that was interrupted is still due.
  */
 import { Schema } from "effect"
 
@@ -60,8 +61,6 @@ export type SyncEvent =
   }
   /** Somebody wants to see the newest state now. */
   | { readonly _tag: "Wanted" }
-  /** The process has started again. */
-  | { readonly _tag: "Resumed" }
 
 /** Times in milliseconds. */
 export interface Pace {
@@ -142,8 +141,6 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
     case "Wanted":
       // Nobody may come back earlier than Graph has said.
       return state.phase === "waiting" || state.phase === "syncing" ? state : { ...state, phase: "queued", dueAt: now }
-    case "Resumed":
-      return state.phase === "syncing" ? { ...state, phase: "queued", dueAt: now } : state
   }
 }
 

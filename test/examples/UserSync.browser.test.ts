@@ -153,6 +153,7 @@ describe("the app of examples/user-sync", () => {
               })}`
           })
         const answer = yield* answerOf(theirs, northwind.name)
+        const own = yield* answerOf(mine, fabrikam.name)
         const refused = Effect.fnUntraced(function*(page: Page, address: string, reason: string) {
           yield* run(() => page.goto(address))
           assert.strictEqual(yield* heading(page), "The connection was refused")
@@ -162,7 +163,6 @@ describe("the app of examples/user-sync", () => {
         yield* refused(mine, answer(fabrikam.tenantId), "another customer or another browser began it")
         yield* refused(mine, "/connected", "another customer")
         yield* assertAccessible(mine)
-        const own = yield* answerOf(mine, fabrikam.name)
         yield* refused(mine, own(northwind.tenantId), "another organization than the one you signed in with")
         yield* refused(mine, own(fabrikam.tenantId), "it was used before")
         assert.deepStrictEqual(yield* store.all, [])
