@@ -74,11 +74,11 @@ const assertAccessible = (page: Page) =>
 const images = new URL("../../docs/images/", import.meta.url)
 
 /** Makes the picture of the documentation if `UPDATE_SCREENSHOTS` asks for it. */
-const picture = (page: Page, name: string) =>
+const picture = (page: Page, name: string, options: { readonly fullPage: boolean } = { fullPage: true }) =>
   run(async () => {
     if (process.env["UPDATE_SCREENSHOTS"] !== "1") return
     mkdirSync(images, { recursive: true })
-    await page.screenshot({ path: new URL(`user-sync-${name}.png`, images).pathname, fullPage: true })
+    await page.screenshot({ path: new URL(`user-sync-${name}.png`, images).pathname, ...options })
   })
 
 describe("the app of examples/user-sync", () => {
@@ -175,7 +175,7 @@ describe("the app of examples/user-sync", () => {
       Effect.gen(function*() {
         const { origin, simulator } = yield* startApp()
         yield* simulator.fail(Fault.delay("500 millis"), { endpoint: "graph" })
-        yield* simulator.fail(Fault.delay("5 seconds"), { endpoint: "graph" })
+        yield* simulator.fail(Fault.delay("8 seconds"), { endpoint: "graph" })
         const page = yield* visit(origin)
         yield* signIn(page, contoso.name)
         yield* click(page, "Connect Contoso")
@@ -184,7 +184,7 @@ describe("the app of examples/user-sync", () => {
         yield* run(() => page.getByRole("link", { name: "Follow the progress" }).click())
         assert.include(yield* text(page), "This page updates itself every 2 seconds.")
         yield* run(() => page.getByText("all users, 1 page, 100 users").waitFor())
-        yield* picture(page, "progress")
+        yield* picture(page, "progress", { fullPage: false })
         yield* run(() => page.getByText("Up to date").waitFor())
         assert.include(yield* text(page), "all users, 2 pages, 120 users")
         yield* run(() => page.getByRole("link", { name: "Stop" }).click())
