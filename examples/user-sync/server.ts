@@ -90,14 +90,15 @@ const handlers = (options: Options) =>
       const origin = yield* originOf(options)
       const cookie = setCookie(origin)
 
-      /** The customer of the session. Everybody else is sent to the sign-in. */
+      /** The customer of the session. Everybody else is sent to the sign-in, or to their own page. */
       const asCustomer = <E, R>(
-        next: (customer: Extract<Account, { kind: "customer" }>, session: Session) => Effect.Effect<Response, E, R>
+        next: (customer: Extract<Account, { kind: "customer" }>, session: Session) => Effect.Effect<Response, E, R>,
+        otherwise = (session: Session) => see(session.account === undefined ? "/sign-in" : "/")
       ) =>
         Effect.flatMap(CurrentSession, (session) =>
           session.account?.kind === "customer"
             ? next(session.account, session)
-            : Effect.succeed(see(session.account === undefined ? "/sign-in" : "/")))
+            : Effect.succeed(otherwise(session)))
 
       const followed = (isFollowed: boolean) => (response: Response) =>
         isFollowed ? HttpServerResponse.setHeader(response, "refresh", "2") : response
@@ -176,8 +177,8 @@ const handlers = (options: Options) =>
               // The first round proves the consent: without it there is no token, and the page says what to do.
               yield* sync.connect({ tenantId: customer.tenantId, customer: customer.name })
               return home("connected")
-            })
-          ),
+            }), (session) =>
+            page(Pages.message(session, refusals.account), 403)),
         syncNow: ({ payload }) =>
           asCustomer(({ tenantId }, session) =>
             ifOwnForm(session, payload, Effect.as(sync.syncNow(tenantId), home("wanted")))
@@ -196,6 +197,11 @@ const handlers = (options: Options) =>
   )
 
 const refusals = {
+  account: {
+    title: "The connection was refused",
+    text: "No customer is signed in here, so this answer of the consent page belongs to nobody.",
+    remedy: "Sign in as a customer, and connect your organization from the start page."
+  },
   state: {
     title: "The connection was refused",
     text: "This answer of the consent page does not belong to your session: another customer or another browser began "

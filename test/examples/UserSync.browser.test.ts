@@ -162,6 +162,7 @@ describe("the app of examples/user-sync", () => {
         yield* refused(mine, answer(northwind.tenantId), "another customer or another browser began it")
         yield* refused(mine, answer(fabrikam.tenantId), "another customer or another browser began it")
         yield* refused(mine, "/connected", "another customer")
+        yield* refused(yield* visit(origin), answer(northwind.tenantId), "No customer is signed in here")
         yield* assertAccessible(mine)
         yield* refused(mine, own(northwind.tenantId), "another organization than the one you signed in with")
         yield* refused(mine, own(fabrikam.tenantId), "it was used before")
