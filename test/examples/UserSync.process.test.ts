@@ -23,7 +23,15 @@ const startProcess = (environment: Record<string, string>) =>
       const child = spawn(
         process.execPath,
         ["--conditions=@effect-entra/source", "examples/user-sync/main.ts"],
-        { env: { PATH: process.env["PATH"], NO_COLOR: "1", USER_SYNC_PORT: "0", ...environment } }
+        {
+          env: {
+            PATH: process.env["PATH"],
+            NO_COLOR: "1",
+            USER_SYNC_PORT: "0",
+            USER_SYNC_DATABASE: ":memory:",
+            ...environment
+          }
+        }
       )
       let output = ""
       for (const stream of [child.stdout, child.stderr]) {
