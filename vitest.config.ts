@@ -12,6 +12,7 @@ export const slow = [
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts",
   "test/support/RedisFailover.test.ts",
+  "test/examples/UserSync.browser.test.ts",
   "test/fleet/{Example,LargeSimulation,RedisFaults,Processes}.test.ts"
 ]
 

@@ -56,7 +56,11 @@ export const nextFault = (
   return faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId, refuse })
 }
 
-type Refuse = (refusal: Refusal, options: Parameters<typeof toResponse>[1]) => HttpServerResponse.HttpServerResponse
+/** Creates the response of a scripted refusal. */
+export type Refuse = (
+  refusal: Refusal,
+  options: Parameters<typeof toResponse>[1]
+) => HttpServerResponse.HttpServerResponse
 
 interface FaultContext {
   readonly request: HttpServerRequest.HttpServerRequest
