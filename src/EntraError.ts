@@ -302,6 +302,8 @@ export type CredentialCode =
   | "managed_identity_challenge"
   | "managed_identity_refused"
   | "managed_identity_malformed"
+  | "token_credential_unavailable"
+  | "token_credential_failed"
 
 /**
  * The error of a credential that cannot be read, parsed or used in this process. The attempt that failed sent no token
@@ -378,6 +380,10 @@ export type CredentialCode =
  * - `managed_identity_challenge`: the challenge of Azure Arc is invalid.
  * - `managed_identity_refused`: the platform refused the request for an assertion.
  * - `managed_identity_malformed`: the response of the platform contains no token.
+ *
+ * Codes of a `TokenCredential` (`AzureCredential.layer`):
+ * - `token_credential_unavailable`: it is not available here, or nobody has signed in.
+ * - `token_credential_failed`: it failed for another reason.
  *
  * @category errors
  * @since 0.1.0

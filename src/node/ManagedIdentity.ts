@@ -15,6 +15,7 @@ import * as ClientCredential from "../ClientCredential.ts"
 import * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { ConfigurationError, CredentialError } from "../EntraError.ts"
 import { keyOf } from "../internal/cache/cacheKey.ts"
+import * as TokenSource from "../internal/client/tokenSource.ts"
 import * as ThrottleGate from "../internal/endpoint/throttleGate.ts"
 import type { Transport } from "../internal/http/identityHttp.ts"
 import * as TokenCache from "../TokenCache.ts"
@@ -175,7 +176,7 @@ export const assertion = (
     }
     type Request = typeof gated & Pick<ClientCredential.Attempt, "clientId" | "correlationId" | "tenantId">
     const { request } = ThrottleGate.guarding(
-      Endpoint.makeGates(clock),
+      TokenSource.makeGates(clock),
       ({ clientId, correlationId, tenantId }: Request) =>
         Effect.flatMap(
           agent.requestToken({ resource, correlationId }),
@@ -313,7 +314,7 @@ export const layer = (
         onThrottled
       }).pipe(
         Layer.provide([
-          Layer.succeed(ClientCredential.ClientCredential, Endpoint.credential),
+          Layer.succeed(ClientCredential.ClientCredential, TokenSource.credential),
           Layer.succeed(AuthorityResolver, Endpoint.resolver(agent, tenantId)),
           Layer.effect(TokenEndpoint, Endpoint.endpoint(agent)),
           TokenCache.layerMemory()
