@@ -6,6 +6,7 @@
 import { AuthenticationRequiredError, ClientSecretCredential } from "@azure/identity"
 import { Effect, Redacted, Schema } from "effect"
 import { AzureCredential, ConfidentialClient } from "effect-entra"
+import { silent } from "../support/log.ts"
 
 const Parameters = Schema.fromJsonString(Schema.Struct({
   origin: Schema.String,
@@ -32,6 +33,7 @@ const credential = new ClientSecretCredential(tenant, clientId, secret, {
 const ours = await ConfidentialClient.acquireToken({ scopes }).pipe(
   Effect.match({ onSuccess: ({ accessToken }) => Redacted.value(accessToken), onFailure: ({ code }) => code }),
   Effect.provide(AzureCredential.layer(credential)),
+  Effect.provide(silent),
   Effect.runPromise
 )
 
