@@ -24,7 +24,7 @@ const parsers = [
   "src/internal/request/{requestPlan,clientOptions,extraParameters}.ts",
   "src/internal/endpoint/claimsParameter.ts",
   "src/internal/authority/{endpointLayout,openIdConfigurationCache,instanceDiscovery}.ts",
-  "src/internal/environment/{environment,environmentOptions,environmentCredential,combinedProblems}.ts",
+  "src/internal/environment/{environment,environmentOptions,environmentCredential,defaultChain,combinedProblems}.ts",
   "src/internal/shared/validate.ts",
   "src/internal/credential/{certificate,privateKey,signedAssertion,clientAssertion,certificateValidity,credentialSource,rotationState}.ts",
   "src/node/internal/{certificates,files,managedIdentity}/*.ts",
