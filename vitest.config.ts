@@ -11,6 +11,7 @@ export const slow = [
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts",
+  "test/promise/Standalone.test.ts",
   "test/support/RedisFailover.test.ts",
   "test/fleet/{Example,LargeSimulation,RedisFaults,Processes}.test.ts"
 ]

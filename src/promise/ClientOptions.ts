@@ -46,15 +46,16 @@ export interface AssertionContext {
 }
 
 /**
- * One line of the log. It contains no secret.
+ * One line of the log, with the ids of the app, the tenant and the request as `annotations`. It contains no secret.
  *
  * @category models
  * @since 0.1.0
  */
 export interface LogEntry {
-  readonly level: string
+  readonly level: "All" | "Trace" | "Debug" | "Info" | "Warn" | "Error" | "Fatal" | "None"
   readonly message: string
   readonly date: Date
+  readonly annotations: Readonly<Record<string, unknown>>
 }
 
 /**

@@ -5,6 +5,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as AuthorityResolver from "../../AuthorityResolver.ts"
 import * as ClientCredential from "../../ClientCredential.ts"
@@ -162,6 +163,11 @@ const noCredential = () =>
 // -----------------------------------------------------------------------------
 
 const loggerOf = (log: (entry: LogEntry) => void) =>
-  Logger.make(({ date, logLevel, message }) =>
-    log({ level: logLevel, message: [message].flat().map(String).join(" "), date })
+  Logger.make(({ date, fiber, logLevel, message }) =>
+    log({
+      level: logLevel,
+      message: [message].flat().map(String).join(" "),
+      date,
+      annotations: fiber.getRef(References.CurrentLogAnnotations)
+    })
   )
