@@ -584,6 +584,18 @@ describe("fetch", () => {
     assert.instanceOf(await failure(client.fetch("no url")), TypeError)
   })
 
+  it("is the global function of the moment, without the option", async () => {
+    const { fetch } = globalThis
+    const client = open({ fetch: undefined, origins })
+    try {
+      globalThis.fetch = network.fetch
+      assert.strictEqual((await client.fetch(users)).status, 200)
+      assert.match(carried()[0] ?? "", /^Bearer ./)
+    } finally {
+      globalThis.fetch = fetch
+    }
+  })
+
   it("without origins is the fetch of the option", async () => {
     network = networkOf(() => new Response("plain"))
     assert.strictEqual(await (await open().fetch(users)).text(), "plain")

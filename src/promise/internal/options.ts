@@ -1,5 +1,4 @@
 /** The options of a client: checked at once, and turned into the layers of the client. */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
@@ -56,7 +55,7 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
       return yield* Result.fail(notA("a function", "fetch"))
     }
     const credential = yield* credentialOf({ assertion, certificate, secret })
-    const { fetch, ...settings } = client
+    const { fetch: send = currentFetch, ...settings } = client
     const layer = ConfidentialClient.layer(settings).pipe(
       Layer.provide([
         Layer.effect(ClientCredential.ClientCredential, credential),
@@ -64,18 +63,21 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
         TokenEndpoint.layerWith(endpoint),
         TokenCache.layerMemory(cache)
       ]),
-      Layer.provide(FetchHttpClient.layer)
+      Layer.provide(FetchHttpClient.layer),
+      // The transport reads `fetch` from the fiber of the request.
+      Layer.provideMerge(Layer.succeed(FetchHttpClient.Fetch, send))
     )
-    // The transport reads `fetch` from the fiber of the request.
-    const withFetch = fetch === undefined
-      ? layer
-      : Layer.provideMerge(layer, Layer.succeed(FetchHttpClient.Fetch, fetch))
     return {
       lookUp,
-      send: fetch ?? Context.get(Context.empty(), FetchHttpClient.Fetch),
-      layer: log === undefined ? withFetch : Layer.provideMerge(withFetch, Logger.layer([loggerOf(log)]))
+      send,
+      layer: log === undefined ? layer : Layer.provideMerge(layer, Logger.layer([loggerOf(log)]))
     }
   })
+
+/** The global function at the time of a request, because programs and their tests replace it. */
+const currentFetch: typeof globalThis.fetch = (...parameters) =>
+  // oxlint-disable-next-line no-restricted-globals -- the users of this module expect it
+  globalThis.fetch(...parameters)
 
 /** Returns the schedule of further attempts, with full jitter. */
 const retryOf = (retry: ClientOptions["retry"]): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
