@@ -66,7 +66,7 @@ export interface LogEntry {
  * The app and its tenant:
  * - `clientId`: the application (client) id.
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant of `authority`.
- * - `authority`: a URL or the name of a cloud (`"public"`, `"usgov"`, `"china"`); default: the public cloud.
+ * - `authority`: a URL or the name of a cloud (`"public"`, `"usGovernment"`, `"china"`); default: the public cloud.
  * - `issuer`: instead of `authority` and `tenantId`, the issuer URL of an OpenID provider.
  * - `allowedTenants`: the tenants that requests may name; default: every tenant.
  * - `clientCapabilities`: the capabilities of the app, such as `["cp1"]`; default: none.

@@ -29,7 +29,7 @@ export interface Durations {
  * @category models
  * @since 0.1.0
  */
-export type Members<Tag extends string = string, Code extends string = string> =
+export type ErrorMembers<Tag extends string = string, Code extends string = string> =
   & Pick<EntraError<Tag, Code>, "_tag" | "code" | "message" | "remedy" | "origin" | "isRetryable">
   & Readonly<Record<string, unknown>>
 
@@ -74,7 +74,7 @@ export class EntraError<Tag extends string = string, Code extends string = strin
   declare readonly status?: number
   declare readonly attempts?: number
   declare readonly durations?: Durations
-  constructor({ message, ...members }: Members<Tag, Code>) {
+  constructor({ message, ...members }: ErrorMembers<Tag, Code>) {
     super(message)
     Object.assign(this, members)
     Object.defineProperty(this, "name", { value: members._tag, configurable: true, writable: true })

@@ -53,7 +53,7 @@ export const closed = (): PromiseError.ClientError =>
   )
 
 /** Returns the members of an error with times in milliseconds, and without members that have no value. */
-const membersOf = <E extends AcquireTokenError>(error: E): PromiseError.Members<E["_tag"], E["code"]> => ({
+const membersOf = <E extends AcquireTokenError>(error: E): PromiseError.ErrorMembers<E["_tag"], E["code"]> => ({
   ...Object.fromEntries(
     Object.entries(error).flatMap(([name, value]) => value === undefined ? [] : [[name, plain(value)]])
   ),
