@@ -306,27 +306,30 @@ describe("the search ends", () => {
       assert.include(error.message, "EnvironmentCredential: ")
     }))
 
-  it.effect("a variable that cannot be read is not skipped", () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(
-        ConfidentialClient.acquireToken({ scopes: graph }).pipe(
-          Effect.provide(layerDefault()),
-          Effect.provide([
-            NodeFileSystem.layer,
-            Network([], true),
-            ConfigProvider.layer(
-              ConfigProvider.make(([name]) =>
-                name === "AZURE_CLIENT_SECRET"
-                  ? Effect.fail(new ConfigProvider.SourceError({ message: "broken" }))
-                  : Effect.succeed(undefined)
-              )
-            ),
-            record().layer
-          ])
+  it.effect.each(["AZURE_CLIENT_SECRET", "AZURE_TOKEN_CREDENTIALS"])(
+    "%s that cannot be read is not skipped",
+    (unreadable) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(
+          ConfidentialClient.acquireToken({ scopes: graph }).pipe(
+            Effect.provide(layerDefault()),
+            Effect.provide([
+              NodeFileSystem.layer,
+              Network([], true),
+              ConfigProvider.layer(
+                ConfigProvider.make(([name]) =>
+                  name === unreadable
+                    ? Effect.fail(new ConfigProvider.SourceError({ message: "broken" }))
+                    : Effect.succeed(undefined)
+                )
+              ),
+              record().layer
+            ])
+          )
         )
-      )
-      assert.include("field" in error ? error.field : "", "AZURE_CLIENT_SECRET")
-    }))
+        assert.include("field" in error ? error.field : "", unreadable)
+      })
+  )
 })
 
 it.effect("firstOf goes on from a managed identity that is not there", () =>
