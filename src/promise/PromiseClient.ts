@@ -262,9 +262,9 @@ export const createClient = (options: ClientOptions): Client => {
   })
 
   return {
-    getToken: (request, { signal } = {}) => acquire(requestOf(request), signal).then(tokenOf),
-    headers: (request, { signal } = {}) =>
-      acquire(requestOf(request), signal).then(({ accessToken, tokenType }) => ({
+    getToken: (request, options) => acquire(requestOf(request), options?.signal).then(tokenOf),
+    headers: (request, options) =>
+      acquire(requestOf(request), options?.signal).then(({ accessToken, tokenType }) => ({
         authorization: `${tokenType} ${Redacted.value(accessToken)}`
       })),
     fetch: async (...parameters) => {
