@@ -5,6 +5,7 @@ import type { EntraError } from "effect-entra"
 import * as Entra from "effect-entra/promise"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
+import * as fc from "fast-check"
 import { inspect } from "node:util"
 import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
 import { contoso, fabrikam, graph, orders, Simulator } from "../support/world.ts"
@@ -501,6 +502,53 @@ describe("fetch", () => {
     ]
     for (const request of others) await client.fetch(request).catch(() => undefined)
     assert.deepStrictEqual(network.sent.slice(before).filter(({ authorization }) => authorization !== null), [])
+  })
+
+  it("never adds one for another origin, whatever the URL and however it is passed", async () => {
+    const client = api()
+    const allowed = ({ hostname, port, protocol }: URL) =>
+      protocol === "https:" && port === "" &&
+      (hostname === "graph.microsoft.com" || /^[^.]+$/.test(hostname.replace(/\.vault\.azure\.net$/, "")) &&
+          hostname.endsWith(".vault.azure.net"))
+    const label = fc.constantFrom("a.", "A.", "a.b.", "", ".", "ä.", "%61.", "a。", "a@", "user:pw@a.", "x/", "x\\")
+    const domain = fc.constantFrom(
+      "vault.azure.net",
+      "VAULT.azure.net",
+      "vault.azure.net.",
+      "vault.azure.net.evil.example",
+      "graph.microsoft.com",
+      "graph.microsoft.com@evil.example",
+      "ｇｒａｐｈ.microsoft.com",
+      "evil.example"
+    )
+    const url = fc.tuple(
+      fc.constantFrom("https://", "https://", "http://", "HTTPS:\\\\", "https:/", "wss://"),
+      label,
+      domain,
+      fc.constantFrom("", ":443", ":8443", ":80"),
+      fc.constantFrom("", "/", "/v1", "?@graph.microsoft.com", "#graph.microsoft.com", "\\evil.example")
+    ).map((parts) => parts.join(""))
+    const counts = { carried: 0, bare: 0 }
+    await fc.assert(
+      fc.asyncProperty(url, fc.constantFrom("text", "URL", "Request"), async (text, as) => {
+        const before = network.sent.length
+        const input = as === "text" || !URL.canParse(text) ? text : as === "URL" ? new URL(text) : undefined
+        try {
+          await client.fetch(input ?? new Request(text))
+        } catch (error) {
+          assert.instanceOf(error, TypeError)
+        }
+        for (const { authorization, url } of network.sent.slice(before)) {
+          if (/login\.microsoftonline/.test(url)) continue
+          assert.strictEqual(authorization !== null, allowed(new URL(url)), `${text}: ${url}`)
+          if (authorization === null) counts.bare++
+          else counts.carried++
+        }
+      }),
+      { numRuns: 1000 }
+    )
+    assert.isAbove(counts.carried, 50)
+    assert.isAbove(counts.bare, 50)
   })
 
   it("keeps an authorization header of the request, and asks for no token then", async () => {
