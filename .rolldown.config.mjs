@@ -1,16 +1,21 @@
 /**
- * Merges the compiled modules for programs that are not bundled: Node reads three files instead of a hundred, which
+ * The two bundles of `npm run build`, from the modules that tsc has compiled.
+ *
+ * The first merges the compiled modules for programs that are not bundled: Node reads three files instead of a hundred, which
  * takes a third of the time. Bundlers read the separate modules, through the export condition "module", so that they
  * can remove unused code.
+ *
+ * The second is the package `effect-entra-standalone`: `effect-entra/promise` with everything that it uses, in
+ * `standalone/`.
  */
-import { globSync } from "node:fs"
-import { basename } from "node:path"
+import { globSync, readFileSync } from "node:fs"
+import { basename, join } from "node:path"
 
 const entries = (folder, prefix) =>
   globSync(`dist/${folder}*.js`).map((file) => [`${prefix}${basename(file, ".js")}`, file])
 
-export default {
-  input: Object.fromEntries([...entries("", ""), ...entries("node/", "node/"), ...entries("testing/", "testing/")]),
+const merged = {
+  input: Object.fromEntries(["", "node/", "promise/", "testing/"].flatMap((folder) => entries(folder, folder))),
   external: (id) => !/^[./]/.test(id),
   platform: "neutral",
   output: {
@@ -24,9 +29,67 @@ export default {
       includeDependenciesRecursively: false,
       groups: [
         { name: "node-parts", test: /[/\\]dist[/\\]node[/\\]/ },
+        { name: "promise-parts", test: /[/\\]dist[/\\]promise[/\\]/ },
         { name: "testing-parts", test: /[/\\]dist[/\\]testing[/\\]/ },
         { name: "core", test: /[/\\]dist[/\\]/ }
       ]
     }
   }
 }
+
+const { engines, license, version } = JSON.parse(readFileSync("package.json", "utf8"))
+
+/** Adds the manifest, the licence and the declarations, which import no package. */
+const packaging = {
+  name: "packaging",
+  generateBundle() {
+    const add = (fileName, source) => this.emitFile({ type: "asset", fileName, source })
+    add(
+      "package.json",
+      `${
+        JSON.stringify(
+          {
+            name: "effect-entra-standalone",
+            version,
+            description:
+              "Microsoft Entra ID app tokens with promises: effect-entra/promise in one package without dependencies",
+            license,
+            type: "module",
+            sideEffects: false,
+            exports: {
+              ".": { types: "./types/promise/index.d.ts", default: "./index.js" },
+              "./package.json": "./package.json"
+            },
+            engines
+          },
+          undefined,
+          2
+        )
+      }\n`
+    )
+    add("LICENSE", readFileSync("LICENSE", "utf8"))
+    for (const file of [...globSync("dist/promise/*.d.ts"), join("dist", "internal", "shared", "errorCodes.d.ts")]) {
+      add(
+        file.replaceAll("\\", "/").replace("dist/", "types/"),
+        readFileSync(file, "utf8").replace(/^\/\/# source.*/m, "")
+      )
+    }
+  }
+}
+
+const standalone = {
+  input: "dist/promise/index.js",
+  platform: "neutral",
+  resolve: { mainFields: ["module", "main"] },
+  plugins: [packaging],
+  output: {
+    dir: "standalone",
+    format: "esm",
+    entryFileNames: "index.js",
+    // What only certificates need is loaded when it is needed.
+    chunkFileNames: "chunks/[name].js",
+    minify: true
+  }
+}
+
+export default [merged, standalone]

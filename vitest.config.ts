@@ -11,6 +11,7 @@ export const slow = [
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts",
+  "test/promise/Standalone.test.ts",
   "test/support/RedisFailover.test.ts",
   "test/examples/UserSync.browser.test.ts",
   "test/fleet/{Example,LargeSimulation,RedisFaults,Processes}.test.ts"
@@ -25,7 +26,7 @@ const parsers = [
   "src/internal/request/{requestPlan,clientOptions,extraParameters}.ts",
   "src/internal/endpoint/claimsParameter.ts",
   "src/internal/authority/{endpointLayout,openIdConfigurationCache,instanceDiscovery}.ts",
-  "src/internal/environment/{environment,environmentOptions,environmentCredential,combinedProblems}.ts",
+  "src/internal/environment/{environment,environmentOptions,environmentCredential,defaultChain,combinedProblems}.ts",
   "src/internal/shared/validate.ts",
   "src/internal/credential/{certificate,privateKey,signedAssertion,clientAssertion,certificateValidity,credentialSource,rotationState}.ts",
   "src/node/internal/{certificates,files,managedIdentity}/*.ts",

@@ -1,6 +1,7 @@
 /**
- * An adapter that makes a client usable as the `TokenCredential` of `@azure/core-auth`, for the Azure SDKs and the
- * Microsoft Graph SDK, and as the token provider of Azure OpenAI clients.
+ * Adapters between a client and the `TokenCredential` of `@azure/core-auth`. {@link make} makes a client usable for the
+ * Azure SDKs and the Microsoft Graph SDK, and as the token provider of Azure OpenAI clients. {@link layer} makes a client
+ * of any `TokenCredential`, such as `AzureCliCredential` on a developer's machine.
  *
  * @since 0.1.0
  */
@@ -8,15 +9,27 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
-import type { AuthenticationResult } from "./AccessToken.ts"
-import { ConfidentialClient } from "./ConfidentialClient.ts"
-import type { AcquireTokenError } from "./EntraError.ts"
+import type { AccessToken as IssuedToken, AuthenticationResult } from "./AccessToken.ts"
+import { AuthorityResolver } from "./AuthorityResolver.ts"
+import { ClientCredential } from "./ClientCredential.ts"
+import * as ConfidentialClient from "./ConfidentialClient.ts"
+import type { AcquireTokenError, ConfigurationError } from "./EntraError.ts"
 import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
+import * as TokenSource from "./internal/client/tokenSource.ts"
+import { errorOfThrown, readCredentialToken, scrubThrown } from "./internal/endpoint/tokenCredential.ts"
+import type { ResponseContext } from "./internal/endpoint/tokenResponse.ts"
+import { invalidRequest, notA, serviceUnavailable } from "./internal/shared/errors.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
+import { quote } from "./internal/shared/text.ts"
+import { timeoutOf } from "./internal/shared/validate.ts"
+import * as TokenCache from "./TokenCache.ts"
+import { type EndpointRequest, TokenEndpoint } from "./TokenEndpoint.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
 
 // -----------------------------------------------------------------------------
@@ -97,6 +110,58 @@ export interface AzureCredential {
   readonly bearerTokenProvider: (scope: string) => () => Promise<string>
 }
 
+/**
+ * The part of core-auth's `TokenCredential` that {@link layer} uses.
+ *
+ * **Details**
+ *
+ * `getToken` resolves to `{ token, expiresOnTimestamp }`, with the time in milliseconds since the epoch, and optionally
+ * `refreshAfterTimestamp` and `tokenType`. The layer checks the result when it arrives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenCredential {
+  readonly getToken: (scopes: string | Array<string>, options?: TokenCredentialOptions) => Promise<unknown>
+}
+
+/**
+ * The options that {@link layer} passes to `getToken`: those of core-auth's `GetTokenOptions`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenCredentialOptions {
+  readonly abortSignal?: AbortSignal
+  readonly tenantId?: string
+  readonly claims?: string
+  readonly enableCae?: boolean
+}
+
+/**
+ * Options of {@link layer}: the options of a client that apply without an app registration.
+ *
+ * **Details**
+ *
+ * - `tenantId`: the tenant of requests without a tenant; default: the tenant that the credential chooses. Results then
+ *   have the tenant `token-credential`.
+ * - `clientCapabilities`: `["cp1"]` passes `enableCae` to the credential. Other capabilities are not supported.
+ * - `timeout`: the time limit of `getToken`; default: 30 seconds.
+ * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LayerOptions extends
+  Pick<
+    ConfidentialClient.Options,
+    "tenantId" | "allowedTenants" | "clientCapabilities" | "renewal" | "onThrottled"
+  >
+{
+  readonly timeout?: Duration.Input | undefined
+  readonly cache?: TokenCache.MemoryOptions | undefined
+}
+
 // -----------------------------------------------------------------------------
 // constructors
 // -----------------------------------------------------------------------------
@@ -135,67 +200,223 @@ export interface AzureCredential {
  * @category constructors
  * @since 0.1.0
  */
-export const make: Effect.Effect<AzureCredential, never, ConfidentialClient> = Effect.gen(function*() {
-  const client = yield* ConfidentialClient
-  const clock = yield* Clock.Clock
-  // The fiber that made the credential has ended when the SDK uses it, so its span must not be the parent.
-  const run = Effect.runCallbackWith(Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()))
+export const make: Effect.Effect<AzureCredential, never, ConfidentialClient.ConfidentialClient> = Effect.gen(
+  function*() {
+    const client = yield* ConfidentialClient.ConfidentialClient
+    const clock = yield* Clock.Clock
+    // The fiber that made the credential has ended when the SDK uses it, so its span must not be the parent.
+    const run = Effect.runCallbackWith(Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>()))
 
-  /**
-   * Replaces the cached token, because an SDK passes claims when an API has refused that token. `left` is the number of
-   * further tries: another caller's refresh without claims may win the race, and its token is replaced in turn.
-   */
-  const replaced = (
-    request: TokenRequest,
-    claims: string,
-    left: number
-  ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
-    Effect.gen(function*() {
-      const refused = client.peek(request) ?? (yield* client.acquireToken(request))
-      if (left === 0 || ReplacementCooldown.isAtRest(refused.accessToken, claims, clock)) return refused
-      const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
-      const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
-      return another.metadata.tokenSource === "IdentityProvider" ? another : yield* replaced(request, claims, left - 1)
-    })
-
-  const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
-    new Promise((resolve, reject) => {
-      const { abortSignal } = options
-      const request: TokenRequest = {
-        scopes,
-        tenantId: options.tenantId || undefined,
-        ...(options.enableCae === true ? { clientCapabilities: ["cp1"] } : {})
-      }
-      const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
-      if (abortSignal?.aborted === true) {
-        // Core-auth refreshes in the background with the signal of the request that started the refresh.
-        const cached = options.claims ? undefined : client.peek(request)
-        return cached === undefined ? reject(aborted()) : settle(cached)
-      }
-      let interrupt = (): void => {}
-      const abort = (): void => {
-        reject(aborted())
-        interrupt()
-      }
-      abortSignal?.addEventListener("abort", abort)
-      interrupt = run(options.claims ? replaced(request, options.claims, 2) : client.acquireToken(request), {
-        onExit: (exit) => {
-          abortSignal?.removeEventListener("abort", abort)
-          if (Exit.isSuccess(exit)) settle(exit.value)
-          else reject(Cause.squash(exit.cause))
-        }
+    /**
+     * Replaces the cached token, because an SDK passes claims when an API has refused that token. `left` is the number of
+     * further tries: another caller's refresh without claims may win the race, and its token is replaced in turn.
+     */
+    const replaced = (
+      request: TokenRequest,
+      claims: string,
+      left: number
+    ): Effect.Effect<AuthenticationResult, AcquireTokenError> =>
+      Effect.gen(function*() {
+        const refused = client.peek(request) ?? (yield* client.acquireToken(request))
+        if (left === 0 || ReplacementCooldown.isAtRest(refused.accessToken, claims, clock)) return refused
+        const accessTokenSha256ToRefresh = yield* accessTokenSha256(refused.accessToken)
+        const another = yield* client.acquireToken({ ...request, claims, accessTokenSha256ToRefresh })
+        return another.metadata.tokenSource === "IdentityProvider"
+          ? another
+          : yield* replaced(request, claims, left - 1)
       })
-    })
 
-  return {
-    getToken,
-    bearerTokenProvider: (scope) => async () => (await getToken(scope)).token
+    const getToken: AzureCredential["getToken"] = (scopes, options = {}) =>
+      new Promise((resolve, reject) => {
+        const { abortSignal } = options
+        const request: TokenRequest = {
+          scopes,
+          tenantId: options.tenantId || undefined,
+          ...(options.enableCae === true ? { clientCapabilities: ["cp1"] } : {})
+        }
+        const settle = (result: AuthenticationResult) => resolve(accessTokenOf(result, clock.currentTimeMillisUnsafe()))
+        if (abortSignal?.aborted === true) {
+          // Core-auth refreshes in the background with the signal of the request that started the refresh.
+          const cached = options.claims ? undefined : client.peek(request)
+          return cached === undefined ? reject(aborted()) : settle(cached)
+        }
+        let interrupt = (): void => {}
+        const abort = (): void => {
+          reject(aborted())
+          interrupt()
+        }
+        abortSignal?.addEventListener("abort", abort)
+        interrupt = run(options.claims ? replaced(request, options.claims, 2) : client.acquireToken(request), {
+          onExit: (exit) => {
+            abortSignal?.removeEventListener("abort", abort)
+            if (Exit.isSuccess(exit)) settle(exit.value)
+            else reject(Cause.squash(exit.cause))
+          }
+        })
+      })
+
+    return {
+      getToken,
+      bearerTokenProvider: (scope) => async () => (await getToken(scope)).token
+    }
   }
-})
+)
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
+
+/**
+ * Creates a client whose tokens come from a `TokenCredential` of `@azure/core-auth`.
+ *
+ * **When to use**
+ *
+ * On a developer's machine, with `new AzureCliCredential()` of `@azure/identity` after `az login`, and for credentials
+ * that only `@azure/identity` has. A program in production needs no `@azure/identity`: see `layerDefault` of
+ * `effect-entra/node`.
+ *
+ * **Details**
+ *
+ * The client works like any other: one cache, one shared call of `getToken` per key, refresh before expiry, events, typed
+ * errors. `tenantId` and `claims` of a request are passed on, and the capability `cp1` as `enableCae`. Requests with
+ * extra parameters, and requests with other capabilities, fail with `field_unsupported`.
+ *
+ * If nobody waits for the result any more, because `timeout` is over or the client closes, `abortSignal` is aborted. An
+ * interrupted caller leaves the call to the others.
+ *
+ * Errors of the credential:
+ * - `CredentialUnavailableError`, `AuthenticationRequiredError`, `AggregateAuthenticationError` and a result of null are a
+ *   `CredentialError` `token_credential_unavailable`.
+ * - `AuthenticationError` is the error that the service's response means, for example an `InvalidClientError`.
+ * - An error with the status 429 is a `ThrottledError`. The status 408 or 5xx, a network error and a timeout are a
+ *   `ServiceUnavailableError`.
+ * - An error of this library is passed on. Any other error is a `CredentialError` `token_credential_failed`.
+ *
+ * Messages of the credential are part of these errors, without JWTs and without values that stand behind the name of a
+ * secret. The error itself is not kept.
+ *
+ * A result that is not a token is an `InvalidResponseError`.
+ *
+ * **Gotchas**
+ *
+ * A credential may have a cache of its own, so `forceRefresh`, or a refresh after a 401 of an API, may return the same
+ * token. Two layers have two caches.
+ *
+ * **Example** (Using the sign-in of a developer)
+ *
+ * ```ts
+ * import { AzureCliCredential } from "@azure/identity"
+ * import { AzureCredential } from "effect-entra"
+ * import { layerDefault } from "effect-entra/node"
+ *
+ * export const EntraLive = process.env["NODE_ENV"] === "development"
+ *   ? AzureCredential.layer(new AzureCliCredential())
+ *   : layerDefault()
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  tokenCredential: TokenCredential,
+  options: LayerOptions = {}
+): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { cache = {}, tenantId, timeout = "30 seconds", ...rest } = options
+    if (typeof tokenCredential?.getToken !== "function") {
+      return yield* notA("an object with the method getToken", "tokenCredential")
+    }
+    const limit = yield* Effect.fromResult(timeoutOf("timeout", timeout))
+    const clock = yield* Clock.Clock
+    return ConfidentialClient.layer({ ...rest, clientId: unknownOwner, tenantId: tenantId ?? unknownOwner }).pipe(
+      Layer.provide([
+        Layer.succeed(ClientCredential, TokenSource.credential),
+        Layer.succeed(AuthorityResolver, resolver),
+        Layer.effect(
+          TokenEndpoint,
+          TokenSource.endpoint({
+            origin: unknownOwner,
+            longestRequest: limit,
+            requestToken: (request) => requestToken(tokenCredential, request, limit, clock),
+            unsupported: {
+              what: "a TokenCredential has no option for it",
+              instead: "a client with a credential of its own"
+            }
+          })
+        ),
+        TokenCache.layerMemory(cache)
+      ])
+    )
+  }))
 
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+/** The client id of {@link layer}, and its tenant if it has none. A `TokenCredential` reveals neither. */
+const unknownOwner = "token-credential"
+
+/** The endpoint is unknown too, and nothing is signed for it. */
+const resolver = /*#__PURE__*/ AuthorityResolver.of({
+  resolve: () => Effect.succeed({ token: "", audience: "", assertion: { thumbprint: "x5t#S256", rsa: "PS256" } })
+})
+
+const requestToken = (
+  credential: TokenCredential,
+  { acquisition, authority, timing, tokenType }: EndpointRequest,
+  limit: number,
+  clock: Clock.Clock
+): Effect.Effect<IssuedToken, AcquireTokenError> =>
+  Effect.suspend(() => {
+    const { claims, clientCapabilities, correlationId, scope, tenantId } = acquisition
+    const other = clientCapabilities.find((capability) => capability !== "cp1")
+    if (other !== undefined) return Effect.fail(unsupportedCapability(other))
+    const sentAt = clock.currentTimeMillisUnsafe()
+    const context = (): ResponseContext => ({
+      authority,
+      authorityUrl: acquisition.authority,
+      clientId: undefined,
+      tenantId,
+      scopes: scope,
+      tokenType,
+      tokenEndpoint: "",
+      correlationId,
+      sentAt,
+      now: clock.currentTimeMillisUnsafe(),
+      scrub: scrubThrown
+    })
+    timing.attempts++
+    return Effect.tryPromise({
+      // A credential that is not asynchronous is awaited too.
+      try: async (abortSignal) =>
+        await credential.getToken([scope], {
+          abortSignal,
+          ...(tenantId === unknownOwner ? {} : { tenantId }),
+          ...(claims === "" ? {} : { claims }),
+          ...(clientCapabilities.length === 0 ? {} : { enableCae: true })
+        }),
+      catch: (thrown) => errorOfThrown(thrown, context())
+    }).pipe(
+      Effect.timeoutOrElse({ duration: limit, orElse: () => Effect.fail(tooSlow(limit, correlationId)) }),
+      Effect.flatMap((token) => Effect.fromResult(readCredentialToken(token, context())))
+    )
+  })
+
+const tooSlow = (limit: number, correlationId: string) =>
+  serviceUnavailable(
+    "timeout",
+    `The TokenCredential did not respond within ${limit} ms`,
+    "Try again later, or raise timeout of AzureCredential.layer.",
+    { origin: "service", correlationId }
+  )
+
+const unsupportedCapability = (capability: string) =>
+  invalidRequest(
+    "field_unsupported",
+    "clientCapabilities",
+    `clientCapabilities has ${quote(capability)}, but a TokenCredential has no option for it`,
+    "Leave it out. The only capability that a TokenCredential supports is cp1."
+  )
 
 /** Milliseconds until an SDK should call again for a token that the client is refreshing. */
 const refreshPause = 5000

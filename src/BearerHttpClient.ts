@@ -40,6 +40,19 @@ export {
    * The tokens of each origin: a record from an origin, such as `https://graph.microsoft.com`, to its scopes, or to
    * `{ scopes, tenantId }`.
    *
+   * **Details**
+   *
+   * A key may be a pattern, such as `https://*.vault.azure.net`, for vaults or storage accounts that are made at run
+   * time. `*` is the whole first label, and stands for exactly one label: the pattern matches neither
+   * `https://vault.azure.net` nor `https://a.b.vault.azure.net`. A port is part of the pattern, as of an origin. An origin
+   * of the table precedes a pattern; two patterns never match the same origin. Patterns for the hosts of many owners, such
+   * as `https://*`, `https://*.net` and `https://*.co.uk`, are errors.
+   *
+   * **Gotchas**
+   *
+   * Anyone can create a vault or a storage account, whose host the pattern matches. Do not send requests to URLs that
+   * come from others, or list the origins.
+   *
    * @stability unstable
    * @category models
    * @since 0.1.0
@@ -132,7 +145,8 @@ export const CurrentTenantId: Context.Reference<string | undefined> = Context.Re
  *
  * **Details**
  *
- * - The constructor fails with an `InvalidRequestError` (`field_missing`, `field_malformed`) when the table is invalid.
+ * - The constructor fails with an `InvalidRequestError` (`field_missing`, `field_malformed`) when the table is invalid. A
+ *   key of the table is an origin, or a pattern: see {@link OriginTable}.
  * - The origin of a request is computed by the URL standard after all other changes of the request. Case, port, user
  *   information, other scripts or a trailing dot cannot send a token to another origin.
  * - Origins must use https; http is allowed for this machine only.
@@ -332,7 +346,7 @@ const makeClient = <E>(
   ConfidentialClient | HttpClient.HttpClient
 > =>
   Effect.gen(function*() {
-    const origins = yield* Effect.fromResult(readOriginTable(table))
+    const lookUp = yield* Effect.fromResult(readOriginTable(table))
     const tokens = yield* ConfidentialClient
     const transport = yield* HttpClient.HttpClient
     const clock = yield* Clock.Clock
@@ -398,7 +412,7 @@ const makeClient = <E>(
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
-      const entry = origins.get(originOf(request) ?? "")
+      const entry = lookUp(originOf(request) ?? "")
       if (entry === undefined || request.headers["authorization"] !== undefined) {
         return transport.postprocess(Effect.succeed(request))
       }

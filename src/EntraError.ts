@@ -7,6 +7,7 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import type { ErrorCodes } from "./internal/shared/errorCodes.ts"
 
 const TypeId = "~effect-entra/EntraError"
 
@@ -107,26 +108,7 @@ export interface InputProblem<Code extends string = string> extends Problem<Code
  * @category errors
  * @since 0.1.0
  */
-export type InvalidAuthorityCode =
-  | "authority_malformed"
-  | "authority_insecure"
-  | "authority_mismatch"
-  | "authority_unsupported"
-  | "tenant_missing"
-  | "tenant_malformed"
-  | "tenant_not_tenanted"
-  | "tenant_not_allowed"
-  | "tenant_unknown"
-  | "region_malformed"
-  | "region_detection"
-  | "endpoint_malformed"
-  | "host_malformed"
-  | "metadata_malformed"
-  | "discovery_contradictory"
-  | "instance_invalid"
-  | "issuer_unknown"
-  | "issuer_mismatch"
-  | "discovery_malformed"
+export type InvalidAuthorityCode = ErrorCodes["InvalidAuthority"]
 
 /**
  * The error of a tenant or an authority that is malformed, is not allowed in this flow, or is unknown to the service.
@@ -181,11 +163,7 @@ export class InvalidAuthorityError
  * @category errors
  * @since 0.1.0
  */
-export type InvalidScopeCode =
-  | "scope_missing"
-  | "scope_malformed"
-  | "scope_not_default"
-  | "scope_several_resources"
+export type InvalidScopeCode = ErrorCodes["InvalidScope"]
 
 /**
  * The error of scopes that cannot be requested in this flow.
@@ -214,12 +192,7 @@ export class InvalidScopeError extends Data.TaggedError("EntraInvalidScopeError"
  * @category errors
  * @since 0.1.0
  */
-export type InvalidRequestCode =
-  | "field_missing"
-  | "field_malformed"
-  | "field_unsupported"
-  | "configuration_invalid"
-  | "transport_unsupported"
+export type InvalidRequestCode = ErrorCodes["InvalidRequest"]
 
 /**
  * The error of any other invalid field of a request or option of a client.
@@ -251,57 +224,7 @@ export class InvalidRequestError
  * @category errors
  * @since 0.1.0
  */
-export type CredentialCode =
-  | "credential_missing"
-  | "credential_incomplete"
-  | "credential_file"
-  | "credential_timeout"
-  | "credential_defect"
-  | "credentials_exhausted"
-  | "field_malformed"
-  | "path_malformed"
-  | "file_missing"
-  | "file_unreadable"
-  | "file_empty"
-  | "secret_empty"
-  | "secret_malformed"
-  | "certificate_missing"
-  | "certificate_unreadable"
-  | "certificate_expired"
-  | "certificate_not_yet_valid"
-  | "key_missing"
-  | "key_unreadable"
-  | "key_format"
-  | "key_unsupported"
-  | "key_mismatch"
-  | "key_id_malformed"
-  | "key_password_missing"
-  | "key_password_wrong"
-  | "pkcs12_unreadable"
-  | "pkcs12_unsupported"
-  | "pkcs12_password_missing"
-  | "pkcs12_password_wrong"
-  | "pkcs12_library_missing"
-  | "algorithm_unsupported"
-  | "claims_malformed"
-  | "signing_failed"
-  | "signer_failed"
-  | "signer_mismatch"
-  | "assertion_failed"
-  | "assertion_malformed"
-  | "source_failed"
-  | "source_too_long"
-  | "github_actions_missing"
-  | "github_actions_refused"
-  | "github_actions_unavailable"
-  | "github_actions_malformed"
-  | "identity_malformed"
-  | "managed_identity_unsupported"
-  | "managed_identity_incomplete"
-  | "managed_identity_unavailable"
-  | "managed_identity_challenge"
-  | "managed_identity_refused"
-  | "managed_identity_malformed"
+export type CredentialCode = ErrorCodes["Credential"]
 
 /**
  * The error of a credential that cannot be read, parsed or used in this process. The attempt that failed sent no token
@@ -379,6 +302,10 @@ export type CredentialCode =
  * - `managed_identity_refused`: the platform refused the request for an assertion.
  * - `managed_identity_malformed`: the response of the platform contains no token.
  *
+ * Codes of a `TokenCredential` (`AzureCredential.layer`):
+ * - `token_credential_unavailable`: it is not available here, or nobody has signed in.
+ * - `token_credential_failed`: it failed for another reason.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -395,16 +322,7 @@ export class CredentialError extends Data.TaggedError("EntraCredentialError")<In
  * @category errors
  * @since 0.1.0
  */
-export type InvalidClientCode =
-  | "client_refused"
-  | "client_unknown"
-  | "client_disabled"
-  | "service_principal_missing"
-  | "secret_wrong"
-  | "secret_expired"
-  | "assertion_refused"
-  | "assertion_time"
-  | "managed_identity_refused"
+export type InvalidClientCode = ErrorCodes["InvalidClient"]
 
 /**
  * The error of an app or a credential that the service refused (`invalid_client`, `unauthorized_client`).
@@ -441,7 +359,7 @@ export class InvalidClientError
  * @category errors
  * @since 0.1.0
  */
-export type ThrottledCode = "throttled"
+export type ThrottledCode = ErrorCodes["Throttled"]
 
 /**
  * The error of a throttled request: the service refused it, or the throttle gate is still closed after an earlier
@@ -479,7 +397,7 @@ export class ThrottledError extends Data.TaggedError("EntraThrottledError")<
  * @category errors
  * @since 0.1.0
  */
-export type ClaimsChallengeCode = "claims_required"
+export type ClaimsChallengeCode = ErrorCodes["ClaimsChallenge"]
 
 /**
  * The error of a claims challenge: the service requires `claims` in the request (conditional access, continuous access
@@ -510,12 +428,7 @@ export class ClaimsChallengeError extends Data.TaggedError("EntraClaimsChallenge
  * @category errors
  * @since 0.1.0
  */
-export type TokenRequestCode =
-  | "consent_missing"
-  | "resource_unknown"
-  | "blocked_by_policy"
-  | "region_refused"
-  | "request_refused"
+export type TokenRequestCode = ErrorCodes["TokenRequest"]
 
 /**
  * The error of any other refusal of the token request by the service.
@@ -548,13 +461,7 @@ export class TokenRequestError
  * @category errors
  * @since 0.1.0
  */
-export type ServiceUnavailableCode =
-  | "service_unavailable"
-  | "timeout"
-  | "budget_exceeded"
-  | "concurrency_limit"
-  | "circuit_open"
-  | "client_closed"
+export type ServiceUnavailableCode = ErrorCodes["ServiceUnavailable"]
 
 /**
  * The error of a service that cannot answer at the moment.
@@ -588,7 +495,7 @@ export class ServiceUnavailableError
  * @category errors
  * @since 0.1.0
  */
-export type NetworkCode = "network"
+export type NetworkCode = ErrorCodes["Network"]
 
 /**
  * The error of a request without a response: DNS, TCP, TLS, or a broken connection.
@@ -630,13 +537,7 @@ const lastingReason = /^PROXY_RESPONSE_407$|CERT|UNABLE_TO_VERIFY/
  * @category errors
  * @since 0.1.0
  */
-export type InvalidResponseCode =
-  | "response_malformed"
-  | "response_too_large"
-  | "response_token_type"
-  | "response_unexpected"
-  | "response_without_oid"
-  | "redirect_refused"
+export type InvalidResponseCode = ErrorCodes["InvalidResponse"]
 
 /**
  * The error of a response that is not a token response: invalid JSON, no token, too large, or a redirect.

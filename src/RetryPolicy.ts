@@ -25,18 +25,41 @@ import type { NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 export type RetryPolicy = Schedule.Schedule<unknown, ServiceUnavailableError | NetworkError>
 
 /**
+ * Up to `times` more attempts. The delays are random (full jitter), up to `base` and doubling up to `cap`.
+ *
+ * **Example** (More attempts)
+ *
+ * ```ts
+ * import { RetryPolicy, TokenEndpoint } from "effect-entra"
+ *
+ * export const Patient = TokenEndpoint.layerWith({
+ *   retry: RetryPolicy.exponential({ times: 5, base: "500 millis", cap: "8 seconds" }),
+ *   budget: "1 minute"
+ * })
+ * ```
+ *
+ * @category schedules
+ * @since 0.1.0
+ */
+export const exponential = ({ base, cap, times }: {
+  readonly times: number
+  readonly base: Duration.Input
+  readonly cap: Duration.Input
+}): RetryPolicy =>
+  Schedule.min([Schedule.exponential(base), Schedule.spaced(cap)]).pipe(
+    Schedule.modifyDelay(({ duration }) =>
+      Effect.map(Random.next, (random) => Duration.millis(Duration.toMillis(duration) * random))
+    ),
+    Schedule.upTo({ times })
+  )
+
+/**
  * Three more attempts. The delays are random (full jitter): up to 250, 500 and 1,000 ms.
  *
  * @category schedules
  * @since 0.1.0
  */
-export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("4 seconds")])
-  .pipe(
-    Schedule.modifyDelay(({ duration }) =>
-      Effect.map(Random.next, (random) => Duration.millis(Duration.toMillis(duration) * random))
-    ),
-    Schedule.upTo({ times: 3 })
-  )
+export const standard: RetryPolicy = exponential({ times: 3, base: "250 millis", cap: "4 seconds" })
 
 /**
  * No further attempt.

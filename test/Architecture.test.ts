@@ -45,7 +45,12 @@ describe("the rules", () => {
   /** A small tree that keeps every rule. */
   const tidy: Readonly<Record<string, string>> = {
     "package.json": JSON.stringify({
-      exports: { "./internal/*": null, "./node/internal/*": null, "./testing/internal/*": null },
+      exports: {
+        "./internal/*": null,
+        "./node/internal/*": null,
+        "./promise/internal/*": null,
+        "./testing/internal/*": null
+      },
       dependencies: { jose: "^6.0.0" },
       peerDependencies: {
         effect: "^4.1.0",
@@ -121,7 +126,7 @@ describe("the rules", () => {
       "effect/http in the core",
       { "src/TokenEndpoint.ts": `import type * as HttpClient from "effect/http/HttpClient"` },
       [
-        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/testing/, src/node/ alone"
+        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/promise/, src/testing/, src/node/ alone"
       ]
     ],
     ["effect/persistence elsewhere", { "src/TokenEndpoint.ts": `import * as Redis from "effect/persistence/Redis"` }, [
@@ -222,6 +227,7 @@ describe("the rules", () => {
     ["an open package", { "package.json": `${tidy["package.json"]}`.replaceAll("null", `"./src/internal/*.ts"`) }, [
       `package.json: "exports" does not close ./internal/* with null`,
       `package.json: "exports" does not close ./node/internal/* with null`,
+      `package.json: "exports" does not close ./promise/internal/* with null`,
       `package.json: "exports" does not close ./testing/internal/* with null`
     ]]
   ]

@@ -147,7 +147,32 @@ describe("the table", () => {
     { name: "no URL", table: { "graph.microsoft.com": graph }, says: "not an https origin" },
     { name: "another scheme", table: { "ftp://graph.microsoft.com": graph }, says: "not an https origin" },
     { name: "an opaque origin", table: { "data:,": graph }, says: "not an https origin" },
-    { name: "a wildcard", table: { "https://*.vault.azure.net": graph }, says: "wildcard" },
+    ...([
+      ["alone", "https://*", "hosts of many owners"],
+      ["over a top-level domain", "https://*.net", "hosts of many owners"],
+      ["over the registrations of a country", "https://*.co.uk", "hosts of many owners"],
+      ["over an internationalised top-level domain", "https://*.xn--p1ai", "hosts of many owners"],
+      ["in a part of a label", "https://vault-*.azure.net", "not the whole first label"],
+      ["with a part of a label", "https://*x.vault.azure.net", "not the whole first label"],
+      ["in a later label", "https://vault.*.net", "not the whole first label"],
+      ["twice", "https://*.*.azure.net", "not the whole first label"],
+      ["in two signs", "https://**.azure.net", "not the whole first label"],
+      ["before a trailing dot", "https://*.vault.azure.net.", "empty label"],
+      ["before an empty label", "https://*..azure.net", "empty label"],
+      ["before an address", "https://*.0.0.1", "not an https origin"],
+      ["in an address of IPv6", "https://[*::1]", "not an https origin"],
+      ["for a port", "https://orders.example:*", "not an https origin"],
+      ["for a scheme", "*://orders.example", "not an https origin"],
+      ["over http", "http://*.orders.example", "https only"],
+      ["over http on this machine", "http://*.localhost", "https only"],
+      ["in upper case", "https://*.Vault.azure.net", "https://*.vault.azure.net"],
+      ["in another script", "https://*.bücher.example", "https://*.xn--bcher-kva.example"],
+      ["with the usual port", "https://*.vault.azure.net:443", "https://*.vault.azure.net"],
+      ["with user information", "https://me:secret@*.vault.azure.net", "https://*.vault.azure.net"],
+      ["with a path", "https://*.vault.azure.net/secrets", "https://*.vault.azure.net"],
+      ["percent-encoded", "https://%2a.vault.azure.net", "https://*.vault.azure.net"],
+      ["in full width", "https://＊.vault.azure.net", "https://*.vault.azure.net"]
+    ] as const).map(([name, origin, says]) => ({ name: `a wildcard ${name}`, table: { [origin]: graph }, says })),
     { name: "no scopes", table: { [graphOrigin]: "" }, says: "no scopes" },
     { name: "an empty list of scopes", table: { [graphOrigin]: [] }, says: "no scopes" },
     { name: "a request without scopes", table: { [graphOrigin]: { scopes: "" } }, says: "no scopes" },
@@ -163,6 +188,49 @@ describe("the table", () => {
       says: "unencrypted"
     }
   ]
+
+  const vaults = "https://vault.azure.net/.default"
+  const patterns = {
+    "https://*.vault.azure.net": vaults,
+    "https://*.azure.net": "api://parent/.default",
+    "https://special.vault.azure.net": "api://special/.default",
+    "https://*.xn--bcher-kva.example:8443": "api://books/.default"
+  }
+  it.effect.each([
+    ["https://a.vault.azure.net/secrets/x", vaults],
+    ["https://A.Vault.AZURE.net:443/", vaults],
+    ["https://xn--a-ecp.vault.azure.net/", vaults],
+    ["https://ä.vault.azure.net/", vaults],
+    ["https://a_b-1.vault.azure.net/", vaults],
+    ["https://special.vault.azure.net/", "api://special/.default"],
+    ["https://vault.azure.net/", "api://parent/.default"],
+    ["https://a.bücher.example:8443/", "api://books/.default"],
+    ["https://a.b.vault.azure.net/", undefined],
+    ["https://.vault.azure.net/", undefined],
+    ["https://a..vault.azure.net/", undefined],
+    ["https://a.vault.azure.net./", undefined],
+    ["https://a.vault.azure.net:8443/", undefined],
+    ["http://a.vault.azure.net/", undefined],
+    ["https://avault.azure.net.evil.example/", undefined],
+    ["https://azure.net/", undefined],
+    ["https://bücher.example:8443/", undefined],
+    ["https://a.bücher.example/", undefined],
+    ["https://evil.example/a.vault.azure.net", undefined],
+    ["https://a.vault.azure.net@evil.example/", undefined]
+  ])("with patterns: %s has the token of %s", ([url, scopes]) =>
+    Effect.gen(function*() {
+      const { layer, left } = transport()
+      for (const entries of [Object.entries(patterns), Object.entries(patterns).toReversed()]) {
+        const { asked, layer: client } = tokens()
+        yield* HttpClient.get(url ?? "").pipe(
+          Effect.provide(BearerHttpClient.layer(Object.fromEntries(entries))),
+          Effect.provide([layer, client])
+        )
+        assert.deepStrictEqual(asked, scopes === undefined ? [] : [{ scopes }])
+      }
+      assert.strictEqual(left.length, 2)
+    }))
+
   const missing = ["is empty", "no scopes"]
   it.effect.each(wrong)("refuses $name", ({ says, table }) =>
     Effect.gen(function*() {
@@ -319,11 +387,55 @@ describe("a token never leaves for another origin", () => {
   const allowed = (url: URL) =>
     url.protocol === "https:" &&
     (url.hostname === "graph.microsoft.com" && url.port === "" ||
-      url.hostname === "orders.example" && url.port === "8443")
-  const origins = { [graphOrigin]: graph, "https://orders.example:8443": "api://orders/.default" }
+      url.hostname === "orders.example" && url.port === "8443" || isVault(url))
+  // By the labels from the right, and not by any pattern.
+  const isVault = (url: URL) => {
+    const [net, azure, vault, name, ...others] = url.hostname.split(".").toReversed()
+    return [net, azure, vault].join() === "net,azure,vault" && name !== undefined && name !== "" &&
+      others.length === 0 &&
+      url.port === ""
+  }
+  const origins = {
+    [graphOrigin]: graph,
+    "https://orders.example:8443": "api://orders/.default",
+    "https://*.vault.azure.net": "https://vault.azure.net/.default"
+  }
 
+  const label = fc.oneof(
+    fc.constantFrom(
+      "a",
+      "A",
+      "my-vault",
+      "ä",
+      "xn--4ca",
+      "*",
+      "%61",
+      "1",
+      "",
+      ".",
+      "a.b",
+      "a@b",
+      "a/b",
+      "a。b",
+      "a．b"
+    ),
+    fc.string({ maxLength: 6 })
+  )
   const host = fc.oneof(
-    { weight: 3, arbitrary: fc.constantFrom("graph.microsoft.com", "orders.example") },
+    { weight: 3, arbitrary: fc.constantFrom("graph.microsoft.com", "orders.example", "one.vault.azure.net") },
+    fc.tuple(
+      label,
+      fc.constantFrom(
+        ".vault.azure.net",
+        ".VAULT.azure.net",
+        "。vault.azure.net",
+        "vault.azure.net",
+        ".vault.azure.net.",
+        ".vault.azure.net.evil.example",
+        ".evil.example",
+        ".vau%6ct.azure.net"
+      )
+    ).map((parts) => parts.join("")),
     fc.constantFrom(
       "GRAPH.Microsoft.COM",
       "graph.microsoft.com.",
@@ -372,7 +484,7 @@ describe("a token never leaves for another origin", () => {
 
   it.effect("whatever the URL, and wherever it is sent from there", () =>
     Effect.promise(() => {
-      const counts = { carried: 0, bare: 0, redirected: 0 }
+      const counts = { carried: 0, bare: 0, redirected: 0, vaults: 0 }
       return fc.assert(
         fc.asyncProperty(url, locations, follow, async (first, locations, follow) => {
           const { layer, left } = transport((_url, count) => {
@@ -393,15 +505,17 @@ describe("a token never leaves for another origin", () => {
             if (index === 0 && allowed(url)) assert.match(authorization ?? "", /^Bearer token-/)
             if (authorization === undefined) counts.bare++
             else counts.carried++
+            if (authorization !== undefined && isVault(url)) counts.vaults++
             if (index > 0) counts.redirected++
           }
         }),
         { numRuns: 3000 }
       ).then(() => {
-        // All three happened often: the property is not about nothing.
+        // All of these happened often: the property is not about nothing.
         assert.isAbove(counts.carried, 300)
         assert.isAbove(counts.bare, 300)
         assert.isAbove(counts.redirected, 300)
+        assert.isAbove(counts.vaults, 100)
       })
     }))
 

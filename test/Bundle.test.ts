@@ -64,7 +64,7 @@ const loadedAtStart = async (line: string) => {
 }
 
 describe("a bundle", () => {
-  it.each(["effect-entra", "effect-entra/node", "effect-entra/testing"])(
+  it.each(["effect-entra", "effect-entra/node", "effect-entra/promise", "effect-entra/testing"])(
     "of %s loads no optional package at start",
     async (name) => {
       const modules = await loadedAtStart(`import * as All from "${name}"`)

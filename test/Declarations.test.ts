@@ -101,6 +101,25 @@ describe("the declarations of a consumer", () => {
     rmSync(join(folder, "members.mts"))
   }, 120_000)
 
+  it("of effect-entra/promise name no package, so that programs without Effect can read them", () => {
+    const dist = join(folder, "node_modules/effect-entra/dist")
+    const seen = new Set([join(dist, "promise/index.d.ts")])
+    for (const path of seen) {
+      for (const [, specifier = ""] of readFileSync(path, "utf8").matchAll(/^(?:im|ex)port .*from "(.*)"/gm)) {
+        assert.match(specifier, /^\.\.?\//, path)
+        seen.add(join(path, "..", specifier.replace(/\.js$|\.ts$/, ".d.ts")))
+      }
+      assert.notMatch(readFileSync(path, "utf8").replace(/\/\*.*?\*\//gs, ""), /import\("/)
+    }
+    assert.deepStrictEqual([...seen].map((path) => path.slice(dist.length + 1)).toSorted(), [
+      "internal/shared/errorCodes.d.ts",
+      "promise/ClientOptions.d.ts",
+      "promise/PromiseClient.d.ts",
+      "promise/PromiseError.d.ts",
+      "promise/index.d.ts"
+    ])
+  })
+
   it("of published types have no engine", () => {
     const declared = readFileSync(join(folder, "node_modules/effect-entra/dist/TokenCache.d.ts"), "utf8")
     assert.notMatch(declared, /CachedToken|peek|lead/)

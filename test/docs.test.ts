@@ -141,7 +141,8 @@ describe("the docstrings of the errors", () => {
   const path = "src/EntraError.ts"
   const source = readText(path) ?? ""
   const docs = new Map(declarationsOf(path, source).map(({ doc, name }) => [name, doc]))
-  const unions = [...source.matchAll(/^export type (\w+)Code =([^/]*)/gm)].map(([, name = "", union = ""]) => ({
+  const codes = readText("src/internal/shared/errorCodes.ts") ?? ""
+  const unions = [...codes.matchAll(/^ {2}readonly (\w+):((?:[\s|]*"\w+")+)/gm)].map(([, name = "", union = ""]) => ({
     name: `${name}Error`,
     codes: [...union.matchAll(/"(\w+)"/g)].map(([, code = ""]) => code)
   }))

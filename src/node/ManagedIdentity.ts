@@ -8,21 +8,18 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { createHash } from "node:crypto"
 import * as Authority from "../Authority.ts"
-import { AuthorityResolver } from "../AuthorityResolver.ts"
 import * as ClientCredential from "../ClientCredential.ts"
-import * as ConfidentialClient from "../ConfidentialClient.ts"
+import type * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { ConfigurationError, CredentialError } from "../EntraError.ts"
 import { keyOf } from "../internal/cache/cacheKey.ts"
+import * as TokenSource from "../internal/client/tokenSource.ts"
 import * as ThrottleGate from "../internal/endpoint/throttleGate.ts"
 import type { Transport } from "../internal/http/identityHttp.ts"
-import * as TokenCache from "../TokenCache.ts"
-import { TokenEndpoint } from "../TokenEndpoint.ts"
 import type { Files } from "./internal/files/files.ts"
 import * as Agent from "./internal/managedIdentity/agent.ts"
 import { asCredentialError, readPlatformResponse } from "./internal/managedIdentity/answer.ts"
-import * as Endpoint from "./internal/managedIdentity/endpoint.ts"
+import * as Client from "./internal/managedIdentity/client.ts"
 
 export {
   /**
@@ -175,7 +172,7 @@ export const assertion = (
     }
     type Request = typeof gated & Pick<ClientCredential.Attempt, "clientId" | "correlationId" | "tenantId">
     const { request } = ThrottleGate.guarding(
-      Endpoint.makeGates(clock),
+      TokenSource.makeGates(clock),
       ({ clientId, correlationId, tenantId }: Request) =>
         Effect.flatMap(
           agent.requestToken({ resource, correlationId }),
@@ -303,29 +300,4 @@ export const layerAssertion = (
 export const layer = (
   options: ClientOptions = {}
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
-  Layer.unwrap(
-    Effect.map(Agent.make(options), (agent) => {
-      const { onThrottled, renewal, tenantId = Endpoint.unknownTenant } = options
-      return ConfidentialClient.layer({
-        clientId: clientIdOf(agent.platform.name),
-        tenantId,
-        renewal,
-        onThrottled
-      }).pipe(
-        Layer.provide([
-          Layer.succeed(ClientCredential.ClientCredential, Endpoint.credential),
-          Layer.succeed(AuthorityResolver, Endpoint.resolver(agent, tenantId)),
-          Layer.effect(TokenEndpoint, Endpoint.endpoint(agent)),
-          TokenCache.layerMemory()
-        ])
-      )
-    })
-  )
-
-// -----------------------------------------------------------------------------
-// internal
-// -----------------------------------------------------------------------------
-
-/** Returns the client id for keys and results; a resource path is hashed, as it may be too long or have other characters. */
-const clientIdOf = (name: string): string =>
-  name.startsWith("resourceId:") ? `resourceId:${createHash("sha256").update(name.toLowerCase()).digest("hex")}` : name
+  Layer.unwrap(Effect.map(Agent.make(options), (agent) => Client.layerOf(agent, options)))

@@ -1,5 +1,6 @@
 /**
- * A complete client from the environment, including credentials in files.
+ * Complete clients from the environment: {@link layerFromEnv} for an app registration, with credentials in files too, and
+ * {@link layerDefault} for programs that may also have a managed identity.
  *
  * @since 0.1.0
  */
@@ -7,13 +8,22 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ClientCredential } from "../ClientCredential.ts"
 import * as ConfidentialClient from "../ConfidentialClient.ts"
-import type { ConfigurationError } from "../EntraError.ts"
+import type { ConfigurationError, CredentialError } from "../EntraError.ts"
+import * as DefaultChain from "../internal/environment/defaultChain.ts"
 import * as Environment from "../internal/environment/environment.ts"
 import { chooseCredential } from "../internal/environment/environmentCredential.ts"
 import type { Transport } from "../internal/http/identityHttp.ts"
+import { logSafely } from "../internal/shared/safeLog.ts"
 import { fromMaterial } from "./internal/files/credentialFiles.ts"
 import type { Files } from "./internal/files/files.ts"
+import * as Agent from "./internal/managedIdentity/agent.ts"
+import * as ManagedIdentityClient from "./internal/managedIdentity/client.ts"
+import type * as ManagedIdentity from "./ManagedIdentity.ts"
 import type { CredentialKind } from "./NodeClientCredential.ts"
+
+// -----------------------------------------------------------------------------
+// models
+// -----------------------------------------------------------------------------
 
 /**
  * Options that override the environment.
@@ -29,6 +39,27 @@ import type { CredentialKind } from "./NodeClientCredential.ts"
 export interface Options extends Partial<ConfidentialClient.DefaultOptions> {
   readonly credential?: CredentialKind | undefined
 }
+
+/**
+ * Options of {@link layerDefault} that override the environment.
+ *
+ * **Details**
+ *
+ * - `managedIdentity`: the identity and the service that issues its tokens; default: the user-assigned identity whose
+ *   client id is `clientId` or `AZURE_CLIENT_ID`, or the system-assigned identity if neither is set.
+ * - The other options are those of {@link layerFromEnv} without `credential`. Of these, a managed identity uses `tenantId`,
+ *   `renewal`, `onThrottled` and `cache`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DefaultOptions extends Partial<ConfidentialClient.DefaultOptions> {
+  readonly managedIdentity?: ManagedIdentity.Options | undefined
+}
+
+// -----------------------------------------------------------------------------
+// layers
+// -----------------------------------------------------------------------------
 
 /**
  * Creates a complete client from the environment. The layer needs an `HttpClient` and a `FileSystem`.
@@ -85,3 +116,99 @@ export const layerFromEnv = (
         )
     )
   )
+
+/**
+ * Creates a complete client from the first credential that is configured: of the environment, of a workload identity, or a
+ * managed identity. The layer needs an `HttpClient` and a `FileSystem`.
+ *
+ * **When to use**
+ *
+ * For a program that runs in several places, as with `DefaultAzureCredential` in production. On a developer's machine use
+ * `AzureCredential.layer`, with a credential of `@azure/identity`.
+ *
+ * **Details**
+ *
+ * The order is:
+ *
+ * | Name | Configured by |
+ * | --- | --- |
+ * | `EnvironmentCredential` | `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET`, else with `AZURE_CLIENT_CERTIFICATE_PATH` |
+ * | `WorkloadIdentityCredential` | `AZURE_CLIENT_ID` with `AZURE_FEDERATED_TOKEN_FILE` |
+ * | `ManagedIdentityCredential` | the platform: App Service, Azure Arc, or the metadata service |
+ *
+ * The choice is made when the layer is built, without a request, and holds for the life of the layer. A credential is
+ * skipped only if it is not configured: a variable of it is unset or empty. Each skip is one line of the level Debug. A
+ * credential that is configured ends the search. If its value is a placeholder, its file is missing, or the service
+ * refuses it, the client has that error, and no other credential is tried.
+ *
+ * The first acquisition with a managed identity sends a probe to the metadata service, which takes 2 seconds at most where
+ * there is none. Acquisitions then fail with a `CredentialError` `credentials_exhausted`, whose message has the reason of
+ * each credential. The next acquisition probes again. Once the service has responded, no further probe is sent.
+ *
+ * `AZURE_TOKEN_CREDENTIALS`, in any case: `prod` means all three, which is the default. The name of one of them allows only
+ * that one, and a managed identity is then used without a probe. Other values fail the layer with an `InvalidRequestError`
+ * (`field_unsupported` for `dev` and the credentials of a developer's machine, else `field_malformed`).
+ *
+ * The variables are those of {@link layerFromEnv}.
+ *
+ * **Example** (A client for every place of a deployment)
+ *
+ * ```ts
+ * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+ * import { Layer } from "effect"
+ * import { layerDefault } from "effect-entra/node"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * export const EntraLive = layerDefault().pipe(Layer.provide([FetchHttpClient.layer, NodeFileSystem.layer]))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerDefault = (
+  { managedIdentity, ...options }: DefaultOptions = {}
+): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError, Transport | Files> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const environment = yield* Environment.readEnvironment
+    const { text } = Environment.variables(() => Effect.fail(DefaultChain.unreadableSelection()))
+    const selection = yield* text("AZURE_TOKEN_CREDENTIALS")
+    const { chosen, skipped } = yield* Effect.fromResult(DefaultChain.chooseDefault(selection, options, environment))
+    for (const { name, reason } of skipped) yield* logSafely(Effect.logDebug(`layerDefault skips ${name}: ${reason}`))
+    yield* logSafely(Effect.logDebug(`layerDefault uses ${chosen.name}`))
+    return chosen.name === "ManagedIdentityCredential"
+      ? yield* managedIdentityLayer(chosen, skipped, managedIdentity ?? {}, options)
+      : layerFromEnv({ ...options, credential: chosen.kind })
+  }))
+
+// -----------------------------------------------------------------------------
+// internal
+// -----------------------------------------------------------------------------
+
+/** Without a managed identity the errors have the reasons of the other credentials too. */
+const managedIdentityLayer = (
+  { clientId, isProbed, name, tenantId }: Extract<DefaultChain.Chosen, { readonly name: "ManagedIdentityCredential" }>,
+  skipped: ReadonlyArray<DefaultChain.Skipped>,
+  identity: ManagedIdentity.Options,
+  options: Partial<ConfidentialClient.DefaultOptions>
+) => {
+  const withReasons = (error: CredentialError): CredentialError =>
+    skipped.length === 0
+      ? error
+      : DefaultChain.exhausted([...skipped, { name, reason: `${error.code}: ${error.message}` }], error)
+  return Agent.make(
+    { ...identity, identity: identity.identity ?? (clientId === undefined ? undefined : { clientId }) },
+    isProbed
+  ).pipe(
+    Effect.mapError(withReasons),
+    Effect.map((agent) =>
+      ManagedIdentityClient.layerOf({
+        ...agent,
+        requestToken: (request) =>
+          Effect.mapError(
+            agent.requestToken(request),
+            (error) => Agent.isAbsent(error) ? withReasons(error) : error
+          )
+      }, { ...options, tenantId })
+    )
+  )
+}

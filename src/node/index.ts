@@ -1,6 +1,6 @@
 export * as ManagedIdentity from "./ManagedIdentity.ts"
 export * as NodeClientCredential from "./NodeClientCredential.ts"
-export { layerFromEnv } from "./NodeConfidentialClient.ts"
+export { layerDefault, layerFromEnv } from "./NodeConfidentialClient.ts"
 export * as NodeConfidentialClient from "./NodeConfidentialClient.ts"
 export * as NodeTransport from "./NodeTransport.ts"
 export * as RedisStore from "./RedisStore.ts"

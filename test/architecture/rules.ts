@@ -29,7 +29,11 @@ const folder = (name: string): Rank => ({ name, modules: [`${name}/`] })
 /** From the bottom up. A module imports from its own rank and the ranks below. */
 export const ranks: ReadonlyArray<Rank> = [
   // The leaves that models may import; the rest of `internal/shared` is above them.
-  { name: "internal/shared/text", modules: ["internal/shared/text", "internal/shared/nonValue"], effectful: [] },
+  {
+    name: "internal/shared/text",
+    modules: ["internal/shared/text", "internal/shared/nonValue", "internal/shared/errorCodes"],
+    effectful: []
+  },
   {
     name: "models",
     modules: [
@@ -90,6 +94,7 @@ export const ranks: ReadonlyArray<Rank> = [
   folder("internal/client"),
   file("ConfidentialClient"),
   { name: "adapters", modules: ["BearerHttpClient", "AzureCredential"] },
+  folder("promise"),
   folder("testing"),
   folder("node"),
   folder("cli")
@@ -111,6 +116,7 @@ const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: Readonl
       "src/internal/http/redactedResponse.ts",
       "src/internal/http/redirects.ts",
       "src/BearerHttpClient.ts",
+      "src/promise/",
       "src/testing/",
       "src/node/"
     ]
@@ -276,15 +282,22 @@ const effectsOf = (path: string, modules: Modules, seen = new Set<string>()): st
     module.own.map(({ to }) => effectsOf(to, modules, seen)).find((found) => found !== undefined)
 }
 
-/** `effect-entra/node` exports one layer without its namespace, for programs that import nothing else. */
-const named: ReadonlyMap<string, string> = new Map([["src/node/index.ts", "./NodeConfidentialClient.ts"]])
+/**
+ * The modules whose exports an index exports without a namespace: the layers of `effect-entra/node` for programs that import
+ * nothing else, and all of `effect-entra/promise`, whose users expect plain functions and classes.
+ */
+const named: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ["src/node/index.ts", ["./NodeConfidentialClient.ts"]],
+  ["src/promise/index.ts", ["./ClientOptions.ts", "./PromiseClient.ts", "./PromiseError.ts"]]
+])
 
 const index = ({ imports, path, statements }: Module): ReadonlyArray<string> =>
   !isIndex(path) ?
     [] :
     statements.flatMap(({ line, namespace }) =>
       (namespace !== undefined && namespace.specifier === `./${namespace.name}.ts`) ||
-        (namespace === undefined && imports.some((from) => from.line === line && from.specifier === named.get(path)))
+        (namespace === undefined &&
+          imports.some((from) => from.line === line && named.get(path)?.includes(from.specifier)))
         ? []
         : [`${path}:${line}: an index holds \`export * as X from "./X.ts"\` and nothing else`]
     )
@@ -300,6 +313,6 @@ const unexported = (modules: Modules): ReadonlyArray<string> => {
 }
 
 const openExports = ({ exports }: Package): ReadonlyArray<string> =>
-  ["./internal/*", "./node/internal/*", "./testing/internal/*"].flatMap((path) =>
+  ["./internal/*", "./node/internal/*", "./promise/internal/*", "./testing/internal/*"].flatMap((path) =>
     exports.get(path) === null ? [] : [`package.json: "exports" does not close ${path} with null`]
   )

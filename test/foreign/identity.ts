@@ -1,9 +1,12 @@
 /**
- * Asks the simulator for tokens with `@azure/identity`, in a process of its own that trusts the simulator's certificate.
+ * Asks the simulator for tokens with `@azure/identity`, in a process of its own that trusts the simulator's certificate: by
+ * itself, and as the source of a client of ours.
  * Takes JSON from the variable PARAMETERS; prints one line of JSON.
  */
 import { AuthenticationRequiredError, ClientSecretCredential } from "@azure/identity"
-import { Schema } from "effect"
+import { Effect, Redacted, Schema } from "effect"
+import { AzureCredential, ConfidentialClient } from "effect-entra"
+import { silent } from "../support/log.ts"
 
 const Parameters = Schema.fromJsonString(Schema.Struct({
   origin: Schema.String,
@@ -27,11 +30,20 @@ const credential = new ClientSecretCredential(tenant, clientId, secret, {
   disableInstanceDiscovery: true
 })
 
+const ours = await ConfidentialClient.acquireToken({ scopes }).pipe(
+  Effect.match({ onSuccess: ({ accessToken }) => Redacted.value(accessToken), onFailure: ({ code }) => code }),
+  Effect.provide(AzureCredential.layer(credential)),
+  Effect.provide(silent),
+  Effect.runPromise
+)
+
 try {
   const token = await credential.getToken([...scopes])
-  console.log(JSON.stringify({ token: token.token, expiresOn: token.expiresOnTimestamp, tokenType: token.tokenType }))
+  console.log(
+    JSON.stringify({ token: token.token, expiresOn: token.expiresOnTimestamp, tokenType: token.tokenType, ours })
+  )
 } catch (error) {
   if (!(error instanceof AuthenticationRequiredError)) throw error
   const { errorCode, errorMessage, errorNo } = decodeCause(error.cause)
-  console.log(JSON.stringify({ error: errorCode, errorNo, message: errorMessage }))
+  console.log(JSON.stringify({ error: errorCode, errorNo, message: errorMessage, ours }))
 }

@@ -104,14 +104,20 @@ layer(SimulatorServer.layerHttps({ realms }), { excludeTestServices: true, timeo
     describe("@azure/identity", () => {
       it.effect("gets a token with a secret", () =>
         Effect.gen(function*() {
-          const { token } = yield* run("identity", Token, { secret })
+          const { ours, token } = yield* run("identity", Schema.Struct({ ...Token.fields, ours: Schema.String }), {
+            secret
+          })
           yield* assertVerifies(token, "1")
+          yield* assertVerifies(ours, "1")
         }), 60_000)
 
       it.effect("is told that its secret is wrong", () =>
         Effect.gen(function*() {
-          const refusal = yield* run("identity", Refusal, { secret: "wrong" })
+          const refusal = yield* run("identity", Schema.Struct({ ...Refusal.fields, ours: Schema.String }), {
+            secret: "wrong"
+          })
           assert.deepStrictEqual([refusal.error, refusal.errorNo], ["invalid_client", 7000215])
+          assert.strictEqual(refusal.ours, "secret_wrong")
           assert.include(refusal.message, "AADSTS7000215")
         }), 60_000)
     })

@@ -13,7 +13,7 @@ export const runForeign = Effect.fnUntraced(function*<A>(options: {
   readonly output: Schema.Codec<A, unknown>
 }) {
   const script = fileURLToPath(new URL(`../foreign/${options.script}.ts`, import.meta.url))
-  const { status, stderr, stdout } = yield* runChild([script], {
+  const { status, stderr, stdout } = yield* runChild(["--conditions=@effect-entra/source", script], {
     NODE_EXTRA_CA_CERTS: yield* temporaryFile(options.certificate),
     PARAMETERS: JSON.stringify(options.parameters)
   })

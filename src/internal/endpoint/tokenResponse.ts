@@ -18,7 +18,8 @@ export interface ResponseContext {
   readonly authority: Authority.Authority
   /** The same as a URL, for the result. */
   readonly authorityUrl: string
-  readonly clientId: string
+  /** Undefined if it is unknown. The remedy of missing consent then has no link. */
+  readonly clientId: string | undefined
   readonly tenantId: string
   readonly scopes: string
   readonly tokenType: string
@@ -243,7 +244,8 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
       claims: context.scrub(claims, "data")
     })
   }
-  const remedy = meaning.consentHelps === true ? `${meaning.remedy} Link: ${consentLink(context)}` : meaning.remedy
+  const link = meaning.consentHelps === true ? consentLink(context) : undefined
+  const remedy = link === undefined ? meaning.remedy : `${meaning.remedy} Link: ${link}`
   switch (meaning.kind) {
     case "authority":
       return new EntraError.InvalidAuthorityError({ ...details, code: meaning.code, remedy, field: "tenantId" })
@@ -254,8 +256,8 @@ const refused = (answer: IdentityResponse, context: ResponseContext, error: stri
   }
 }
 
-const consentLink = (context: ResponseContext): string =>
-  Authority.adminConsentUrl(context.authority, { clientId: context.clientId })
+const consentLink = ({ authority, clientId }: ResponseContext): string | undefined =>
+  clientId === undefined ? undefined : Authority.adminConsentUrl(authority, { clientId })
 
 // -----------------------------------------------------------------------------
 // responses without an OAuth error

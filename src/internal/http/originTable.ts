@@ -5,25 +5,40 @@ import type { TokenRequest } from "../../TokenRequest.ts"
 import { invalidRequest } from "../shared/errors.ts"
 import { isLoopback, quote } from "../shared/text.ts"
 
-/** The scopes of each origin, or its scopes and tenant. A key is a serialized origin (RFC 6454 section 6.2). */
+/**
+ * The scopes of each origin, or its scopes and tenant. A key is a serialized origin (RFC 6454 section 6.2), or a pattern:
+ * an https origin whose first label is `*`, which stands for exactly one label.
+ */
 export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | OriginRequest>>
 
 /** The fields of a token request that an origin decides. */
 export type OriginRequest = Pick<TokenRequest, "scopes" | "tenantId">
 
-/** Returns the requests by origin, or the first problem of the table. */
-export const readOriginTable = (
-  table: OriginTable
-): Result.Result<ReadonlyMap<string, OriginRequest>, InvalidRequestError> =>
+/** Returns the request of an origin: of the origin itself, or else of its pattern. */
+export type OriginLookup = (origin: string) => OriginRequest | undefined
+
+/** Returns the look-up of a table, or the first problem of the table. */
+export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup, InvalidRequestError> =>
   Result.gen(function*() {
     const origins = new Map<string, OriginRequest>()
+    const patterns = new Map<string, OriginRequest>()
     for (const [origin, entry] of Object.entries(table)) {
       const request = isScopes(entry) ? { scopes: entry } : entry
       if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))
-      origins.set(yield* parseOrigin(origin), request)
+      const parsed = yield* parseOrigin(origin)
+      const entries = parsed.startsWith(wildcard) ? patterns : origins
+      entries.set(parsed, request)
     }
-    return origins.size > 0 ? origins : yield* Result.fail(emptyTable())
+    if (origins.size + patterns.size === 0) return yield* Result.fail(emptyTable())
+    return patterns.size === 0
+      ? (origin) => origins.get(origin)
+      : (origin) => origins.get(origin) ?? patterns.get(patternOf(origin))
   })
+
+const wildcard = "https://*."
+
+/** Returns the only pattern that an origin can match, so the look-up does not depend on the size of the table. */
+const patternOf = (origin: string): string => origin.replace(/^https:\/\/[^.]+\./, wildcard)
 
 const isScopes = (entry: unknown): entry is TokenRequest["scopes"] => typeof entry === "string" || Array.isArray(entry)
 
@@ -32,14 +47,29 @@ const parseOrigin = (text: string): Result.Result<string, InvalidRequestError> =
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     return Result.fail(malformed(text, "is not an https origin"))
   }
-  if (url.hostname.includes("*")) {
-    return Result.fail(malformed(text, "has a wildcard; wildcards are not supported"))
-  }
   if (url.origin !== text) return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`))
+  const problem = url.hostname.includes("*") ? patternProblem(url) : undefined
+  if (problem !== undefined) return Result.fail(malformedPattern(text, problem))
   return url.protocol === "https:" || isLoopback(url.hostname)
     ? Result.succeed(text)
     : Result.fail(malformed(text, "would send the token unencrypted"))
 }
+
+/** Returns the problem of an origin with a wildcard. */
+const patternProblem = ({ hostname, protocol }: URL): string | undefined => {
+  if (protocol !== "https:") return "has a wildcard, which is allowed for https only"
+  const [first, ...labels] = hostname.split(".")
+  if (first !== "*" || labels.some((label) => label.includes("*"))) {
+    return "has a wildcard that is not the whole first label"
+  }
+  if (labels.includes("")) return "has an empty label"
+  return labels.length < 2 || countrySuffix.test(labels.join("."))
+    ? "is a pattern for the hosts of many owners"
+    : undefined
+}
+
+/** The second labels under which countries register names. */
+const countrySuffix = /^(?:ac|co|com|ed|edu|go|gob|gouv|gov|govt|mil|ne|net|nom|or|org|sch)\.[a-z]{2}$/
 
 const emptyTable = (): InvalidRequestError =>
   invalidRequest(
@@ -66,4 +96,13 @@ const malformed = (text: string, what: string): InvalidRequestError =>
     `origins has ${quote(withoutUser(text))}, which ${what}`,
     "Write only scheme and host in lower case, with the port if it is not the default: https://graph.microsoft.com. "
       + "Plain http is allowed only for this machine."
+  )
+
+const malformedPattern = (text: string, what: string): InvalidRequestError =>
+  invalidRequest(
+    "field_malformed",
+    "origins",
+    `origins has ${quote(withoutUser(text))}, which ${what}`,
+    "Write * in the place of the whole first label, which stands for exactly one label, before a domain of two labels or "
+      + "more: https://*.vault.azure.net. Otherwise list each origin."
   )

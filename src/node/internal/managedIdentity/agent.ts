@@ -44,8 +44,10 @@ const probeTimeout = 2_000
 
 const keyFileLimits: ReadLimits = { pipes: false, seconds: 5 }
 
+/** Creates the agent. Without a probe a missing service is an outage from the start. */
 export const make = (
-  options: Options
+  options: Options,
+  isProbed = true
 ): Effect.Effect<Agent, CredentialError, IdentityHttp.Transport | Files> =>
   Effect.gen(function*() {
     const environment = yield* readVariables
@@ -54,7 +56,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const http = yield* IdentityHttp.make()
     /** True if the service has responded once. From then on a missing response is an outage. */
-    let isConfirmed = !platform.guessed
+    let isConfirmed = !platform.guessed || !isProbed
 
     const send = ({ headers, url }: Platform.PlatformRequest, { correlationId, timing }: AgentRequest) =>
       Effect.suspend(() => {
@@ -207,6 +209,10 @@ const readVariables: Effect.Effect<Platform.Variables, CredentialError> = /*#__P
 // -----------------------------------------------------------------------------
 // errors
 // -----------------------------------------------------------------------------
+
+/** Returns whether an error of {@link Agent.requestToken} means that there is no metadata service. */
+export const isAbsent = (error: CredentialError | NetworkError | ServiceUnavailableError): error is CredentialError =>
+  error.code === "managed_identity_unavailable"
 
 const noIdentity = ({ correlationId }: AgentRequest, reason: string): CredentialError =>
   credentialError(

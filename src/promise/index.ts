@@ -1,0 +1,3 @@
+export * from "./ClientOptions.ts"
+export * from "./PromiseClient.ts"
+export * from "./PromiseError.ts"

@@ -1,0 +1,79 @@
+/** A `fetch` that adds access tokens to requests to the origins of a table, and to no other requests. */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { type AuthenticationResult, authorizationHeader } from "../../AccessToken.ts"
+import type { OriginLookup } from "../../internal/http/originTable.ts"
+import { claimsChallengeOf } from "../../internal/http/wwwAuthenticate.ts"
+import { accessTokenSha256 } from "../../internal/shared/sha256.ts"
+import type { OriginRequest } from "../ClientOptions.ts"
+
+type Fetch = typeof globalThis.fetch
+
+/**
+ * Returns the function. A token that the API refuses is replaced, by the rules of `BearerHttpClient`. `acquire` rejects with
+ * the exceptions of the client, and with the reason of the signal.
+ */
+export const make = ({ acquire, isAtRest, lookUp, send }: {
+  readonly lookUp: OriginLookup
+  readonly acquire: (request: TokenRequest, signal: AbortSignal) => Promise<AuthenticationResult>
+  /** Returns whether a refused token must not be replaced now. */
+  readonly isAtRest: (result: AuthenticationResult, claims: string) => boolean
+  readonly send: Fetch
+}): Fetch =>
+async (input, init) => {
+  const entry = lookUp(originOf(input) ?? "")
+  if (entry === undefined || headersOf(input, init).has("authorization")) return send(input, init)
+  const given = new Request(input, init)
+  // A redirect would carry the token to another path, or in old runtimes to another origin.
+  const request = given.redirect === "follow" ? new Request(given, { redirect: "manual" }) : given
+  const repeatable = isRepeatable(input, init)
+  let token = await acquire(entry, request.signal)
+  for (let left = mostReplacements;; left--) {
+    const attempt = repeatable && left > 0 ? request.clone() : request
+    attempt.headers.set("authorization", Redacted.value(authorizationHeader(token, request)))
+    const response = await send(attempt)
+    const claims = claimsChallengeOf(response.headers.get("www-authenticate") ?? undefined) ?? ""
+    if (response.status !== 401 || left === 0 || isAtRest(token, claims)) {
+      return response
+    }
+    const replacement = {
+      ...entry,
+      claims,
+      accessTokenSha256ToRefresh: await Effect.runPromise(accessTokenSha256(token.accessToken))
+    }
+    if (!repeatable) {
+      await acquire(replacement, request.signal).catch(() => undefined)
+      return response
+    }
+    await response.body?.cancel()
+    token = await acquire(replacement, request.signal)
+  }
+}
+
+/** A request for the token of an origin, or for the replacement of a refused token. */
+interface TokenRequest extends OriginRequest {
+  readonly claims?: string
+  readonly accessTokenSha256ToRefresh?: string
+}
+
+/** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
+const mostReplacements = 3
+
+/** Returns the origin as `fetch` computes it, or undefined for an input that `fetch` rejects. */
+const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
+  try {
+    return new URL(input instanceof Request ? input.url : new Request(input).url).origin
+  } catch {
+    return undefined
+  }
+}
+
+const headersOf = (input: Parameters<Fetch>[0], init: RequestInit | undefined): Headers =>
+  new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
+
+/** The source of a stream may run only once, and the body of a `Request` may be such a stream. */
+const isRepeatable = (input: Parameters<Fetch>[0], init: RequestInit | undefined): boolean => {
+  const body = init?.body ?? (input instanceof Request ? input.body : undefined)
+  return body === undefined || body === null || typeof body === "string" || ArrayBuffer.isView(body) ||
+    [ArrayBuffer, Blob, FormData, URLSearchParams].some((kind) => body instanceof kind)
+}

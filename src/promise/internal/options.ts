@@ -1,0 +1,175 @@
+/** The options of a client: checked at once, and turned into the layers of the client. */
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import * as Result from "effect/Result"
+import * as AuthorityResolver from "../../AuthorityResolver.ts"
+import * as ClientCredential from "../../ClientCredential.ts"
+import * as ConfidentialClient from "../../ConfidentialClient.ts"
+import type { ConfigurationError } from "../../EntraError.ts"
+import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
+import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
+import { credentialError, invalidRequest, notA } from "../../internal/shared/errors.ts"
+import { timeoutOf } from "../../internal/shared/validate.ts"
+import * as RetryPolicy from "../../RetryPolicy.ts"
+import * as TokenCache from "../../TokenCache.ts"
+import * as TokenEndpoint from "../../TokenEndpoint.ts"
+import type { Certificate, ClientOptions, Loaded, LogEntry } from "../ClientOptions.ts"
+
+/** The parts of a client. */
+export interface Parts {
+  readonly layer: Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError>
+  readonly lookUp: OriginLookup
+  readonly send: typeof globalThis.fetch
+}
+
+/** Returns the parts, or the first problem of the options. */
+export const partsOf = (options: ClientOptions): Result.Result<Parts, ConfigurationError> =>
+  Result.gen(function*() {
+    if (typeof options !== "object" || options === null) return yield* Result.fail(notA("an object", "options"))
+    const {
+      assertion,
+      attemptTimeout,
+      budget,
+      cache = {},
+      certificate,
+      log,
+      origins,
+      region,
+      retry,
+      secret,
+      ...client
+    } = options
+    yield* clientSettingsOf(client)
+    const lookUp = origins === undefined ? (): undefined => undefined : yield* readOriginTable(origins)
+    const endpoint = {
+      retry: yield* retryOf(retry),
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout: yield* timeoutOf("attemptTimeout", attemptTimeout) }),
+      ...(budget === undefined ? {} : { budget: yield* timeoutOf("budget", budget) })
+    }
+    if (log !== undefined && typeof log !== "function") return yield* Result.fail(notA("a function", "log"))
+    if (client.fetch !== undefined && typeof client.fetch !== "function") {
+      return yield* Result.fail(notA("a function", "fetch"))
+    }
+    const credential = yield* credentialOf({ assertion, certificate, secret })
+    const { fetch: send = currentFetch, ...settings } = client
+    const layer = ConfidentialClient.layer(settings).pipe(
+      Layer.provide([
+        Layer.effect(ClientCredential.ClientCredential, credential),
+        AuthorityResolver.layerWith({ region }),
+        TokenEndpoint.layerWith(endpoint),
+        TokenCache.layerMemory(cache)
+      ]),
+      Layer.provide(FetchHttpClient.layer),
+      // The transport reads `fetch` from the fiber of the request.
+      Layer.provideMerge(Layer.succeed(FetchHttpClient.Fetch, send))
+    )
+    return {
+      lookUp,
+      send,
+      layer: log === undefined ? layer : Layer.provideMerge(layer, Logger.layer([loggerOf(log)]))
+    }
+  })
+
+/** The global function at the time of a request, because programs and their tests replace it. */
+const currentFetch: typeof globalThis.fetch = (...parameters) =>
+  // oxlint-disable-next-line no-restricted-globals -- the users of this module expect it
+  globalThis.fetch(...parameters)
+
+/** Returns the schedule of further attempts, with full jitter. */
+const retryOf = (retry: ClientOptions["retry"]): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
+  Result.gen(function*() {
+    const { base = 250, cap = 4000, times = 3 } = retry ?? {}
+    if (!Number.isSafeInteger(times) || times < 0) {
+      return yield* Result.fail(notA("a whole number from 0 on", "retry.times"))
+    }
+    return RetryPolicy.exponential({
+      times,
+      base: yield* timeoutOf("retry.base", base),
+      cap: yield* timeoutOf("retry.cap", cap)
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// the credential
+// -----------------------------------------------------------------------------
+
+type Credential = Effect.Effect<ClientCredential.ClientCredential["Service"], ConfigurationError>
+
+/** Returns the only credential. Secrets are redacted here, before anything else sees them. */
+const credentialOf = (
+  { assertion, certificate, secret }: Pick<ClientOptions, "secret" | "certificate" | "assertion">
+): Result.Result<Credential, ConfigurationError> => {
+  const names = Object.entries({ secret, certificate, assertion }).flatMap(([name, value]) =>
+    value === undefined ? [] : [name]
+  )
+  if (names.length > 1) {
+    return Result.fail(
+      invalidRequest(
+        "field_malformed",
+        names.join(", "),
+        `${names.join(" and ")} are set, but a client has one credential`,
+        "Pass one of them. For a rotation pass a function, which returns the current value."
+      )
+    )
+  }
+  if (secret !== undefined) {
+    return typeof secret !== "string" && typeof secret !== "function"
+      ? Result.fail(notA("a string, or a function that returns a string", "secret"))
+      : Result.succeed(
+        ClientCredential.secret(
+          typeof secret === "string" ? hide(secret) : Effect.map(loading(secret), hide)
+        )
+      )
+  }
+  if (certificate !== undefined) {
+    return typeof certificate === "function"
+      ? Result.succeed(ClientCredential.certificate(Effect.map(loading(certificate), hideKey)))
+      : typeof certificate === "object" && certificate !== null
+      ? Result.succeed(ClientCredential.certificate(hideKey(certificate)))
+      : Result.fail(notA("an object with certificate and privateKey, or a function that returns one", "certificate"))
+  }
+  if (assertion === undefined) return Result.fail(noCredential())
+  return typeof assertion === "function"
+    ? Result.succeed(ClientCredential.assertion((attempt) => {
+      const { audience, clientId, correlationId, scope, tenantId, tokenEndpoint } = attempt
+      return loading(() => assertion({ audience, clientId, correlationId, scope, tenantId, tokenEndpoint }))
+    }))
+    : Result.fail(notA("a function that returns a signed JWT", "assertion"))
+}
+
+const hide = (secret: string) => Redacted.make(secret, { label: "client_secret" })
+
+const hideKey = ({ privateKey, ...rest }: Certificate) => ({
+  ...rest,
+  privateKey: Redacted.make(privateKey, { label: "private_key" })
+})
+
+/** The failure of a function keeps its class for the error, which does not show its message. */
+const loading = <A>(load: Loaded<A>): Effect.Effect<A, unknown> =>
+  Effect.tryPromise({ try: async () => await load(), catch: (error) => error })
+
+const noCredential = () =>
+  credentialError(
+    "credential_missing",
+    "secret, certificate, assertion",
+    "No credential is set: neither secret nor certificate nor assertion",
+    "Pass one of them to createClient."
+  )
+
+// -----------------------------------------------------------------------------
+// logs
+// -----------------------------------------------------------------------------
+
+const loggerOf = (log: (entry: LogEntry) => void) =>
+  Logger.make(({ date, fiber, logLevel, message }) =>
+    log({
+      level: logLevel,
+      message: [message].flat().map(String).join(" "),
+      date,
+      annotations: fiber.getRef(References.CurrentLogAnnotations)
+    })
+  )
