@@ -1,0 +1,34 @@
+/**
+ * The command `effect-entra`: its subcommands, and how it is run.
+ */
+import * as Command from "effect/cli/Command"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
+import { simulateCommand } from "./simulateCommand.ts"
+
+const command = Command.make("effect-entra").pipe(
+  Command.withDescription("Tools for Microsoft Entra ID app tokens: a simulated Entra ID."),
+  Command.withExamples([
+    { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" }
+  ]),
+  Command.withSubcommands([simulateCommand])
+)
+
+const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+/** The version of this package. The path is the same from `src` and from `dist`. */
+const version = Effect.sync(() =>
+  Schema.decodeSync(Manifest)(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
+)
+
+/**
+ * Runs the command with the arguments of a command line, without the name of the program.
+ *
+ * Errors have been printed when this fails. The exit code is `Runtime.getErrorExitCode` of the error.
+ */
+export const run = (args: ReadonlyArray<string>) =>
+  Effect.flatMap(version, (version) => Command.runWith(command, { version })(args)).pipe(
+    Effect.provide(TerminalCapabilities.layer)
+  )
