@@ -6,14 +6,16 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
+import { certCommand } from "./certCommand.ts"
 import { simulateCommand } from "./simulateCommand.ts"
 
 const command = Command.make("effect-entra").pipe(
-  Command.withDescription("Tools for Microsoft Entra ID app tokens: a simulated Entra ID."),
+  Command.withDescription("Tools for Microsoft Entra ID app tokens."),
   Command.withExamples([
-    { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" }
+    { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
+    { command: "effect-entra cert new", description: "Create a private key and its certificate" }
   ]),
-  Command.withSubcommands([simulateCommand])
+  Command.withSubcommands([certCommand, simulateCommand])
 )
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))

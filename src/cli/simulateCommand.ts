@@ -11,18 +11,19 @@ import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { CommandError } from "./internal/commandError.ts"
+import { Domain, Guid } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
+import { reasonOf } from "./internal/platformReason.ts"
 import { assignments, type Shell } from "./internal/simulator/environment.ts"
 import * as Server from "./internal/simulator/server.ts"
 import { type Setup, setupOf } from "./internal/simulator/setup.ts"
 import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
-import { Domain, Guid } from "./internal/simulator/worldFile.ts"
 import { style } from "./internal/style.ts"
 
 const flags = {
   port: Flag.Int("port").pipe(
     Flag.withAlias("p"),
-    Flag.withDescription("Port of 127.0.0.1 for http and https; 0: a free port"),
+    Flag.withDescription("Port of 127.0.0.1 for http and https; default: 8443, 0: a free port"),
     Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
     Flag.withDefault(8443)
   ),
@@ -148,9 +149,9 @@ const writeEnvironment = Effect.fnUntraced(function*(file: string, lines: Readon
       Effect.andThen(
         fileSystem.writeFileString(file, [firstLine, ...lines, ""].join("\n"), { flag: "wx", mode: 0o600 })
       ),
-      Effect.mapError(({ message }) =>
+      Effect.mapError((error) =>
         new CommandError({
-          message: `${file} cannot be written: ${message}.`,
+          message: `${file} cannot be written: ${reasonOf(error)}.`,
           remedy: "Name a file in a folder that you may write to."
         })
       )

@@ -6,6 +6,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import type * as SimulatorServer from "../../../node/SimulatorServer.ts"
 import { CommandError } from "../commandError.ts"
+import { reasonOf } from "../platformReason.ts"
 import { pathOf, type Problem, sentenceOf } from "../schemaProblems.ts"
 import { type CertificateText, readCertificateText } from "./certificateText.ts"
 import { parseWorld } from "./worldFile.ts"
@@ -18,9 +19,9 @@ export const readFile = Effect.fnUntraced(function*(
   const fileSystem = yield* FileSystem.FileSystem
   return yield* Effect.mapError(
     fileSystem.readFileString(path),
-    ({ message }) =>
+    (error) =>
       new CommandError({
-        message: `${what} ${path} cannot be read: ${message}.`,
+        message: `${what} ${path} cannot be read: ${reasonOf(error)}.`,
         remedy: "Check its path and its permissions."
       })
   )

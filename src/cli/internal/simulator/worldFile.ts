@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
+import { Domain, Guid, Host, matching } from "../names.ts"
 import { pathOf, type Problem, problemsOf } from "../schemaProblems.ts"
 
 /** A world as the file describes it: certificates are PEM texts or paths of files. */
@@ -15,18 +16,6 @@ export type World = typeof World.Type
 // schema
 // -----------------------------------------------------------------------------
 
-const matching = (pattern: RegExp, message: string) => Schema.String.check(Schema.isPattern(pattern, { message }))
-
-export const Guid = matching(
-  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i,
-  "Expected a GUID, such as 11111111-1111-1111-1111-111111111111"
-)
-const label = "[0-9a-z]([0-9a-z-]*[0-9a-z])?"
-export const Domain = matching(new RegExp(`^(${label}\\.)+${label}$`, "i"), "Expected a domain, such as contoso.com")
-const Host = matching(
-  new RegExp(`^${label}(\\.${label})*(:\\d{1,5})?$`, "i"),
-  "Expected a host, such as contoso.ciamlogin.com"
-)
 const RealmName = matching(/^[\w.~-]+$/, "Expected a name of letters, digits and the characters . _ ~ -")
 const Text = Schema.NonEmptyString
 const Secret = Schema.RedactedFromValue(Text)
