@@ -17,12 +17,13 @@ const secret = "simulated~secret.of-the_daemon"
 /** Opens the page, which must not complain, ask other machines, or run a script of a request. */
 const visit = Effect.fnUntraced(function*(origin: string, options: BrowserContextOptions = {}) {
   const { complaints, foreign, page } = yield* openPage(yield* Chromium, { ...options, baseURL: origin })
+  const dialogs: Array<string> = []
   page.on("dialog", (dialog) => {
-    complaints.push(`dialog: ${dialog.message()}`)
+    dialogs.push(dialog.message())
     return dialog.dismiss()
   })
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => assert.deepStrictEqual({ foreign, complaints }, { foreign: [], complaints: [] }))
+    Effect.sync(() => assert.deepStrictEqual([...foreign, ...complaints, ...dialogs], []))
   )
   yield* run(() => page.goto("/"))
   yield* run(() => page.getByText("Connected to").waitFor())
@@ -74,8 +75,8 @@ const busy = Effect.fnUntraced(function*(origin: string, page: Page) {
   yield* token(origin, { scope: "api://orders/.default" }, "fabrikam.onmicrosoft.com")
   yield* run(async () => {
     await page.getByLabel("Fault", { exact: true }).selectOption("throttled")
-    await page.getByLabel("Retry-After, in seconds").fill("300")
-    await page.getByLabel("Times").fill("1")
+    await page.getByRole("spinbutton", { name: "Retry-After, in seconds" }).fill("300")
+    await page.getByRole("spinbutton", { name: "Times" }).fill("1")
     await page.getByRole("button", { name: "Switch on" }).click()
     await page.locator("#faults li").waitFor()
   })
@@ -83,7 +84,7 @@ const busy = Effect.fnUntraced(function*(origin: string, page: Page) {
   yield* run(async () => {
     await page.getByLabel("Fault", { exact: true }).selectOption("unavailable")
     await page.getByLabel("Only for tenant").fill("contoso.onmicrosoft.com")
-    await page.getByLabel("Times").fill("")
+    await page.getByRole("spinbutton", { name: "Times" }).fill("")
     await page.getByRole("button", { name: "Switch on" }).click()
   })
   yield* shows(page, "#faults", /503 AADSTS90033/)
@@ -92,8 +93,8 @@ const busy = Effect.fnUntraced(function*(origin: string, page: Page) {
 })
 
 describe("the page of the simulator", () => {
-  layer(Layer.effect(Chromium, startBrowser))((it) => {
-    it.live("shows requests as they come, tokens by tenant and throttled keys, also in a page that is opened later", () =>
+  layer(Layer.effect(Chromium, startBrowser), { excludeTestServices: true })((it) => {
+    it.effect("shows requests as they come, tokens by tenant and throttled keys, also in a page that is opened later", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const page = yield* visit(origin)
@@ -125,7 +126,7 @@ describe("the page of the simulator", () => {
         yield* check(later)
       }).pipe(Effect.scoped))
 
-    it.live.each(
+    it.effect.each(
       [
         { name: "dark", options: { colorScheme: "dark" } },
         { name: "320 px wide", options: { viewport: { width: 320, height: 640 } } },
@@ -144,7 +145,7 @@ describe("the page of the simulator", () => {
         if (folder !== undefined) yield* run(() => page.screenshot({ path: `${folder}/${name}.png`, fullPage: true }))
       }).pipe(Effect.scoped))
 
-    it.live("shows hostile requests as text, and no secret and no token", () =>
+    it.effect("shows hostile requests as text, and no secret and no token", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const page = yield* visit(origin)
@@ -157,7 +158,10 @@ describe("the page of the simulator", () => {
           "x".repeat(5000),
           "__proto__"
         ]
-        for (const text of hostile) yield* token(origin, { client_id: text, scope: `${text}/.default` }, text)
+        for (const text of hostile) {
+          // A longer tenant has no route.
+          yield* token(origin, { client_id: text, scope: `${text}/.default` }, text.slice(0, 90))
+        }
         yield* token(origin)
         yield* shows(page, "#count", new RegExp(`^${hostile.length + 1}$`))
         const html = yield* run(() => page.content())
@@ -170,7 +174,7 @@ describe("the page of the simulator", () => {
         yield* assertAccessible(page)
       }).pipe(Effect.scoped))
 
-    it.live("switches every fault on and off, by the keyboard alone", () =>
+    it.effect("switches every fault on and off, by the keyboard alone", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const page = yield* visit(origin)
@@ -217,13 +221,17 @@ describe("the page of the simulator", () => {
         }
         yield* tabTo("clear-faults")
         yield* press("Space")
-        yield* shows(page, "#no-faults", /No fault/)
+        yield* until(
+          "no fault is left",
+          Effect.map(run(() => page.locator("#faults li").count()), (count) => count === 0 ? true : undefined)
+        )
+        assert.isTrue(yield* run(() => page.getByText("No fault.").isVisible()))
         assert.strictEqual(yield* focused, "kind")
         assert.strictEqual(yield* run(() => page.locator("#announcement").innerText()), "All faults are switched off.")
         assert.isFalse(yield* run(() => page.locator("#clear-faults").isVisible()))
       }).pipe(Effect.scoped))
 
-    it.live("names the problem of a fault", () =>
+    it.effect("names the problem of a fault", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const { page } = yield* openPage(yield* Chromium, { baseURL: origin })
@@ -247,7 +255,7 @@ describe("the page of the simulator", () => {
         )
       }).pipe(Effect.scoped))
 
-    it.live("copies the environment without showing it", () =>
+    it.effect("copies the environment without showing it", () =>
       Effect.gen(function*() {
         const { environment, origin } = yield* simulate()
         const page = yield* visit(origin, { permissions: ["clipboard-read", "clipboard-write"] })
@@ -269,7 +277,7 @@ describe("the page of the simulator", () => {
         assert.notInclude(yield* run(() => page.content()), secret)
       }).pipe(Effect.scoped))
 
-    it.live("can be paused and cleared", () =>
+    it.effect("can be paused and cleared", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const page = yield* visit(origin)
@@ -288,7 +296,7 @@ describe("the page of the simulator", () => {
         yield* until("a row", Effect.map(rows, (count) => count === 1 ? true : undefined))
       }).pipe(Effect.scoped))
 
-    it.live("says that the simulator has stopped", () =>
+    it.effect("says that the simulator has stopped", () =>
       Effect.gen(function*() {
         const { page } = yield* openPage(yield* Chromium)
         yield* Effect.scoped(Effect.gen(function*() {
@@ -301,7 +309,7 @@ describe("the page of the simulator", () => {
         yield* shows(page, "#notice", /does not answer/)
       }).pipe(Effect.scoped))
 
-    it.live("is open to no page of somebody else", () =>
+    it.effect("is open to no page of somebody else", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const other = yield* simulate("--http-only")

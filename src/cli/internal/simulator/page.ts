@@ -125,7 +125,7 @@ export const page = `<!doctype html>
 <button type="button" id="pause" aria-pressed="false">Pause</button>
 <button type="button" id="clear">Clear</button>
 </div>
-<div class="scroll" role="region" aria-labelledby="requests-heading" tabindex="0">
+<div class="scroll" role="region" aria-label="List of requests" tabindex="0">
 <table role="table" aria-labelledby="requests-heading" id="requests">
 <thead role="rowgroup"><tr role="row">${
   columns.map(([name, heading]) => `<th role="columnheader" scope="col" data-column="${name}">${heading}</th>`).join("")

@@ -24,7 +24,7 @@ export const pageScript = (): void => {
     element("announcement").textContent = text
   }
   const complain = (text: string) => {
-    element("notice").textContent = text
+    element("notice").textContent = text.trim()
     announce(text)
   }
 
