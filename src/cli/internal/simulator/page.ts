@@ -214,6 +214,8 @@ th, td { text-align: left; padding: .3rem .5rem; border-top: 1px solid var(--lin
 th { color: var(--faint); font-weight: 600; border-top: 0; overflow-wrap: normal; position: sticky; top: 0; background: var(--panel); }
 th[data-column="client"], th[data-column="tenant"], th[data-column="scope"], th[data-column="answer"] { width: 18%; }
 th:last-child, td:last-child { text-align: right; font-variant-numeric: tabular-nums; }
+select, input { height: 2.25rem; }
+td[data-column="ms"] { white-space: nowrap; }
 td[data-column="at"] { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr[data-outcome="ok"] td[data-column="answer"] { color: var(--good); }
 tr[data-outcome="refused"] td[data-column="answer"] { color: var(--bad); }
