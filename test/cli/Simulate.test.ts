@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { request } from "node:http"
 import { connect } from "node:net"
 import { dirname, join } from "node:path"
+import { connect as connectTls } from "node:tls"
 import { runChild } from "../support/child.ts"
 import { serve } from "../support/server.ts"
 import { until } from "../support/until.ts"
@@ -257,6 +258,40 @@ describe("the port", () => {
         assert.match(yield* tunnel(target), /^HTTP\/1\.1 400 /, target)
       }
       assert.strictEqual((yield* token(`http://localhost:${port}`)).status, 200)
+    }).pipe(Effect.scoped))
+
+  it.live("stands in for the hosts of the world too, with a certificate for them", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryFolder, "world.json")
+      const id = "22222222-2222-4222-8222-222222222222"
+      writeFileSync(
+        file,
+        JSON.stringify({ tenants: [{ id, hosts: ["Woodgrove.ciamlogin.com"] }], aliases: ["login.example:8443"] })
+      )
+      const { environment, port } = yield* simulate("--world", file)
+      const ca = readFileSync(environment["NODE_EXTRA_CA_CERTS"] ?? "", "utf8")
+      for (const host of ["woodgrove.ciamlogin.com", "login.example", "graph.microsoft.com", "localhost"]) {
+        yield* Effect.promise(() =>
+          new Promise<void>((resolve, reject) => {
+            const socket = connectTls({ port, host: "127.0.0.1", servername: host, ca }, () => {
+              socket.destroy()
+              resolve()
+            }).on("error", reject)
+          })
+        )
+      }
+      const status = yield* Effect.promise(() =>
+        new Promise<number | undefined>((resolve, reject) => {
+          request({ port, host: "127.0.0.1", method: "CONNECT", path: "woodgrove.ciamlogin.com:443" })
+            .on("connect", ({ statusCode }, socket) => {
+              socket.destroy()
+              resolve(statusCode)
+            })
+            .on("error", reject)
+            .end()
+        })
+      )
+      assert.strictEqual(status, 200)
     }).pipe(Effect.scoped))
 
   it.live("survives bytes that are neither http nor TLS", () =>

@@ -41,36 +41,46 @@ export interface Options {
   readonly present: ReadonlySet<string>
 }
 
-/** The hosts that programs reach at the simulator without a change. */
-export const simulatedHosts = ["login.microsoftonline.com", "graph.microsoft.com"]
+/** Returns the hosts that programs reach at the simulator without a change. */
+const hostsOf = ({ options }: Setup): ReadonlyArray<string> => {
+  const own = [options.aliases ?? [], ...options.tenants.map(({ hosts = [] }) => hosts)].flat()
+  return [
+    "login.microsoftonline.com",
+    "graph.microsoft.com",
+    ...own.map((host) => host.replace(/:\d+$/, "").toLowerCase())
+  ]
+}
 
 const day = 86_400_000
 
 /** Creates a certificate that is trusted by programs with the file of its authority only. Its key stays in memory. */
-const makeTls = Effect.gen(function*() {
-  yield* certificatePackages
-  const now = yield* Clock.currentTimeMillis
-  const { authority, certificate, privateKey } = yield* TestCertificate.makeChain({
-    commonName: "localhost",
-    algorithm: "EC",
-    subjectAltNames: ["localhost", "127.0.0.1", ...simulatedHosts],
-    notBefore: new Date(now - day),
-    notAfter: new Date(now + 30 * day)
-  })
-  const fileSystem = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const authorityFile = path.join(
-    yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-entra-" }),
-    "authority.pem"
-  )
-  yield* fileSystem.writeFileString(authorityFile, authority)
-  const tls: Tls = { certificate, key: Redacted.value(privateKey), hosts: new Set(simulatedHosts) }
-  return { tls, authorityFile }
-}).pipe(Effect.catchTag("PlatformError", ({ message }) =>
-  new CommandError({
-    message: `The certificate cannot be written to a temporary file: ${message}`,
-    remedy: "Set TMPDIR to a folder that you may write to."
-  })))
+const makeTls = Effect.fnUntraced(
+  function*(hosts: ReadonlyArray<string>) {
+    yield* certificatePackages
+    const now = yield* Clock.currentTimeMillis
+    const { authority, certificate, privateKey } = yield* TestCertificate.makeChain({
+      commonName: "localhost",
+      algorithm: "EC",
+      subjectAltNames: ["localhost", "127.0.0.1", ...hosts],
+      notBefore: new Date(now - day),
+      notAfter: new Date(now + 30 * day)
+    })
+    const fileSystem = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const authorityFile = path.join(
+      yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-entra-" }),
+      "authority.pem"
+    )
+    yield* fileSystem.writeFileString(authorityFile, authority)
+    const tls: Tls = { certificate, key: Redacted.value(privateKey), hosts: new Set(hosts) }
+    return { tls, authorityFile }
+  },
+  Effect.catchTag("PlatformError", ({ message }) =>
+    new CommandError({
+      message: `The certificate cannot be written to a temporary file: ${message}`,
+      remedy: "Set TMPDIR to a folder that you may write to."
+    }))
+)
 
 const listenError = (port: number) => ({ cause }: { readonly cause: unknown }) => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
@@ -87,7 +97,7 @@ const listenError = (port: number) => ({ cause }: { readonly cause: unknown }) =
 /** Serves until its scope is closed, which closes every connection. */
 export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
   Layer.unwrap(Effect.gen(function*() {
-    const secure = isHttpOnly ? undefined : yield* makeTls
+    const secure = isHttpOnly ? undefined : yield* makeTls(hostsOf(setup))
     const { closeConnections, server } = makePort(secure?.tls)
     const running = Layer.effectContext(Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
