@@ -7,12 +7,13 @@ const conditions = ["@effect-entra/source", "module", "node", "development|produ
 
 /** `npm run test:slow`: what runs for long, under load, or against servers and clients that are not ours. */
 export const slow = [
-  "test/{Soak,Hostile,ManyKeys,Workers}.test.ts",
+  "test/{Soak,Hostile,ManyKeys,Workers,Site}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/cli/SimulatorPage.test.ts",
   "test/node/vault/Vault.test.ts",
   "test/support/RedisFailover.test.ts",
+  "test/examples/UserSync.browser.test.ts",
   "test/fleet/{Example,LargeSimulation,RedisFaults,Processes}.test.ts"
 ]
 

@@ -4,9 +4,8 @@
  * node --conditions=@effect-entra/source --expose-gc --max-old-space-size=8192 bench/hit.ts [--quick]
  */
 import { Schema } from "effect"
-import { spawnSync } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import * as Certificate from "./support/certificate.ts"
+import * as Heap from "./support/heap.ts"
 import * as Identity from "./support/identity.ts"
 import { type Scenario, scenario } from "./support/keys.ts"
 import { type Contender, measure, type Measured } from "./support/measure.ts"
@@ -126,19 +125,7 @@ const Allocations = Schema.fromJsonString(Schema.Struct({
   fiberWithLiteral: Counted
 }))
 
-const counted = (() => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [
-    "--conditions=@effect-entra/source",
-    "--expose-gc",
-    // When the compiler works on a thread of its own, the code that is counted depends on how busy the machine is.
-    "--no-concurrent-recompilation",
-    "--min-semi-space-size=256",
-    "--max-semi-space-size=256",
-    fileURLToPath(new URL("support/allocations.ts", import.meta.url))
-  ], { encoding: "utf8" })
-  if (status !== 0) throw new Error(`the count of allocations ended with ${status}: ${stderr}`)
-  return Schema.decodeUnknownSync(Allocations)(stdout)
-})()
+const counted = Schema.decodeUnknownSync(Allocations)(Heap.run("allocations.ts"))
 
 const { exit, literal } = counted
 const memory = [

@@ -128,7 +128,7 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport> = /*#__PURE__*/ Layer.suspend(() =>
-  layerWith()
+  Layer.effect(AuthorityResolver, makeDiscovering(usualSettings))
 )
 
 /**
@@ -322,6 +322,15 @@ interface Settings {
   readonly region: string | undefined
 }
 
+/** The settings without options, which need no check, so that `layer` does not bring the checks into a program. */
+const usualSettings: Settings = {
+  transformClient: undefined,
+  discoveryHost: undefined,
+  validates: true,
+  instances: undefined,
+  region: undefined
+}
+
 const settingsOf = (options: Options): Result.Result<Settings, InvalidAuthorityError> =>
   Result.gen(function*() {
     const { discoveryHost, instanceMetadata, region, transformClient } = options
@@ -366,9 +375,12 @@ const makeDiscovering = (
 
     const discover = (authority: Authority.Authority): Effect.Effect<InstanceDiscovery.Verdict> =>
       http.send(InstanceDiscovery.discoveryRequest(authority, settings.discoveryHost ?? authority.host, newId())).pipe(
-        Effect.timeout(discoveryTimeout),
         Effect.map((answer) => InstanceDiscovery.readVerdict(authority, answer)),
         Effect.catch(() => Effect.succeed(InstanceDiscovery.unknownVerdict)),
+        Effect.timeoutOrElse({
+          duration: discoveryTimeout,
+          orElse: () => Effect.succeed(InstanceDiscovery.unknownVerdict)
+        }),
         Effect.tap((verdict) =>
           Effect.sync(() => {
             const now = monotonicMillis(clock)

@@ -32,7 +32,9 @@ export type RetryPolicy = Schedule.Schedule<unknown, ServiceUnavailableError | N
  */
 export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("4 seconds")])
   .pipe(
-    Schedule.modifyDelay(({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, random))),
+    Schedule.modifyDelay(({ duration }) =>
+      Effect.map(Random.next, (random) => Duration.millis(Duration.toMillis(duration) * random))
+    ),
     Schedule.upTo({ times: 3 })
   )
 
@@ -55,7 +57,7 @@ export const standard: RetryPolicy = Schedule.min([Schedule.exponential("250 mil
  * @category schedules
  * @since 0.1.0
  */
-export const none: RetryPolicy = Schedule.recurs(0)
+export const none: RetryPolicy = /*#__PURE__*/ Schedule.recurs(0)
 
 /**
  * The policy of one call. It overrides the policy of the `TokenEndpoint` layer; default: undefined, which leaves that

@@ -400,7 +400,7 @@ export const layerRedis = (
  * @category layers
  * @since 0.1.0
  */
-export const layerNoop: Layer.Layer<TokenCache> = Layer.sync(TokenCache, () => {
+export const layerNoop: Layer.Layer<TokenCache> = /*#__PURE__*/ Layer.sync(TokenCache, () => {
   const invalidations = counter()
   return TokenCache.of({
     [TypeId]: TypeId,
@@ -428,7 +428,7 @@ const boundsOf = (options: MemoryOptions) =>
   })
 
 /** The service of `effect/persistence/Redis`, by its key, because its module is large and is not imported. */
-const RedisClient = Context.Service<Redis.Redis, Redis.Redis["Service"]>("effect/persistence/Redis")
+const RedisClient = /*#__PURE__*/ Context.Service<Redis.Redis, Redis.Redis["Service"]>("effect/persistence/Redis")
 
 const counter = () => {
   const counts = new Map<string, number>()

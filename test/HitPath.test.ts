@@ -214,23 +214,28 @@ describe("an effect that is kept remembers its token, and only while the cache h
     }).pipe(Effect.provide(World({ client: { allowedTenants: (tenant) => admitted.has(tenant) } })))
   })
 
-  it.effect("under another binding, it yields no token of the former", () => {
-    let keyId = "key-1"
-    const credential = Layer.effect(
-      ClientCredential.ClientCredential,
-      Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (secret) => ({
-        ...secret,
-        binding: () => ({ tokenType: "Bearer", keyId })
-      }))
-    )
-    return Effect.gen(function*() {
-      const bound = ConfidentialClient.acquireToken({ scopes: orders })
-      const before = yield* tokenOf(bound)
-      yield* bound
-      keyId = "key-2"
-      assert.notStrictEqual(yield* tokenOf(bound), before)
-      keyId = "key-1"
-      assert.strictEqual(yield* tokenOf(bound), before)
-    }).pipe(Effect.provide(World({ credential })))
-  })
+  it.effect.each([["key-1", "key-2"], [undefined, "key-1"], ["key-1", undefined]] as const)(
+    "under another binding, it yields no token of the former (%s, then %s)",
+    ([first, second]) => {
+      let keyId: string | undefined = first
+      const credential = Layer.effect(
+        ClientCredential.ClientCredential,
+        Effect.map(ClientCredential.secret(EntraSimulator.daemonSecret), (secret) => ({
+          ...secret,
+          binding: () => keyId === undefined ? undefined : { tokenType: "Bearer", keyId }
+        }))
+      )
+      return Effect.gen(function*() {
+        const kept = ConfidentialClient.acquireToken({ scopes: orders })
+        const before = yield* tokenOf(kept)
+        yield* kept
+        keyId = second
+        const after = yield* tokenOf(kept)
+        assert.notStrictEqual(after, before)
+        assert.strictEqual(yield* tokenOf(kept), after)
+        keyId = first
+        assert.strictEqual(yield* tokenOf(kept), before)
+      }).pipe(Effect.provide(World({ credential })))
+    }
+  )
 })

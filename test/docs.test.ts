@@ -4,6 +4,7 @@ import { posix } from "node:path"
 import { pathToFileURL } from "node:url"
 import { inspect } from "node:util"
 import { assert, beforeAll, describe, it, vi } from "vitest"
+import { contentsOf, moduleDocOf, titleOf } from "../.site/text.ts"
 import { compile, type Diagnostic, diagnosticsOf, pathOf, write } from "./docs/compile.ts"
 import { declarationsOf, fencesInSource, tagOf, undocumented } from "./docs/declarations.ts"
 import { defaultsProblems } from "./docs/defaults.ts"
@@ -214,7 +215,14 @@ describe("links", () => {
   })
 
   it("of pages lead to a file and a heading inside the tarball", () => {
-    assert.deepStrictEqual([...shipped].flatMap(([path, text]) => linkProblems(path, text, shipped)), [])
+    // The comparison says that its links to tests work in the repository only.
+    const withTests = new Map([...filesAt(["test/**/*.test.ts"]), ...shipped])
+    assert.deepStrictEqual(
+      [...shipped].flatMap(([path, text]) =>
+        linkProblems(path, text, path === "docs/comparison.md" ? withTests : shipped)
+      ),
+      []
+    )
   })
 
   it("of code lead there, too", () => {
@@ -463,5 +471,46 @@ describe("defaults", () => {
     assert.deepStrictEqual(defaultsProblems("a.md", "## Defaults\n\nnone\n", defaults), [
       "a.md, `## Defaults`: there is no table with the columns Option | Where | Default"
     ])
+  })
+})
+
+describe("the text of the site", () => {
+  it("takes its navigation from the table of contents", () => {
+    const table = [
+      "# Docs",
+      "- [early.md](early.md): before a section",
+      "",
+      "Using it:",
+      "",
+      "- [a.md](a.md): text with [another](b.md) link",
+      "  and a line: that ends in a colon:",
+      "- [c.json](c.json): not a page",
+      "- [up](../README.md): not of this folder",
+      "",
+      "Running it:",
+      "- [Ö](ö-1.md): one"
+    ]
+    const entries = [
+      { section: "", file: "early.md" },
+      { section: "Using it", file: "a.md" },
+      { section: "Running it", file: "ö-1.md" }
+    ]
+    assert.deepStrictEqual(contentsOf(table.join("\n")), entries)
+    assert.deepStrictEqual(contentsOf(table.join("\r\n")), entries)
+    assert.deepStrictEqual(contentsOf(""), [])
+  })
+
+  it("takes titles from the first heading", () => {
+    assert.strictEqual(titleOf("text\n# The `x` of *it*  \r\n# Other"), "The x of it")
+    assert.strictEqual(titleOf("## Deeper\n#hash"), undefined)
+  })
+
+  it("takes the description of a module from its first docstring, without tags", () => {
+    assert.strictEqual(
+      moduleDocOf("/**\r\n * A module.\r\n *\r\n * More.\r\n *\r\n * @since 0.1.0\r\n */\r\nimport x"),
+      "A module.\n\nMore."
+    )
+    assert.strictEqual(moduleDocOf("/** One line. */\nexport const a = 1"), "One line.")
+    assert.strictEqual(moduleDocOf("import x\n/** Not the module. */"), "")
   })
 })

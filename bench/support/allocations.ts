@@ -1,12 +1,7 @@
-/**
- * Bytes that a hit allocates, and those that are still there afterwards: a process of its own, whose young generation is so
- * large that nothing is collected while it counts. Prints one line of JSON.
- */
+/** Bytes that a hit allocates, and those that are still there afterwards. Prints one line of JSON. */
 import { Effect, Exit, Layer, ManagedRuntime, Redacted, Scheduler } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
-import { PerformanceObserver } from "node:perf_hooks"
-import { setImmediate } from "node:timers/promises"
-import { collect, percentile } from "./measure.ts"
+import { type Growth, growthOf } from "./heap.ts"
 import { clientId } from "./msal.ts"
 import { transport } from "./ours.ts"
 
@@ -62,40 +57,9 @@ const loops = {
   })
 }
 
-let collections = 0
-const observer = new PerformanceObserver((list) => {
-  collections += list.getEntries().length
-})
-observer.observe({ entryTypes: ["gc"] })
-
-/** The observer is told between two turns of the event loop. */
-const collected = async (): Promise<number> => {
-  await setImmediate()
-  await setImmediate()
-  return collections
-}
-
-const used = (): number => process.memoryUsage().heapUsed
-
-const bytes: Record<string, { allocated: number; retained: number }> = {}
+const bytes: Record<string, Growth> = {}
 for (const [name, loop] of Object.entries(loops)) {
-  // Long enough for the optimizing compiler, twice, for it throws its first guess away.
-  for (let warm = 0; warm < 5; warm++) await runtime.runPromise(loop(operations))
-  const allocated: Array<number> = []
-  collect({ type: "major", execution: "sync" })
-  const atRest = used()
-  for (let round = 0; round < 7; round++) {
-    collect({ type: "major", execution: "sync" })
-    const before = await collected()
-    const start = used()
-    await runtime.runPromise(loop(operations))
-    const end = used()
-    if (await collected() !== before) throw new Error(`${name}: a collection came between`)
-    allocated.push((end - start) / operations)
-  }
-  collect({ type: "major", execution: "sync" })
-  bytes[name] = { allocated: percentile(allocated, 0.5), retained: (used() - atRest) / (7 * operations) }
+  bytes[name] = await growthOf(name, operations, (times) => runtime.runPromise(loop(times)))
 }
-observer.disconnect()
 await runtime.dispose()
 console.log(JSON.stringify(bytes))

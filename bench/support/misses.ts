@@ -5,11 +5,13 @@ import { Effect, Layer, ManagedRuntime } from "effect"
 import { AuthorityResolver, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import { importPKCS8 } from "jose"
+import { setImmediate } from "node:timers/promises"
 import { clientCredentialsGrant, ClientSecretPost, Configuration, customFetch, PrivateKeyJwt } from "openid-client"
 import type { Certificate } from "./certificate.ts"
+import * as Clocks from "./clocks.ts"
 import * as Identity from "./identity.ts"
 import { scenario, tokenLength } from "./keys.ts"
-import { type Contender, nanoseconds } from "./measure.ts"
+import { collect, type Contender, nanoseconds } from "./measure.ts"
 import * as Msal from "./msal.ts"
 import { credentialOf, fill, transport } from "./ours.ts"
 
@@ -61,6 +63,21 @@ export const contenderOf = ({ group, miss, name }: Subject, operations: number):
     return nanoseconds() - begun
   }
 })
+
+/** The same right after a full collection: many misses, because the first ones after it cost more. */
+export const afterCollection = (subject: Subject, group: string): Contender => {
+  const operations = 125
+  const { run } = contenderOf(subject, operations)
+  return {
+    name: subject.name,
+    group,
+    operations,
+    run: (laps) => {
+      collect({ type: "major", execution: "sync" })
+      return run(laps)
+    }
+  }
+}
 
 const nothing = async (): Promise<void> => undefined
 
@@ -204,6 +221,9 @@ export const openid = async (
 /** The in-process transport of each by itself, to the parsed answer. */
 export const transportsAlone = (group: string): ReadonlyArray<Subject> => {
   const http = Effect.runSync(Effect.provide(HttpClient.HttpClient, transport(() => long)))
+  const send = (request: HttpClientRequest.HttpClientRequest) =>
+    // Ours creates no span of the request, because the program has no tracer.
+    Effect.provideService(http.execute(request), HttpClient.TracerDisabledWhen, () => true)
   const request = HttpClientRequest.post(`${publicOrigin}/${tenantId}/oauth2/v2.0/token`).pipe(
     HttpClientRequest.bodyUrlParams({ client_id: Msal.clientId, scope, grant_type: "client_credentials" })
   )
@@ -211,7 +231,7 @@ export const transportsAlone = (group: string): ReadonlyArray<Subject> => {
   const misses: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
     [
       names.ours,
-      () => Effect.runPromise(Effect.map(Effect.flatMap(http.execute(request), ({ text }) => text), JSON.parse))
+      () => Effect.runPromise(Effect.map(Effect.flatMap(send(request), ({ text }) => text), JSON.parse))
     ],
     [names.msal, () => network.sendPostRequestAsync(publicOrigin)],
     [names.identity, async () => JSON.parse(short)],
@@ -242,4 +262,46 @@ export const signature = async (group: string, proof: Proof): Promise<Subject> =
     },
     close: nothing
   }
+}
+
+// -----------------------------------------------------------------------------
+// a call whose token is due
+// -----------------------------------------------------------------------------
+
+/** Nanoseconds that a fiber waits for a call. Each call whose token is due starts a refresh, which ends before the next. */
+export const dueCalls = async (
+  calls: number
+): Promise<{ readonly due: ReadonlyArray<number>; readonly fresh: ReadonlyArray<number> }> => {
+  const time = Clocks.moving()
+  const answer = JSON.stringify({ token_type: "Bearer", expires_in: 3600, refresh_in: 1200, access_token: "a-token" })
+  const runtime = ManagedRuntime.make(
+    ConfidentialClient.layer({ clientId: Msal.clientId, tenantId }).pipe(
+      Layer.provide([credentialOf(undefined), AuthorityResolver.layer, TokenEndpoint.layer, TokenCache.layerMemory()]),
+      Layer.provide([transport(() => answer), time.layer])
+    )
+  )
+  const client = await runtime.runPromise(ConfidentialClient.ConfidentialClient)
+  const request = { scopes: [scope] }
+  await runtime.runPromise(client.acquireToken(request))
+  const timed = (reason: string) =>
+    Effect.gen(function*() {
+      const begun = nanoseconds()
+      const { metadata } = yield* client.acquireToken(request)
+      const took = nanoseconds() - begun
+      if (metadata.cacheRefreshReason !== reason) throw new Error(`not ${reason}: ${metadata.cacheRefreshReason}`)
+      return took
+    })
+  const due: Array<number> = []
+  const fresh: Array<number> = []
+  for (let call = 0; call < calls; call++) {
+    time.move(1_500_000)
+    due.push(await runtime.runPromise(timed("ProactivelyRefreshed")))
+    for (let turns = 0; Effect.runSync(client.stats).flights > 0; turns++) {
+      if (turns > 1_000) throw new Error("the refresh does not end")
+      await setImmediate()
+    }
+    fresh.push(await runtime.runPromise(timed("NotApplicable")))
+  }
+  await runtime.dispose()
+  return { due, fresh }
 }

@@ -2,6 +2,7 @@
  * Programs as they ship: this library built with `tsc`, installed into a folder of its own under the system's temporary
  * one, and what rolldown makes of a program there.
  */
+import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -41,6 +42,8 @@ export interface Workshop {
     program: string,
     options?: { readonly name?: string; readonly external?: RegExp; readonly minify?: boolean }
   ) => Promise<Bundle>
+  /** The size of a program as esbuild bundles it. */
+  readonly sizeByEsbuild: (program: string) => Promise<number>
   /** Runs it in a process of its own. */
   readonly time: (bundle: Bundle) => Time
   /** A program that keeps what another one uses of the packages it was bundled without. */
@@ -74,20 +77,20 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
   run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging], own)
 
   const bundle: Workshop["bundle"] = async (program, { external, minify = true, name = program } = {}) => {
-    const build = await rolldown({
+    const built = await rolldown({
       input: join(folder, "programs", `${program}.ts`),
       cwd: folder,
       platform: "node",
       ...(external === undefined ? {} : { external: (id: string) => external.test(id) })
     })
-    const { output } = await build.write({
+    const { output } = await built.write({
       dir: join(folder, "bundles", name),
       entryFileNames: "main.mjs",
       format: "esm",
       minify,
       comments: false
     })
-    await build.close()
+    await built.close()
     const chunks = output.flatMap((file) => file.type === "chunk" ? [file] : [])
     return {
       file: join(folder, "bundles", name, "main.mjs"),
@@ -101,6 +104,21 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
 
   return {
     bundle,
+    sizeByEsbuild: async (program) => {
+      const { outputFiles } = await build({
+        entryPoints: [join(folder, "programs", `${program}.ts`)],
+        bundle: true,
+        minify: true,
+        platform: "node",
+        format: "esm",
+        // The modules, as rolldown takes them.
+        mainFields: ["module", "main"],
+        legalComments: "none",
+        logLevel: "error",
+        write: false
+      })
+      return outputFiles.reduce((sum, { contents }) => sum + contents.byteLength, 0)
+    },
     time: ({ file }) => {
       const begun = process.hrtime.bigint()
       const reported = run(["--require", join(folder, "report.cjs"), file])

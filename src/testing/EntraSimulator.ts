@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Fault } from "./Fault.ts"
 import { type Endpoint, makeFaultQueue, type ScriptedFault } from "./internal/faults/faultQueue.ts"
-import { nextFault } from "./internal/faults/faultResponse.ts"
+import { nextFault, type Refuse } from "./internal/faults/faultResponse.ts"
 import { memoryClient } from "./internal/http/memoryClient.ts"
 import { readTarget } from "./internal/http/wire.ts"
 import * as Adfs from "./internal/routes/adfs.ts"
@@ -37,7 +37,8 @@ import {
   type Options,
   type PlatformIssuer,
   type Tenant,
-  toSeconds
+  toSeconds,
+  type User
 } from "./internal/world/world.ts"
 
 // -----------------------------------------------------------------------------
@@ -110,6 +111,7 @@ export type Part =
   | "realmOpenIdConfiguration"
   | "realmKeys"
   | "users"
+  | "usersDelta"
   | "organization"
 
 // -----------------------------------------------------------------------------
@@ -129,10 +131,13 @@ export type Part =
  *   `"token"` (the default), `"consent"`, `"discovery"` or `"graph"`. A refusal at `"consent"` is an administrator who
  *   does not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault
  *   to one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and
- *   hosts.
+ *   hosts. At `"graph"` the tenant is that of the token, and a refusal has the body of Microsoft Graph.
  * - `faults`: the scripted faults that are not used up, oldest first.
  * - `removeFault`: removes the scripted fault with an id; `clearFaults`: removes all scripted faults.
- * - `addTenant`: adds a tenant; it replaces one with the same id.
+ * - `addTenant`: adds a tenant; it replaces one with the same id and its users.
+ * - `putUser`: adds a user to a tenant (its id or domain), or replaces the user with the same id.
+ * - `removeUser`: removes a user. The next delta query reports it as `@removed`.
+ * - `expireDeltaLinks`: lets all links of delta queries of a tenant expire. Graph then responds with status 410.
  * - `install`: creates the service principal of an app in a tenant (its id or domain), without permissions.
  * - `consent`: installs an app and grants its permissions, as an administrator's consent does.
  * - `revoke`: removes the permissions; the app stays installed. Tokens that were issued before keep their `roles`.
@@ -146,7 +151,7 @@ export type Part =
  *
  * **Gotchas**
  *
- * An app or a tenant that does not exist and a certificate that cannot be read are defects, because they are errors of
+ * An app, a tenant or a user that does not exist and a certificate that cannot be read are defects, because they are errors of
  * the test. `install` grants the permissions too if the `consents` of the app include the tenant, as they do by
  * default. Certificates need two packages, without which they are defects too:
  * `npm i -D @peculiar/x509 reflect-metadata`.
@@ -198,6 +203,9 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
   readonly removeFault: (id: number) => Effect.Effect<void>
   readonly clearFaults: Effect.Effect<void>
   readonly addTenant: (tenant: Tenant) => Effect.Effect<void>
+  readonly putUser: (tenantId: string, user: User) => Effect.Effect<void>
+  readonly removeUser: (tenantId: string, userId: string) => Effect.Effect<void>
+  readonly expireDeltaLinks: (tenantId: string) => Effect.Effect<void>
   readonly install: (clientId: string, tenantId: string) => Effect.Effect<void>
   readonly consent: (clientId: string, tenantId: string) => Effect.Effect<void>
   readonly revoke: (clientId: string, tenantId: string) => Effect.Effect<void>
@@ -260,11 +268,13 @@ export const make = Effect.fnUntraced(function*(
     wellKnown: Object.values(azureResources),
     certificatesOf: (app) => certificatesOf(app.certificates ?? [])
   })
-  const scripted = (endpoint: Endpoint, handler: Handler, targetOf = readTarget): Handler => (request) =>
-    Effect.flatMap(
-      nextFault(world, endpoint, request, targetOf(request, world.origin)),
-      (response) => response === undefined ? handler(request) : Effect.succeed(response)
-    )
+  const scripted =
+    (endpoint: Endpoint, handler: Handler, targetOf = readTarget, refuse?: Refuse): Handler => (request) =>
+      Effect.flatMap(
+        nextFault(world, endpoint, request, targetOf(request, world.origin), {}, refuse),
+        (response) => response === undefined ? handler(request) : Effect.succeed(response)
+      )
+  const scriptedGraph = (handler: Handler) => scripted("graph", handler, Graph.graphTarget, Graph.refuse)
   const parts: Record<Part, Handler> = {
     token: token(world),
     adminConsent: adminConsent(world),
@@ -277,8 +287,9 @@ export const make = Effect.fnUntraced(function*(
     realmToken: Realm.token(world),
     realmOpenIdConfiguration: scripted("discovery", Realm.openIdConfiguration(world), Realm.realmTarget),
     realmKeys: scripted("discovery", Realm.keys(world), Realm.realmTarget),
-    users: scripted("graph", Graph.users(world)),
-    organization: scripted("graph", Graph.organization(world))
+    users: scriptedGraph(Graph.users(world)),
+    usersDelta: scriptedGraph(Graph.usersDelta(world)),
+    organization: scriptedGraph(Graph.organization(world))
   }
   return EntraSimulator.of({
     origin: world.origin,
@@ -381,6 +392,7 @@ export const routes = HttpRouter.addAll([
   route("GET", "/realms/:realm/.well-known/openid-configuration", "realmOpenIdConfiguration"),
   route("GET", "/realms/:realm/protocol/openid-connect/certs", "realmKeys"),
   route("GET", "/v1.0/users", "users"),
+  route("GET", "/v1.0/users/delta", "usersDelta"),
   route("GET", "/v1.0/organization", "organization")
 ])
 

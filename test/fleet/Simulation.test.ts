@@ -1,6 +1,6 @@
 /** Fleets over one fake store, under `TestClock`: what processes do to each other, and the requests to the token endpoint. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
 import { BearerHttpClient, ClientCredential, ConfidentialClient } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -91,6 +91,28 @@ describe("a refused token", () => {
         assert.isAtMost(yield* tokenRequests, 1 + 180 / 30 + 1)
       })),
     120_000
+  )
+})
+
+describe("a token that is kept fresh over a store with a memory that holds nothing", () => {
+  it.effect.each(["keepFresh", "tokens"] as const)(
+    "is renewed when it is due (%s)",
+    (method) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const [process] = yield* startMany(1, fake, { cache: { maxEntries: 0, ...rarely } })
+        assert.isDefined(process)
+        const { client } = process
+        yield* Effect.forkScoped(
+          method === "keepFresh" ? client.keepFresh(request) : Stream.runDrain(client.tokens(request))
+        )
+        for (let minutes = 0; minutes < 60; minutes++) {
+          yield* TestClock.adjust("1 minute")
+        }
+        // A token lasts an hour and is due after half of it.
+        assert.strictEqual(yield* tokenRequests, 3)
+        assert.isAtMost(fake.counts.get, 20)
+      }))
   )
 })
 

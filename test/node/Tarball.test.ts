@@ -35,7 +35,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 /** Packs a copy of the repository, because a build in place would replace the `dist` that other tests may be reading. */
 const pack = async () => {
   const copy = join(folder, "repository")
-  await cp(root, copy, { recursive: true, filter: (path) => !/[/\\](?:node_modules|\.git|dist|coverage)$/.test(path) })
+  await cp(root, copy, {
+    recursive: true,
+    filter: (path) => !/[/\\](?:node_modules|\.git|dist|coverage|site)$/.test(path)
+  })
   await symlink(join(root, "node_modules"), join(copy, "node_modules"))
   await run("npm", ["pack", "--pack-destination", folder], { cwd: copy })
   return join(folder, (await readdir(folder)).find((name) => name.endsWith(".tgz")) ?? "")

@@ -9,7 +9,7 @@ export interface PageInBrowser {
   readonly page: Page
   /** The addresses of requests to other machines, all of which failed. */
   readonly foreign: ReadonlyArray<string>
-  /** The errors of scripts, and what the browser wrote to its console as an error, such as a breach of the CSP. */
+  /** The errors of scripts, and what the browser wrote to its console as an error, such as a breach of the CSP, with the address. */
   readonly complaints: ReadonlyArray<string>
 }
 
@@ -70,7 +70,7 @@ export const openPage = (
       if (!isLoopback(request.url())) foreign.push(request.url())
     })
     context.on("console", (message) => {
-      if (message.type() === "error") complaints.push(message.text())
+      if (message.type() === "error") complaints.push(`${message.text()} ${message.location().url}`)
     })
     context.on("weberror", (error) => complaints.push(String(error.error())))
     return { page: yield* Effect.promise(() => context.newPage()), foreign, complaints }

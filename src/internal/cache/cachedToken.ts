@@ -143,13 +143,13 @@ export class CachedToken implements CachePlace, Times {
     return this.#knownToken ?? (this.#opened.accessToken = this.#newToken())
   }
 
-  /** Returns a result. With `lasting`, later results have the same `Redacted` object. */
-  result(metadata: ResultMetadata, lasting = false): AuthenticationResult {
+  /** Returns a result. With `lasting`, later results have the same `Redacted` object. `issued` is the token itself. */
+  result(metadata: ResultMetadata, lasting = false, issued?: Redacted.Redacted<string>): AuthenticationResult {
     return Object.freeze({
-      accessToken: lasting ? this.accessToken : this.#knownToken ?? this.#newToken(),
+      accessToken: lasting ? this.accessToken : this.#knownToken ?? issued ?? this.#newToken(),
       tokenType: this.shared.tokenType,
-      expiresOn: DateTime.makeUnsafe(this.#expiry * 1000),
-      refreshOn: DateTime.makeUnsafe(this.#refresh * 1000),
+      expiresOn: DateTime.fromDateUnsafe(new Date(this.#expiry * 1000)),
+      refreshOn: DateTime.fromDateUnsafe(new Date(this.#refresh * 1000)),
       scopes: this.shared.grantedScopes,
       tenantId: this.tenant,
       authority: this.shared.isTenanted ? this.shared.authority + this.tenant : this.shared.authority,

@@ -160,7 +160,7 @@ export const make = (
         }
         let authentication: ClientAuthentication | undefined
         let fetched = 0
-        let tokenEndpoint: string | undefined
+        let issued: AccessToken | undefined
         /** The remaining time counts as cache time. */
         const durations = (): Durations => {
           const total = monotonicMillis(clock) - startedAt
@@ -176,10 +176,7 @@ export const make = (
           return Effect.onExitPrimitive(
             Effect.map(
               fetch(flight, acquisition, () => authentication = credential.begin(acquisition), timing, begun),
-              (token) => {
-                tokenEndpoint = token.tokenEndpoint
-                return token
-              }
+              (token) => issued = token
             ),
             () => {
               fetched += monotonicMillis(clock) - begun
@@ -214,10 +211,11 @@ export const make = (
                 cacheLevel: level,
                 cacheRefreshReason: reason,
                 outage: false,
-                tokenEndpoint,
+                tokenEndpoint: issued?.tokenEndpoint,
                 durations: told = durations()
               },
-              plan.refused !== ""
+              plan.refused !== "",
+              level === "None" ? issued?.secret : undefined
             ))
           },
           onFailure: (error) =>

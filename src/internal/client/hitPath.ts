@@ -13,7 +13,10 @@ import type { CachedToken, Hit } from "../cache/cachedToken.ts"
 import { callProblem } from "../request/requestPlan.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 
-/** A request that may run again, and the entry that its last run with this client found. */
+/**
+ * A request that may run again, and the entry that its last run with this client found. Only a token that is not bound to
+ * a key is remembered, so an entry needs no comparison of its key: all such entries of a client have the same space.
+ */
 export interface TokenCall {
   readonly request: TokenRequest
   entry: CachedToken | undefined
@@ -34,12 +37,14 @@ export const make = (options: {
   readonly clock: Clock.Clock
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
   readonly space: () => string
+  /** Returns whether tokens are bound to a key of the credential now. */
+  readonly isBound: () => boolean
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
   /** The time limit of a refresh in milliseconds. */
   readonly limit: number
 }): HitPath => {
-  const { allows, clock, homeTenant, limit, peek, space } = options
+  const { allows, clock, homeTenant, isBound, limit, peek, space } = options
   let hits = 0
 
   const hit = (exit: Hit): Hit => {
@@ -88,11 +93,12 @@ export const make = (options: {
     isRefreshing,
     hits: () => hits,
     serve: (call) => {
-      const known = call.entry
-      const entry = known !== undefined && known.isCached && known.space === space() ? known : lookUp(call.request)
+      const isFree = !isBound()
+      const known = isFree ? call.entry : undefined
+      const entry = known !== undefined && known.isCached ? known : lookUp(call.request)
       if (entry === undefined) return undefined
       // The result of the predicate may change, so with a predicate every run looks up its entry.
-      if (entry !== known && entry.isCached && allows === undefined) call.entry = entry
+      if (isFree && entry !== known && entry.isCached && allows === undefined) call.entry = entry
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
       // The wall clock was set back after the token was issued.

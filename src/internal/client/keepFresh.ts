@@ -18,7 +18,7 @@ import * as Tracer from "effect/Tracer"
 import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
-import type { CacheKey } from "../cache/cacheKey.ts"
+import { type CacheKey, encode } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, refreshFrom } from "../cache/freshness.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import { coolDown } from "../shared/cooldown.ts"
@@ -96,7 +96,8 @@ export const make = (options: {
   Effect.gen(function*() {
     const { clock } = options
     const keepers = new Map<Latch.Latch, Task>()
-    const consumers = new Map<Consumer, Task>()
+    /** By tenant and scopes, because the rest of a key may change with the credential. */
+    const consumers = new Map<string, Map<Consumer, Task>>()
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -193,9 +194,14 @@ export const make = (options: {
               },
               expiresOn: () => last?.expiresOn.epochMilliseconds ?? -Infinity
             }
-            consumers.set(consumer, task)
+            const name = nameOf(task.key())
+            const group = consumers.get(name) ?? new Map<Consumer, Task>()
+            consumers.set(name, group.set(consumer, task))
             return started(task, consumer).pipe(
-              Effect.ensuring(Effect.sync(() => consumers.delete(consumer))),
+              Effect.ensuring(Effect.sync(() => {
+                group.delete(consumer)
+                if (group.size === 0) consumers.delete(name)
+              })),
               Effect.andThen(Queue.end(queue))
             )
           }), { bufferSize: 1, strategy: "sliding" }),
@@ -203,13 +209,16 @@ export const make = (options: {
         for (const [latch, task] of keepers) if (isConcerned(task.key())) latch.openUnsafe()
       },
       show: (key) => {
-        for (const [consumer, task] of consumers) {
+        if (consumers.size === 0) return
+        for (const [consumer, task] of consumers.get(nameOf(key)) ?? []) {
           const entry = task.key().text === key.text ? task.find() : undefined
           if (entry !== undefined) showTo(consumer, task, entry)
         }
       }
     }
   })
+
+const nameOf = ({ scopes, tenant }: CacheKey): string => encode([tenant, scopes])
 
 const isSame = (one: AuthenticationResult, other: AuthenticationResult): boolean =>
   Redacted.value(one.accessToken) === Redacted.value(other.accessToken)

@@ -18,7 +18,7 @@ import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
 import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
-import { freshness, isTooShort, isUsable } from "../cache/freshness.ts"
+import { freshness, isTooShort, isUsable, refreshFrom } from "../cache/freshness.ts"
 import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import {
@@ -107,6 +107,9 @@ export const make = (options: {
     const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
       makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
 
+    /** A token that is bound to a key of this process is of no use to others. */
+    const isBound = (): boolean => options.binding() !== undefined
+
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
     let misses = 0
@@ -116,6 +119,7 @@ export const make = (options: {
       clock,
       peek: cache.peek,
       space,
+      isBound,
       homeTenant,
       allows: settings.allows,
       limit
@@ -195,9 +199,6 @@ export const make = (options: {
           if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
           return found
         })
-
-    /** A token that is bound to a key of this process is of no use to others. */
-    const isBound = (): boolean => options.binding() !== undefined
 
     /**
      * Serves a token, or refreshes it first. A token that has just come from the store behind the cache was looked up at
@@ -387,34 +388,53 @@ export const make = (options: {
       key: () => keyOf(plan),
       minimumValidity: plan.minimumValidity,
       find: () => cached(keyOf(plan)),
-      refresh: (token) => {
+      refresh: (entry) => {
         const key = keyOf(plan)
-        const reason = cache.disabled
-          ? "CacheDisabled"
-          : token === undefined
-          ? "NoCachedAccessToken"
-          : isUsable(token, clock.currentTimeMillisUnsafe())
-          ? "ProactivelyRefreshed"
-          : "Expired"
-        return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
+        if (entry !== undefined) return renewed(entry, plan, key)
+        // The memory may have no room for the token in the store, which may be due.
+        const since = monotonicMillis(clock)
+        return Effect.flatMap(find(key), ({ token }) =>
+          token === undefined || clock.currentTimeMillisUnsafe() >= refreshFrom(token, plan.minimumValidity)
+            ? renewed(token, plan, key)
+            : fromStore(token, "NotApplicable", since))
       }
     })
 
+    const renewed = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
+      const reason = cache.disabled
+        ? "CacheDisabled"
+        : token === undefined
+        ? "NoCachedAccessToken"
+        : isUsable(token, clock.currentTimeMillisUnsafe())
+        ? "ProactivelyRefreshed"
+        : "Expired"
+      return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
+    }
+
     const reported = (plan: RequestPlan, flight: Acquired): Acquired =>
-      Effect.tapError(flight, (error) => requestFailed(error, about(plan, settings)))
+      Effect.tapError(flight, (error) =>
+        requestFailed(error, about(plan, settings)))
 
     return {
       run,
       counts: () => ({ hits: hits(), misses, refreshes, flights: flights.size() }),
       peek: (request) => {
         const plan = planOf(request, settings)
-        if (Result.isFailure(plan)) return undefined
+        if (Result.isFailure(plan)) {
+          return undefined
+        }
         const { claims, forced, minimumValidity, refused } = plan.success
-        if (forced || claims !== "" || refused !== "") return undefined
+        if (forced || claims !== "" || refused !== "") {
+          return undefined
+        }
         const token = cached(keyOf(plan.success))
-        if (token === undefined) return undefined
+        if (token === undefined) {
+          return undefined
+        }
         const now = clock.currentTimeMillisUnsafe()
-        if (isTooShort(token, now, minimumValidity)) return undefined
+        if (isTooShort(token, now, minimumValidity)) {
+          return undefined
+        }
         const state = freshness(token, now)
         const exit = state === "fresh" ? token.freshHit : state === "staleWhileRevalidate" ? token.staleHit : undefined
         return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
@@ -423,7 +443,8 @@ export const make = (options: {
         Effect.flatMap(
           Effect.fromResult(keepablePlanOf(request, settings)),
           // A disabled cache has no tokens to keep fresh.
-          (plan) => cache.disabled ? Effect.void : keepers.keep(taskOf(plan))
+          (plan) =>
+            cache.disabled ? Effect.void : keepers.keep(taskOf(plan))
         ),
       tokens: (request) =>
         Stream.unwrap(

@@ -285,7 +285,7 @@ export const make = <A>(source: Source<A>): Effect.Effect<Credential> =>
       },
       expiresOn: () => {
         const at = inUse === undefined ? undefined : source.expiresOn?.(inUse.material)
-        return at === undefined ? undefined : DateTime.makeUnsafe(at)
+        return at === undefined ? undefined : DateTime.fromDateUnsafe(new Date(at))
       }
     }
   })

@@ -245,17 +245,17 @@ const cancel = (reader: ReadableStreamDefaultReader<Uint8Array>): void => {
 }
 
 const readStream = (response: HttpClientResponse.HttpClientResponse) =>
-  Effect.map(
-    Stream.runFoldEffect(
-      Stream.takeUntil(counted(response.stream), ({ total }) => total > bodyLimit),
-      () => ({ chunks: Array<Uint8Array<ArrayBuffer>>(), total: 0 }),
-      (state, { chunk, total }) => {
-        if (total <= bodyLimit) state.chunks.push(Uint8Array.from(chunk))
-        return Effect.succeed({ chunks: state.chunks, total })
-      }
-    ),
-    ({ chunks, total }) => ({ chunks, cut: total > bodyLimit })
-  )
+  Effect.suspend(() => {
+    const chunks: Array<Uint8Array<ArrayBuffer>> = []
+    let total = 0
+    const read = Stream.runForEachWhile(response.stream, (chunk) =>
+      Effect.sync(() => {
+        total += chunk.byteLength
+        if (total <= bodyLimit) chunks.push(Uint8Array.from(chunk))
+        return total <= bodyLimit
+      }))
+    return Effect.map(read, () => ({ chunks, cut: total > bodyLimit }))
+  })
 
 /** Decodes a body that is encoded although `identity` was asked for. The limit holds for the result of each coding. */
 const decoded = (
@@ -277,12 +277,6 @@ const decoded = (
 const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unknown) =>
   new HttpClientError.HttpClientError({
     reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
-  })
-
-const counted = <E>(stream: Stream.Stream<Uint8Array, E>) =>
-  Stream.mapAccum(stream, () => 0, (sum, chunk) => {
-    const total = sum + chunk.byteLength
-    return [total, [{ chunk, total }]] as const
   })
 
 const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {

@@ -110,14 +110,13 @@ const clientMetricsOf = (context: Context.Context<never>): ClientMetrics => {
 const makeClient = (context: Context.Context<never>, clientId: string) => {
   const open = new Set<Readings>()
   const closed = { hits: 0, misses: 0 }
-  const named = Metric.withAttributes({ client_id: clientId })
   const total = (part: "hits" | "misses") => closed[part] + sum(open, ({ counts }) => counts()[part])
   counter(
     context,
-    Metric.withAttributes(EntraMetrics.acquisitions, { client_id: clientId, source: "Cache", reason: "NotApplicable" }),
+    labelled(EntraMetrics.acquisitions, { client_id: clientId, source: "Cache", reason: "NotApplicable" }),
     () => total("hits")
   )
-  counter(context, named(EntraMetrics.waits), () => total("misses"))
+  counter(context, labelled(EntraMetrics.waits, { client_id: clientId }), () => total("misses"))
   startAtZero(context, clientId)
 
   let expiry: Metric.Registration | undefined
@@ -126,7 +125,9 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
   const update = () => {
     const isExpiryKnown = earliest() < Infinity
     if (isExpiryKnown && expiry === undefined) {
-      expiry = gauge(context, named(EntraMetrics.credentialExpiry), () => earliest() / 1000)
+      const { attributes, description, id } = EntraMetrics.credentialExpiry
+      const metric = Metric.gauge(id, { description, attributes: { ...attributes, client_id: clientId } })
+      expiry = gauge(context, metric, () => earliest() / 1000)
     } else if (!isExpiryKnown && expiry !== undefined) {
       expiry.remove()
       expiry = undefined
@@ -152,7 +153,7 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
 /** Creates the usual series with the value 0. For Prometheus a series that starts at 1 is not an increase. */
 const startAtZero = (context: Context.Context<never>, client_id: string) => {
   const zero = (metric: Metric.Counter<number>, attributes: Readonly<Record<string, string>>) =>
-    Metric.withAttributes(metric, { client_id, ...attributes }).updateUnsafe(0, context)
+    labelled(metric, { client_id, ...attributes }).updateUnsafe(0, context)
   zero(EntraMetrics.httpAttempts, {})
   for (const reason of initialSeries.reasons) {
     zero(EntraMetrics.acquisitions, { source: "IdentityProvider", reason })
@@ -264,6 +265,12 @@ const read = <A>(source: { readonly stats: Effect.Effect<A> }, otherwise: A): A 
   const exit = Effect.runSyncExit(source.stats)
   return Exit.isSuccess(exit) ? exit.value : otherwise
 }
+
+/** Returns the counter with attributes. */
+export const labelled = (
+  { description, id }: Metric.Counter<number>,
+  attributes: Readonly<Record<string, string>>
+): Metric.Counter<number> => Metric.counter(id, { description, attributes, incremental: true })
 
 const sum = <A>(all: Iterable<A>, valueOf: (item: A) => number): number => {
   let total = 0

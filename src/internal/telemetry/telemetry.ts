@@ -118,7 +118,7 @@ export const make = (options: {
       quietUntil = monotonicMillis(clock) + day
       return aside(Effect.logWarning(warning), {
         clientId,
-        expiresOn: DateTime.formatIso(DateTime.makeUnsafe(at))
+        expiresOn: new Date(at).toISOString()
       })
     }
     const expiry = expiresOn()
@@ -164,7 +164,7 @@ export const make = (options: {
       // A failure that callers do not notice counts as a failed refresh, whatever the reason of the flight.
       const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
       const about: Flight = {
-        time: DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()),
+        time: DateTime.fromDateUnsafe(new Date(now())),
         clientId,
         tenantId: acquisition.tenantId,
         scopes: acquisition.scope.split(" "),
@@ -251,51 +251,39 @@ const endOfTime = 8.64e15
 /** The last warning about each cache. Clients that share a cache share its warnings. */
 const lastEvictionWarnings = new WeakMap<ExportedMetrics.Cache, LastWarning>()
 
-/** The histograms of a flight's durations. */
-const timed = [
-  [EntraMetrics.duration, "total"],
-  [EntraMetrics.httpDuration, "http"],
-  [EntraMetrics.credentialDuration, "credential"]
-] as const
-
 /** The metrics of flights. A series computes its key when it is created, so each series is created once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
 
   const count = (
-    { description, id }: Metric.Counter<number>,
+    metric: Metric.Counter<number>,
     value: number,
     name: string,
     attributes: () => Readonly<Record<string, string>>
   ) => {
     const known = series.get(name)
     if (known !== undefined) return known.updateUnsafe(value, context)
-    const made = Metric.counter(id, {
-      description,
-      attributes: { client_id: clientId, ...attributes() },
-      incremental: true
-    })
+    const made = ExportedMetrics.labelled(metric, { client_id: clientId, ...attributes() })
     series.set(name, made)
     made.updateUnsafe(value, context)
   }
 
-  const time = ({ attempts, durations }: Flight, isTotalKnown: boolean) => {
-    for (const [{ attributes, description, id }, part] of timed) {
-      if (part === "total" ? !isTotalKnown : attempts === 0) continue
-      const seconds = Duration.toSeconds(durations[part])
-      const known = series.get(id)
-      if (known !== undefined) {
-        known.updateUnsafe(seconds, context)
-        continue
-      }
-      const made = Metric.histogram(id, {
+  const observe = ({ attributes, description, id }: Metric.Histogram<number>, duration: Duration.Duration) => {
+    const made = series.get(id) ??
+      Metric.histogram(id, {
         description,
         attributes: { ...attributes, client_id: clientId },
         boundaries: EntraMetrics.boundaries
       })
-      series.set(id, made)
-      made.updateUnsafe(seconds, context)
-    }
+    series.set(id, made)
+    made.updateUnsafe(Duration.toSeconds(duration), context)
+  }
+
+  const time = ({ attempts, durations }: Flight, isTotalKnown: boolean) => {
+    if (isTotalKnown) observe(EntraMetrics.duration, durations.total)
+    if (attempts === 0) return
+    observe(EntraMetrics.httpDuration, durations.http)
+    observe(EntraMetrics.credentialDuration, durations.credential)
   }
 
   return {

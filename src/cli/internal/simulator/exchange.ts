@@ -64,6 +64,7 @@ const endpoints: Readonly<Record<EntraSimulator.Part, string>> = {
   realmOpenIdConfiguration: "discovery: OpenID (realm)",
   realmKeys: "discovery: keys (realm)",
   users: "Graph: users",
+  usersDelta: "Graph: users, delta",
   organization: "Graph: organization"
 }
 
@@ -72,7 +73,7 @@ const defaultWait = 60
 
 export const summaryOf = (exchange: Exchange): Summary => {
   const { at, body, fault, headers, ms, part, response, url } = exchange
-  const isGraph = part === "users" || part === "organization"
+  const isGraph = endpoints[part].startsWith("Graph")
   const isToken = part.endsWith("oken")
   const form = new URLSearchParams(isToken ? body : new URL(url, "http://localhost").search)
   const asked = isGraph ? bearerOf(headers["authorization"]) : clientOf(form, headers["authorization"])

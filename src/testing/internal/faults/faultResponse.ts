@@ -70,7 +70,11 @@ export const nextFault = (
   )
 }
 
-type Refuse = (refusal: Refusal, options: Parameters<typeof toResponse>[1]) => HttpServerResponse.HttpServerResponse
+/** Creates the response of a scripted refusal. */
+export type Refuse = (
+  refusal: Refusal,
+  options: Parameters<typeof toResponse>[1]
+) => HttpServerResponse.HttpServerResponse
 
 interface FaultContext {
   readonly request: HttpServerRequest.HttpServerRequest

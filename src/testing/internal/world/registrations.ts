@@ -1,8 +1,8 @@
-/** The functions that change the apps and platforms of a running simulator. */
+/** The functions that change the tenants, users, apps and platforms of a running simulator. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { readCertificate } from "./certificates.ts"
-import type { AppState, FederatedCredential, PlatformIssuer, Tenant, World } from "./world.ts"
+import type { AppState, FederatedCredential, PlatformIssuer, Tenant, User, World } from "./world.ts"
 
 /** Installs an app in a tenant and grants its permissions, as an administrator's consent does. */
 export const consent = (app: AppState, tenant: Tenant): void => {
@@ -27,6 +27,14 @@ export const registrations = (world: World) => {
     app(clientId).federatedCredentials.filter((known) => known.issuer !== issuer || known.subject !== subject)
   return {
     addTenant: (tenant: Tenant) => Effect.sync(() => world.addTenant(tenant)),
+    putUser: (tenantId: string, user: User) => Effect.sync(() => world.directoryOf(tenant(tenantId)).put(user)),
+    removeUser: (tenantId: string, userId: string) =>
+      Effect.sync(() => {
+        if (!world.directoryOf(tenant(tenantId)).remove(userId)) {
+          throw new Error(`EntraSimulator: there is no user ${userId} in tenant ${tenantId}.`)
+        }
+      }),
+    expireDeltaLinks: (tenantId: string) => Effect.sync(() => world.directoryOf(tenant(tenantId)).expireLinks()),
     install: (clientId: string, tenantId: string) =>
       Effect.sync(() => app(clientId).installations.change(tenant(tenantId), true)),
     consent: (clientId: string, tenantId: string) => Effect.sync(() => consent(app(clientId), tenant(tenantId))),

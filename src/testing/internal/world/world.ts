@@ -8,6 +8,7 @@ import type { JSONWebKeySet } from "jose"
 import type { FaultQueue } from "../faults/faultQueue.ts"
 import type { Target } from "../http/wire.ts"
 import type { RegisteredCertificate } from "./certificates.ts"
+import { type Directory, makeDirectory } from "./directory.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Signer } from "./signer.ts"
 
@@ -325,8 +326,9 @@ export interface World {
   readonly findTenant: (name: string) => Tenant | undefined
   /** Returns the tenant that was added first. */
   readonly firstTenant: () => Tenant | undefined
-  /** Adds a tenant, or replaces the tenant with this id. */
+  /** Adds a tenant, or replaces the tenant with this id and its users. */
   readonly addTenant: (tenant: Tenant) => void
+  readonly directoryOf: (tenant: Tenant) => Directory<User>
   /** Returns the tenant of a request, from its path and its host. */
   readonly tenantAt: (target: Pick<Target, "origin" | "tenant">) => Tenant | undefined
   /** Returns the issuer of the tokens of a tenant at an origin. */
@@ -425,11 +427,18 @@ export const makeWorld = (
 ): World => {
   const tenants = new Map<string, Tenant>()
   const owners = new Map<string, Tenant>()
+  const directories = new Map<string, Directory<User>>()
+  const addDirectory = ({ id, users = [] }: Tenant): Directory<User> => {
+    const directory = makeDirectory(users, (directories.get(fold(id))?.epoch() ?? 0) + 1)
+    directories.set(fold(id), directory)
+    return directory
+  }
   const addTenant = (tenant: Tenant) => {
     for (const names of [tenants, owners]) {
       for (const [name, { id }] of names) if (fold(id) === fold(tenant.id)) names.delete(name)
     }
     tenants.set(fold(tenant.id), tenant)
+    addDirectory(tenant)
     if (tenant.domain !== undefined) tenants.set(fold(tenant.domain), tenant)
     for (const host of tenant.hosts ?? []) owners.set(fold(host), tenant)
   }
@@ -451,6 +460,7 @@ export const makeWorld = (
     findTenant,
     firstTenant: () => tenants.values().next().value,
     addTenant,
+    directoryOf: (tenant) => directories.get(fold(tenant.id)) ?? addDirectory(tenant),
     tenantAt: (target) => {
       const tenant = findTenant(target.tenant)
       const owner = ownerOf(target.origin)

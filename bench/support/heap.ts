@@ -1,0 +1,66 @@
+/** The growth of the heap in a process whose young generation is so large that nothing is collected while it counts. */
+import { spawnSync } from "node:child_process"
+import { PerformanceObserver } from "node:perf_hooks"
+import { setImmediate } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { collect, percentile } from "./measure.ts"
+
+/** Runs a script of this folder that counts, and gives what it printed. */
+export const run = (script: string): string => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [
+    "--conditions=@effect-entra/source",
+    "--expose-gc",
+    // When the compiler works on a thread of its own, the code that is counted depends on how busy the machine is.
+    "--no-concurrent-recompilation",
+    "--min-semi-space-size=256",
+    "--max-semi-space-size=256",
+    fileURLToPath(new URL(script, import.meta.url))
+  ], { encoding: "utf8" })
+  if (status !== 0) throw new Error(`${script} ended with ${status}: ${stderr}`)
+  return stdout
+}
+
+export interface Growth {
+  /** Bytes per operation; the median of seven rounds. */
+  readonly allocated: number
+  /** Bytes per operation that are still there afterwards. */
+  readonly retained: number
+}
+
+/** Called in such a process, with a loop over so many operations. */
+export const growthOf = async (
+  name: string,
+  operations: number,
+  loop: (operations: number) => Promise<void>
+): Promise<Growth> => {
+  let collections = 0
+  const observer = new PerformanceObserver((list) => {
+    collections += list.getEntries().length
+  })
+  observer.observe({ entryTypes: ["gc"] })
+  /** The observer is told between two turns of the event loop. */
+  const collected = async (): Promise<number> => {
+    await setImmediate()
+    await setImmediate()
+    return collections
+  }
+  // Long enough for the optimizing compiler, twice, for it throws its first guess away.
+  for (let warm = 0; warm < 5; warm++) await loop(operations)
+  const allocated: Array<number> = []
+  collect({ type: "major", execution: "sync" })
+  const atRest = used()
+  for (let round = 0; round < 7; round++) {
+    collect({ type: "major", execution: "sync" })
+    const before = await collected()
+    const start = used()
+    await loop(operations)
+    const end = used()
+    if (await collected() !== before) throw new Error(`${name}: a collection came between`)
+    allocated.push((end - start) / operations)
+  }
+  collect({ type: "major", execution: "sync" })
+  observer.disconnect()
+  return { allocated: percentile(allocated, 0.5), retained: (used() - atRest) / (7 * operations) }
+}
+
+const used = (): number => process.memoryUsage().heapUsed
