@@ -47,6 +47,7 @@ describe("the rules", () => {
     "package.json": JSON.stringify({
       exports: {
         "./internal/*": null,
+        "./cli/*": null,
         "./node/internal/*": null,
         "./promise/internal/*": null,
         "./testing/internal/*": null
@@ -126,11 +127,14 @@ describe("the rules", () => {
       "effect/http in the core",
       { "src/TokenEndpoint.ts": `import type * as HttpClient from "effect/http/HttpClient"` },
       [
-        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/promise/, src/testing/, src/node/ alone"
+        "src/TokenEndpoint.ts:1: effect/http/HttpClient is for src/internal/http/identityHttp.ts, src/internal/http/redactedResponse.ts, src/internal/http/redirects.ts, src/BearerHttpClient.ts, src/promise/, src/testing/, src/node/, src/cli/ alone"
       ]
     ],
     ["effect/persistence elsewhere", { "src/TokenEndpoint.ts": `import * as Redis from "effect/persistence/Redis"` }, [
       "src/TokenEndpoint.ts:1: effect/persistence/Redis is for src/TokenCache.ts, src/cli/ alone"
+    ]],
+    ["effect/cli elsewhere", { "src/node/Server.ts": `import * as Command from "effect/cli/Command"` }, [
+      "src/node/Server.ts:1: effect/cli/Command is for src/cli/ alone"
     ]],
     ["effect/FileSystem elsewhere", { "src/node/Server.ts": `import * as FileSystem from "effect/FileSystem"` }, [
       "src/node/Server.ts:1: effect/FileSystem is for src/node/internal/files/files.ts, src/cli/ alone"
@@ -225,6 +229,7 @@ describe("the rules", () => {
       "src/TokenScope.ts:1: imports src/Gone.ts, which does not exist"
     ]],
     ["an open package", { "package.json": `${tidy["package.json"]}`.replaceAll("null", `"./src/internal/*.ts"`) }, [
+      `package.json: "exports" does not close ./cli/* with null`,
       `package.json: "exports" does not close ./internal/* with null`,
       `package.json: "exports" does not close ./node/internal/* with null`,
       `package.json: "exports" does not close ./promise/internal/* with null`,

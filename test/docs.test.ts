@@ -14,7 +14,8 @@ import { anchorsOf, linkProblems, linksOf, packed, pointerProblems } from "./doc
 import { filesAt, markdown, readText, sources } from "./docs/repository.ts"
 
 const allSources = sources()
-const isPublic = (path: string) => !path.includes("/internal/")
+/** The command is no part of the exports. */
+const isPublic = (path: string) => !path.includes("/internal/") && !path.startsWith("src/cli/")
 const publicSources = [...allSources].filter(([path]) => isPublic(path))
 const pages = [...markdown()]
 

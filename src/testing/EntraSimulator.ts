@@ -17,7 +17,7 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Fault } from "./Fault.ts"
-import { type Endpoint, makeFaultQueue } from "./internal/faults/faultQueue.ts"
+import { type Endpoint, makeFaultQueue, type ScriptedFault } from "./internal/faults/faultQueue.ts"
 import { nextFault, type Refuse } from "./internal/faults/faultResponse.ts"
 import { memoryClient } from "./internal/http/memoryClient.ts"
 import { readTarget } from "./internal/http/wire.ts"
@@ -52,8 +52,8 @@ import {
  * @since 0.1.0
  */
 export * as Fault from "./Fault.ts"
-export type { Endpoint } from "./internal/faults/faultQueue.ts"
-export { DropConnection } from "./internal/faults/faultResponse.ts"
+export type { Endpoint, ScriptedFault } from "./internal/faults/faultQueue.ts"
+export { DropConnection, OnFault } from "./internal/faults/faultResponse.ts"
 export { assertionMaxLifetimeSeconds, assertionSkewSeconds } from "./internal/proof/clientAssertion.ts"
 export {
   azureResources,
@@ -132,7 +132,8 @@ export type Part =
  *   does not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault
  *   to one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and
  *   hosts. At `"graph"` the tenant is that of the token, and a refusal has the body of Microsoft Graph.
- * - `clearFaults`: removes all scripted faults.
+ * - `faults`: the scripted faults that are not used up, oldest first.
+ * - `removeFault`: removes the scripted fault with an id; `clearFaults`: removes all scripted faults.
  * - `addTenant`: adds a tenant; it replaces one with the same id and its users.
  * - `putUser`: adds a user to a tenant (its id or domain), or replaces the user with the same id.
  * - `removeUser`: removes a user. The next delta query reports it as `@removed`.
@@ -198,6 +199,8 @@ export class EntraSimulator extends Context.Service<EntraSimulator, {
       readonly endpoint?: Endpoint | undefined
     }
   ) => Effect.Effect<void>
+  readonly faults: Effect.Effect<ReadonlyArray<ScriptedFault>>
+  readonly removeFault: (id: number) => Effect.Effect<void>
   readonly clearFaults: Effect.Effect<void>
   readonly addTenant: (tenant: Tenant) => Effect.Effect<void>
   readonly putUser: (tenantId: string, user: User) => Effect.Effect<void>
@@ -303,6 +306,8 @@ export const make = Effect.fnUntraced(function*(
         const only = { tenant: id, host: options?.host }
         faults.add(fault, options?.endpoint ?? "token", only, options?.times ?? 1)
       }),
+    faults: Effect.sync(faults.list),
+    removeFault: (id) => Effect.sync(() => faults.remove(id)),
     clearFaults: Effect.sync(faults.clear),
     setTokenLifetime: (lifetime) =>
       Effect.sync(() => {

@@ -118,9 +118,11 @@ const confined: ReadonlyArray<{ readonly imports: RegExp; readonly only: Readonl
       "src/BearerHttpClient.ts",
       "src/promise/",
       "src/testing/",
-      "src/node/"
+      "src/node/",
+      "src/cli/"
     ]
   },
+  { imports: /^effect\/cli(?:\/|$)/, only: ["src/cli/"] },
   { imports: /^effect\/persistence(?:\/|$)/, only: ["src/TokenCache.ts", "src/cli/"] },
   { imports: /^effect\/(?:FileSystem|PlatformError)$/, only: ["src/node/internal/files/files.ts", "src/cli/"] },
   { imports: /^(?:@effect\/platform-node|@peculiar\/x509)(?:\/|$)/, only: ["src/node/", "src/testing/", "src/cli/"] },
@@ -313,6 +315,6 @@ const unexported = (modules: Modules): ReadonlyArray<string> => {
 }
 
 const openExports = ({ exports }: Package): ReadonlyArray<string> =>
-  ["./internal/*", "./node/internal/*", "./promise/internal/*", "./testing/internal/*"].flatMap((path) =>
+  ["./internal/*", "./cli/*", "./node/internal/*", "./promise/internal/*", "./testing/internal/*"].flatMap((path) =>
     exports.get(path) === null ? [] : [`package.json: "exports" does not close ${path} with null`]
   )

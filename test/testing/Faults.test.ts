@@ -58,6 +58,42 @@ describe("faults", () => {
       assert.strictEqual(yield* statusOf(tenant), 200)
     }).pipe(Effect.provide(memory)))
 
+  it.effect("are listed until they are used up, removed one by one, and reported when they are used", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* fail(Fault.dropped, { endpoint: "graph", host: "GRAPH.example", tenant: EntraSimulator.contosoDomain })
+      yield* fail(Fault.unavailable(), { times: 2 })
+      yield* fail(Fault.loopDetected, { times: Infinity })
+      const listed = Effect.map(simulator.faults, (faults) => faults.map(({ id, remaining }) => [id, remaining]))
+      assert.deepStrictEqual(yield* listed, [[1, 1], [2, 2], [3, Infinity]])
+      assert.deepStrictEqual((yield* simulator.faults)[0], {
+        id: 1,
+        fault: Fault.dropped,
+        endpoint: "graph",
+        tenant,
+        host: "graph.example",
+        remaining: 1
+      })
+      const used: Array<string> = []
+      const once = Effect.provideService(
+        post(goodForm),
+        EntraSimulator.OnFault,
+        (fault) => Effect.sync(() => used.push(fault._tag === "Refused" ? String(fault.refusal.code) : fault._tag))
+      )
+      yield* once
+      assert.deepStrictEqual(yield* listed, [[1, 1], [2, 1], [3, Infinity]])
+      yield* once
+      assert.deepStrictEqual(yield* listed, [[1, 1], [3, Infinity]])
+      yield* once
+      yield* simulator.removeFault(3)
+      yield* simulator.removeFault(3)
+      yield* once
+      assert.deepStrictEqual([yield* listed, used], [[[1, 1]], ["90033", "90033", "50196"]])
+      // A fault that is added later has an id of its own.
+      yield* fail(Fault.echo)
+      assert.deepStrictEqual(yield* listed, [[1, 1], [4, 1]])
+    }).pipe(Effect.provide(memory)))
+
   it.effect("a delay waits for the clock, then answers as usual", () =>
     Effect.gen(function*() {
       yield* fail(Fault.delay("10 seconds"))

@@ -11,7 +11,30 @@ import type { Fault } from "../../Fault.ts"
  */
 export type Endpoint = "token" | "discovery" | "graph" | "consent"
 
-/** Faults that are not used yet. */
+/**
+ * A scripted fault that is not used up.
+ *
+ * **Details**
+ *
+ * - `id`: the number of the fault in its simulator.
+ * - `endpoint`: the group of endpoints whose responses it replaces.
+ * - `tenant`: the only tenant that it applies to, in lower case; undefined: all tenants.
+ * - `host`: the only host that it applies to, in lower case; undefined: all hosts.
+ * - `remaining`: the number of uses that are left; `Infinity`: until it is removed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ScriptedFault {
+  readonly id: number
+  readonly fault: Fault
+  readonly endpoint: Endpoint
+  readonly tenant: string | undefined
+  readonly host: string | undefined
+  readonly remaining: number
+}
+
+/** Faults that are not used up. */
 export interface FaultQueue {
   readonly add: (
     fault: Fault,
@@ -21,28 +44,26 @@ export interface FaultQueue {
   ) => void
   /** Takes the oldest fault that applies to the endpoint, the tenant and the host. */
   readonly take: (endpoint: Endpoint, tenant: string, host: string) => Fault | undefined
+  readonly list: () => ReadonlyArray<ScriptedFault>
+  readonly remove: (id: number) => void
   readonly clear: () => void
 }
 
 export const makeFaultQueue = (): FaultQueue => {
-  interface Entry {
-    readonly fault: Fault
-    readonly endpoint: Endpoint
-    readonly tenant: string | undefined
-    readonly host: string | undefined
-    remaining: number
-  }
-  let entries: Array<Entry> = []
+  let entries: ReadonlyArray<ScriptedFault> = []
+  let added = 0
+  const without = (id: number) => entries.filter((entry) => entry.id !== id)
   return {
     add: (fault, endpoint, { host, tenant }, times) => {
       if (times <= 0) return
-      entries.push({
+      entries = [...entries, {
+        id: ++added,
         fault,
         endpoint,
         tenant: tenant?.toLowerCase(),
         host: host?.toLowerCase(),
         remaining: times
-      })
+      }]
     },
     take: (endpoint, tenant, host) => {
       const name = tenant.toLowerCase()
@@ -51,9 +72,15 @@ export const makeFaultQueue = (): FaultQueue => {
         (entry.host === undefined || entry.host === host)
       )
       if (entry === undefined) return undefined
-      entry.remaining--
-      if (entry.remaining <= 0) entries = entries.filter((other) => other !== entry)
+      const remaining = entry.remaining - 1
+      entries = remaining <= 0
+        ? without(entry.id)
+        : entries.map((other) => other === entry ? { ...entry, remaining } : other)
       return entry.fault
+    },
+    list: () => entries,
+    remove: (id) => {
+      entries = without(id)
     },
     clear: () => {
       entries = []

@@ -37,6 +37,17 @@ export const DropConnection = Context.Reference<
 })
 
 /**
+ * A function that is called with each scripted fault, before it replaces or delays the response. Default: no function.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const OnFault = Context.Reference<(fault: Fault) => Effect.Effect<void>>(
+  "effect-entra/testing/EntraSimulator/OnFault",
+  { defaultValue: () => () => Effect.void }
+)
+
+/**
  * Returns the scripted response to a request; undefined when the ordinary response follows. `refuse` creates the
  * response of a refusal.
  */
@@ -53,7 +64,10 @@ export const nextFault = (
   if (fault === undefined) return Effect.undefined
   world.ledger.faulted()
   const correlationId = readCorrelationId(request, target, fields)
-  return faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId, refuse })
+  return Effect.andThen(
+    Effect.flatMap(OnFault, (onFault) => onFault(fault)),
+    faultResponse(fault, { request, fields, origin: world.origin, clock: world.clock, correlationId, refuse })
+  )
 }
 
 /** Creates the response of a scripted refusal. */

@@ -1,0 +1,36 @@
+/**
+ * The command `effect-entra`: its subcommands, and how it is run.
+ */
+import * as Command from "effect/cli/Command"
+import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
+import { certCommand } from "./certCommand.ts"
+import { simulateCommand } from "./simulateCommand.ts"
+
+const command = Command.make("effect-entra").pipe(
+  Command.withDescription("Tools for Microsoft Entra ID app tokens."),
+  Command.withExamples([
+    { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
+    { command: "effect-entra cert new", description: "Create a private key and its certificate" }
+  ]),
+  Command.withSubcommands([certCommand, simulateCommand])
+)
+
+const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+/** The version of this package. The path is the same from `src` and from `dist`. */
+const version = Effect.sync(() =>
+  Schema.decodeSync(Manifest)(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version
+)
+
+/**
+ * Runs the command with the arguments of a command line, without the name of the program.
+ *
+ * Errors have been printed when this fails. The exit code is `Runtime.getErrorExitCode` of the error.
+ */
+export const run = (args: ReadonlyArray<string>) =>
+  Effect.flatMap(version, (version) => Command.runWith(command, { version })(args)).pipe(
+    Effect.provide(TerminalCapabilities.layer)
+  )
