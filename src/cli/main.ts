@@ -6,14 +6,16 @@ import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
+import { doctorCommand } from "./doctorCommand.ts"
 import { simulateCommand } from "./simulateCommand.ts"
+import { tokenCommand } from "./tokenCommand.ts"
 
 const command = Command.make("effect-entra").pipe(
   Command.withDescription("Tools for Microsoft Entra ID app tokens: a simulated Entra ID."),
   Command.withExamples([
     { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" }
   ]),
-  Command.withSubcommands([simulateCommand])
+  Command.withSubcommands([tokenCommand, doctorCommand, simulateCommand])
 )
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
