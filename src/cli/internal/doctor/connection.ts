@@ -26,6 +26,8 @@ export interface Address {
 export interface Peer {
   readonly subject: string
   readonly issuer: string
+  /** Milliseconds since the epoch. */
+  readonly validFrom: number
   readonly validTo: number
 }
 
@@ -149,6 +151,7 @@ const peerOf = (certificate: X509Certificate | undefined): Peer | undefined =>
   certificate === undefined ? undefined : {
     subject: nameOf(certificate.subject),
     issuer: nameOf(certificate.issuer),
+    validFrom: certificate.validFromDate.getTime(),
     validTo: certificate.validToDate.getTime()
   }
 

@@ -92,18 +92,20 @@ const examine = Effect.fnUntraced(function*(
   yield* add([yield* Fiber.join(redis)])
 })
 
-/** Runs a check. A defect of the check becomes a finding, without its message, which may contain anything. */
+/** Runs a check. A defect of the check becomes a finding, and the other checks go on. */
 const guarded = <A, R>(
   step: Step,
   check: Effect.Effect<A, never, R>,
   orElse: (finding: Finding) => A
-): Effect.Effect<A, never, R> =>
-  Effect.catchDefect(check, (defect) =>
-    Effect.succeed(orElse(fail(
-      step,
-      `The check ended with ${defect instanceof Error ? defect.name : "an error"}`,
-      "This is a mistake of effect-entra. Please report it, with the output of this command."
-    ))))
+): Effect.Effect<A, never, R> => Effect.catchDefect(check, (defect) => Effect.succeed(orElse(defectOf(step, defect))))
+
+/** The finding has no message of the defect, which may contain anything. */
+const defectOf = (step: Step, defect: unknown): Finding =>
+  fail(
+    step,
+    `The check ended with ${defect instanceof Error ? defect.name : "an error"}`,
+    "This is a mistake of effect-entra. Please report it, with the output of this command."
+  )
 
 /** The steps that need the network, each of which needs those before it, apart from the clock. */
 const networkSteps = ["proxy", "dns", "connect", "tls", "clock", "discovery", "acquisition", "token"] as const
@@ -126,19 +128,17 @@ const examineNetwork = Effect.fnUntraced(function*(
     }
     return add(findings)
   }
-  const transport = yield* Effect.result(Layer.build(NodeTransport.layer))
-  if (Result.isFailure(transport)) {
-    yield* addNext([failure("proxy", transport.failure)])
-  } else {
-    const isReached = yield* guarded("discovery", reach(authority, signsAssertions, addNext), () => false).pipe(
-      Effect.provideContext(transport.success)
-    )
-    if (isReached && typeof acquire !== "string") {
-      const findings = guarded("acquisition", acquire, (finding) => [finding])
-      yield* addNext(yield* Effect.provideContext(findings, transport.success))
+  const pending = () => networkSteps.filter((step) => !done.has(step))
+  const chain = Effect.gen(function*() {
+    const transport = yield* Effect.result(Layer.build(NodeTransport.layer))
+    if (Result.isFailure(transport)) return yield* addNext([failure("proxy", transport.failure)])
+    const isReady = yield* Effect.provideContext(reach(authority, signsAssertions, addNext), transport.success)
+    if (isReady && typeof acquire !== "string") {
+      yield* addNext(yield* Effect.provideContext(acquire, transport.success))
     }
-  }
-  yield* add(networkSteps.filter((step) => !done.has(step)).map((step) => blocked(step, barrier)))
+  })
+  yield* Effect.catchDefect(chain, (defect) => addNext([defectOf(pending()[0] ?? "token", defect)]))
+  yield* add(pending().map((step) => blocked(step, barrier)))
 })
 
 const blocked = (step: Step, barrier: Step): Finding =>

@@ -138,9 +138,6 @@ const dnsFinding = Effect.fnUntraced(function*({ hostname }: Address, { remoteAd
 // TLS
 // -----------------------------------------------------------------------------
 
-/** Days before the expiry of the server's certificate from which it is reported. */
-const serverExpiryDays = 7
-
 const tlsFinding = (
   { peer, protocol }: NonNullable<Connection["tls"]>,
   { hostname }: Address,
@@ -148,8 +145,9 @@ const tlsFinding = (
 ): Finding => {
   if (peer === undefined) return ok("tls", protocol)
   const detail = `${protocol}. ${peerWords(hostname, peer)}`
-  return peer.validTo - now < serverExpiryDays * 86_400_000
-    ? warn("tls", detail, `Have the operator of ${hostname} renew the certificate, which expires within a week.`)
+  // Servers renew certificates that live for a year, 90 days or six days long before their last tenth.
+  return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
+    ? warn("tls", detail, `Have the operator of ${hostname} renew the certificate, whose renewal is overdue.`)
     : ok("tls", detail)
 }
 
