@@ -205,7 +205,7 @@ export const setUps: ReadonlyArray<SetUp> = [
     "no credential",
     "configuration",
     /^No credential is set/,
-    /^Set one of these variables/,
+    /^Set one of these variables, or pass --secret-file/,
     env({ AZURE_CLIENT_SECRET: undefined })
   ),
   setUp(
@@ -464,6 +464,18 @@ export const setUps: ReadonlyArray<SetUp> = [
     (place) => Effect.succeed({ broken: {}, mend: Effect.as(trusting(place.certificate), {}) }),
     { untrusted: true }
   ),
+  setUp(
+    "a proxy that inspects TLS",
+    "tls",
+    /^The TLS handshake with login\.microsoftonline\.com:443 failed \(SELF_SIGNED_CERT_IN_CHAIN\)\. The certificate of login\.microsoftonline\.com \(localhost\) was issued by effect-entra test authority/,
+    /^This process does not trust the authority .* such as that of a proxy that inspects TLS\./,
+    (place) =>
+      Effect.map(proxyTo(place.port), ({ url }) => ({
+        broken: proxied(url),
+        mend: Effect.as(trusting(place.certificate), proxied(url))
+      })),
+    { untrusted: true, world: { hosts: [login] } }
+  ),
 
   // clock
   setUp(
@@ -584,8 +596,8 @@ export const setUps: ReadonlyArray<SetUp> = [
   setUp(
     "a scope of delegated permissions",
     "acquisition",
-    /User\.Read/,
-    /\.default/,
+    /^--scope contains "User\.Read"/,
+    /followed by \/\.default/,
     settings({ scopes: ["User.Read"] }, { scopes: ["https://graph.microsoft.com/.default"] })
   ),
   setUp(
@@ -653,7 +665,7 @@ export const setUps: ReadonlyArray<SetUp> = [
     "a client that is throttled",
     "acquisition",
     /AADSTS90055/,
-    /^Build one client and keep it/,
+    /Wait 30 s before the next request\.$/,
     service(
       ({ simulator }) =>
         simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }), { times: Infinity }),

@@ -69,7 +69,7 @@ export interface ClientSetup {
   /** The variables, overridden by the flags. */
   readonly provider: (environment: ConfigProvider.ConfigProvider) => ConfigProvider.ConfigProvider
   readonly loader: CredentialLoader<ClientMaterial, ClientCredential["Service"], NodeClientCredential.Files>
-  /** Returns the text of an error with the names of flags in place of the variables that they override. */
+  /** Returns the text of an error with the names of flags in place of the variables and options that they set. */
   readonly inFlags: (text: string) => string
 }
 
@@ -167,7 +167,8 @@ export const setupOf = (
     },
     inFlags: (text) => {
       const renamed = names.reduce((text, name) => text.replaceAll(name, `--${variableFlags[name]}`), text)
-      return secretFile === undefined ? renamed : renamed.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
+      const scoped = renamed.replace(/^scopes\b/, "--scope")
+      return secretFile === undefined ? scoped : scoped.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
     }
   }
 }

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Authority from "../../../Authority.ts"
+import type { ConfigurationError } from "../../../EntraError.ts"
 import { reportedProblems } from "../../../internal/environment/combinedProblems.ts"
 import { readEnvironment } from "../../../internal/environment/environment.ts"
 import {
@@ -37,15 +38,7 @@ const configurationOf = (setup: ClientSetup, environment: Environment): Configur
   const failures = reportedProblems([
     ...checked.problems,
     ...(Result.isSuccess(checked.authority) && Result.isFailure(tenant) ? [tenant.failure] : [])
-  ], context).map((problem) =>
-    failure(
-      "configuration",
-      problem,
-      Result.isFailure(tenant) && problem === tenant.failure && problem.field === "tenantId"
-        ? tenantRemedy
-        : problem.remedy
-    )
-  )
+  ], context).map((problem) => failure("configuration", problem, remedies[problem.code] ?? problem.remedy))
   const settings = failures.length === 0 ? Result.getOrUndefined(checked.settings) : undefined
   const authority = Result.getOrUndefined(tenant)
   const chosen = Result.getOrUndefined(material)
@@ -73,6 +66,14 @@ const tenantOf = (authority: Authority.Authority) =>
 
 const tenantRemedy =
   "Set AZURE_TENANT_ID, or pass --tenant: the id or a domain name of the tenant whose data the app uses."
+
+/** Remedies for users of the command, where those of the library are about code. */
+const remedies: Partial<Record<ConfigurationError["code"], string>> = {
+  tenant_missing: tenantRemedy,
+  tenant_not_tenanted: tenantRemedy,
+  credential_missing: "Set one of these variables, or pass --secret-file, --certificate or --federated-token-file. "
+    + "See docs/registering.md#give-it-a-credential of effect-entra."
+}
 
 /** Splits a warning into its first sentence and the remedy after it. */
 const warningOf = (warning: string): Finding => {

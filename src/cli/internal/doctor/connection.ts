@@ -11,7 +11,9 @@ import type * as Scope from "effect/Scope"
 import type { X509Certificate } from "node:crypto"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { lookup } from "node:dns/promises"
-import { Socket } from "node:net"
+import { request } from "node:http"
+import { isIP, Socket } from "node:net"
+import type { Duplex } from "node:stream"
 import { connect as connectTls, TLSSocket } from "node:tls"
 import type { NetworkError } from "../../../EntraError.ts"
 import type { IdentityRequest, IdentityResponse } from "../../../internal/http/fields.ts"
@@ -97,18 +99,53 @@ export const addressesOf = (hostname: string): Effect.Effect<Result.Result<Reado
   )
 
 /**
- * Returns the certificate of a server that this process does not trust. Nothing is sent to the server, and nothing that it
- * sends is used.
+ * Returns the certificate of a server that this process does not trust, such as that of a proxy which inspects TLS. Nothing
+ * is sent to the server, and nothing that it sends is used. A proxy gets no credentials.
  */
-export const untrustedPeer = ({ hostname, port }: Address): Effect.Effect<Peer | undefined> =>
-  Effect.callback<Peer | undefined>((resume) => {
-    const socket = connectTls({ host: hostname, port, servername: hostname, rejectUnauthorized: false }, () => {
-      resume(Effect.succeed(peerOf(socket.getPeerX509Certificate())))
-      socket.destroy()
+export const untrustedPeer = (
+  target: Address,
+  proxy: Address | undefined
+): Effect.Effect<Peer | undefined> =>
+  Effect.scoped(Effect.gen(function*() {
+    const tunnel = proxy === undefined ? undefined : yield* tunnelOf(target, proxy)
+    const { hostname: host, port } = target
+    const servername = isIP(host) === 0 ? { servername: host } : {}
+    const socket = yield* opened(() =>
+      connectTls({
+        ...(tunnel === undefined ? { host, port } : { socket: tunnel }),
+        ...servername,
+        rejectUnauthorized: false
+      })
+    )
+    yield* Effect.callback<void, void>((resume) => {
+      socket.once("secureConnect", () => resume(Effect.void)).once("error", () => resume(Effect.fail(undefined)))
     })
-    socket.on("error", () => resume(Effect.undefined))
-    return Effect.sync(() => socket.destroy())
-  }).pipe(Effect.timeoutOrElse({ duration: lookLimit, orElse: () => Effect.undefined }))
+    return peerOf(socket.getPeerX509Certificate())
+  })).pipe(
+    Effect.timeout(lookLimit),
+    Effect.catch(() => Effect.undefined)
+  )
+
+/** Asks a proxy for a tunnel. */
+const tunnelOf = (target: Address, proxy: Address): Effect.Effect<Duplex, void, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.callback<Duplex, void>((resume) => {
+      const path = `${isIP(target.hostname) === 6 ? `[${target.hostname}]` : target.hostname}:${target.port}`
+      const asked = request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path })
+        .once("connect", ({ statusCode }, socket) => {
+          socket.on("error", () => {})
+          resume(statusCode === 200 ? Effect.succeed(socket) : Effect.fail(undefined))
+        })
+        .once("error", () => resume(Effect.fail(undefined)))
+        .end()
+      return Effect.sync(() => asked.destroy())
+    }),
+    (socket) => opened(() => socket)
+  )
+
+/** Opens a socket that is destroyed with the scope. */
+const opened = <S extends Duplex>(open: () => S): Effect.Effect<S, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(open), (socket) => Effect.sync(() => socket.on("error", () => {}).destroy()))
 
 // -----------------------------------------------------------------------------
 // observation

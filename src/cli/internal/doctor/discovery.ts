@@ -9,7 +9,7 @@ import { meaningOf } from "../../../internal/endpoint/aadsts.ts"
 import type { IdentityResponse } from "../../../internal/http/fields.ts"
 import type { Transport } from "../../../internal/http/identityHttp.ts"
 import { isOutageStatus } from "../../../internal/shared/errors.ts"
-import { fail, failure, type Finding, ok } from "./finding.ts"
+import { fail, failure, type Finding, ok, withoutIds } from "./finding.ts"
 
 /** Returns the address of the document. */
 export const documentUrl = (authority: Authority.Authority): string => {
@@ -70,7 +70,7 @@ export const readDocument = (
   if (Option.isSome(refusal)) {
     const { error, error_codes = [], error_description = error } = refusal.value
     const { code, remedy } = meaningOf(error, error_codes, kind === "Oidc")
-    return fail("discovery", firstLine(error_description), remedy, {
+    return fail("discovery", withoutIds(error_description).slice(0, 500), remedy, {
       code,
       ...(error_codes.length === 0 ? {} : { aadsts: error_codes })
     })
@@ -83,6 +83,3 @@ export const readDocument = (
     "Check the host (AZURE_AUTHORITY_HOST): it answers, but not like Entra ID. A proxy or a portal may answer in its place."
   )
 }
-
-/** Returns the sentence of the service without its ids and its time. */
-const firstLine = (description: string): string => (description.split(/\r?\n| Trace ID:/)[0] ?? "").slice(0, 300)

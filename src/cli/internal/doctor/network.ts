@@ -156,8 +156,7 @@ const tlsFailure = Effect.fnUntraced(function*(
   { proxy }: Connection,
   { reason, remedy }: Failed
 ) {
-  // Behind a proxy, the host may be out of reach without it.
-  const peer = proxy === undefined ? yield* untrustedPeer(target) : undefined
+  const peer = yield* untrustedPeer(target, proxy)
   const detail = `The TLS handshake with ${words(target)} failed (${reason})`
   return fail(
     "tls",
