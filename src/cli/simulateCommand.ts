@@ -2,21 +2,160 @@
  * `effect-entra simulate`: serves a simulated Entra ID until it is interrupted.
  */
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as SimulatorServer from "../node/SimulatorServer.ts"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
+import { CommandError } from "./internal/commandError.ts"
+import { Domain, Guid } from "./internal/names.ts"
+import { certificatePackages } from "./internal/packages.ts"
+import { reasonOf } from "./internal/platformReason.ts"
+import { assignments, type Shell } from "./internal/simulator/environment.ts"
+import * as Server from "./internal/simulator/server.ts"
+import { type Setup, setupOf } from "./internal/simulator/setup.ts"
+import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
 import { style } from "./internal/style.ts"
+
+const flags = {
+  port: Flag.Int("port").pipe(
+    Flag.withAlias("p"),
+    Flag.withDescription("Port of 127.0.0.1 for http and https; default: 8443, 0: a free port"),
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+    Flag.withDefault(8443)
+  ),
+  httpOnly: Flag.Boolean("http-only").pipe(
+    Flag.withDescription("Serve http only, without a certificate. Clients of effect-entra need https"),
+    Flag.withDefault(false)
+  ),
+  world: Flag.String("world").pipe(
+    Flag.withMetavar("file.json"),
+    Flag.withDescription("Tenants, apps and APIs. Default: Contoso, Fabrikam and a daemon"),
+    Flag.optional
+  ),
+  tenant: Flag.String("tenant").pipe(
+    Flag.withMetavar("id or domain"),
+    Flag.withDescription("Tenant of the printed environment, added if it is new; can be repeated to add tenants"),
+    Flag.withSchema(Schema.Union([Guid, Domain])),
+    Flag.atLeast(0)
+  ),
+  clientId: Flag.String("client-id").pipe(
+    Flag.withDescription("App of the printed environment, added if it is new. Default: the first app"),
+    Flag.withSchema(Guid),
+    Flag.optional
+  ),
+  clientSecret: Flag.Redacted("client-secret").pipe(
+    Flag.withDescription("Secret of the app, in addition to those that it has. It must not be a real one"),
+    Flag.optional
+  ),
+  certificate: Flag.String("certificate").pipe(
+    Flag.withMetavar("file.pem"),
+    Flag.withDescription("Certificate to register with the app; with its key it is in the environment too"),
+    Flag.optional
+  ),
+  // Node takes `--env-file` for an option of its own, even after the name of the program.
+  saveEnv: Flag.String("save-env").pipe(
+    Flag.withMetavar("file"),
+    Flag.withDescription("File for the printed environment. It is removed when the simulator stops"),
+    Flag.optional
+  ),
+  shell: Flag.Literals("shell", ["posix", "powershell"]).pipe(
+    Flag.withDescription("Shell of the printed environment. Default: powershell on Windows, otherwise posix"),
+    Flag.optional
+  )
+}
 
 export const simulateCommand = Command.make(
   "simulate",
-  {},
-  Effect.fn(function*() {
-    const { origin } = yield* SimulatorServer.SimulatorServer
-    const { bold } = yield* style
-    yield* Console.log(`The simulator serves ${bold(origin)}.`)
-    return yield* Effect.never
-  }, Effect.provide(SimulatorServer.layerHttp()))
+  flags,
+  Effect.fn(function*({ certificate, clientId, clientSecret, saveEnv, httpOnly, port, shell, tenant, world }) {
+    const path = yield* Path.Path
+    const setup = setupOf(
+      Option.isSome(world) ? yield* loadWorld(world.value) : {},
+      {
+        clientId: Option.getOrUndefined(clientId),
+        clientSecret: Option.getOrUndefined(clientSecret),
+        certificate: Option.isSome(certificate)
+          ? { ...(yield* readCertificateFile(certificate.value)), path: path.resolve(certificate.value) }
+          : undefined,
+        tenants: tenant
+      },
+      tenantIdOf
+    )
+    if (hasCertificates(setup)) yield* certificatePackages
+    const present = new Set(Object.keys(process.env))
+    return yield* serve(Option.getOrUndefined(saveEnv), Option.getOrElse(shell, defaultShell)).pipe(
+      Effect.provide(Server.layer({ setup, port, isHttpOnly: httpOnly, present })),
+      Effect.scoped
+    )
+  })
 ).pipe(
-  Command.withDescription("Serve a simulated Entra ID and Microsoft Graph until it is interrupted"),
-  Command.withExamples([{ command: "effect-entra simulate", description: "Serve on a free port" }])
+  Command.withDescription(
+    "Serve a simulated Entra ID and Microsoft Graph on this machine until it is interrupted. It prints the variables for "
+      + "your program, and has a page that shows the requests and switches faults on and off."
+  ),
+  Command.withShortDescription("Serve a simulated Entra ID and Microsoft Graph"),
+  Command.withExamples([
+    { command: "effect-entra simulate", description: "Serve two tenants and a daemon with a secret" },
+    {
+      command: "effect-entra simulate --port 0 --tenant woodgrove.com --certificate my-daemon.pem",
+      description: "Serve on a free port, with a tenant and a certificate of your own"
+    },
+    { command: "effect-entra simulate --world world.json", description: "Serve the tenants and apps of a file" }
+  ])
 )
+
+const defaultShell = (): Shell => process.platform === "win32" ? "powershell" : "posix"
+
+/** Returns the same id for a domain in each run. */
+const tenantIdOf = (domain: string): string => {
+  const hex = createHash("sha256").update(domain.toLowerCase()).digest("hex")
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
+
+const hasCertificates = ({ options }: Setup): boolean =>
+  options.apps.some(({ certificates = [], trustedSubjects = [] }) => certificates.length + trustedSubjects.length > 0)
+
+const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Shell) {
+  const { environment, origin, page } = yield* Server.RunningSimulator
+  const lines = assignments(environment, shell)
+  if (saveEnv !== undefined) yield* writeEnvironment(saveEnv, lines)
+  const { bold, dim } = yield* style
+  yield* Console.log([
+    dim(`# The simulator serves ${origin} until Ctrl+C. Its page: ${bold(page)}`),
+    dim("# The environment for your program, in another terminal:"),
+    ...lines
+  ].join("\n"))
+  return yield* Effect.never
+})
+
+const firstLine = "# Written by effect-entra simulate, which removes it when it stops."
+
+/** Writes a file that holds as long as the simulator. A file of somebody else is not overwritten. */
+const writeEnvironment = Effect.fnUntraced(function*(file: string, lines: ReadonlyArray<string>) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const present = yield* Effect.option(fileSystem.readFileString(file))
+  if (Option.isSome(present) && !present.value.startsWith(firstLine)) {
+    return yield* new CommandError({
+      message: `${file} exists, and was not written by this command.`,
+      remedy: "Name another file with --save-env."
+    })
+  }
+  yield* Effect.acquireRelease(
+    fileSystem.remove(file, { force: true }).pipe(
+      Effect.andThen(
+        fileSystem.writeFileString(file, [firstLine, ...lines, ""].join("\n"), { flag: "wx", mode: 0o600 })
+      ),
+      Effect.mapError((error) =>
+        new CommandError({
+          message: `${file} cannot be written: ${reasonOf(error)}.`,
+          remedy: "Name a file in a folder that you may write to."
+        })
+      )
+    ),
+    () => Effect.ignore(fileSystem.remove(file, { force: true }))
+  )
+})

@@ -21,6 +21,7 @@ import * as NodeTransport from "../node/NodeTransport.ts"
 import { clientFlags, type ClientSetup, clientSetup } from "./internal/clientFlags.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { claimsOf } from "./internal/jwt.ts"
+import { withProgress } from "./internal/progress.ts"
 
 const outputs = ["token", "header", "claims", "json"] as const
 
@@ -49,6 +50,7 @@ export const tokenCommand = Command.make(
     const setup = yield* clientSetup(flags)
     const environment = yield* ConfigProvider.ConfigProvider
     const result = yield* acquire(setup, scope).pipe(
+      withProgress("Requesting a token"),
       Effect.provideService(ConfigProvider.ConfigProvider, setup.provider(environment)),
       Effect.mapError((error) => commandError(setup, error))
     )

@@ -16,6 +16,7 @@ import type { Files } from "../../../node/NodeClientCredential.ts"
 import * as NodeTransport from "../../../node/NodeTransport.ts"
 import * as TokenScope from "../../../TokenScope.ts"
 import type { ClientSetup } from "../clientFlags.ts"
+import { withProgress } from "../progress.ts"
 import { acquisitionFindings } from "./acquisition.ts"
 import { checkConfiguration } from "./configuration.ts"
 import { addressOf, observed } from "./connection.ts"
@@ -76,7 +77,7 @@ const examine = Effect.fnUntraced(function*(
     : yield* guarded("credential", checkCredential(setup, material, settings?.clientId ?? ""), (finding) => ({
       credential: undefined,
       finding
-    }))
+    })).pipe(withProgress("Loading the credential"))
   yield* add([finding])
   if (authority === undefined) {
     yield* add(networkSteps.map((step) => blocked(step, "configuration")))
@@ -89,7 +90,7 @@ const examine = Effect.fnUntraced(function*(
       : acquisitionFindings(authority, settings, credential, scopes.length === 0 ? graphOf(authority) : scopes)
     yield* examineNetwork(authority, { signsAssertions, acquire }, add)
   }
-  yield* add([yield* Fiber.join(redis)])
+  yield* add([yield* withProgress("Waiting for Redis")(Fiber.join(redis))])
 })
 
 /** Runs a check. A defect of the check becomes a finding, and the other checks go on. */
@@ -134,7 +135,9 @@ const examineNetwork = Effect.fnUntraced(function*(
     if (Result.isFailure(transport)) return yield* addNext([failure("proxy", transport.failure)])
     const isReady = yield* Effect.provideContext(reach(authority, signsAssertions, addNext), transport.success)
     if (isReady && typeof acquire !== "string") {
-      yield* addNext(yield* Effect.provideContext(acquire, transport.success))
+      yield* addNext(
+        yield* acquire.pipe(withProgress("Requesting a token"), Effect.provideContext(transport.success))
+      )
     }
   })
   yield* Effect.catchDefect(chain, (defect) => addNext([defectOf(pending()[0] ?? "token", defect)]))
@@ -153,7 +156,9 @@ const reach = Effect.fnUntraced(function*(
   const http = yield* IdentityHttp.make()
   const newId = yield* randomId
   const url = documentUrl(authority)
-  const connection = yield* observed(http, configurationRequest(url, newId()))
+  const connection = yield* observed(http, configurationRequest(url, newId())).pipe(
+    withProgress(`Connecting to ${authority.host}`)
+  )
   yield* add(yield* networkFindings(addressOf(new URL(url)), connection, signsAssertions))
   if (connection.tls === undefined) return false
   const finding = Result.isSuccess(connection.response)

@@ -1,0 +1,76 @@
+/**
+ * What `cert new` prints: the written files, the thumbprints, and the steps that register the certificate.
+ */
+import { X509Certificate } from "node:crypto"
+import { posixQuote, powershellQuote } from "../shell.ts"
+import type { Style } from "../style.ts"
+
+export interface Made {
+  /** PEM. */
+  readonly certificate: string
+  /** The file with the key, and the file with the certificate alone; both absolute. */
+  readonly keyFile: string
+  readonly certificateFile: string
+  readonly isPfx: boolean
+  readonly hasPassword: boolean
+  readonly algorithm: "rsa" | "ec"
+  /** The app of the steps; undefined: the variable of the environment. */
+  readonly clientId: string | undefined
+}
+
+export const guideTo = (made: Made, { bold, dim, yellow }: Style): string => {
+  const { fingerprint, fingerprint256, subject, validTo } = new X509Certificate(made.certificate)
+  const [sha1, sha256] = [fingerprint, fingerprint256].map((hex) => hex.replaceAll(":", ""))
+  const base64url = (hex = "") => Buffer.from(hex, "hex").toString("base64url")
+  const until = new Date(validTo).toISOString().slice(0, 10)
+  const az = made.clientId === undefined ? "\"$AZURE_CLIENT_ID\"" : posixQuote(made.clientId)
+  const graph = made.clientId === undefined ? "$env:AZURE_CLIENT_ID" : made.clientId
+  return `${bold("Written")}
+  ${made.keyFile}
+    the private key with the certificate${made.isPfx ? " as PKCS#12" : ""}; only you may read it${
+    made.isPfx ? passwordNote(made.hasPassword) : ""
+  }
+  ${made.certificateFile}
+    the certificate alone, for Entra
+
+${bold("Certificate")}
+  ${subject.replaceAll("\n", ", ")}, valid until ${until}
+  SHA-1    ${sha1}  ${dim(`x5t ${base64url(sha1)}`)}
+  SHA-256  ${sha256}  ${dim(`x5t#S256 ${base64url(sha256)}`)}
+${
+    made.algorithm === "ec"
+      ? `  ${yellow("Entra's documents mention RSA keys only. Take EC if you have seen your tenant accept it.")}\n`
+      : ""
+  }
+${bold("Register it, in one of three ways")}
+  ${bold("Portal")}: https://entra.microsoft.com, App registrations, the app, Certificates & secrets, Certificates,
+  Upload certificate: ${made.certificateFile}
+
+  ${bold("az")}
+    az ad app credential reset --id ${az} --append --cert ${posixQuote(`@${made.certificateFile}`)}
+
+  ${bold("Graph PowerShell")} (the new list replaces the whole list, so the present certificates are passed again)
+    Connect-MgGraph -Scopes "Application.ReadWrite.All"
+    $app = Get-MgApplication -Filter "appId eq '${graph}'" -Property "id,keyCredentials"
+    $cert = [System.Security.Cryptography.X509Certificates.X509Certificate2]::new(${
+    powershellQuote(made.certificateFile)
+  })
+    $known = foreach ($key in $app.KeyCredentials) {
+      @{ Type = $key.Type; Usage = $key.Usage; Key = $key.Key; DisplayName = $key.DisplayName }
+    }
+    $new = @{ Type = "AsymmetricX509Cert"; Usage = "Verify"; Key = $cert.RawData; DisplayName = $cert.Subject }
+    Update-MgApplication -ApplicationId $app.Id -KeyCredentials (@($known) + @($new))
+
+${bold("Use it")}
+    export AZURE_CLIENT_CERTIFICATE_PATH=${posixQuote(made.keyFile)}${
+    made.isPfx ? "" : `
+
+${bold("Or try it with the simulator")}
+    effect-entra simulate --certificate ${posixQuote(made.keyFile)}`
+  }`
+}
+
+const passwordNote = (hasPassword: boolean): string =>
+  hasPassword
+    ? ", with the password of AZURE_CLIENT_CERTIFICATE_PASSWORD"
+    : ", and it has no password, because AZURE_CLIENT_CERTIFICATE_PASSWORD is not set"

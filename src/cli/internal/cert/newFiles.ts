@@ -1,0 +1,64 @@
+/**
+ * Writes new files, some of them private. None is written if one of them exists, unless it may be replaced.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as PlatformError from "effect/PlatformError"
+import { CommandError } from "../commandError.ts"
+import { reasonOf } from "../platformReason.ts"
+
+export interface NewFile {
+  readonly path: string
+  readonly content: Uint8Array | string
+  /** Only the owner may read the file. */
+  readonly isPrivate: boolean
+}
+
+export const writeNewFiles = Effect.fnUntraced(function*(
+  files: ReadonlyArray<NewFile>,
+  isForced: boolean
+): Effect.fn.Return<void, CommandError, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  if (!isForced) {
+    const present = yield* Effect.filter(
+      files,
+      ({ path }) => Effect.orElseSucceed(fileSystem.exists(path), () => false)
+    )
+    const [first] = present
+    if (first !== undefined) return yield* exists(first.path)
+  }
+  // A new file gets its permissions at its creation. A file that is replaced may have others, and may be a link.
+  const targetOf = (path: string) => isForced ? `${path}.new` : path
+  const written: Array<string> = []
+  yield* Effect.forEach(files, (file) =>
+    Effect.gen(function*() {
+      const target = targetOf(file.path)
+      if (isForced) yield* fileSystem.remove(target, { force: true })
+      yield* fileSystem.writeFile(target, bytesOf(file), { flag: "wx", mode: file.isPrivate ? 0o600 : 0o644 })
+      written.push(target)
+    }).pipe(Effect.mapError((error) => writeError(file.path, error))), { discard: true }).pipe(
+      // No key stays without its certificate.
+      Effect.onError(() => Effect.forEach(written, (path) => Effect.ignore(fileSystem.remove(path))))
+    )
+  if (!isForced) return
+  yield* Effect.forEach(
+    files,
+    ({ path }) => Effect.mapError(fileSystem.rename(targetOf(path), path), (error) => writeError(path, error)),
+    { discard: true }
+  )
+})
+
+const bytesOf = ({ content }: NewFile): Uint8Array =>
+  typeof content === "string" ? new TextEncoder().encode(content) : content
+
+const exists = (path: string) =>
+  new CommandError({
+    message: `${path} exists, and a key that is lost cannot be restored.`,
+    remedy: "Name other files with --out, or replace these with --force."
+  })
+
+const writeError = (path: string, error: PlatformError.PlatformError) =>
+  error.reason._tag === "AlreadyExists" ? exists(path) : new CommandError({
+    message: `${path} cannot be written: ${reasonOf(error)}.`,
+    remedy: "Name files in a folder that you may write to, with --out."
+  })

@@ -1,0 +1,22 @@
+/**
+ * Schemas of the names in flags and files.
+ */
+import * as Schema from "effect/Schema"
+
+/** A text that matches a pattern. `message` begins with "Expected". */
+export const matching = (pattern: RegExp, message: string) =>
+  Schema.String.check(Schema.isPattern(pattern, { message }))
+
+export const Guid = matching(
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i,
+  "Expected a GUID, such as 11111111-1111-1111-1111-111111111111"
+)
+
+const label = "[0-9a-z]([0-9a-z-]*[0-9a-z])?"
+
+export const Domain = matching(new RegExp(`^(${label}\\.)+${label}$`, "i"), "Expected a domain, such as contoso.com")
+
+export const Host = matching(
+  new RegExp(`^${label}(\\.${label})*(:\\d{1,5})?$`, "i"),
+  "Expected a host, such as contoso.ciamlogin.com"
+)

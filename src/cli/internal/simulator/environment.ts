@@ -1,0 +1,51 @@
+/**
+ * The environment in which a program's requests to Entra and Graph reach the simulator.
+ */
+import * as Redacted from "effect/Redacted"
+import { posixQuote, powershellQuote } from "../shell.ts"
+import type { Identity } from "./setup.ts"
+
+/** Names and values, in the order in which they are printed. */
+export type Environment = ReadonlyArray<readonly [name: string, value: string]>
+
+/** The shell for which assignments are written. */
+export type Shell = "posix" | "powershell"
+
+/** The address of the running simulator. `authorityFile` has the certificate to trust; undefined: no TLS. */
+export interface Address {
+  readonly port: number
+  readonly authorityFile: string | undefined
+}
+
+/**
+ * Returns the variables of a program. A program that is written for Microsoft's addresses reaches the simulator through a
+ * proxy. `present` has the names that the environment of the user has: some programs read a lower-case name first.
+ */
+export const environmentOf = (identity: Identity, address: Address, present: ReadonlySet<string>): Environment => {
+  const { authorityFile, port } = address
+  const lowerToo = (name: string, value: string): Environment => {
+    const lower = name.toLowerCase()
+    return [[name, value], ...(present.has(lower) ? [[lower, value] as const] : [])]
+  }
+  return [
+    ["AZURE_CLIENT_ID", identity.clientId],
+    ["AZURE_TENANT_ID", identity.tenantId],
+    ...(identity.secret === undefined ? [] : [["AZURE_CLIENT_SECRET", Redacted.value(identity.secret)] as const]),
+    ...(identity.certificatePath === undefined
+      ? []
+      : [["AZURE_CLIENT_CERTIFICATE_PATH", identity.certificatePath] as const]),
+    ["AZURE_AUTHORITY_HOST", `${authorityFile === undefined ? "http" : "https"}://localhost:${port}`],
+    ...(authorityFile === undefined ? [] : [
+      ["NODE_EXTRA_CA_CERTS", authorityFile] as const,
+      ["NODE_USE_ENV_PROXY", "1"] as const,
+      ...lowerToo("HTTPS_PROXY", `http://localhost:${port}`),
+      ...lowerToo("NO_PROXY", "localhost,127.0.0.1")
+    ])
+  ]
+}
+
+/** Returns the lines that set the variables in a shell. */
+export const assignments = (environment: Environment, shell: Shell): ReadonlyArray<string> =>
+  environment.map(([name, value]) =>
+    shell === "posix" ? `export ${name}=${posixQuote(value)}` : `$env:${name} = ${powershellQuote(value)}`
+  )

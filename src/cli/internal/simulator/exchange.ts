@@ -1,0 +1,239 @@
+/**
+ * A request to the simulator and its response as a row of the page. A row has no secret, assertion or token, and each of its
+ * texts is short and printable, whatever the client sent.
+ */
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as EntraSimulator from "../../../testing/EntraSimulator.ts"
+
+/** A request, and its response if there was one. */
+export interface Exchange {
+  readonly part: EntraSimulator.Part
+  readonly url: string
+  readonly headers: Readonly<Record<string, string | undefined>>
+  /** The body of the request. */
+  readonly body: string
+  /** Undefined: the connection was closed without a response. */
+  readonly response: {
+    readonly status: number
+    readonly headers: Readonly<Record<string, string | undefined>>
+    readonly body: string
+  } | undefined
+  /** The scripted fault that was used. */
+  readonly fault: EntraSimulator.Fault.Fault["_tag"] | undefined
+  /** The time of the request, in milliseconds. */
+  readonly at: number
+  readonly ms: number
+}
+
+/** A row of the page. */
+export interface Row {
+  readonly at: number
+  readonly endpoint: string
+  readonly client: string
+  readonly tenant: string
+  readonly scope: string
+  readonly credential: string
+  readonly outcome: "ok" | "refused" | "failed"
+  readonly answer: string
+  readonly fault: boolean
+  readonly ms: number
+}
+
+/** What the totals of the page take from an exchange. */
+export interface Summary {
+  readonly row: Row
+  /** The tenant of the issued token. */
+  readonly issuedTo: string | undefined
+  /** Until when the client was told to wait, in milliseconds; the key is that of a token request. */
+  readonly throttled: { readonly key: string; readonly until: number } | undefined
+}
+
+const endpoints: Readonly<Record<EntraSimulator.Part, string>> = {
+  token: "token",
+  adminConsent: "consent",
+  instance: "discovery: instance",
+  openIdConfiguration: "discovery: OpenID",
+  keys: "discovery: keys",
+  adfsToken: "token (AD FS)",
+  adfsOpenIdConfiguration: "discovery: OpenID (AD FS)",
+  adfsKeys: "discovery: keys (AD FS)",
+  realmToken: "token (realm)",
+  realmOpenIdConfiguration: "discovery: OpenID (realm)",
+  realmKeys: "discovery: keys (realm)",
+  users: "Graph: users",
+  organization: "Graph: organization"
+}
+
+/** The number of seconds that clients wait if a 429 names none. */
+const defaultWait = 60
+
+export const summaryOf = (exchange: Exchange): Summary => {
+  const { at, body, fault, headers, ms, part, response, url } = exchange
+  const isGraph = part === "users" || part === "organization"
+  const isToken = part.endsWith("oken")
+  const form = new URLSearchParams(isToken ? body : new URL(url, "http://localhost").search)
+  const asked = isGraph ? bearerOf(headers["authorization"]) : clientOf(form, headers["authorization"])
+  const answer = answerOf(response)
+  const show = (text: string) => printable(asked.secrets.reduce(hide, text))
+  const tenant = isGraph ? asked.tenant : tenantIn(part, url)
+  const row: Row = {
+    at,
+    endpoint: endpoints[part],
+    client: show(asked.client),
+    tenant: show(tenant),
+    scope: show(form.get("scope") ?? ""),
+    credential: asked.credential,
+    outcome: outcomeOf(response?.status, isToken && answer.token === undefined),
+    answer: show(answer.text),
+    fault: fault !== undefined,
+    ms: Math.round(ms)
+  }
+  return {
+    row,
+    issuedTo: answer.token === undefined ? undefined : show(claimsOf(answer.token).tid ?? tenant),
+    throttled: response?.status === 429 && isToken
+      ? {
+        key: [row.client, row.tenant, row.scope].filter((text) => text !== "").join(" · "),
+        until: at + ms + waitOf(response.headers["retry-after"], at) * 1000
+      }
+      : undefined
+  }
+}
+
+// -----------------------------------------------------------------------------
+// the request
+// -----------------------------------------------------------------------------
+
+interface Asked {
+  readonly client: string
+  readonly tenant: string
+  readonly credential: string
+  /** Values that no text of the row may repeat. */
+  readonly secrets: ReadonlyArray<string>
+}
+
+const clientOf = (form: URLSearchParams, authorization: string | undefined): Asked => {
+  const secret = form.get("client_secret") ?? ""
+  const assertion = form.get("client_assertion") ?? ""
+  const basic = basicOf(authorization)
+  const claims = claimsOf(assertion)
+  const client = form.get("client_id") ?? basic?.client ?? claims.sub ?? ""
+  const credentials = [
+    ...(secret === "" ? [] : ["secret"]),
+    ...(basic === undefined ? [] : ["secret (Basic)"]),
+    ...(assertion === "" ? [] : [claims.iss === undefined || claims.iss === client ? "certificate" : "federated token"])
+  ]
+  return {
+    client,
+    tenant: "",
+    credential: credentials.join(", "),
+    secrets: [secret, assertion, basic?.secret ?? ""]
+  }
+}
+
+const bearerOf = (authorization = ""): Asked => {
+  const [, token = ""] = /^bearer (.*)$/is.exec(authorization) ?? []
+  const claims = claimsOf(token)
+  return {
+    client: claims.azp ?? "",
+    tenant: claims.tid ?? "",
+    credential: token === "" ? "" : "token",
+    secrets: [token]
+  }
+}
+
+const basicOf = (authorization = "") => {
+  const [, encoded = ""] = /^basic ([\w+/=-]+)$/i.exec(authorization) ?? []
+  const [, client, secret] = /^([^:]*):(.*)$/s.exec(Result.getOrElse(Base64.decodeString(encoded), () => "")) ?? []
+  return client === undefined || secret === undefined ? undefined : { client, secret }
+}
+
+const Claims = Schema.fromJsonString(Schema.Struct({
+  iss: Schema.optionalKey(Schema.String),
+  sub: Schema.optionalKey(Schema.String),
+  azp: Schema.optionalKey(Schema.String),
+  tid: Schema.optionalKey(Schema.String)
+}))
+const decodeClaims = Schema.decodeUnknownResult(Claims)
+
+/** Returns the claims of a JWT, which is not verified; a text that is no JWT has no claims. */
+const claimsOf = (jwt: string): typeof Claims.Type =>
+  Base64Url.decodeString(jwt.split(".")[1] ?? "").pipe(
+    Result.flatMap((json) => decodeClaims(json)),
+    Result.getOrElse(() => ({}))
+  )
+
+const tenantIn = (part: EntraSimulator.Part, url: string): string => {
+  const [, first = "", second = ""] = url.split(/[?#]/, 1)[0]?.split("/") ?? []
+  if (part.startsWith("realm")) return `realms/${second}`
+  return part === "instance" ? "" : first
+}
+
+// -----------------------------------------------------------------------------
+// the response
+// -----------------------------------------------------------------------------
+
+const Body = Schema.fromJsonString(Schema.Struct({
+  access_token: Schema.optionalKey(Schema.String),
+  expires_in: Schema.optionalKey(Schema.Finite),
+  error: Schema.optionalKey(Schema.Union([Schema.String, Schema.Struct({ code: Schema.String })])),
+  error_description: Schema.optionalKey(Schema.String)
+}))
+const decodeBody = Schema.decodeUnknownResult(Body)
+
+interface Answer {
+  readonly text: string
+  readonly token: string | undefined
+}
+
+/** A response to a token request that is neither a token nor a refusal is of no use to the client. */
+const outcomeOf = (status: number | undefined, isWithoutToken: boolean): Row["outcome"] => {
+  if (status === undefined || status >= 500) return "failed"
+  if (status >= 400) return "refused"
+  return isWithoutToken ? "failed" : "ok"
+}
+
+const answerOf = (response: Exchange["response"]): Answer => {
+  const plain = (text: string): Answer => ({ text, token: undefined })
+  if (response === undefined) return plain("connection closed")
+  const { body, headers, status } = response
+  const wait = headers["retry-after"]
+  const suffix = wait === undefined ? "" : `, Retry-After: ${wait}`
+  const decoded = decodeBody(body)
+  if (Result.isFailure(decoded)) return plain(`${status}${suffix}`)
+  const { access_token: token, error, error_description: description = "", expires_in: lifetime } = decoded.success
+  if (token !== undefined) {
+    return { text: `token${lifetime === undefined ? "" : ` for ${lifetime} s`}`, token }
+  }
+  const code = /^(?:AADSTS|MSIS)\d+/.exec(description)?.[0]
+  const name = typeof error === "string" ? error : error?.code
+  return plain([status, code, name].filter((part) => part !== undefined).join(" ") + suffix)
+}
+
+/** Returns the seconds of `Retry-After`, which is a number of seconds or a date. */
+const waitOf = (header: string | undefined, now: number): number => {
+  if (header === undefined) return defaultWait
+  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - now) / 1000
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : defaultWait
+}
+
+// -----------------------------------------------------------------------------
+// texts
+// -----------------------------------------------------------------------------
+
+/** Removes a secret that a client sent in the wrong field too. */
+const hide = (text: string, secret: string): string => secret === "" ? text : text.replaceAll(secret, "[hidden]")
+
+const limit = 120
+
+/** Shows characters that are invisible or that reorder a text as escapes, and cuts a long text. */
+const printable = (text: string): string => {
+  const shown = text.slice(0, 2 * limit).replace(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`
+  )
+  return shown.length > limit || text.length > 2 * limit ? `${shown.slice(0, limit - 1)}…` : shown
+}

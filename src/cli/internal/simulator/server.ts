@@ -1,0 +1,127 @@
+/**
+ * The simulator on a port of this machine, with its page.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
+import * as TestCertificate from "../../../testing/TestCertificate.ts"
+import { CommandError } from "../commandError.ts"
+import { certificatePackages } from "../packages.ts"
+import { controlRoutes } from "./control.ts"
+import { type Environment, environmentOf } from "./environment.ts"
+import { makeMonitor, type Monitor } from "./monitor.ts"
+import { makePort, type Tls } from "./port.ts"
+import type { Setup } from "./setup.ts"
+
+/** A running simulator. */
+export class RunningSimulator extends Context.Service<RunningSimulator, {
+  readonly origin: string
+  /** The address of the page, which needs no certificate. */
+  readonly page: string
+  readonly port: number
+  readonly environment: Environment
+  readonly monitor: Monitor
+}>()("effect-entra/cli/RunningSimulator") {}
+
+export interface Options {
+  readonly setup: Setup
+  /** 0: a free port. */
+  readonly port: number
+  readonly isHttpOnly: boolean
+  /** The names of the variables that the environment of the user has. */
+  readonly present: ReadonlySet<string>
+}
+
+/** The hosts that programs reach at the simulator without a change. */
+export const simulatedHosts = ["login.microsoftonline.com", "graph.microsoft.com"]
+
+const day = 86_400_000
+
+/** Creates a certificate that is trusted by programs with the file of its authority only. Its key stays in memory. */
+const makeTls = Effect.gen(function*() {
+  yield* certificatePackages
+  const now = yield* Clock.currentTimeMillis
+  const { authority, certificate, privateKey } = yield* TestCertificate.makeChain({
+    commonName: "localhost",
+    algorithm: "EC",
+    subjectAltNames: ["localhost", "127.0.0.1", ...simulatedHosts],
+    notBefore: new Date(now - day),
+    notAfter: new Date(now + 30 * day)
+  })
+  const fileSystem = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const authorityFile = path.join(
+    yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-entra-" }),
+    "authority.pem"
+  )
+  yield* fileSystem.writeFileString(authorityFile, authority)
+  const tls: Tls = { certificate, key: Redacted.value(privateKey), hosts: new Set(simulatedHosts) }
+  return { tls, authorityFile }
+}).pipe(Effect.catchTag("PlatformError", ({ message }) =>
+  new CommandError({
+    message: `The certificate cannot be written to a temporary file: ${message}`,
+    remedy: "Set TMPDIR to a folder that you may write to."
+  })))
+
+const listenError = (port: number) => ({ cause }: { readonly cause: unknown }) => {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  return new CommandError({
+    message: code === "EADDRINUSE"
+      ? `Port ${port} of 127.0.0.1 is in use.`
+      : code === "EACCES"
+      ? `You may not listen on port ${port}.`
+      : `Port ${port} of 127.0.0.1 cannot be opened (${String(code)}).`,
+    remedy: "Take another port with --port, or a free one with --port 0."
+  })
+}
+
+/** Serves until its scope is closed, which closes every connection. */
+export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const secure = isHttpOnly ? undefined : yield* makeTls
+    const { closeConnections, server } = makePort(secure?.tls)
+    const running = Layer.effectContext(Effect.gen(function*() {
+      const { address } = yield* HttpServer.HttpServer
+      const bound = address._tag === "UnixPathAddress" ? port : address.port
+      // Responses that are delayed and pages that listen would keep the server from closing.
+      yield* Effect.addFinalizer(() => Effect.sync(closeConnections))
+      const { identity, options } = setup
+      const origin = `${isHttpOnly ? "http" : "https"}://localhost:${bound}`
+      const names = new Map(options.tenants.map(({ displayName, domain, id }) => [id, displayName ?? domain ?? id]))
+      const monitor = yield* makeMonitor(
+        yield* EntraSimulator.make({ ...options, origin }),
+        (id) => names.has(id) ? `${names.get(id)} (${id})` : id
+      )
+      const environment = environmentOf(identity, { port: bound, authorityFile: secure?.authorityFile }, present)
+      return Context.make(EntraSimulator.EntraSimulator, monitor.simulator).pipe(
+        Context.add(
+          RunningSimulator,
+          RunningSimulator.of({ origin, page: `http://localhost:${bound}/`, port: bound, environment, monitor })
+        )
+      )
+    }))
+    return HttpRouter.serve(Layer.merge(EntraSimulator.routes, controlRoutes(RunningSimulator)), {
+      disableLogger: true,
+      disableListenLog: true,
+      middleware: (handler) =>
+        Effect.provideService(handler, EntraSimulator.DropConnection, (dropped) =>
+          // The closed connection interrupts the fiber, which ends it.
+          Effect.andThen(
+            Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(dropped).socket.destroy()),
+            Effect.never
+          ))
+    }).pipe(
+      Layer.provideMerge(running),
+      Layer.provide(NodeHttpServer.layer(() => server, { port, host: "127.0.0.1", disablePreemptiveShutdown: true })),
+      Layer.catchTag("ServeError", (error) => Layer.effectContext(Effect.fail(listenError(port)(error))))
+    )
+  }))

@@ -1,0 +1,90 @@
+/**
+ * Loads the world of a JSON file, with the certificates that it names.
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type * as SimulatorServer from "../../../node/SimulatorServer.ts"
+import { CommandError } from "../commandError.ts"
+import { reasonOf } from "../platformReason.ts"
+import { pathOf, type Problem, sentenceOf } from "../schemaProblems.ts"
+import { type CertificateText, readCertificateText } from "./certificateText.ts"
+import { parseWorld } from "./worldFile.ts"
+
+/** Reads a text file. `what` names the file in the error. */
+export const readFile = Effect.fnUntraced(function*(
+  path: string,
+  what: string
+): Effect.fn.Return<string, CommandError, FileSystem.FileSystem> {
+  const fileSystem = yield* FileSystem.FileSystem
+  return yield* Effect.mapError(
+    fileSystem.readFileString(path),
+    (error) =>
+      new CommandError({
+        message: `${what} ${path} cannot be read: ${reasonOf(error)}.`,
+        remedy: "Check its path and its permissions."
+      })
+  )
+})
+
+/** Reads the certificate of a PEM file. */
+export const readCertificateFile = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<CertificateText, CommandError, FileSystem.FileSystem> {
+  const certificate = readCertificateText(yield* readFile(path, "The certificate"))
+  if (certificate === undefined) {
+    return yield* new CommandError({
+      message: `${path} has no certificate in PEM format.`,
+      remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of effect-entra cert new."
+    })
+  }
+  return certificate
+})
+
+/** Loads a world. Paths of certificates are relative to the file. */
+export const loadWorld = Effect.fnUntraced(function*(
+  file: string
+): Effect.fn.Return<SimulatorServer.Options, CommandError, FileSystem.FileSystem | Path.Path> {
+  const path = yield* Path.Path
+  const refuse = (problems: ReadonlyArray<Problem>) =>
+    new CommandError({
+      message: `The world ${file} has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${
+        problems.map((problem) => `  ${sentenceOf(problem)}`).join("\n")
+      }`,
+      remedy: "docs/command.md#the-world-file of effect-entra describes the file."
+    })
+  const world = yield* Effect.mapError(Effect.fromResult(parseWorld(yield* readFile(file, "The world"))), refuse)
+  const problems: Array<Problem> = []
+
+  /** Returns the certificate of a PEM text or of a file. */
+  const certificateAt = (value: string, ...keys: ReadonlyArray<unknown>) =>
+    Effect.gen(function*() {
+      const certificate = value.includes("-----BEGIN")
+        ? readCertificateText(value)
+        : yield* Effect.orElseSucceed(readCertificateFile(path.resolve(path.dirname(file), value)), () => undefined)
+      if (certificate === undefined) {
+        problems.push({ path: pathOf(...keys), message: "Expected a certificate (PEM), or the path of its file" })
+      }
+      return certificate?.certificate ?? ""
+    })
+
+  const apps = world.apps === undefined ?
+    undefined :
+    yield* Effect.forEach(world.apps, (app, index) =>
+      Effect.gen(function*() {
+        const certificates = yield* Effect.forEach(
+          app.certificates ?? [],
+          (value, number) => certificateAt(value, "apps", index, "certificates", number)
+        )
+        const trustedSubjects = yield* Effect.forEach(
+          app.trustedSubjects ?? [],
+          ({ issuerCertificate, subject }, number) =>
+            Effect.map(
+              certificateAt(issuerCertificate, "apps", index, "trustedSubjects", number, "issuerCertificate"),
+              (issuerCertificate) => ({ subject, issuerCertificate })
+            )
+        )
+        return { ...app, certificates, trustedSubjects }
+      }))
+  return problems.length === 0 ? { ...world, apps } : yield* refuse(problems)
+})

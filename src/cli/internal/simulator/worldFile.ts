@@ -1,0 +1,181 @@
+/**
+ * The JSON file of `simulate --world`: its tenants, apps and APIs. Every problem names the path of its value, and no
+ * problem repeats a value, because the file has secrets.
+ */
+import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
+import { Domain, Guid, Host, matching } from "../names.ts"
+import { pathOf, type Problem, problemsOf } from "../schemaProblems.ts"
+
+/** A world as the file describes it: certificates are PEM texts or paths of files. */
+export type World = typeof World.Type
+
+// -----------------------------------------------------------------------------
+// schema
+// -----------------------------------------------------------------------------
+
+const RealmName = matching(/^[\w.~-]+$/, "Expected a name of letters, digits and the characters . _ ~ -")
+const Text = Schema.NonEmptyString
+const Secret = Schema.RedactedFromValue(Text)
+const Strings = Schema.Array(Text)
+
+const lifetimeMessage = "Expected a duration of a second or more, such as \"1 hour\""
+const Lifetime = Schema.DurationFromString.check(
+  Schema.makeFilter((duration) => (Duration.isFinite(duration) && Duration.toSeconds(duration) >= 1) || lifetimeMessage)
+)
+
+const optional = Schema.optionalKey
+
+const Tenant = Schema.Struct({
+  id: Guid,
+  domain: optional(Domain),
+  hosts: optional(Schema.Array(Host)),
+  displayName: optional(Text),
+  users: optional(Schema.Array(Schema.Struct({ id: Text, displayName: Text, userPrincipalName: Text })))
+})
+
+const App = Schema.Struct({
+  clientId: Guid,
+  secrets: optional(Schema.Array(Secret)),
+  certificates: optional(Strings),
+  federatedCredentials: optional(Schema.Array(Schema.Struct({
+    issuer: Text,
+    subject: Text,
+    audiences: optional(Strings)
+  }))),
+  trustedSubjects: optional(Schema.Array(Schema.Struct({ subject: Text, issuerCertificate: Text }))),
+  tenants: optional(Strings),
+  home: optional(Text),
+  disabled: optional(Schema.Boolean),
+  roles: optional(Schema.Record(Schema.String, Strings)),
+  consents: optional(Strings),
+  redirectUris: optional(Strings)
+})
+
+const Resource = Schema.Struct({
+  appId: Guid,
+  identifierUris: Strings,
+  audience: optional(Text),
+  tenants: optional(Strings),
+  withoutRole: optional(Schema.Literals(["token", "unassigned", "unconsented"]))
+})
+
+const Realm = Schema.Struct({
+  name: RealmName,
+  clients: optional(Strings),
+  authMethods: optional(
+    Schema.Array(Schema.Literals(["client_secret_basic", "client_secret_post", "private_key_jwt"]))
+  ),
+  scopes: optional(Strings),
+  audience: optional(Text)
+})
+
+const Jwk = Schema.Struct({
+  kty: Text,
+  kid: optional(Text),
+  alg: optional(Text),
+  use: optional(Text),
+  n: optional(Text),
+  e: optional(Text),
+  crv: optional(Text),
+  x: optional(Text),
+  y: optional(Text)
+})
+
+const World = Schema.Struct({
+  tenants: optional(Schema.NonEmptyArray(Tenant)),
+  apps: optional(Schema.NonEmptyArray(App)),
+  resources: optional(Schema.Array(Resource)),
+  aliases: optional(Schema.Array(Host)),
+  tokenLifetime: optional(Lifetime),
+  refreshIn: optional(Lifetime),
+  adfs: optional(Schema.Boolean),
+  realms: optional(Schema.Array(Realm)),
+  issuers: optional(
+    Schema.Array(Schema.Struct({ issuer: Text, jwks: Schema.Struct({ keys: Schema.mutable(Schema.Array(Jwk)) }) }))
+  )
+})
+
+const decode = Schema.decodeUnknownResult(World, { errors: "all", onExcessProperty: "error" })
+
+// -----------------------------------------------------------------------------
+// parsing
+// -----------------------------------------------------------------------------
+
+/** Parses the text of the file, and checks that the tenants and APIs which it names exist. */
+export const parseWorld = (text: string): Result.Result<World, ReadonlyArray<Problem>> =>
+  parseJson(text).pipe(
+    Result.flatMap((json) => Result.mapError(decode(json), problemsOf)),
+    Result.flatMap((world) => {
+      const problems = references(world)
+      return problems.length === 0 ? Result.succeed(world) : Result.fail(problems)
+    })
+  )
+
+const parseJson = (text: string): Result.Result<unknown, ReadonlyArray<Problem>> =>
+  Result.try({
+    try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
+    catch: (cause) => {
+      const place = /\(line \d+ column \d+\)/.exec(cause instanceof Error ? cause.message : "")?.[0]
+      return [{ path: "", message: `Expected JSON${place === undefined ? "" : ` ${place}`}` }]
+    }
+  })
+
+const fold = (name: string) => name.toLowerCase()
+
+/** Returns the names that nothing has, and the names that two have. */
+const references = (world: World): ReadonlyArray<Problem> => {
+  const tenants = world.tenants ?? EntraSimulator.defaultOptions.tenants
+  const apps = world.apps ?? EntraSimulator.defaultOptions.apps
+  const resources = [
+    ...world.resources ?? EntraSimulator.defaultOptions.resources,
+    ...Object.values(EntraSimulator.azureResources)
+  ]
+  const tenantNames = new Set(tenants.flatMap(({ domain, id }) => domain === undefined ? [id] : [id, domain]).map(fold))
+  const resourceNames = new Set(
+    resources.flatMap(({ appId, identifierUris }) => [appId].concat(identifierUris)).map(fold)
+  )
+  const clientIds = new Set(apps.map(({ clientId }) => fold(clientId)))
+
+  const unknown = (
+    known: ReadonlySet<string>,
+    what: string,
+    names: ReadonlyArray<string> | undefined,
+    pathTo: (index: number) => string
+  ): ReadonlyArray<Problem> =>
+    (names ?? []).flatMap((name, index) =>
+      known.has(fold(name)) ? [] : [{ path: pathTo(index), message: `There is no ${what} with this name` }]
+    )
+  const unknownTenants = (names: ReadonlyArray<string> | undefined, ...path: ReadonlyArray<unknown>) =>
+    unknown(tenantNames, "tenant", names, (index) => pathOf(...path, index))
+  const repeated = (names: ReadonlyArray<string | undefined>, pathTo: (index: number) => string) =>
+    names.flatMap((name, index): ReadonlyArray<Problem> =>
+      name !== undefined && names.findIndex((other) => other !== undefined && fold(other) === fold(name)) < index
+        ? [{ path: pathTo(index), message: "Two have this name" }]
+        : []
+    )
+
+  return [
+    ...repeated(tenants.map(({ id }) => id), (index) => pathOf("tenants", index, "id")),
+    ...repeated(tenants.map(({ domain }) => domain), (index) => pathOf("tenants", index, "domain")),
+    ...repeated(apps.map(({ clientId }) => clientId), (index) => pathOf("apps", index, "clientId")),
+    ...apps.flatMap((app, index) =>
+      [
+        unknownTenants(app.tenants, "apps", index, "tenants"),
+        unknownTenants(app.consents, "apps", index, "consents"),
+        unknown(tenantNames, "tenant", app.home === undefined ? [] : [app.home], () => pathOf("apps", index, "home")),
+        Object.keys(app.roles ?? {}).flatMap((name) =>
+          unknown(resourceNames, "API", [name], () => pathOf("apps", index, "roles", name))
+        )
+      ].flat()
+    ),
+    ...(world.resources ?? []).flatMap((resource, index) =>
+      unknownTenants(resource.tenants, "resources", index, "tenants")
+    ),
+    ...(world.realms ?? []).flatMap((realm, index) =>
+      unknown(clientIds, "app", realm.clients, (client) => pathOf("realms", index, "clients", client))
+    )
+  ]
+}
