@@ -1,12 +1,14 @@
 /** `doctor` names the fault of each broken set-up with a remedy, and has no complaint when the remedy was applied. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Schema } from "effect"
 import { SimulatorServer } from "effect-entra/node"
 import { createServer, type Socket } from "node:net"
-import { type Finding, steps } from "../../src/cli/internal/doctor/finding.ts"
+import { type Finding, Report, steps } from "../../src/cli/internal/doctor/finding.ts"
+import { runChild, temporaryFile } from "../support/child.ts"
 import { standalone } from "../support/redis.ts"
 import { secrets, setUps } from "./doctorSetups.ts"
 import { place } from "./doctorWorld.ts"
+import { type CommandOptions, runCommand } from "./runCommand.ts"
 
 const problemsOf = (findings: ReadonlyArray<Finding>) =>
   findings.filter(({ status }) => status === "warn" || status === "fail")
@@ -77,6 +79,79 @@ describe("a right set-up", () => {
       )
       assert.deepStrictEqual(reports.map(({ report }) => report.status), ["ok", "fail", "ok"])
     }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+})
+
+describe("the command", () => {
+  const doctor = Effect.fnUntraced(function*(
+    args: ReadonlyArray<string>,
+    { env, terminal = false }: Partial<CommandOptions> = {}
+  ) {
+    const here = yield* place()
+    return yield* runCommand(["doctor", "--project", here.folder, ...args], { terminal, env: { ...here.env, ...env } })
+  })
+  const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps()))
+  const certificate = { AZURE_CLIENT_CERTIFICATE_PATH: "/ignored.pem" }
+
+  it.live("prints a line of each step, and ends with 0", () =>
+    inWorld(Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* doctor([])
+      assert.strictEqual(exitCode, 0)
+      const lines = stdout.split("\n")
+      assert.deepStrictEqual(lines.slice(0, -1).map((line) => line.slice(6).split(" ")[0]), [...steps])
+      assert.strictEqual(lines.at(-1), "No check failed.")
+      assert.strictEqual(stderr, "")
+      assert.notInclude(stdout, "\u001b")
+    })))
+
+  it.live("prints the remedy below a failure, and ends with 1", () =>
+    inWorld(Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* doctor([], {
+        env: { AZURE_CLIENT_SECRET: "wrong~secret.of-the_daemon" }
+      })
+      assert.strictEqual(exitCode, 1)
+      assert.match(stdout, /^FAIL {2}acquisition .*AADSTS7000215.*\n {20}Fix: Pass the secret's value/m)
+      assert.match(stdout, /^ {20}secret_wrong, AADSTS7000215, correlation id [0-9a-f-]{36}$/m)
+      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to be right first\.$/m)
+      assert.match(stderr, /Failed: acquisition\./)
+    })))
+
+  it.live("ends with 0 for warnings, and with 1 if it is strict", () =>
+    inWorld(Effect.gen(function*() {
+      assert.strictEqual((yield* doctor([], { env: certificate })).exitCode, 0)
+      const { exitCode, stderr } = yield* doctor(["--strict"], { env: certificate })
+      assert.strictEqual(exitCode, 1)
+      assert.match(stderr, /No check failed; warnings: configuration\./)
+    })))
+
+  it.live("colours a terminal, unless NO_COLOR is set", () =>
+    inWorld(Effect.gen(function*() {
+      assert.include((yield* doctor([], { terminal: true })).stdout, "\u001b[32mok")
+      assert.notInclude((yield* doctor([], { terminal: true, env: { NO_COLOR: "1" } })).stdout, "\u001b")
+    })))
+
+  it.live("as a process prints nothing but JSON to standard output, and is mended by NODE_EXTRA_CA_CERTS", () =>
+    inWorld(Effect.gen(function*() {
+      const here = yield* place({ untrusted: true })
+      const parameters = [
+        "--conditions=@effect-entra/source",
+        "src/cli/bin.ts",
+        "doctor",
+        "--json",
+        "--project",
+        here.folder
+      ]
+      const decode = Schema.decodeEffect(Schema.fromJsonString(Report))
+      const broken = yield* runChild(parameters, { ...here.env, ...certificate })
+      assert.strictEqual(broken.status, 1)
+      assert.deepStrictEqual(stepsWith((yield* decode(broken.stdout)).findings, "fail"), ["tls"])
+      assert.match(broken.stderr, /Failed: tls; warnings: configuration\./)
+      const file = yield* temporaryFile(here.certificate)
+      const mended = yield* runChild(parameters, { ...here.env, NODE_EXTRA_CA_CERTS: file })
+      assert.strictEqual((yield* decode(mended.stdout)).status, "ok")
+      assert.strictEqual(mended.status, 0)
+      assert.strictEqual(mended.stderr, "")
+    })))
 })
 
 /** The port of a server that accepts connections, and then says nothing. */

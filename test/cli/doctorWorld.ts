@@ -31,6 +31,8 @@ export interface Place {
   readonly port: number
   /** The certificate of the simulator's authority. */
   readonly certificate: string
+  /** The variables of a right set-up. */
+  readonly env: Readonly<Record<string, string>>
   /** Writes a file, and returns its path. */
   readonly write: (name: string, content: string | Uint8Array) => Effect.Effect<string>
   readonly folder: string
@@ -103,6 +105,7 @@ export const place = Effect.fnUntraced(function*(options: { readonly untrusted?:
     origin,
     port: Number(new URL(origin).port),
     certificate,
+    env,
     folder,
     run,
     write: (name, content) =>
