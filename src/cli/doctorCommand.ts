@@ -10,6 +10,7 @@ import { clientFlags, clientSetup } from "./internal/clientFlags.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { diagnose } from "./internal/doctor/doctor.ts"
 import { summaryOf, textOf } from "./internal/doctor/render.ts"
+import { withoutLogs } from "./internal/logs.ts"
 import { style } from "./internal/style.ts"
 
 export const doctorCommand = Command.make(
@@ -39,7 +40,7 @@ export const doctorCommand = Command.make(
       project,
       runtime: process.versions,
       onFinding: (finding) => json ? Effect.void : Console.log(textOf(finding, styled))
-    })
+    }).pipe(withoutLogs)
     if (json) yield* Console.log(JSON.stringify(report, undefined, 2))
     if (report.status === "fail" || (strict && report.status === "warn")) {
       return yield* new CommandError({
@@ -48,8 +49,7 @@ export const doctorCommand = Command.make(
       })
     }
     if (!json) yield* Console.log(summaryOf(report))
-    // The report has what the client would log, and standard output may be JSON.
-  }, Effect.provideService(Logger.CurrentLoggers, new Set()))
+  }, Effect.provideService(Logger.LogToStderr, true))
 ).pipe(
   Command.withShortDescription("Examine a set-up, and say how to mend it"),
   Command.withDescription(

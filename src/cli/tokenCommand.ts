@@ -21,6 +21,7 @@ import * as NodeTransport from "../node/NodeTransport.ts"
 import { clientFlags, type ClientSetup, clientSetup } from "./internal/clientFlags.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { claimsOf } from "./internal/jwt.ts"
+import { withoutLogs } from "./internal/logs.ts"
 import { withProgress } from "./internal/progress.ts"
 
 const outputs = ["token", "header", "claims", "json"] as const
@@ -92,11 +93,13 @@ const checkOutput = Effect.fnUntraced(function*(output: typeof outputs[number], 
 
 const acquire = Effect.fnUntraced(function*(setup: ClientSetup, scopes: ReadonlyArray<string>) {
   const { credential, ...settings } = yield* readClient({}, setup.loader)
-  return yield* Effect.provide(
-    ConfidentialClient.acquireToken({ scopes }),
-    ConfidentialClient.layerDefault(settings).pipe(
-      Layer.provide([Layer.succeed(ClientCredential, credential), NodeTransport.layer])
-    )
+  return yield* ConfidentialClient.acquireToken({ scopes }).pipe(
+    Effect.provide(
+      ConfidentialClient.layerDefault(settings).pipe(
+        Layer.provide([Layer.succeed(ClientCredential, credential), NodeTransport.layer])
+      )
+    ),
+    withoutLogs
   )
 })
 
