@@ -10,6 +10,8 @@ export const withWallClock = <A, E, R>(
     const millis = () => clock.currentTimeMillisUnsafe() + ahead
     const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(ahead) * 1_000_000n
     const jumping: Clock.Clock = {
+      // Methods of `TestClock` are own properties, those of the live clock are not.
+      ...clock,
       monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
       monotonicTimeNanos: clock.monotonicTimeNanos,
       sleep: (duration) => clock.sleep(duration),
