@@ -5,7 +5,7 @@ import { Authority } from "effect-entra"
 import { readFileSync } from "node:fs"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
-import { fail, ok, Report, reportOf, skipped, warn, withoutIds } from "../../src/cli/internal/doctor/finding.ts"
+import { fail, ok, Report, reportOf, skipped, steps, warn, withoutIds } from "../../src/cli/internal/doctor/finding.ts"
 import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
 import { isAtLeast, lowestEffect, lowestNode, runtimeFinding } from "../../src/cli/internal/doctor/runtime.ts"
 
@@ -187,6 +187,14 @@ describe("the report", () => {
     }
     assert.deepStrictEqual(JSON.parse(JSON.stringify(report)), json)
     assert.deepStrictEqual(Schema.decodeUnknownSync(Report)(json), report)
+  })
+
+  it("is described by docs/command.md", () => {
+    const page = readFileSync(new URL("../../docs/command.md", import.meta.url), "utf8")
+    const example = /```json\n([^]*?)```/.exec(page)?.[1] ?? ""
+    const report = Schema.decodeUnknownSync(Schema.fromJsonString(Report))(example)
+    assert.deepStrictEqual(reportOf(report.findings), report)
+    assert.deepStrictEqual([...page.matchAll(/^\| `(\w+)` +\| /gm)].map(([, step]) => step), [...steps])
   })
 
   it.each([

@@ -12,6 +12,7 @@ import { diagnose, type Options } from "../../src/cli/internal/doctor/doctor.ts"
 import { Report } from "../../src/cli/internal/doctor/finding.ts"
 import { textOf } from "../../src/cli/internal/doctor/render.ts"
 import { makeStyle } from "../../src/cli/internal/style.ts"
+import { silent } from "../support/log.ts"
 import { withWallClock } from "../support/wallClock.ts"
 
 /** The settings of one run; an undefined variable is unset. */
@@ -90,7 +91,7 @@ export const place = Effect.fnUntraced(function*(options: { readonly untrusted?:
         ConfigProvider.ConfigProvider,
         ConfigProvider.fromEnv({ env: Object.fromEntries(variables) })
       ),
-      Effect.provide(NodeServices.layer)
+      Effect.provide([NodeServices.layer, silent])
     )
     const report = yield* withWallClock((jump) => {
       jump(settings.clockAhead ?? 0)
