@@ -1,13 +1,20 @@
 /** The decisions of `doctor` as tables. */
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { Authority } from "effect-entra"
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
 import { fail, ok, Report, reportOf, skipped, steps, warn, withoutIds } from "../../src/cli/internal/doctor/finding.ts"
 import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
-import { isAtLeast, lowestEffect, lowestNode, runtimeFinding } from "../../src/cli/internal/doctor/runtime.ts"
+import {
+  isAtLeast,
+  lowestEffect,
+  lowestNode,
+  packagesFinding,
+  runtimeFinding
+} from "../../src/cli/internal/doctor/runtime.ts"
 
 const authorityOf = (text: string) => Result.getOrThrow(Authority.parse(text))
 
@@ -93,6 +100,22 @@ describe("versions", () => {
   })
 })
 
+describe("the packages", () => {
+  it.live("of a folder that is no project are not examined", () =>
+    Effect.gen(function*() {
+      const { detail, status } = yield* packagesFinding("/no/such/folder")
+      assert.strictEqual(status, "skipped")
+      assert.strictEqual(detail, "/no/such/folder has no package.json that can be read.")
+    }))
+
+  it.live("of this repository are one copy", () =>
+    Effect.gen(function*() {
+      const { detail, status } = yield* packagesFinding(fileURLToPath(new URL("../..", import.meta.url)))
+      assert.strictEqual(status, "ok")
+      assert.match(detail, /one copy of effect: 4\./)
+    }))
+})
+
 describe("the discovery document", () => {
   it.each([
     ["https://login.microsoftonline.com/contoso.com", "https://login.microsoftonline.com/contoso.com/v2.0"],
@@ -158,6 +181,12 @@ describe("the report", () => {
     assert.deepStrictEqual(report.findings.map(({ step }) => step), ["runtime", "dns", "tls", "redis"])
     assert.strictEqual(reportOf(findings.filter(({ status }) => status !== "fail")).status, "warn")
     assert.strictEqual(reportOf([]).status, "ok")
+  })
+
+  it("has nothing that a server could write over other lines with, and no endless text", () => {
+    const { detail } = ok("tls", `\u001b[2Ka\r\nb\u202ec${"x".repeat(1_000_000)}`)
+    assert.match(detail, /^ \[2Ka b c/)
+    assert.isBelow(detail.length, 2100)
   })
 
   it("has a stable JSON", () => {

@@ -69,6 +69,7 @@ export const place = Effect.fnUntraced(function*(options: { readonly untrusted?:
     Effect.promise(() => mkdtemp(join(tmpdir(), "effect-entra-doctor-"))),
     (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
   )
+  yield* Effect.promise(() => writeFile(join(folder, "package.json"), "{}"))
   const env = {
     AZURE_AUTHORITY_HOST: origin,
     AZURE_TENANT_ID: EntraSimulator.contosoTenantId,

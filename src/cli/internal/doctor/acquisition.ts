@@ -27,7 +27,6 @@ export const acquisitionFindings = (
 ): Effect.Effect<ReadonlyArray<Finding>, never, Transport> =>
   ConfidentialClient.acquireToken({ scopes }).pipe(
     Effect.flatMap((result) => Effect.map(Clock.currentTimeMillis, (now) => issued(authority, settings, result, now))),
-    Effect.catch((error) => Effect.succeed([failure("acquisition", error)])),
     Effect.provide(
       ConfidentialClient.layerDefault({ ...settings, retry: RetryPolicy.none }).pipe(
         Layer.provide(Layer.succeed(ClientCredential, credential))

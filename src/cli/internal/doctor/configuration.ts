@@ -1,6 +1,5 @@
 /** Checks the variables and flags of the client, without files and without the network. */
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Authority from "../../../Authority.ts"
 import type { ConfigurationError } from "../../../EntraError.ts"
@@ -23,8 +22,6 @@ export interface Configuration {
   readonly settings: EnvironmentSettings | undefined
   readonly authority: Authority.Authority | undefined
   readonly material: ClientMaterial | undefined
-  /** The secrets of the environment, which no finding may contain. */
-  readonly secrets: ReadonlyArray<Redacted.Redacted<string>>
 }
 
 export const checkConfiguration = (setup: ClientSetup): Effect.Effect<Configuration> =>
@@ -33,12 +30,13 @@ export const checkConfiguration = (setup: ClientSetup): Effect.Effect<Configurat
 const configurationOf = (setup: ClientSetup, environment: Environment): Configuration => {
   const { material, problems: credentialProblems, warnings } = setup.loader.choose(environment.variables, undefined)
   const checked = checkEnvironment({}, environment, material, credentialProblems)
-  const context = reportContextOf(environment, {})
   const tenant = Result.flatMap(checked.authority, tenantOf)
   const failures = reportedProblems([
     ...checked.problems,
     ...(Result.isSuccess(checked.authority) && Result.isFailure(tenant) ? [tenant.failure] : [])
-  ], context).map((problem) => failure("configuration", problem, remedies[problem.code] ?? problem.remedy))
+  ], reportContextOf(environment, {})).map((problem) =>
+    failure("configuration", problem, remedies[problem.code] ?? problem.remedy)
+  )
   const settings = failures.length === 0 ? Result.getOrUndefined(checked.settings) : undefined
   const authority = Result.getOrUndefined(tenant)
   const chosen = Result.getOrUndefined(material)
@@ -53,8 +51,7 @@ const configurationOf = (setup: ClientSetup, environment: Environment): Configur
     ],
     settings,
     authority,
-    material: credentialProblems.length === 0 ? chosen : undefined,
-    secrets: context.secrets.flatMap((secret) => secret ?? [])
+    material: credentialProblems.length === 0 ? chosen : undefined
   }
 }
 

@@ -70,7 +70,7 @@ export const readDocument = (
   if (Option.isSome(refusal)) {
     const { error, error_codes = [], error_description = error } = refusal.value
     const { code, remedy } = meaningOf(error, error_codes, kind === "Oidc")
-    return fail("discovery", withoutIds(error_description).slice(0, 500), remedy, {
+    return fail("discovery", withoutIds(error_description), remedy, {
       code,
       ...(error_codes.length === 0 ? {} : { aadsts: error_codes })
     })

@@ -25,7 +25,7 @@ import { discoveryFinding, documentUrl } from "./discovery.ts"
 import { fail, failure, type Finding, type Report, reportOf, skipped, type Step } from "./finding.ts"
 import { networkFindings } from "./network.ts"
 import { redisFinding } from "./redis.ts"
-import { copiesIn, packagesFinding, runtimeFinding, type RuntimeVersions } from "./runtime.ts"
+import { packagesFinding, runtimeFinding, type RuntimeVersions } from "./runtime.ts"
 
 export interface Options {
   readonly setup: ClientSetup
@@ -68,7 +68,7 @@ const examine = Effect.fnUntraced(function*(
   const redis = yield* Effect.forkScoped(guarded("redis", redisFinding, (finding) => finding))
   yield* add([runtimeFinding(runtime)])
   yield* add([
-    yield* guarded("packages", Effect.map(copiesIn(resolve(project)), packagesFinding), (finding) => finding)
+    yield* guarded("packages", packagesFinding(resolve(project)), (finding) => finding)
   ])
   const { authority, findings, material, settings } = yield* checkConfiguration(setup)
   yield* add(findings)
@@ -160,7 +160,7 @@ const reach = Effect.fnUntraced(function*(
     withProgress(`Connecting to ${authority.host}`)
   )
   yield* add(yield* networkFindings(addressOf(new URL(url)), connection, signsAssertions))
-  if (connection.tls === undefined) return false
+  if (connection.tls === undefined && Result.isFailure(connection.response)) return false
   const finding = Result.isSuccess(connection.response)
     ? yield* discoveryFinding(authority, connection.response.success)
     : noResponse(authority, connection.response.failure)

@@ -64,23 +64,30 @@ export interface Reference {
   readonly correlationId?: string
 }
 
-export const ok = (step: Step, detail: string): Finding => ({ step, status: "ok", detail: sentence(detail) })
+/** The length of a text in characters, because servers decide about parts of it. */
+const longestText = 2000
 
-export const skipped = (step: Step, detail: string): Finding => ({ step, status: "skipped", detail: sentence(detail) })
+/** Returns a sentence for a terminal. Control characters of a server or a file could write over the other findings. */
+const shown = (text: string): string =>
+  sentence(text.slice(0, longestText).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " "))
+
+export const ok = (step: Step, detail: string): Finding => ({ step, status: "ok", detail: shown(detail) })
+
+export const skipped = (step: Step, detail: string): Finding => ({ step, status: "skipped", detail: shown(detail) })
 
 export const warn = (step: Step, detail: string, remedy: string, reference: Reference = {}): Finding => ({
   step,
   status: "warn",
-  detail: sentence(detail),
-  remedy: sentence(remedy),
+  detail: shown(detail),
+  remedy: shown(remedy),
   ...reference
 })
 
 export const fail = (step: Step, detail: string, remedy: string, reference: Reference = {}): Finding => ({
   step,
   status: "fail",
-  detail: sentence(detail),
-  remedy: sentence(remedy),
+  detail: shown(detail),
+  remedy: shown(remedy),
   ...reference
 })
 

@@ -27,10 +27,8 @@ export const networkFindings = (
       return [...findings, connectFailure(connection.proxy ?? target, failed)]
     }
     findings.push(ok("connect", `Connected to ${words(connection.proxy ?? target)}`))
-    if (failed !== undefined) {
-      return [...findings, yield* tlsFailure(target, connection, failed)]
-    }
-    if (connection.tls !== undefined) findings.push(tlsFinding(connection.tls, target, connection.receivedAt))
+    if (failed !== undefined) return [...findings, yield* tlsFailure(target, connection, failed)]
+    findings.push(tlsFinding(connection.tls, target, connection.receivedAt))
     const date = Result.isSuccess(connection.response) ? connection.response.success.headers["date"] : undefined
     return [...findings, clockFinding({ ...connection, date, signsAssertions })]
   })
@@ -80,7 +78,7 @@ const connectFailure = (address: Address, { reason }: Failed): Finding =>
 // proxy
 // -----------------------------------------------------------------------------
 
-/** The variables of `NodeTransport`, and one that it does not read. */
+/** The variables of `NodeTransport`. */
 const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"]
 
 const isSet = (name: string) =>
@@ -139,12 +137,15 @@ const dnsFinding = Effect.fnUntraced(function*({ hostname }: Address, { remoteAd
 // -----------------------------------------------------------------------------
 
 const tlsFinding = (
-  { peer, protocol }: NonNullable<Connection["tls"]>,
+  tls: Connection["tls"],
   { hostname }: Address,
   now: number
 ): Finding => {
-  if (peer === undefined) return ok("tls", protocol)
-  const detail = `${protocol}. ${peerWords(hostname, peer)}`
+  const peer = tls?.peer
+  if (tls === undefined || peer === undefined) {
+    return ok("tls", "The certificate is trusted. This runtime does not show it")
+  }
+  const detail = `${tls.protocol}. ${peerWords(hostname, peer)}`
   // Servers renew certificates that live for a year, 90 days or six days long before their last tenth.
   return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
     ? warn("tls", detail, `Have the operator of ${hostname} renew the certificate, whose renewal is overdue.`)

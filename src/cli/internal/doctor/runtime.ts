@@ -6,7 +6,7 @@ import { readFileSync, realpathSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { version } from "../../../internal/http/fields.ts"
-import { fail, type Finding, ok, warn } from "./finding.ts"
+import { fail, type Finding, ok, skipped, warn } from "./finding.ts"
 
 /** The versions of a runtime, as `process.versions` has them. */
 export interface RuntimeVersions {
@@ -46,13 +46,21 @@ const numbersOf = (version: string): ReadonlyArray<number> =>
 // -----------------------------------------------------------------------------
 
 /** A copy of `effect`, and the packages of the project that load it. */
-export interface Copy {
+interface Copy {
   readonly folder: string
   readonly version: string
   readonly users: ReadonlyArray<string>
 }
 
-export const packagesFinding = (copies: ReadonlyArray<Copy>): Finding => {
+export const packagesFinding = (project: string): Effect.Effect<Finding> =>
+  Effect.sync(() => {
+    const copies = copiesIn(project)
+    return copies === undefined
+      ? skipped("packages", `${project} has no package.json that can be read`)
+      : copiesFinding(copies)
+  })
+
+const copiesFinding = (copies: ReadonlyArray<Copy>): Finding => {
   const [only] = copies
   if (only === undefined) return ok("packages", `effect-entra ${version}. The project has no effect of its own`)
   const unsupported = copies.find((copy) => !isSupported(copy.version))
@@ -89,26 +97,25 @@ const Manifest = Schema.Struct({
 type Manifest = typeof Manifest.Type
 
 /** Finds the copies of `effect` that a project and its direct dependencies load. */
-export const copiesIn = (project: string): Effect.Effect<ReadonlyArray<Copy>> =>
-  Effect.sync(() => {
-    const own = manifestIn(project)
-    if (own === undefined) return []
-    const users = [
-      { name: "the project", folder: project },
-      ...Object.keys({ ...own.dependencies, ...own.devDependencies }).flatMap((name) => {
-        const folder = folderOf(name, project)
-        return folder !== undefined && usesEffect(manifestIn(folder)) ? [{ name, folder }] : []
-      })
-    ]
-    const copies = new Map<string, Copy>()
-    for (const { folder, name } of users) {
-      const copy = folderOf("effect", folder)
-      const version = copy === undefined ? undefined : manifestIn(copy)?.version
-      if (copy === undefined || version === undefined) continue
-      copies.set(copy, { folder: copy, version, users: [...(copies.get(copy)?.users ?? []), name] })
-    }
-    return [...copies.values()]
-  })
+const copiesIn = (project: string): ReadonlyArray<Copy> | undefined => {
+  const own = manifestIn(project)
+  if (own === undefined) return undefined
+  const users = [
+    { name: "the project", folder: project },
+    ...Object.keys({ ...own.dependencies, ...own.devDependencies }).flatMap((name) => {
+      const folder = folderOf(name, project)
+      return folder !== undefined && usesEffect(manifestIn(folder)) ? [{ name, folder }] : []
+    })
+  ]
+  const copies = new Map<string, Copy>()
+  for (const { folder, name } of users) {
+    const copy = folderOf("effect", folder)
+    const version = copy === undefined ? undefined : manifestIn(copy)?.version
+    if (copy === undefined || version === undefined) continue
+    copies.set(copy, { folder: copy, version, users: [...(copies.get(copy)?.users ?? []), name] })
+  }
+  return [...copies.values()]
+}
 
 const usesEffect = (manifest: Manifest | undefined): boolean =>
   manifest?.dependencies?.["effect"] !== undefined || manifest?.peerDependencies?.["effect"] !== undefined
