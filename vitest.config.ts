@@ -10,6 +10,7 @@ export const slow = [
   "test/{Soak,Hostile,ManyKeys,Workers}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
+  "test/cli/SimulatorPage.test.ts",
   "test/node/vault/Vault.test.ts",
   "test/support/RedisFailover.test.ts",
   "test/fleet/{Example,LargeSimulation,RedisFaults,Processes}.test.ts"

@@ -87,7 +87,10 @@ const newCommand = Command.make(
     const path = yield* Path.Path
     const base = path.resolve(Option.getOrElse(out, () => fileNameOf(name)))
     const [keyFile, certificateFile] = [`${base}.${format}`, `${base}.cer`]
-    const password = yield* Config.option(Config.Redacted("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
+    const password = Option.filter(
+      yield* Config.option(Config.Redacted("AZURE_CLIENT_CERTIFICATE_PASSWORD")),
+      (password) => Redacted.value(password) !== ""
+    )
     const now = yield* Clock.currentTimeMillis
     const { certificate, privateKey } = yield* TestCertificate.make({
       subject: subjectOf(name),

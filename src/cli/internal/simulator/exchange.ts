@@ -168,8 +168,16 @@ const claimsOf = (jwt: string): typeof Claims.Type =>
 
 const tenantIn = (part: EntraSimulator.Part, url: string): string => {
   const [, first = "", second = ""] = url.split(/[?#]/, 1)[0]?.split("/") ?? []
-  if (part.startsWith("realm")) return `realms/${second}`
-  return part === "instance" ? "" : first
+  if (part.startsWith("realm")) return `realms/${decoded(second)}`
+  return part === "instance" ? "" : decoded(first)
+}
+
+const decoded = (segment: string): string => {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }
 
 // -----------------------------------------------------------------------------
@@ -202,9 +210,9 @@ const answerOf = (response: Exchange["response"]): Answer => {
   const { body, headers, status } = response
   const wait = headers["retry-after"]
   const suffix = wait === undefined ? "" : `, Retry-After: ${wait}`
-  const decoded = decodeBody(body)
-  if (Result.isFailure(decoded)) return plain(`${status}${suffix}`)
-  const { access_token: token, error, error_description: description = "", expires_in: lifetime } = decoded.success
+  const parsed = decodeBody(body)
+  if (Result.isFailure(parsed)) return plain(`${status}${suffix}`)
+  const { access_token: token, error, error_description: description = "", expires_in: lifetime } = parsed.success
   if (token !== undefined) {
     return { text: `token${lifetime === undefined ? "" : ` for ${lifetime} s`}`, token }
   }

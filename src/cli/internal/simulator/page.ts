@@ -125,12 +125,14 @@ export const page = `<!doctype html>
 <button type="button" id="pause" aria-pressed="false">Pause</button>
 <button type="button" id="clear">Clear</button>
 </div>
+<div class="scroll" role="region" aria-label="List of requests" tabindex="0">
 <table role="table" aria-labelledby="requests-heading" id="requests">
 <thead role="rowgroup"><tr role="row">${
   columns.map(([name, heading]) => `<th role="columnheader" scope="col" data-column="${name}">${heading}</th>`).join("")
 }</tr></thead>
 <tbody role="rowgroup"></tbody>
 </table>
+</div>
 <p id="no-requests">No request yet. Run a program with the environment of this page.</p>
 </section>
 <section aria-labelledby="faults-heading">
@@ -146,7 +148,7 @@ ${fieldsets}
 }</select></p>
 <p><label for="tenant">Only for tenant</label><input id="tenant" data-name="tenant" data-type="text" type="text"></p>
 <p><label for="host">Only on host</label><input id="host" data-name="host" data-type="text" type="text"></p>
-<p><label for="times">Times (empty: until it is switched off)</label><input id="times" data-name="times" data-type="number" type="number" min="1"></p>
+<p><label for="times">Times (empty: until switched off)</label><input id="times" data-name="times" data-type="number" type="number" min="1"></p>
 </fieldset>
 <p><button type="submit">Switch on</button></p>
 </form>
@@ -193,9 +195,11 @@ header { display: grid; gap: .25rem; margin-bottom: 1rem; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
 .row h2 { margin: 0; }
 .row p { color: var(--faint); margin-right: auto; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; align-items: start; }
+main { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 1rem; align-items: start; }
 section { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; background: var(--panel); min-width: 0; }
 section.wide { grid-column: 1 / -1; }
+.scroll { max-height: 60vh; overflow: auto; margin-top: .5rem; }
+#throttled-heading { margin-top: 1rem; }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; margin: 0; }
 .note, #connection, #no-requests, #no-faults, #no-tokens, #no-throttled { color: var(--faint); }
 #notice:empty { display: none; }
@@ -205,10 +209,13 @@ button { cursor: pointer; }
 #copy, form button { background: var(--accent); color: var(--on-accent); border-color: var(--accent); }
 button[aria-pressed="true"] { outline: 2px solid var(--accent); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-table { width: 100%; border-collapse: collapse; margin-top: .5rem; font-size: .875rem; }
+table { width: 100%; border-collapse: collapse; font-size: .875rem; }
 th, td { text-align: left; padding: .3rem .5rem; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; unicode-bidi: isolate; }
-th { color: var(--faint); font-weight: 600; border-top: 0; overflow-wrap: normal; }
+th { color: var(--faint); font-weight: 600; border-top: 0; overflow-wrap: normal; position: sticky; top: 0; background: var(--panel); }
+th[data-column="client"], th[data-column="tenant"], th[data-column="scope"], th[data-column="answer"] { width: 18%; }
 th:last-child, td:last-child { text-align: right; font-variant-numeric: tabular-nums; }
+select, input { height: 2.25rem; }
+td[data-column="ms"] { white-space: nowrap; }
 td[data-column="at"] { white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr[data-outcome="ok"] td[data-column="answer"] { color: var(--good); }
 tr[data-outcome="refused"] td[data-column="answer"] { color: var(--bad); }
@@ -217,10 +224,13 @@ tr[data-outcome="failed"] td[data-column="answer"] { color: var(--odd); }
 ul, ol { margin: 0; padding-left: 1.25rem; }
 li { margin: .25rem 0; overflow-wrap: anywhere; unicode-bidi: isolate; }
 #faults li button { margin-left: .5rem; }
-form fieldset { border: 1px solid var(--line); border-radius: .35rem; margin: .5rem 0; padding: .25rem .75rem .5rem; min-width: 0; }
-form p { display: grid; gap: .15rem; margin: .4rem 0; }
+form fieldset { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 12rem), 1fr)); gap: 0 .75rem; align-items: end; border: 1px solid var(--line); border-radius: .35rem; margin: .5rem 0; padding: .25rem .75rem .5rem; min-width: 0; }
+form fieldset[hidden] { display: none; }
+form p { display: grid; grid-template-columns: minmax(0, 1fr); gap: .15rem; margin: .4rem 0; }
+form button { justify-self: start; }
 form legend, form label { color: var(--faint); font-size: .875rem; }
 @media (max-width: 48rem) {
+  main { grid-template-columns: minmax(0, 1fr); }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table, tbody, tr, td { display: block; }
   tr { border-top: 1px solid var(--line); padding: .4rem 0; }

@@ -24,7 +24,7 @@ export const pageScript = (): void => {
     element("announcement").textContent = text
   }
   const complain = (text: string) => {
-    element("notice").textContent = text
+    element("notice").textContent = text.trim()
     announce(text)
   }
 
@@ -37,7 +37,7 @@ export const pageScript = (): void => {
     name: heading.getAttribute("data-column") ?? "",
     label: heading.textContent ?? ""
   }))
-  const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })
+  const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" })
   /** Rows that came while the table is paused. */
   let waiting: Array<Message["rows"][number]> = []
   let isPaused = false

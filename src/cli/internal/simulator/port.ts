@@ -55,7 +55,11 @@ export const makePort = (tls: Tls | undefined): Port => {
   server.on("connection", (socket: Net.Socket) => {
     socket.once("readable", () => {
       const first: Buffer | null = socket.read()
-      if (first === null) return
+      if (first === null) {
+        // The client closed the connection without a word.
+        socket.destroy()
+        return
+      }
       socket.unshift(first)
       if (first[0] === handshake) secure.emit("connection", socket)
       else parseHttp?.call(server, socket)

@@ -1,0 +1,184 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Redacted, Result } from "effect"
+import { EntraSimulator, TestCertificate } from "effect-entra/testing"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { loadWorld } from "../../src/cli/internal/simulator/world.ts"
+import { parseWorld } from "../../src/cli/internal/simulator/worldFile.ts"
+import { temporaryFolder } from "./command.ts"
+
+const clientId = "11111111-1111-4111-8111-111111111111"
+const id = "22222222-2222-4222-8222-222222222222"
+
+const problemsOf = (world: unknown) =>
+  Result.match(parseWorld(typeof world === "string" ? world : JSON.stringify(world)), {
+    onFailure: (problems) => problems.map(({ message, path }) => `${path}: ${message}`),
+    onSuccess: () => []
+  })
+
+describe("the file of a world", () => {
+  it("has everything that a simulator can have", () => {
+    const world = Result.getOrThrow(parseWorld(`\uFEFF${
+      JSON.stringify(
+        {
+          tenants: [{
+            id,
+            domain: "Woodgrove.com",
+            hosts: ["woodgrove.ciamlogin.com"],
+            displayName: "Woodgrove",
+            users: [{ id: "1", displayName: "Ada", userPrincipalName: "ada@woodgrove.com" }]
+          }],
+          apps: [{
+            clientId,
+            secrets: ["s1", "s2"],
+            federatedCredentials: [{ issuer: "https://i.example", subject: "s", audiences: ["a"] }],
+            tenants: ["WOODGROVE.COM"],
+            home: id,
+            disabled: false,
+            roles: { "api://one": ["Read"], "https://graph.microsoft.com": ["User.Read.All"] },
+            consents: [id.toUpperCase()],
+            redirectUris: ["https://app.example/consent"]
+          }],
+          resources: [{
+            appId: "33333333-3333-4333-8333-333333333333",
+            identifierUris: ["api://one"],
+            audience: "api://one",
+            tenants: [id],
+            withoutRole: "unassigned"
+          }],
+          aliases: ["login.example:8443"],
+          tokenLifetime: "5 minutes",
+          refreshIn: "1 minute",
+          adfs: true,
+          realms: [{
+            name: "one",
+            clients: [clientId],
+            authMethods: ["private_key_jwt"],
+            scopes: ["read"],
+            audience: "a"
+          }],
+          issuers: [{
+            issuer: "https://i.example",
+            jwks: { keys: [{ kty: "EC", crv: "P-256", x: "x", y: "y", kid: "1" }] }
+          }]
+        },
+        undefined,
+        2
+      ).replaceAll("\n", "\r\n")
+    }`))
+    assert.strictEqual(world.apps?.[0].secrets?.map(Redacted.value).join(), "s1,s2")
+    assert.strictEqual(Duration.toSeconds(world.tokenLifetime ?? 0), 300)
+    assert.notInclude(JSON.stringify(world), "s1")
+  })
+
+  it("may be empty", () => {
+    assert.deepStrictEqual(problemsOf({}), [])
+  })
+
+  const app = (fields: object) => ({ apps: [{ clientId, ...fields }] })
+  const cases: ReadonlyArray<readonly [name: string, world: unknown, problems: ReadonlyArray<string>]> = [
+    ["no text", "", [": Expected JSON"]],
+    ["text that is not JSON", "{\n  \"apps\": []\n  \"x\": 1\n}", [": Expected JSON (line 3 column 3)"]],
+    ["a list", [], [": Expected object"]],
+    ["null", null, [": Expected object"]],
+    ["an unknown property", { app: [] }, ["app: There is no such property"]],
+    ["a property of the prototype", "{\"__proto__\": {}}", ["__proto__: There is no such property"]],
+    ["no tenant", { tenants: [] }, ["tenants[0]: Missing key"]],
+    ["several problems", { tenants: [{ id: "x", name: "y" }, { id, domain: "no dots" }] }, [
+      "tenants[0].name: There is no such property",
+      "tenants[0].id: Expected a GUID, such as 11111111-1111-1111-1111-111111111111",
+      "tenants[1].domain: Expected a domain, such as contoso.com"
+    ]],
+    ["an app without an id", { apps: [{}] }, ["apps[0].clientId: Missing key"]],
+    ["secrets that are no texts", app({ secrets: [7, "", "ok"] }), [
+      "apps[0].secrets[0]: Expected string",
+      "apps[0].secrets[1]: Expected a value with a length of at least 1"
+    ]],
+    ["a role that is no text", app({ roles: { "api://x y": [1] } }), [
+      "apps[0].roles[\"api://x y\"][0]: Expected string"
+    ]],
+    [
+      "unknown names",
+      app({ tenants: ["contoso.onmicrosoft.com", "nobody.com"], home: "x", roles: { "api://no": ["R"] } }),
+      [
+        "apps[0].tenants[1]: There is no tenant with this name",
+        "apps[0].home: There is no tenant with this name",
+        "apps[0].roles[\"api://no\"]: There is no API with this name"
+      ]
+    ],
+    ["consents for an unknown tenant", app({ consents: ["nobody.com"] }), [
+      "apps[0].consents[0]: There is no tenant with this name"
+    ]],
+    ["one id twice", {
+      tenants: [{ id }, { id: id.toUpperCase(), domain: "a.com" }, { id: clientId, domain: "A.com" }]
+    }, [
+      "tenants[1].id: Two have this name",
+      "tenants[2].domain: Two have this name"
+    ]],
+    ["one app twice", { apps: [{ clientId }, { clientId }] }, ["apps[1].clientId: Two have this name"]],
+    ["a realm for an unknown app", { realms: [{ name: "a", clients: [clientId] }] }, [
+      "realms[0].clients[0]: There is no app with this name"
+    ]],
+    ["a realm that is no part of a path", { realms: [{ name: "a/b" }] }, [
+      "realms[0].name: Expected a name of letters, digits and the characters . _ ~ -"
+    ]],
+    ["a lifetime as a number", { tokenLifetime: 300 }, ["tokenLifetime: Expected string"]],
+    ["a lifetime that is none", { tokenLifetime: "soon" }, ["tokenLifetime: Expected a valid Duration string"]],
+    ["a negative lifetime", { tokenLifetime: "-1 hour" }, [
+      "tokenLifetime: Expected a duration of a second or more, such as \"1 hour\""
+    ]]
+  ]
+  it.each(cases)("names the path of the problem: %s", (_name, world, problems) => {
+    assert.deepStrictEqual(problemsOf(world), problems)
+  })
+
+  it("repeats no value", () => {
+    const secret = "not-to-be-shown"
+    for (
+      const world of [
+        `{"apps":[{"clientId":"${secret}","secrets":"${secret}"}]}`,
+        `{"apps": ${secret}`,
+        `"${secret}"`,
+        JSON.stringify(app({ secrets: [[secret]], tenants: [secret] }))
+      ]
+    ) {
+      const problems = problemsOf(world)
+      assert.isAbove(problems.length, 0)
+      assert.notInclude(problems.join(), secret)
+    }
+  })
+})
+
+describe("the certificates of a world", () => {
+  it.live("are PEM texts, or files beside the file", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const { certificate, privateKey } = yield* TestCertificate.make({ algorithm: "EC" })
+      // The key may come first, and lines may end as on Windows.
+      writeFileSync(join(folder, "app.pem"), (Redacted.value(privateKey) + certificate).replaceAll("\n", "\r\n"))
+      const file = join(folder, "world.json")
+      const load = (app: object) => {
+        writeFileSync(file, JSON.stringify({ apps: [{ clientId, ...app }] }))
+        return loadWorld(file)
+      }
+      const { apps } = yield* load({
+        certificates: ["app.pem", certificate],
+        trustedSubjects: [{ subject: "a", issuerCertificate: "./app.pem" }]
+      })
+      assert.strictEqual(apps?.[0]?.certificates?.length, 2)
+      assert.notInclude(JSON.stringify(apps), "PRIVATE KEY")
+      yield* EntraSimulator.make({ apps })
+
+      const error = yield* Effect.flip(load({
+        certificates: ["missing.pem", "world.json", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
+      }))
+      for (const index of [0, 1, 2]) {
+        assert.include(error.message, `apps[0].certificates[${index}]: Expected a certificate`)
+      }
+      assert.include(
+        yield* Effect.map(Effect.flip(loadWorld("/nowhere.json")), ({ message }) => message),
+        "does not exist"
+      )
+    }).pipe(Effect.provide(NodeServices.layer)))
+})
