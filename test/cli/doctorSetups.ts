@@ -465,6 +465,32 @@ export const setUps: ReadonlyArray<SetUp> = [
     { untrusted: true }
   ),
   setUp(
+    "an absent file of certificate authorities",
+    "tls",
+    /\. NODE_EXTRA_CA_CERTS names "\/no\/such\.pem", which cannot be read\.$/,
+    /^This process does not trust .* Set NODE_EXTRA_CA_CERTS to a file/,
+    (place) =>
+      Effect.succeed({
+        broken: { env: { NODE_EXTRA_CA_CERTS: "/no/such.pem" } },
+        mend: Effect.as(trusting(place.certificate), {})
+      }),
+    { untrusted: true }
+  ),
+  setUp(
+    "a file of certificate authorities that has another one",
+    "tls",
+    /\. The certificates of NODE_EXTRA_CA_CERTS are those of another authority\.$/,
+    /^This process does not trust .* Set NODE_EXTRA_CA_CERTS to a file/,
+    Effect.fnUntraced(function*(place) {
+      const { certificate } = yield* TestCertificate.makeAuthority({ commonName: "another authority" })
+      return {
+        broken: { env: { NODE_EXTRA_CA_CERTS: yield* place.write("authorities.pem", certificate) } },
+        mend: Effect.as(trusting(place.certificate), {})
+      }
+    }),
+    { untrusted: true }
+  ),
+  setUp(
     "a proxy that inspects TLS",
     "tls",
     /^The TLS handshake with login\.microsoftonline\.com:443 failed \(SELF_SIGNED_CERT_IN_CHAIN\)\. The certificate of login\.microsoftonline\.com \(localhost\) was issued by effect-entra test authority/,
@@ -672,6 +698,18 @@ export const setUps: ReadonlyArray<SetUp> = [
       ({ simulator }) => simulator.clearFaults
     ),
     { aadsts: 90055 }
+  ),
+
+  setUp(
+    "AD FS without a scope",
+    "acquisition",
+    /^No token was requested, because AD FS has no Microsoft Graph\.$/,
+    /^Pass --scope/,
+    settings({ env: { AZURE_TENANT_ID: "adfs" } }, {
+      env: { AZURE_TENANT_ID: "adfs" },
+      scopes: ["api://orders/.default"]
+    }),
+    { status: "warn", world: { adfs: true } }
   ),
 
   // token

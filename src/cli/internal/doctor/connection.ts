@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { lookup } from "node:dns/promises"
 import { request } from "node:http"
@@ -191,6 +191,16 @@ const peerOf = (certificate: X509Certificate | undefined): Peer | undefined =>
     validFrom: certificate.validFromDate.getTime(),
     validTo: certificate.validToDate.getTime()
   }
+
+/** Returns the names of the certificates in PEM. */
+export const certificatesIn = (pem: string): ReadonlyArray<string> =>
+  (pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []).slice(0, 5).flatMap((block) => {
+    try {
+      return [nameOf(new X509Certificate(block).subject)]
+    } catch {
+      return []
+    }
+  })
 
 /** Returns the organization and the common name of a distinguished name, which has one attribute a line. */
 const nameOf = (distinguishedName: string): string => {

@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { resolve } from "node:path"
-import type * as Authority from "../../../Authority.ts"
+import * as Authority from "../../../Authority.ts"
 import type { NetworkError } from "../../../EntraError.ts"
 import { configurationRequest } from "../../../internal/authority/openIdConfiguration.ts"
 import * as IdentityHttp from "../../../internal/http/identityHttp.ts"
@@ -22,7 +22,7 @@ import { checkConfiguration } from "./configuration.ts"
 import { addressOf, observed } from "./connection.ts"
 import { checkCredential } from "./credential.ts"
 import { discoveryFinding, documentUrl } from "./discovery.ts"
-import { fail, failure, type Finding, type Report, reportOf, skipped, type Step } from "./finding.ts"
+import { fail, failure, type Finding, type Report, reportOf, skipped, type Step, warn } from "./finding.ts"
 import { networkFindings } from "./network.ts"
 import { redisFinding } from "./redis.ts"
 import { packagesFinding, runtimeFinding, type RuntimeVersions } from "./runtime.ts"
@@ -87,6 +87,8 @@ const examine = Effect.fnUntraced(function*(
       ? "configuration"
       : credential === undefined
       ? "credential"
+      : scopes.length === 0 && !Authority.isTenanted(authority)
+      ? Effect.succeed([noScope])
       : acquisitionFindings(authority, settings, credential, scopes.length === 0 ? graphOf(authority) : scopes)
     yield* examineNetwork(authority, { signsAssertions, acquire }, add)
   }
@@ -176,6 +178,12 @@ const noResponse = ({ host }: Authority.Authority, failed: NetworkError | "timeo
     "Try again later. A firewall that inspects connections may drop the request.",
     failed === "timeout" ? {} : { code: failed.reason }
   )
+
+const noScope = warn(
+  "acquisition",
+  "No token was requested, because AD FS has no Microsoft Graph",
+  "Pass --scope with a scope of an API that is registered with AD FS."
+)
 
 /** The hosts of Microsoft Graph in national clouds (https://learn.microsoft.com/graph/deployments). */
 const graphHosts: Partial<Record<Authority.CloudName, string>> = {

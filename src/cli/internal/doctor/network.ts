@@ -3,9 +3,11 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
 import type { NetworkError } from "../../../EntraError.ts"
-import { type Address, addressesOf, type Connection, type Peer, untrustedPeer } from "./connection.ts"
+import { quote } from "../../../internal/shared/text.ts"
+import { type Address, addressesOf, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
 import { fail, type Finding, ok, type Step, warn } from "./finding.ts"
 
 /** Returns the findings of the steps from `proxy` to `clock`, in their order, up to the first failure. */
@@ -158,15 +160,34 @@ const tlsFailure = Effect.fnUntraced(function*(
   { reason, remedy }: Failed
 ) {
   const peer = yield* untrustedPeer(target, proxy)
-  const detail = `The TLS handshake with ${words(target)} failed (${reason})`
+  const extra = yield* extraAuthorities
+  const detail = [
+    `The TLS handshake with ${words(target)} failed (${reason})`,
+    ...(peer === undefined ? [] : [peerWords(target.hostname, peer)]),
+    ...(extra === undefined ? [] : [extra])
+  ].join(". ")
   return fail(
     "tls",
-    peer === undefined ? detail : `${detail}. ${peerWords(target.hostname, peer)}`,
+    detail,
     /ERR_SSL|EPROTO/.test(reason)
       ? `Check that ${words(target)} serves https, and that no other program answers there.`
       : remedy,
     { code: reason }
   )
+})
+
+/** Returns a sentence about the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
+const extraAuthorities = Effect.gen(function*() {
+  const path = Option.getOrUndefined(
+    Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
+  )
+  if (path === undefined || path === "") return undefined
+  const content = yield* Effect.option(Effect.try(() => readFileSync(path, "utf8")))
+  if (Option.isNone(content)) return `NODE_EXTRA_CA_CERTS names ${quote(path)}, which cannot be read`
+  const subjects = certificatesIn(content.value)
+  return subjects.length === 0
+    ? `NODE_EXTRA_CA_CERTS names ${quote(path)}, which has no certificate in PEM`
+    : `The certificates of NODE_EXTRA_CA_CERTS are those of ${subjects.join("; ")}`
 })
 
 const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string =>
