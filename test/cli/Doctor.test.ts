@@ -154,6 +154,26 @@ describe("the command", () => {
     })))
 })
 
+describe("the executable", () => {
+  /** The modules of the command do not load on old versions of Node, so that this one only names itself an old one. */
+  const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.1' } })"
+
+  it.live("names an old version of Node before it loads the rest", () =>
+    Effect.gen(function*() {
+      const { status, stderr, stdout } = yield* runChild([
+        "--conditions=@effect-entra/source",
+        `--import=data:text/javascript,${old}`,
+        "src/cli/bin.ts",
+        "doctor"
+      ])
+      assert.deepStrictEqual({ status, stderr, stdout }, {
+        status: 1,
+        stderr: "effect-entra: Node 20.11.1 is not supported.\nInstall Node 22.19.0 or later.\n",
+        stdout: ""
+      })
+    }))
+})
+
 /** The port of a server that accepts connections, and then says nothing. */
 const silentServer = Effect.map(
   Effect.acquireRelease(
