@@ -6,9 +6,9 @@ import { createServer, type Socket } from "node:net"
 import { type Finding, Report, steps } from "../../src/cli/internal/doctor/finding.ts"
 import { runChild, temporaryFile } from "../support/child.ts"
 import { standalone } from "../support/redis.ts"
+import { runCommand } from "./command.ts"
 import { secrets, setUps } from "./doctorSetups.ts"
 import { place } from "./doctorWorld.ts"
-import { type CommandOptions, runCommand } from "./runCommand.ts"
 
 const problemsOf = (findings: ReadonlyArray<Finding>) =>
   findings.filter(({ status }) => status === "warn" || status === "fail")
@@ -84,10 +84,18 @@ describe("a right set-up", () => {
 describe("the command", () => {
   const doctor = Effect.fnUntraced(function*(
     args: ReadonlyArray<string>,
-    { env, terminal = false }: Partial<CommandOptions> = {}
+    { env, terminal = false }: {
+      readonly env?: Readonly<Record<string, string>>
+      readonly terminal?: boolean
+    } = {}
   ) {
     const here = yield* place()
-    return yield* runCommand(["doctor", "--project", here.folder, ...args], { terminal, env: { ...here.env, ...env } })
+    const { code, errors, output } = yield* runCommand(
+      ["doctor", "--project", here.folder, ...args],
+      { ...here.env, ...env },
+      terminal
+    )
+    return { exitCode: code, stdout: output, stderr: errors }
   })
   const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     effect.pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps()))

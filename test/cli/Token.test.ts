@@ -4,27 +4,28 @@ import { Effect, Schema } from "effect"
 import { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { runChild, temporaryFile } from "../support/child.ts"
+import { runCommand } from "./command.ts"
 import { place, secret, trusting } from "./doctorWorld.ts"
-import { type CommandOptions, runCommand } from "./runCommand.ts"
 
 const graph = "https://graph.microsoft.com/.default"
 const jwt = /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/
 
 const command = Effect.fnUntraced(function*(
   args: ReadonlyArray<string>,
-  { env = {}, terminal = true }: Partial<CommandOptions> = {}
+  { env = {}, terminal = true }: {
+    readonly env?: Readonly<Record<string, string>>
+    readonly terminal?: boolean
+  } = {}
 ) {
   const { origin } = yield* SimulatorServer.SimulatorServer
-  return yield* runCommand(["token", ...args], {
-    terminal,
-    env: {
-      AZURE_AUTHORITY_HOST: origin,
-      AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
-      AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
-      AZURE_CLIENT_SECRET: secret,
-      ...env
-    }
-  })
+  const { code, errors, output } = yield* runCommand(["token", ...args], {
+    AZURE_AUTHORITY_HOST: origin,
+    AZURE_TENANT_ID: EntraSimulator.contosoTenantId,
+    AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
+    AZURE_CLIENT_SECRET: secret,
+    ...env
+  }, terminal)
+  return { exitCode: code, stdout: output, stderr: errors }
 })
 
 const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
