@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { TerminalCapabilities } from "effect/cli"
+import { TestClock } from "effect/testing"
 import { readFileSync } from "node:fs"
+import { vi } from "vitest"
+import { withProgress } from "../../src/cli/internal/progress.ts"
 import { makeStyle, style } from "../../src/cli/internal/style.ts"
 import { runCommand } from "./command.ts"
 
@@ -43,6 +46,42 @@ describe("effect-entra", () => {
       assert.strictEqual(code, 1)
       assert.include(errors, "simulate")
       assert.notMatch(errors, /\n +at /)
+    }))
+})
+
+describe("progress", () => {
+  const capabilities = { canColor: false, canAnimate: true, canPrompt: false }
+  const written = (isTerminal: boolean, canAnimate: boolean) =>
+    Effect.gen(function*() {
+      const write = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+      const terminal = Object.getOwnPropertyDescriptor(process.stderr, "isTTY")
+      Object.defineProperty(process.stderr, "isTTY", { value: isTerminal, configurable: true })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          write.mockRestore()
+          Object.defineProperty(process.stderr, "isTTY", terminal ?? { value: undefined, configurable: true })
+        })
+      )
+      const fiber = yield* Effect.sleep("450 millis").pipe(
+        Effect.as("done"),
+        withProgress("Working"),
+        Effect.provideService(TerminalCapabilities.TerminalCapabilities, { ...capabilities, canAnimate }),
+        Effect.forkChild
+      )
+      for (let step = 0; step < 5; step++) yield* TestClock.adjust("100 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "done")
+      return write.mock.calls.map(([text]) => String(text))
+    }).pipe(Effect.scoped)
+
+  it.effect("is drawn in a terminal after a moment, and removed", () =>
+    Effect.gen(function*() {
+      const lines = yield* written(true, true)
+      assert.deepStrictEqual(lines, ["\r⠋ Working", "\r⠙ Working", "\r⠹ Working", "\r\u001b[K"])
+    }))
+
+  it.effect("is not drawn in a pipe or in a terminal that cannot animate", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual([yield* written(false, true), yield* written(true, false)], [[], []])
     }))
 })
 

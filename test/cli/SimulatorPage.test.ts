@@ -282,8 +282,10 @@ describe("the page of the simulator", () => {
         const { origin } = yield* simulate("--http-only")
         const page = yield* visit(origin)
         const rows = run(() => page.locator("#requests tbody tr").count())
-        yield* token(origin)
+        yield* token(origin, { client_secret: "a wrong one" })
         yield* until("a row", Effect.map(rows, (count) => count === 1 ? true : undefined))
+        // The live region sums the requests up, because one announcement for each would drown the reader.
+        yield* shows(page, "#announcement", /^New requests: 1. Without success: 1.$/)
         yield* run(() => page.getByRole("button", { name: "Pause" }).click())
         yield* token(origin)
         yield* shows(page, "#count", /^2$/)

@@ -14,7 +14,7 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { rolldown } from "rolldown"
 import { afterAll, beforeAll } from "vitest"
-import { temporaryFile } from "../support/child.ts"
+import { runChild, temporaryFile } from "../support/child.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { proxyTo } from "../support/proxy.ts"
 
@@ -197,6 +197,43 @@ for (const app of ["whole", "bare"] as const) {
     }
   })
 }
+
+describe("the command", () => {
+  const command = (app: App, ...args: ReadonlyArray<string>) =>
+    runChild([join(folder, app, "node_modules/effect-entra/dist/cli/bin.js"), ...args], {}, 50)
+
+  it.live("prints its version and its help", () =>
+    Effect.gen(function*() {
+      const [version, help] = [yield* command("whole", "--version"), yield* command("whole", "--help")]
+      assert.match(version.stdout, /^effect-entra v\d+\.\d+\.\d+\n$/)
+      assert.include(help.stdout, "simulate")
+      assert.deepStrictEqual([version.status, version.stderr, help.status, help.stderr], [0, "", 0, ""])
+    }), 60_000)
+
+  it.live.each(
+    [
+      { name: "the platform package", app: "bare", args: ["--version"], remedy: "npm i @effect/platform-node\n" },
+      {
+        name: "the packages for certificates",
+        app: "whole",
+        args: ["cert", "new"],
+        remedy: "npm i -D @peculiar/x509 reflect-metadata\n"
+      },
+      {
+        name: "the packages for https",
+        app: "whole",
+        args: ["simulate"],
+        remedy: "npm i -D @peculiar/x509 reflect-metadata\n"
+      }
+    ] as const
+  )("names what to install: $name", ({ app, args, remedy }) =>
+    Effect.gen(function*() {
+      const { status, stderr, stdout } = yield* command(app, ...args)
+      assert.deepStrictEqual([status, stdout], [1, ""])
+      assert.include(stderr, remedy)
+      assert.notMatch(stderr, /\n +at /)
+    }), 60_000)
+})
 
 describe("two copies in one process", () => {
   it.live("use the services and know the errors of each other", () =>
