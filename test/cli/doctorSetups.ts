@@ -159,7 +159,7 @@ export const setUps: ReadonlyArray<SetUp> = [
   setUp(
     "effect 3",
     "packages",
-    /^effect 3\.19\.2 .*the project and some-library loads, is not supported\.$/,
+    /^effect 3\.19\.2 .*, loaded by the project and some-library, is not supported\.$/,
     /npm i effect@\^4\.1\.0/,
     project({ own: "3.19.2" })
   ),

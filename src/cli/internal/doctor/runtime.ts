@@ -67,9 +67,9 @@ const copiesFinding = (copies: ReadonlyArray<Copy>): Finding => {
   if (unsupported !== undefined) {
     return fail(
       "packages",
-      `effect ${unsupported.version} (${unsupported.folder}), which ${
+      `effect ${unsupported.version} (${unsupported.folder}), loaded by ${
         unsupported.users.join(" and ")
-      } loads, is not supported`,
+      }, is not supported`,
       `Install effect ${lowestEffect} or a later 4.x: npm i effect@^${lowestEffect}.`
     )
   }
