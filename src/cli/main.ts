@@ -7,15 +7,18 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
 import { certCommand } from "./certCommand.ts"
+import { doctorCommand } from "./doctorCommand.ts"
 import { simulateCommand } from "./simulateCommand.ts"
+import { tokenCommand } from "./tokenCommand.ts"
 
 const command = Command.make("effect-entra").pipe(
   Command.withDescription("Tools for Microsoft Entra ID app tokens."),
   Command.withExamples([
     { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
-    { command: "effect-entra cert new", description: "Create a private key and its certificate" }
+    { command: "effect-entra cert new", description: "Create a private key and its certificate" },
+    { command: "effect-entra doctor", description: "Examine the environment, and say how to mend it" }
   ]),
-  Command.withSubcommands([certCommand, simulateCommand])
+  Command.withSubcommands([certCommand, doctorCommand, simulateCommand, tokenCommand])
 )
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))

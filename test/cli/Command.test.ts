@@ -18,7 +18,9 @@ describe("effect-entra", () => {
       assert.include(manifest, `"version": "${output.replace("effect-entra v", "")}"`)
     }))
 
-  it.live.each([[], ["simulate"], ["cert"], ["cert", "new"]].map((path) => ({ path, name: path.join(" ") })))(
+  it.live.each(
+    [[], ["simulate"], ["cert"], ["cert", "new"], ["token"], ["doctor"]].map((path) => ({ path, name: path.join(" ") }))
+  )(
     "has help with an example: $name",
     ({ path }) =>
       Effect.gen(function*() {
@@ -35,7 +37,7 @@ describe("effect-entra", () => {
     Effect.gen(function*() {
       const { code, output } = yield* runCommand(["--completions", shell])
       assert.strictEqual(code, 0)
-      for (const word of ["simulate", "cert", "save-env"]) assert.include(output, word)
+      for (const word of ["simulate", "cert", "save-env", "token", "doctor", "ask-secret"]) assert.include(output, word)
     }))
 
   it.live("prints a wrong use in words, and ends with 1", () =>

@@ -1,6 +1,6 @@
 /** Runs the command in this process, with what it prints. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, ConfigProvider, Console, Effect, Exit, Runtime } from "effect"
+import { Cause, ConfigProvider, Console, Effect, Exit, Layer, Runtime, Stdio } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -18,9 +18,21 @@ const recorder = () => {
   return { console, output, errors }
 }
 
-const started = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>>) => {
+/** Standard output as a terminal or a pipe, and no terminal for questions; undefined: that of this process. */
+const stdio = (terminal: boolean | undefined) =>
+  terminal === undefined ? Layer.empty : Stdio.layerTest({
+    stdoutIsTerminal: Effect.succeed(terminal),
+    stdinIsTerminal: Effect.succeed(false)
+  })
+
+const started = (
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>>,
+  terminal?: boolean
+) => {
   const { console, errors, output } = recorder()
   const effect = run(args).pipe(
+    Effect.provide(stdio(terminal)),
     Effect.provide(NodeServices.layer),
     Effect.provideService(Console.Console, console),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: environment }))
@@ -29,9 +41,13 @@ const started = (args: ReadonlyArray<string>, environment: Readonly<Record<strin
 }
 
 /** Runs the command to its end. */
-export const runCommand = (args: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}) =>
+export const runCommand = (
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>> = {},
+  terminal?: boolean
+) =>
   Effect.gen(function*() {
-    const { effect, errors, output } = started(args, environment)
+    const { effect, errors, output } = started(args, environment, terminal)
     const exit = yield* Effect.exit(effect)
     const code = Exit.isSuccess(exit) ? 0 : Runtime.getErrorExitCode(Cause.squash(exit.cause))
     return { code, output: output(), errors: errors() }

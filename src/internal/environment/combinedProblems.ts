@@ -19,14 +19,23 @@ export const combinedProblems = <A, E extends ConfigurationError>(
   parts: Result.Result<A, E>,
   context: ReportContext
 ): Result.Result<A, E | InvalidRequestError> => {
-  const { unreadable } = context
-  const redact = redactorOf(context)
-  const all = [
-    ...problems.filter(({ field }) => !fieldsOf(field).some((name) => unreadable.includes(name))).map(redact),
-    ...(unreadable.length === 0 ? [] : [unreadableVariables(unreadable)])
-  ]
+  const all = reportedProblems(problems, context)
   const [problem, another] = all
   return problem === undefined ? parts : Result.fail(another === undefined ? problem : combinedError(all))
+}
+
+/** Returns the problems to report, without secrets. Problems of unreadable variables are replaced by one problem. */
+export const reportedProblems = <E extends ConfigurationError>(
+  problems: ReadonlyArray<E>,
+  context: ReportContext
+): ReadonlyArray<E | InvalidRequestError> => {
+  const { unreadable } = context
+  return [
+    ...problems.filter(({ field }) => !fieldsOf(field).some((name) => unreadable.includes(name))).map(
+      redactorOf(context)
+    ),
+    ...(unreadable.length === 0 ? [] : [unreadableVariables(unreadable)])
+  ]
 }
 
 const fieldsOf = (field: string): ReadonlyArray<string> => field.split(", ")

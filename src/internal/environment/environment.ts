@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { ConfigurationError, CredentialError } from "../../EntraError.ts"
+import type { ConfigurationError } from "../../EntraError.ts"
 import { logSafely } from "../shared/safeLog.ts"
 import { combinedProblems } from "./combinedProblems.ts"
 import type { Choice, CredentialKind, CredentialProblem, CredentialVariables } from "./environmentCredential.ts"
@@ -23,7 +23,7 @@ export interface CredentialLoader<M, A, R> {
     selected: CredentialKind | undefined,
     selectionHint?: string
   ) => Choice<M>
-  readonly load: (material: M) => Effect.Effect<A, CredentialError, R>
+  readonly load: (material: M) => Effect.Effect<A, CredentialProblem, R>
   /** The code that a user can write to select one of several credentials, for a warning. */
   readonly selectionHint?: string
 }

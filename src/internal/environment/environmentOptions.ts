@@ -55,6 +55,24 @@ export const environmentSettingsOf = <A>(
   credential: Result.Result<A, ConfigurationError>,
   otherProblems: ReadonlyArray<ConfigurationError>
 ): Result.Result<EnvironmentSettings & { readonly credential: A }, ConfigurationError> => {
+  const { problems, settings } = checkEnvironment(options, environment, credential, otherProblems)
+  return combinedProblems(problems, settings, reportContextOf(environment, options))
+}
+
+/** The settings, their problems, and the authority with its tenant, which may be valid beside problems of other settings. */
+export interface CheckedEnvironment<A> {
+  readonly settings: Result.Result<EnvironmentSettings & { readonly credential: A }, ConfigurationError>
+  readonly problems: ReadonlyArray<ConfigurationError>
+  readonly authority: Result.Result<Authority.Authority, ConfigurationError>
+}
+
+/** Returns the settings with the loaded credential, and each problem for itself. Its message may contain a secret. */
+export const checkEnvironment = <A>(
+  options: EnvironmentOptions,
+  environment: Environment,
+  credential: Result.Result<A, ConfigurationError>,
+  otherProblems: ReadonlyArray<ConfigurationError>
+): CheckedEnvironment<A> => {
   const inputs = inputsOf(options, environment.variables)
   const mistyped = typeProblems(options)
   const required = <I, B>(
@@ -113,14 +131,14 @@ export const environmentSettingsOf = <A>(
     ...failureOf(credential),
     ...otherProblems
   ]
-  return combinedProblems(
+  return {
     problems,
-    Result.map(Result.all({ clientId, tenantId: tenant, region, credential }), (parts) => ({
+    settings: Result.map(Result.all({ clientId, tenantId: tenant, region, credential }), (parts) => ({
       ...parts,
       authority: inputs.authority.value
     })),
-    reportContextOf(environment, options)
-  )
+    authority: effectiveAuthority
+  }
 }
 
 /** Returns the secrets that error messages must not show, and the values that they may show. */

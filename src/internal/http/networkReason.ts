@@ -80,7 +80,7 @@ const remedies: ReadonlyArray<readonly [RegExp, string]> = [
     + "can be reached directly."
   ],
   [
-    /(?:^|_)(?:SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE)$/,
+    /(?:^|_)(?:SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|CERT_SIGNATURE_FAILURE)$/,
     "This process does not trust the authority that issued the certificate, such as that of a proxy that inspects TLS. "
     + "Set NODE_EXTRA_CA_CERTS to a file with the authority's certificate (PEM) before Node starts, or pass the "
     + "certificate as certificateAuthorities to NodeTransport.layerWith."

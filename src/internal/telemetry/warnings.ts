@@ -4,7 +4,7 @@ export const day = 86_400_000
 export const minute = 60_000
 
 /** The time before the expiry at which warnings begin. */
-const expiryHorizon = 30 * day
+export const expiryHorizon = 30 * day
 
 /** Returns the warning about a credential's expiry, or undefined if it is far away. */
 export const expiryWarning = (expiresOn: number, now: number): string | undefined => {

@@ -51,7 +51,7 @@ export const read = (
           if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
           if (size > fileLimit) return yield* tooLarge(file)
           // Streams of `FileSystem` read from a position, which a pipe does not support.
-          const bytes = yield* (type === "FIFO" ? files.readFile(file.path) : readBounded(files, file))
+          const bytes = yield* (type === "FIFO" ? readPipe(files, file) : readBounded(files, file))
           return bytes.byteLength > fileLimit ? yield* tooLarge(file) : bytes
         }).pipe(
           Effect.timeoutOrElse({
@@ -114,6 +114,16 @@ export const exactTextOf = (bytes: Uint8Array): string | undefined => {
 const encodingOf = (bytes: Uint8Array) => bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8"
 
 const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
+
+/**
+ * Reads a pipe. Without a writer the system waits for one in a thread of this process, also after an interruption, and even
+ * the end of the process waits for that thread. Opening the pipe for writing frees it.
+ */
+const readPipe = (files: FileSystem.FileSystem, file: NamedFile) =>
+  Effect.onInterrupt(
+    files.readFile(file.path),
+    () => Effect.ignore(Effect.scoped(files.open(file.path, { flag: "r+" })))
+  )
 
 /** Reads a file up to the limit, because the size that `stat` reports may be wrong or outdated. */
 const readBounded = (files: FileSystem.FileSystem, file: NamedFile) =>

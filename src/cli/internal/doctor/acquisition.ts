@@ -1,0 +1,101 @@
+/** Requests a token, and reads what it permits. */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { AuthenticationResult } from "../../../AccessToken.ts"
+import * as Authority from "../../../Authority.ts"
+import { ClientCredential } from "../../../ClientCredential.ts"
+import * as ConfidentialClient from "../../../ConfidentialClient.ts"
+import type { EnvironmentSettings } from "../../../internal/environment/environmentOptions.ts"
+import type { Transport } from "../../../internal/http/identityHttp.ts"
+import * as RetryPolicy from "../../../RetryPolicy.ts"
+import { claimsOf } from "../jwt.ts"
+import { fail, failure, type Finding, ok, warn } from "./finding.ts"
+
+/** The milliseconds for the token request. */
+const limit = 8000
+
+/** Requests one token without retries, and returns the findings of the steps `acquisition` and `token`. */
+export const acquisitionFindings = (
+  authority: Authority.Authority,
+  settings: EnvironmentSettings,
+  credential: ClientCredential["Service"],
+  scopes: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<Finding>, never, Transport> =>
+  ConfidentialClient.acquireToken({ scopes }).pipe(
+    Effect.flatMap((result) => Effect.map(Clock.currentTimeMillis, (now) => issued(authority, settings, result, now))),
+    Effect.provide(
+      ConfidentialClient.layerDefault({ ...settings, retry: RetryPolicy.none }).pipe(
+        Layer.provide(Layer.succeed(ClientCredential, credential))
+      )
+    ),
+    Effect.catch((error) => Effect.succeed([failure("acquisition", error)])),
+    Effect.timeoutOrElse({
+      duration: limit,
+      orElse: () =>
+        Effect.succeed([fail(
+          "acquisition",
+          `There was no token within ${limit / 1000} s`,
+          "Try again later. Check the connection to the token endpoint."
+        )])
+    })
+  )
+
+const issued = (
+  authority: Authority.Authority,
+  { clientId }: EnvironmentSettings,
+  { accessToken, correlationId, expiresOn, scopes }: AuthenticationResult,
+  now: number
+): ReadonlyArray<Finding> => {
+  const minutes = Math.round((DateTime.toEpochMillis(expiresOn) - now) / 60_000)
+  return [
+    ok(
+      "acquisition",
+      `A token for ${scopes.join(" ")}, valid for ${minutes} minutes (correlation id ${correlationId})`
+    ),
+    tokenFinding(
+      claimsOf(Redacted.value(accessToken), Claims),
+      Authority.isTenanted(authority) ? Authority.adminConsentUrl(authority, { clientId }) : undefined
+    )
+  ]
+}
+
+const Claims = Schema.Struct({
+  aud: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Schema.String)])),
+  roles: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+/** Resources whose permissions are assignments in Azure (RBAC) or users of a database, and no roles in the token. */
+const withoutRoles: ReadonlySet<string> = new Set([
+  "https://management.azure.com",
+  "https://management.core.windows.net",
+  "797f4846-ba00-4fd7-ba43-dac1f8f63013",
+  "https://vault.azure.net",
+  "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+  "https://storage.azure.com",
+  "e406a681-f3d4-42a8-90b6-c2b029497af1",
+  "https://redis.azure.com",
+  "acca5fbb-b7e4-4009-81f1-37e38fd66d78",
+  "https://database.windows.net",
+  "022907d3-0f1b-48f7-badc-1ba6abab6d66"
+])
+
+/** Returns the finding of a token's claims, which are undefined for an opaque token. */
+export const tokenFinding = (claims: typeof Claims.Type | undefined, consentUrl: string | undefined): Finding => {
+  if (claims === undefined) return ok("token", "The token is opaque, so that its permissions are known to the API only")
+  const { aud = [], roles = [] } = claims
+  const audience = [aud].flat().join(" ")
+  if (roles.length > 0) return ok("token", `For ${audience}, with the roles ${roles.join(", ")}`)
+  if (consentUrl === undefined || withoutRoles.has(audience.replace(/\/$/, ""))) {
+    return ok("token", `For ${audience}, without roles. Permissions for it are assigned elsewhere`)
+  }
+  return warn(
+    "token",
+    `The token for ${audience} has no roles, so that an API which checks roles refuses it`,
+    "Add application permissions for this API to the app, and have an administrator of the tenant consent: "
+      + `${consentUrl}. See docs/registering.md#give-it-permissions of effect-entra.`
+  )
+}

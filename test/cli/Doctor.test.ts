@@ -1,0 +1,225 @@
+/** `doctor` names the fault of each broken set-up with a remedy, and has no complaint when the remedy was applied. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Schema } from "effect"
+import { SimulatorServer } from "effect-entra/node"
+import { createServer, type Socket } from "node:net"
+import { type Finding, Report, steps } from "../../src/cli/internal/doctor/finding.ts"
+import { runChild, temporaryFile } from "../support/child.ts"
+import { standalone } from "../support/redis.ts"
+import { runCommand } from "./command.ts"
+import { secrets, setUps } from "./doctorSetups.ts"
+import { place } from "./doctorWorld.ts"
+
+const problemsOf = (findings: ReadonlyArray<Finding>) =>
+  findings.filter(({ status }) => status === "warn" || status === "fail")
+
+const withoutSecrets = (output: string) => {
+  for (const secret of secrets) assert.notInclude(output, secret)
+  assert.notMatch(output, /eyJ[\w-]+\.[\w-]+/, "a token or an assertion")
+  assert.notMatch(output, /PRIVATE KEY/)
+}
+
+const stepsWith = (findings: ReadonlyArray<Finding>, status: Finding["status"]) =>
+  findings.filter((finding) => finding.status === status).map(({ step }) => step)
+
+describe("a set-up where nothing responds", () => {
+  it.live("has a finding of each step within the time limit", () =>
+    Effect.gen(function*() {
+      const here = yield* place()
+      const silent = yield* silentServer
+      const started = performance.now()
+      const { report } = yield* here.run({
+        env: { AZURE_AUTHORITY_HOST: `https://127.0.0.1:${silent}`, REDIS_URL: `redis://127.0.0.1:${silent}` }
+      })
+      assert.isBelow(performance.now() - started, 12_000)
+      assert.deepStrictEqual(stepsWith(report.findings, "fail"), ["connect", "redis"])
+      assert.deepStrictEqual(stepsWith(report.findings, "skipped"), [
+        "tls",
+        "clock",
+        "discovery",
+        "acquisition",
+        "token"
+      ])
+      assert.deepStrictEqual(new Set(report.findings.map(({ step }) => step)), new Set(steps))
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+
+  it.live("ends at once when it is interrupted", () =>
+    Effect.gen(function*() {
+      const here = yield* place()
+      const silent = yield* silentServer
+      const fiber = yield* Effect.forkChild(
+        here.run({ env: { AZURE_AUTHORITY_HOST: `https://127.0.0.1:${silent}` } }),
+        {
+          startImmediately: true
+        }
+      )
+      yield* Effect.yieldNow
+      yield* Effect.timeout(Fiber.interrupt(fiber), "2 seconds")
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+})
+
+describe("a right set-up", () => {
+  it.live("has no complaint about any step", () =>
+    Effect.gen(function*() {
+      const here = yield* place()
+      const { url } = yield* standalone()
+      const { report } = yield* here.run({ env: { REDIS_URL: url } })
+      assert.deepStrictEqual(report.findings.map(({ step }) => step), [...steps])
+      assert.deepStrictEqual(stepsWith(report.findings, "ok"), [...steps])
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+
+  it.live("also while other requests of this process fail", () =>
+    Effect.gen(function*() {
+      const here = yield* place()
+      const reports = yield* Effect.all(
+        [here.run({}), here.run({ env: { AZURE_CLIENT_ID: undefined } }), here.run({})],
+        {
+          concurrency: "unbounded"
+        }
+      )
+      assert.deepStrictEqual(reports.map(({ report }) => report.status), ["ok", "fail", "ok"])
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+})
+
+describe("the command", () => {
+  const doctor = Effect.fnUntraced(function*(
+    args: ReadonlyArray<string>,
+    { env, terminal = false }: {
+      readonly env?: Readonly<Record<string, string>>
+      readonly terminal?: boolean
+    } = {}
+  ) {
+    const here = yield* place()
+    const { code, errors, output } = yield* runCommand(
+      ["doctor", "--project", here.folder, ...args],
+      { ...here.env, ...env },
+      terminal
+    )
+    return { exitCode: code, stdout: output, stderr: errors }
+  })
+  const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps()))
+  const certificate = { AZURE_CLIENT_CERTIFICATE_PATH: "/ignored.pem" }
+
+  it.live("prints a line of each step, and ends with 0", () =>
+    inWorld(Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* doctor([])
+      assert.strictEqual(exitCode, 0)
+      const lines = stdout.split("\n")
+      assert.deepStrictEqual(lines.slice(0, -1).map((line) => line.slice(6).split(" ")[0]), [...steps])
+      assert.strictEqual(lines.at(-1), "No check failed.")
+      assert.strictEqual(stderr, "")
+      assert.notInclude(stdout, "\u001b")
+    })))
+
+  it.live("prints the remedy below a failure, and ends with 1", () =>
+    inWorld(Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* doctor([], {
+        env: { AZURE_CLIENT_SECRET: "wrong~secret.of-the_daemon" }
+      })
+      assert.strictEqual(exitCode, 1)
+      assert.match(stdout, /^FAIL {2}acquisition .*AADSTS7000215.*\n {20}Fix: Pass the secret's value/m)
+      assert.match(stdout, /^ {20}secret_wrong, AADSTS7000215, correlation id [0-9a-f-]{36}$/m)
+      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to be right first\.$/m)
+      assert.match(stderr, /Failed: acquisition\./)
+    })))
+
+  it.live("ends with 0 for warnings, and with 1 if it is strict", () =>
+    inWorld(Effect.gen(function*() {
+      assert.strictEqual((yield* doctor([], { env: certificate })).exitCode, 0)
+      const { exitCode, stderr } = yield* doctor(["--strict"], { env: certificate })
+      assert.strictEqual(exitCode, 1)
+      assert.match(stderr, /No check failed; warnings: configuration\./)
+    })))
+
+  it.live("colours a terminal, unless NO_COLOR is set", () =>
+    inWorld(Effect.gen(function*() {
+      assert.include((yield* doctor([], { terminal: true })).stdout, "\u001b[32mok")
+      assert.notInclude((yield* doctor([], { terminal: true, env: { NO_COLOR: "1" } })).stdout, "\u001b")
+    })))
+
+  it.live("as a process prints nothing but JSON to standard output, and is mended by NODE_EXTRA_CA_CERTS", () =>
+    inWorld(Effect.gen(function*() {
+      const here = yield* place({ untrusted: true })
+      const parameters = [
+        "--conditions=@effect-entra/source",
+        "src/cli/bin.ts",
+        "doctor",
+        "--json",
+        "--project",
+        here.folder
+      ]
+      const decode = Schema.decodeEffect(Schema.fromJsonString(Report))
+      const broken = yield* runChild(parameters, { ...here.env, ...certificate })
+      assert.strictEqual(broken.status, 1)
+      assert.deepStrictEqual(stepsWith((yield* decode(broken.stdout)).findings, "fail"), ["tls"])
+      assert.match(broken.stderr, /Failed: tls; warnings: configuration\./)
+      const file = yield* temporaryFile(here.certificate)
+      const mended = yield* runChild(parameters, { ...here.env, NODE_EXTRA_CA_CERTS: file })
+      assert.strictEqual((yield* decode(mended.stdout)).status, "ok")
+      assert.strictEqual(mended.status, 0)
+      assert.strictEqual(mended.stderr, "")
+    })))
+})
+
+describe("the executable", () => {
+  /** The modules of the command do not load on old versions of Node, so that this one only names itself an old one. */
+  const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.1' } })"
+
+  it.live("names an old version of Node before it loads the rest", () =>
+    Effect.gen(function*() {
+      const { status, stderr, stdout } = yield* runChild([
+        "--conditions=@effect-entra/source",
+        `--import=data:text/javascript,${old}`,
+        "src/cli/bin.ts",
+        "doctor"
+      ])
+      assert.deepStrictEqual({ status, stderr, stdout }, {
+        status: 1,
+        stderr: "effect-entra: Node 20.11.1 is not supported.\nInstall Node 22.19.0 or later.\n",
+        stdout: ""
+      })
+    }))
+})
+
+/** The port of a server that accepts connections, and then says nothing. */
+const silentServer = Effect.map(
+  Effect.acquireRelease(
+    Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
+      const open = new Set<Socket>()
+      const server = createServer((socket) => open.add(socket.on("error", () => {})))
+      server.listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        resume(Effect.succeed({
+          port: typeof address === "object" && address !== null ? address.port : 0,
+          close: () => {
+            for (const socket of open) socket.destroy()
+            server.close()
+          }
+        }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  ),
+  ({ port }) => port
+)
+
+describe("a broken set-up", () => {
+  it.live.each(setUps)("$name", ({ finding, make, untrusted = false, world }) =>
+    Effect.gen(function*() {
+      const here = yield* place({ untrusted })
+      const { broken, mend } = yield* make(here)
+      const before = yield* here.run(broken)
+      const [first] = problemsOf(before.report.findings)
+      assert.strictEqual(first?.step, finding.step, before.output)
+      assert.strictEqual(first?.status, finding.status)
+      assert.match(first?.detail ?? "", finding.detail)
+      assert.ok(first !== undefined && "remedy" in first)
+      assert.match(first.remedy, finding.remedy)
+      if (finding.aadsts !== undefined) assert.deepStrictEqual(first.aadsts, [finding.aadsts])
+      const after = yield* here.run(yield* mend)
+      assert.deepStrictEqual(problemsOf(after.report.findings), [])
+      assert.strictEqual(after.report.status, "ok")
+      withoutSecrets(before.output + after.output)
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps(world))))
+})

@@ -1,0 +1,235 @@
+/** The decisions of `doctor` as tables. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result, Schema } from "effect"
+import { Authority } from "effect-entra"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
+import { fail, ok, Report, reportOf, skipped, steps, warn, withoutIds } from "../../src/cli/internal/doctor/finding.ts"
+import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
+import {
+  isAtLeast,
+  lowestEffect,
+  lowestNode,
+  packagesFinding,
+  runtimeFinding
+} from "../../src/cli/internal/doctor/runtime.ts"
+
+const authorityOf = (text: string) => Result.getOrThrow(Authority.parse(text))
+
+describe("the step that failed", () => {
+  it.each([
+    ["PROXY_ECONNREFUSED", "proxy"],
+    ["PROXY_RESPONSE_407", "proxy"],
+    ["PROXY_ENOTFOUND", "proxy"],
+    ["PROXY_SELF_SIGNED_CERT_IN_CHAIN", "proxy"],
+    ["UND_ERR_PRX_TLS", "proxy"],
+    ["ENOTFOUND", "dns"],
+    ["EAI_AGAIN", "dns"],
+    ["ECONNREFUSED", "connect"],
+    ["EHOSTUNREACH", "connect"],
+    ["ECONNRESET", "connect"],
+    ["UND_ERR_CONNECT_TIMEOUT", "connect"],
+    ["DEFECT", "connect"],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "tls"],
+    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "tls"],
+    ["CERT_HAS_EXPIRED", "tls"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "tls"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "tls"],
+    ["EPROTO", "tls"]
+  ])("of %s is %s", (reason, step) => assert.strictEqual(stepOfReason(reason), step))
+})
+
+describe("the clock", () => {
+  const at = Date.parse("2026-11-30T12:00:00Z")
+  const found = (ahead: number, signsAssertions = true) =>
+    clockFinding({
+      date: new Date(at).toUTCString(),
+      sentAt: at + ahead - 50,
+      receivedAt: at + ahead + 50,
+      signsAssertions
+    })
+
+  it.each([
+    [0, "ok"],
+    [59_000, "ok"],
+    [-59_000, "ok"],
+    [60_000, "warn"],
+    [-60_000, "warn"],
+    [299_000, "warn"],
+    [300_000, "fail"],
+    [-300_000, "fail"]
+  ])("%d ms off is %s for assertions", (ahead, status) => assert.strictEqual(found(ahead).status, status))
+
+  it("is no failure without assertions", () => assert.strictEqual(found(600_000, false).status, "warn"))
+
+  it.each([undefined, "", "yesterday"])("is not compared with the date %s", (date) => {
+    const { detail, status } = clockFinding({ date, sentAt: at, receivedAt: at, signsAssertions: true })
+    assert.strictEqual(status, "warn")
+    assert.match(detail, /has no Date/)
+  })
+})
+
+describe("versions", () => {
+  it.each([
+    ["22.19.0", true],
+    ["22.18.9", false],
+    ["v24.0.0", true],
+    ["22.19.0-nightly", true],
+    ["9.99.99", false],
+    ["", false],
+    ["not a version", false]
+  ])("%s is enough: %s", (version, is) => assert.strictEqual(isAtLeast(version, lowestNode), is))
+
+  it("are those of package.json", () => {
+    const manifest = Schema.decodeUnknownSync(
+      Schema.fromJsonString(Schema.Struct({
+        engines: Schema.Struct({ node: Schema.String }),
+        peerDependencies: Schema.Struct({ effect: Schema.String })
+      }))
+    )(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+    assert.strictEqual(`>=${lowestNode.replace(/\.0$/, "")}`, manifest.engines.node)
+    assert.strictEqual(`^${lowestEffect}`, manifest.peerDependencies.effect)
+  })
+
+  it("of other runtimes are accepted", () => {
+    assert.deepStrictEqual(runtimeFinding({ node: "20.0.0", bun: "1.4.5" }), ok("runtime", "Bun 1.4.5"))
+    assert.deepStrictEqual(runtimeFinding({ node: "20.0.0", deno: "2.9.6" }), ok("runtime", "Deno 2.9.6"))
+    assert.strictEqual(runtimeFinding({}).status, "fail")
+  })
+})
+
+describe("the packages", () => {
+  it.live("of a folder that is no project are not examined", () =>
+    Effect.gen(function*() {
+      const { detail, status } = yield* packagesFinding("/no/such/folder")
+      assert.strictEqual(status, "skipped")
+      assert.strictEqual(detail, "/no/such/folder has no package.json that can be read.")
+    }))
+
+  it.live("of this repository are one copy", () =>
+    Effect.gen(function*() {
+      const { detail, status } = yield* packagesFinding(fileURLToPath(new URL("../..", import.meta.url)))
+      assert.strictEqual(status, "ok")
+      assert.match(detail, /one copy of effect: 4\./)
+    }))
+})
+
+describe("the discovery document", () => {
+  it.each([
+    ["https://login.microsoftonline.com/contoso.com", "https://login.microsoftonline.com/contoso.com/v2.0"],
+    ["https://sts.windows.net/contoso.com", "https://login.microsoftonline.com/contoso.com/v2.0"],
+    ["https://contoso.ciamlogin.com", "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0"],
+    ["https://sts.example.com/adfs", "https://sts.example.com/adfs"]
+  ])(
+    "of %s is below %s",
+    (authority, base) =>
+      assert.strictEqual(documentUrl(authorityOf(authority)), `${base}/.well-known/openid-configuration`)
+  )
+
+  const document = `{"issuer":"https://a/","token_endpoint":"https://a/token"}`
+
+  it.each([
+    [200, document, "ok", /^Issuer https:\/\/a\/, token endpoint https:\/\/a\/token\.$/],
+    [200, "<html>", "fail", /status 200, but not with a discovery document/],
+    [200, "", "fail", /not with a discovery document/],
+    [200, `{"issuer":1}`, "fail", /not with a discovery document/],
+    [302, "", "fail", /redirects/],
+    [404, document, "fail", /status 404/],
+    [429, "", "fail", /status 429/],
+    [503, document, "fail", /status 503/],
+    [
+      400,
+      `{"error":"invalid_tenant","error_description":"AADSTS90002: Tenant 'x' not found.\\r\\nTrace ID: 1"}`,
+      "fail",
+      /^AADSTS90002: Tenant 'x' not found\.$/
+    ],
+    [400, `{"error":"server_error"}`, "fail", /^server_error\.$/]
+  ])("with status %d and body %s is %s", (status, body, expected, detail) => {
+    const found = readDocument(authorityOf("https://login.microsoftonline.com/contoso.com"), {
+      status,
+      body,
+      headers: {},
+      cut: false
+    })
+    assert.strictEqual(found.status, expected)
+    assert.match(found.detail, detail)
+  })
+})
+
+describe("the token", () => {
+  const consent = "https://login.microsoftonline.com/contoso.com/adminconsent?client_id=1"
+
+  it.each([
+    ["is opaque", undefined, consent, "ok"],
+    ["has roles", { aud: "api://orders", roles: ["Orders.Read"] }, consent, "ok"],
+    ["has no roles", { aud: "api://orders" }, consent, "warn"],
+    ["has empty roles", { aud: "api://orders", roles: [] }, consent, "warn"],
+    ["is for Azure, which has no roles", { aud: "https://management.azure.com/" }, consent, "ok"],
+    ["is for Key Vault by its app id", { aud: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093" }, consent, "ok"],
+    ["has several audiences", { aud: ["api://a", "api://b"] }, consent, "warn"],
+    ["is of AD FS", { aud: "api://orders" }, undefined, "ok"]
+  ])("%s", (_, claims, url, status) => assert.strictEqual(tokenFinding(claims, url).status, status))
+})
+
+describe("the report", () => {
+  it("has the worst status, and the order of the steps", () => {
+    const findings = [skipped("redis", "a"), fail("tls", "b", "c"), ok("runtime", "d"), warn("dns", "e", "f")]
+    const report = reportOf(findings)
+    assert.strictEqual(report.status, "fail")
+    assert.deepStrictEqual(report.findings.map(({ step }) => step), ["runtime", "dns", "tls", "redis"])
+    assert.strictEqual(reportOf(findings.filter(({ status }) => status !== "fail")).status, "warn")
+    assert.strictEqual(reportOf([]).status, "ok")
+  })
+
+  it("has nothing that a server could write over other lines with, and no endless text", () => {
+    const { detail } = ok("tls", `\u001b[2Ka\r\nb\u202ec${"x".repeat(1_000_000)}`)
+    assert.match(detail, /^ \[2Ka b c/)
+    assert.isBelow(detail.length, 2100)
+  })
+
+  it("has a stable JSON", () => {
+    const report = reportOf([
+      ok("runtime", "Node 24.21.0"),
+      fail("acquisition", "AADSTS7000215", "Pass the value", {
+        code: "secret_wrong",
+        aadsts: [7_000_215],
+        correlationId: "an id"
+      })
+    ])
+    const json = {
+      format: "effect-entra/doctor/1",
+      status: "fail",
+      findings: [
+        { step: "runtime", status: "ok", detail: "Node 24.21.0." },
+        {
+          step: "acquisition",
+          status: "fail",
+          detail: "AADSTS7000215.",
+          remedy: "Pass the value.",
+          code: "secret_wrong",
+          aadsts: [7_000_215],
+          correlationId: "an id"
+        }
+      ]
+    }
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(report)), json)
+    assert.deepStrictEqual(Schema.decodeUnknownSync(Report)(json), report)
+  })
+
+  it("is described by docs/command.md", () => {
+    const whole = readFileSync(new URL("../../docs/command.md", import.meta.url), "utf8")
+    const page = /^## doctor$[^]*?(?=^## |$(?![^]))/m.exec(whole)?.[0] ?? ""
+    const example = /```json\n([^]*?)```/.exec(page)?.[1] ?? ""
+    const report = Schema.decodeUnknownSync(Schema.fromJsonString(Report))(example)
+    assert.deepStrictEqual(reportOf(report.findings), report)
+    assert.deepStrictEqual([...page.matchAll(/^\| `(\w+)` +\| /gm)].map(([, step]) => step), [...steps])
+  })
+
+  it.each([
+    ["AADSTS1: a. Trace ID: 1 Correlation ID: 2 Timestamp: 3", "AADSTS1: a."],
+    ["AADSTS1: a.\r\nTrace ID: 1\r\nTimestamp: 3", "AADSTS1: a."],
+    ["without ids", "without ids"]
+  ])("leaves the ids out of %j", (description, expected) => assert.strictEqual(withoutIds(description), expected))
+})
