@@ -7,7 +7,7 @@ const conditions = ["@effect-entra/source", "module", "node", "development|produ
 
 /** `npm run test:slow`: what runs for long, under load, or against servers and clients that are not ours. */
 export const slow = [
-  "test/{Soak,Hostile,ManyKeys,Workers}.test.ts",
+  "test/{Soak,Hostile,ManyKeys,Workers,Runtimes,Deploying}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/node/vault/Vault.test.ts",
