@@ -4,6 +4,7 @@ import { assert, describe, it } from "vitest"
 import { readText } from "../docs/repository.ts"
 import { apiReport, reportOf } from "./api.ts"
 import { verdictOf } from "./audit.ts"
+import { effectOf, newestOf } from "./effect.ts"
 import { entries } from "./entries.ts"
 import { overBudget, sizeOf } from "./sizes.ts"
 
@@ -118,5 +119,22 @@ describe("the workflows", () => {
       name === "publish" ? ["id-token"] : []
     )
     assert.notMatch(text, /uses: (?!actions\/[\w-]+@v\d+$)/m)
+  })
+})
+
+describe("effect", () => {
+  it("is the lowest version of the peer range here", () => {
+    const { installed, range } = effectOf(readText("package.json") ?? "")
+    assert.strictEqual(range, `^${installed}`)
+  })
+
+  it.each([
+    { printed: `"4.1.0"`, newest: "4.1.0" },
+    { printed: `["4.1.0"]`, newest: "4.1.0" },
+    { printed: `["4.1.9", "4.10.0", "4.2.0"]`, newest: "4.10.0" }
+  ])("the newest of $printed", ({ newest, printed }) => assert.strictEqual(newestOf(printed), newest))
+
+  it.each(["", "[]", "{}"])("%j is no list of versions", (printed) => {
+    assert.throws(() => newestOf(printed))
   })
 })

@@ -17,9 +17,10 @@ export interface Outcome {
   readonly failed: ReadonlyArray<string>
 }
 
-export const runCore = (runtime: Runtime, files: ReadonlyArray<string>): Promise<Outcome> => {
+/** `folder` is a copy of the repository, for vitest. */
+export const runCore = (runtime: Runtime, files: ReadonlyArray<string>, folder = root): Promise<Outcome> => {
   const selection = selectionOf(runtime, files)
-  return runtime === "workerd" ? inWorkerd(selection) : inVitest(runtime, selection)
+  return runtime === "workerd" ? inWorkerd(selection) : inVitest(runtime, selection, folder)
 }
 
 const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
@@ -80,7 +81,11 @@ const Report = Schema.fromJsonString(Schema.Struct({
   }))
 }))
 
-const inVitest = async (runtime: Exclude<Runtime, "workerd">, selection: Selection): Promise<Outcome> => {
+const inVitest = async (
+  runtime: Exclude<Runtime, "workerd">,
+  selection: Selection,
+  cwd: string
+): Promise<Outcome> => {
   const folder = await mkdtemp(join(tmpdir(), "effect-entra-runtime-"))
   const report = join(folder, "report.json")
   const [command = "", ...options] = commands[runtime]
@@ -91,7 +96,7 @@ const inVitest = async (runtime: Exclude<Runtime, "workerd">, selection: Selecti
         ...options,
         // Otherwise Bun would start the Node of the script's first line.
         ...(runtime === "Bun" ? ["--bun"] : []),
-        join(root, "node_modules/vitest/vitest.mjs"),
+        join(cwd, "node_modules/vitest/vitest.mjs"),
         "run",
         "--config=test/runtimes/vitest.config.ts",
         `--pool=${runtime === "Bun" ? "threads" : "forks"}`,
@@ -99,7 +104,7 @@ const inVitest = async (runtime: Exclude<Runtime, "workerd">, selection: Selecti
         `--outputFile=${report}`
       ],
       {
-        cwd: root,
+        cwd,
         env: {
           PATH: process.env["PATH"],
           HOME: process.env["HOME"],
@@ -117,7 +122,7 @@ const inVitest = async (runtime: Exclude<Runtime, "workerd">, selection: Selecti
   const { testResults } = Schema.decodeUnknownSync(Report)(text)
   const tests: Array<Test> = []
   for (const { assertionResults, message, name, status } of testResults) {
-    const file = relative(root, name)
+    const file = relative(cwd, name)
     for (const { failureMessages = [], fullName, status } of assertionResults) {
       tests.push({ file, name: fullName, state: status, message: failureMessages.join("\n") })
     }
