@@ -129,7 +129,18 @@ const inVitest = async (
     // A file that does not load.
     if (message !== "") tests.push({ file, name: "", state: status, message })
   }
-  return outcomeOf(tests)
+  return outcomeOf(tests.concat(missing(selection.files, tests)))
+}
+
+/** A file that does not exist is no failure for vitest. */
+const missing = (files: ReadonlyArray<string>, tests: ReadonlyArray<Test>): ReadonlyArray<Test> => {
+  const ran = new Set(tests.map(({ file }) => file))
+  return files.filter((file) => !ran.has(file)).map((file) => ({
+    file,
+    name: "",
+    state: "missing",
+    message: "no test"
+  }))
 }
 
 const Answer = Schema.fromJsonString(
