@@ -13,6 +13,7 @@ import { createInterface } from "node:readline"
 import { promisify } from "node:util"
 import { afterAll } from "vitest"
 import { root } from "./docs/repository.ts"
+import type { Runtime } from "./runtimes/core.ts"
 import { commandsOf } from "./runtimes/run.ts"
 import { temporaryFile } from "./support/child.ts"
 import { proxyTo } from "./support/proxy.ts"
@@ -56,6 +57,13 @@ const bundled = async (bundler: Bundler, entry: string): Promise<string> => {
   return name
 }
 
+/** The commands of the page, with the programs of this repository. */
+const commandOn = (runtime: Exclude<Runtime, "workerd">): ReadonlyArray<string> => {
+  const [program = ""] = commandsOf(runtime)
+  const command = new RegExp(`^${runtime.split(" ")[0]?.toLowerCase()} (.*)service\\.mjs$`, "m").exec(page)?.[1]
+  return [program, ...(command ?? "").split(" ").filter((option) => option !== "")]
+}
+
 const variables = {
   AZURE_CLIENT_ID: EntraSimulator.daemonClientId,
   AZURE_CLIENT_SECRET: Redacted.value(EntraSimulator.daemonSecret),
@@ -86,6 +94,7 @@ describe("the service", () => {
       { bundler: "esbuild", runtime: "Node 24" },
       { bundler: "esbuild", runtime: "Bun" },
       { bundler: "esbuild", runtime: "Deno" },
+      { bundler: "rolldown", runtime: "Node 22" },
       { bundler: "rolldown", runtime: "Node 24" },
       { bundler: "rolldown", runtime: "Bun" },
       { bundler: "rolldown", runtime: "Deno" }
@@ -98,7 +107,7 @@ describe("the service", () => {
         yield* simulator.fail(EntraSimulator.Fault.delay("500 millis"))
         const env = yield* environment
         const file = yield* Effect.promise(() => bundled(bundler, "service"))
-        const [command = "", ...options] = commandsOf(runtime)
+        const [command = "", ...options] = commandOn(runtime)
         const service = yield* Effect.acquireRelease(
           Effect.sync(() => spawn(command, [...options, file], { cwd: folder, env })),
           (child) => Effect.sync(() => child.kill("SIGKILL"))

@@ -34,7 +34,7 @@ export const newestOf = (printed: string): string =>
 const passesWith = async (version: string): Promise<boolean> => {
   const folder = mkdtempSync(join(tmpdir(), "effect-entra-effect-"))
   try {
-    const copied = (path: string) => !/^(?:node_modules|dist|\.git|bench)$/.test(basename(path))
+    const copied = (path: string) => !/^(?:node_modules|dist|\.git)$/.test(basename(path))
     cpSync(root, folder, { recursive: true, filter: (path) => path === root || copied(path) })
     const packages = join(folder, "node_modules")
     mkdirSync(packages)
