@@ -7,7 +7,7 @@ const conditions = ["@effect-entra/source", "module", "node", "development|produ
 
 /** `npm run test:slow`: what runs for long, under load, or against servers and clients that are not ours. */
 export const slow = [
-  "test/{Soak,Hostile,ManyKeys,Workers,Site}.test.ts",
+  "test/{Soak,Hostile,ManyKeys,Workers,Site,Runtimes,Deploying}.test.ts",
   "test/node/{Rotation,RotationUnderLoad}.test.ts",
   "test/node/{ForeignClients,OidcProvider,WireComparison,Tarball}.test.ts",
   "test/cli/SimulatorPage.test.ts",

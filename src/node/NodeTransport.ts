@@ -181,14 +181,22 @@ const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClient
     ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
     : request
 
+/** Where Node keeps the dispatcher of `fetch`. */
+const dispatcherOfFetch = Symbol.for("undici.globalDispatcher.1")
+
 /** Loads undici, which takes a tenth of a second, and the platform package, which is optional. */
 const loadUndici = Effect.gen(function*() {
   const { client, module } = yield* Effect.tryPromise({
     try: async () => {
       // esbuild bundles without a missing package only if each `import` is awaited inside `try`.
       try {
+        // undici puts a dispatcher of its own in the place of that of `fetch` when it loads. That one stays, because it
+        // may be the one that reads `HTTPS_PROXY`.
+        const before: unknown = Reflect.get(globalThis, dispatcherOfFetch)
         const client = await import("@effect/platform-node/NodeHttpClient")
-        return { client, module: await import("@effect/platform-node/Undici") }
+        const module = await import("@effect/platform-node/Undici")
+        if (before !== undefined) Reflect.set(globalThis, dispatcherOfFetch, before)
+        return { client, module }
       } catch (cause) {
         throw loadFailure(cause)
       }

@@ -1,5 +1,5 @@
 /**
- * The packed tarball on Node, Bun and Deno: as it is, and in bundles of esbuild and rolldown, with and without the optional
+ * The packed tarball on Node 22 and 24, Bun and Deno: as it is, and in bundles of esbuild and rolldown, with and without the optional
  * packages. A client acquires tokens over TLS through a proxy, with `fetch` and with `NodeTransport`.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -17,6 +17,7 @@ import { afterAll, beforeAll } from "vitest"
 import { runChild, temporaryFile } from "../support/child.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { proxyTo } from "../support/proxy.ts"
+import { type App, refusalOf } from "./tarball/expected.ts"
 
 const root = join(import.meta.dirname, "../..")
 const run = promisify(execFile)
@@ -24,8 +25,6 @@ const run = promisify(execFile)
 // -----------------------------------------------------------------------------
 // the tarball
 // -----------------------------------------------------------------------------
-
-type App = "whole" | "bare"
 
 const optional = ["@effect/platform-node", "node-forge"]
 
@@ -106,7 +105,8 @@ const bundlers: Readonly<Record<string, (app: string, out: string) => Promise<st
 
 const bin = (name: string) => join(root, "node_modules/.bin", name)
 const runtimes: Readonly<Record<string, ReadonlyArray<string>>> = {
-  Node: [process.execPath],
+  "Node 22": [join(root, "test/runtimes/node22/node_modules/node/bin/node")],
+  "Node 24": [process.execPath],
   Bun: [bin("bun")],
   Deno: [bin("deno"), "run", "--allow-all", "--quiet"]
 }
@@ -154,14 +154,6 @@ const runProgram = (file: string, app: string, [command = "", ...options]: Reado
     )
     return { ...(yield* decodeResults(stdout)), tunnels: proxy.asked.length }
   }).pipe(Effect.provide(SimulatorServer.layerHttps({ hosts: ["login.microsoftonline.com"] })), Effect.scoped)
-
-/** The sentence that refuses a part of the program; undefined: a token is acquired. */
-const refusalOf = (part: "transport" | "pfx", app: App, bundler: string, runtime: string): RegExp | undefined => {
-  // esbuild's ES modules have no `require`, which CommonJS packages call; Bun defines it in every module.
-  if (app === "whole" && bundler === "esbuild, ES module" && runtime !== "Bun") return /Dynamic require of/
-  if (app === "bare") return part === "pfx" ? /node-forge/ : /@effect\/platform-node/
-  return part === "transport" && bundler === "no bundler" && runtime === "Bun" ? /replaces undici/ : undefined
-}
 
 const codes = { transport: "transport_unsupported", pfx: "pkcs12_library_missing" } as const
 

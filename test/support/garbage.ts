@@ -1,14 +1,18 @@
-/** Garbage collection on demand. */
+/** Garbage collection on demand, which V8 has in Node. */
 import { Effect } from "effect"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+
+/** Returns the function that collects all garbage. Not an import, so that the other tests of a file run on every platform. */
+export const collector = (): () => void => {
+  process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc")
+  const collect: unknown = process.getBuiltinModule("node:vm").runInNewContext("gc")
+  if (typeof collect !== "function") throw new Error("no gc")
+  return () => collect()
+}
 
 /** Counts the objects that are still referenced. */
 export const survivors = (references: ReadonlyArray<WeakRef<object>>): Effect.Effect<number> =>
   Effect.promise(async () => {
-    setFlagsFromString("--expose-gc")
-    const collect: unknown = runInNewContext("gc")
-    if (typeof collect !== "function") throw new Error("no gc")
+    const collect = collector()
     // Until the end of its turn a `WeakRef` holds its object.
     await new Promise((resolve) => setImmediate(resolve))
     collect()

@@ -3,9 +3,12 @@ export class Miniflare {
   constructor(options: {
     readonly modules: ReadonlyArray<{ readonly type: "ESModule"; readonly path: string; readonly contents: string }>
     readonly compatibilityDate: string
-    readonly outboundService: (
+    readonly bindings?: Readonly<Record<string, string>>
+    readonly compatibilityFlags?: ReadonlyArray<string>
+    readonly outboundService?: (
       request: { readonly url: string; readonly text: () => Promise<string> }
     ) => Promise<globalThis.Response>
+    readonly handleRuntimeStdio?: (stdout: NodeJS.ReadableStream, stderr: NodeJS.ReadableStream) => void
   })
   readonly dispatchFetch: (url: string) => Promise<globalThis.Response>
   readonly dispose: () => Promise<void>

@@ -31,6 +31,10 @@ type NodeCrypto = NonNullable<typeof node>
 
 const algorithm = "aes-256-gcm"
 
+/** On Cloudflare Workers a cipher that was given no bytes fails at its end. */
+const updated = (cipher: { readonly update: (bytes: Bytes) => Uint8Array }, bytes: Bytes): ReadonlyArray<Uint8Array> =>
+  bytes.length === 0 ? [] : [cipher.update(bytes)]
+
 const ofNode = ({ createCipheriv, createDecipheriv, createSecretKey }: NodeCrypto, raw: Bytes): Aead => {
   // Given bytes, Node would create a key for each value, which takes longer than the decryption.
   const key = createSecretKey(raw)
@@ -38,16 +42,16 @@ const ofNode = ({ createCipheriv, createDecipheriv, createSecretKey }: NodeCrypt
     seal: (nonce, context, plain) =>
       Effect.sync(() => {
         const cipher = createCipheriv(algorithm, key, nonce)
-        cipher.setAAD(context)
-        return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+        if (context.length > 0) cipher.setAAD(context)
+        return Buffer.concat([...updated(cipher, plain), cipher.final(), cipher.getAuthTag()])
       }),
     open: (nonce, context, sealed) =>
       Effect.sync(() => {
         const cipher = createDecipheriv(algorithm, key, nonce)
-        cipher.setAAD(context)
+        if (context.length > 0) cipher.setAAD(context)
         cipher.setAuthTag(sealed.subarray(-proofLength))
         try {
-          return Buffer.concat([cipher.update(sealed.subarray(0, -proofLength)), cipher.final()])
+          return Buffer.concat([...updated(cipher, sealed.subarray(0, -proofLength)), cipher.final()])
         } catch {
           return undefined
         }

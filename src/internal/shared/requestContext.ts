@@ -22,8 +22,13 @@ export const keepAlive = (
 ): void => {
   if (waitUntil === noKeepAlive) return
   const ended = new Promise<void>((resolve) => void fiber.addObserver(() => resolve()))
-  // If the function throws or its promise rejects, the work goes on as without the function.
-  new Promise<void>((resolve) => resolve(waitUntil(ended))).catch(() => {})
+  // If the function throws or its promise rejects, the work goes on as without the function. The rejection is handled in
+  // the same turn, because Cloudflare Workers report it otherwise.
+  try {
+    Promise.resolve(waitUntil(ended)).catch(() => {})
+  } catch {
+    // As above.
+  }
 }
 
 /** Returns whether the platform may end the I/O of the caller's request, and of the requests that share work with it. */

@@ -1,10 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { CachedToken } from "../../../src/internal/cache/cachedToken.ts"
 import { ownerOf, selects, spaceOf } from "../../../src/internal/cache/cacheKey.ts"
 import * as MemoryStore from "../../../src/internal/cache/memoryStore.ts"
+import { collector } from "../../support/garbage.ts"
 import { entryOf, tokenOf } from "../support.ts"
 
 const boundless = { maxEntries: Infinity, maxBytes: Infinity }
@@ -138,9 +137,7 @@ describe("what entries have in common is kept once", () => {
 
 describe("names that were cut out of something long", () => {
   it("keep nothing of it in memory", () => {
-    setFlagsFromString("--expose-gc")
-    const collect: unknown = runInNewContext("gc")
-    if (typeof collect !== "function") return assert.fail("no gc")
+    const collect = collector()
     const memory = MemoryStore.make(boundless)
     const heap = () => {
       collect()
@@ -162,9 +159,7 @@ describe("names that were cut out of something long", () => {
 
 describe("spaces", () => {
   it("leave nothing in memory when their last entry is gone", () => {
-    setFlagsFromString("--expose-gc")
-    const collect: unknown = runInNewContext("gc")
-    if (typeof collect !== "function") return assert.fail("no gc")
+    const collect = collector()
     const memory = MemoryStore.make(boundless)
     const heap = () => {
       collect()

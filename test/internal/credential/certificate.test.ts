@@ -23,6 +23,14 @@ const ecKey = Redacted.value(ec.privateKey)
 const pkcs8 = (key: KeyObject) => key.export({ type: "pkcs8", format: "pem" }).toString()
 const generated = (curve: string) => pkcs8(generateKeyPairSync("ec", { namedCurve: curve }).privateKey)
 
+/** BoringSSL, which Bun and Workers have, does not generate such a key. */
+const secp256k1 = `-----BEGIN PRIVATE KEY-----
+MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgwJhec+Aa2inh5hOFVKzO
+NgB5unoDdiqlnSEu8lb8+iuhRANCAARi/XawfDsZUsjwdEZw4Qp/r3Zvbv+uswNq
+MTjZieZgUIRupQtN0MHbl7U9yj3sfu878nx3BtvISuPh0zpLwsZK
+-----END PRIVATE KEY-----
+`
+
 /** A certificate over any pair of keys, for those that `TestCertificate` does not make. */
 const selfSigned = (algorithm: RsaHashedKeyGenParams | EcKeyGenParams, hash: string) =>
   Effect.flatMap(x509, ({ X509CertificateGenerator }) =>
@@ -239,7 +247,7 @@ describe("loadCertificate", () => {
     {
       name: "an EC key on secp256k1",
       certificate: ec.certificate,
-      key: generated("secp256k1"),
+      key: secp256k1,
       code: "key_unsupported",
       field: "privateKey"
     },

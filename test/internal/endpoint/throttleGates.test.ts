@@ -2,10 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit } from "effect"
 import { EntraError } from "effect-entra"
 import { TestClock } from "effect/testing"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { keyOf } from "../../../src/internal/cache/cacheKey.ts"
 import * as ThrottleGate from "../../../src/internal/endpoint/throttleGate.ts"
+import { collector } from "../../support/garbage.ts"
 import { problem } from "../support.ts"
 
 const at = (scopes: string) => keyOf("s", "t", scopes)
@@ -259,9 +258,7 @@ describe("what is remembered", () => {
   it.live("holds on to nothing that was called", () =>
     Effect.gen(function*() {
       const gates = yield* make
-      setFlagsFromString("--expose-gc")
-      const collect: unknown = runInNewContext("gc")
-      if (typeof collect !== "function") return assert.fail("no gc")
+      const collect = collector()
       const caller = new WeakRef(new Caller())
       gates.settle(gated(gate), Exit.fail(caller.deref()?.refuse() ?? refusal))
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))

@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Redacted, Result, Schema } from "effect"
+import { Duration, Redacted, Result } from "effect"
 import { Authority, EntraError } from "effect-entra"
 import fc from "fast-check"
-import { readdirSync, readFileSync } from "node:fs"
 import { readTokenResponse, type ResponseContext } from "../../../src/internal/endpoint/tokenResponse.ts"
 import { type IdentityResponse } from "../../../src/internal/http/fields.ts"
 import { scrubber } from "../../../src/internal/http/redaction.ts"
 import { assertToldInFull } from "../../support/shown.ts"
+import refusedClient from "../../testing/fixtures/token-error-invalid-client.json" with { type: "json" }
+import invalidScope from "../../testing/fixtures/token-error-invalid-scope.json" with { type: "json" }
+import unknownClient from "../../testing/fixtures/token-error-unknown-client.json" with { type: "json" }
+import unsupportedGrant from "../../testing/fixtures/token-error-unsupported-grant-type.json" with { type: "json" }
 import { anyString, failure, guid, printed, success } from "../support.ts"
 
 const now = Date.UTC(2026, 0, 1)
@@ -558,14 +561,12 @@ describe("bodies that were cut", () => {
 })
 
 describe("recorded answers", () => {
-  const fixtures = new URL("../../testing/fixtures/", import.meta.url)
-  const bodyOf = Schema.decodeUnknownSync(
-    Schema.fromJsonString(Schema.Struct({ response: Schema.Struct({ body: Schema.Unknown }) }))
-  )
-  const names = readdirSync(fixtures).filter((name) => name.startsWith("token-error-"))
-
-  it.each(names)("%s is an error that a program can act on", (name) => {
-    const { body } = bodyOf(readFileSync(new URL(name, fixtures), "utf8")).response
+  it.each([
+    { name: "invalid client", body: refusedClient.response.body },
+    { name: "invalid scope", body: invalidScope.response.body },
+    { name: "unknown client", body: unknownClient.response.body },
+    { name: "unsupported grant type", body: unsupportedGrant.response.body }
+  ])("$name is an error that a program can act on", ({ body }) => {
     const error = failure(readTokenResponse(answer(400, body), asked))
     assert.notStrictEqual(error._tag, "EntraInvalidResponseError")
     assert.isNotEmpty("errorCodes" in error ? error.errorCodes : [])
