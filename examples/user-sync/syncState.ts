@@ -117,7 +117,7 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
         }
       }
     case "Throttled": {
-      const delay = Math.min(Math.max(event.retryAfter, 1000), 3_600_000)
+      const delay = Math.min(Math.max(event.retryAfter, 1000), longestThrottle)
       return {
         ...state,
         phase: "waiting",
@@ -143,6 +143,14 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
       return state.phase === "waiting" || state.phase === "syncing" ? state : { ...state, phase: "queued", dueAt: now }
   }
 }
+
+/** Returns the milliseconds until the next attempt. A time that no event sets comes from a clock that was wrong: now. */
+export const untilDue = ({ dueAt }: SyncState, now: number, pace: Pace): number => {
+  const left = Math.max(0, dueAt - now)
+  return left > Math.max(pace.interval, pace.longestDelay, longestThrottle) ? 0 : left
+}
+
+const longestThrottle = 3_600_000
 
 /** Whether the event ends a full round, after which the users that were not seen in it are gone. */
 export const endsFullRound = (state: SyncState, event: SyncEvent): boolean =>
