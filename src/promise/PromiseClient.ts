@@ -18,6 +18,7 @@ import { ConfidentialClient } from "../ConfidentialClient.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import { AcquireToken } from "../internal/client/hitPath.ts"
 import * as ReplacementCooldown from "../internal/client/replacementCooldown.ts"
+import { notA } from "../internal/shared/errors.ts"
 import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
@@ -235,8 +236,11 @@ export const createClient = (options: ClientOptions): Client => {
     })
 
   /** Returns the reason why a call ends before it begins. */
-  const refusal = (signal: AbortSignal | undefined): { readonly reason: unknown } | undefined =>
-    isClosed ? { reason: closed() } : signal?.aborted === true ? { reason: signal.reason } : undefined
+  const refusal = (signal: AbortSignal | undefined): { readonly reason: unknown } | undefined => {
+    if (isClosed) return { reason: closed() }
+    if (!isSignal(signal)) return { reason: exceptionOf(notA("an AbortSignal", "signal")) }
+    return signal?.aborted === true ? { reason: signal.reason } : undefined
+  }
 
   const acquire = (request: ClientRequest, signal?: AbortSignal): Promise<AuthenticationResult> => {
     const refused = refusal(signal)
@@ -261,12 +265,13 @@ export const createClient = (options: ClientOptions): Client => {
       opened !== undefined && ReplacementCooldown.isAtRest(accessToken, claims, opened.clock)
   })
 
+  // The functions are asynchronous, so that a member of the caller's objects that throws rejects the call.
   return {
-    getToken: (request, options) => acquire(requestOf(request), options?.signal).then(tokenOf),
-    headers: (request, options) =>
-      acquire(requestOf(request), options?.signal).then(({ accessToken, tokenType }) => ({
-        authorization: `${tokenType} ${Redacted.value(accessToken)}`
-      })),
+    getToken: async (request, options) => tokenOf(await acquire(requestOf(request), options?.signal)),
+    headers: async (request, options) => {
+      const { accessToken, tokenType } = await acquire(requestOf(request), options?.signal)
+      return { authorization: `${tokenType} ${Redacted.value(accessToken)}` }
+    },
     fetch: async (...parameters) => {
       if (isClosed) throw closed()
       return await bearerFetch(...parameters)
@@ -301,6 +306,10 @@ interface Opened {
 
 const requestOf = (request: string | ReadonlyArray<string> | TokenRequest): TokenRequest =>
   typeof request === "string" || isArray(request) ? { scopes: request } : request
+
+/** Also accepts the signals of other realms and of polyfills. */
+const isSignal = (signal: AbortSignal | null | undefined): boolean =>
+  signal === undefined || signal === null || typeof signal.addEventListener === "function"
 
 const isArray = (request: ReadonlyArray<string> | TokenRequest): request is ReadonlyArray<string> =>
   Array.isArray(request)

@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
-import { invalidRequest } from "../shared/errors.ts"
+import { invalidRequest, notA } from "../shared/errors.ts"
 import { isLoopback, quote } from "../shared/text.ts"
 
 /**
@@ -22,6 +22,7 @@ export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup,
   Result.gen(function*() {
     const origins = new Map<string, OriginRequest>()
     const patterns = new Map<string, OriginRequest>()
+    if (typeof table !== "object" || table === null) return yield* Result.fail(notA("an object", "origins"))
     for (const [origin, entry] of Object.entries(table)) {
       const request = isScopes(entry) ? { scopes: entry } : entry
       if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))

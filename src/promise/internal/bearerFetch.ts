@@ -15,25 +15,31 @@ type Fetch = typeof globalThis.fetch
  */
 export const make = ({ acquire, isAtRest, lookUp, send }: {
   readonly lookUp: OriginLookup
-  readonly acquire: (request: TokenRequest, signal: AbortSignal) => Promise<AuthenticationResult>
+  readonly acquire: (request: TokenRequest, signal: AbortSignal | undefined) => Promise<AuthenticationResult>
   /** Returns whether a refused token must not be replaced now. */
   readonly isAtRest: (result: AuthenticationResult, claims: string) => boolean
   readonly send: Fetch
 }): Fetch =>
 async (input, init) => {
-  const entry = lookUp(originOf(input) ?? "")
-  if (entry === undefined || headersOf(input, init).has("authorization")) return send(input, init)
+  if (lookUp(originOf(input) ?? "") === undefined) return send(input, init)
+  // From here on this request counts, because another reading of the input may yield another URL or other headers.
   const given = new Request(input, init)
+  // The signal of a copy follows that of the caller only until a request between them is collected.
+  const signal = (init?.signal === undefined && input instanceof Request ? input.signal : init?.signal) ?? undefined
+  const follow = signal === undefined ? undefined : { signal }
+  const entry = lookUp(originOf(given) ?? "")
+  if (entry === undefined || given.headers.has("authorization")) return send(given, follow)
   // A redirect would carry the token to another path, or in old runtimes to another origin.
   const request = given.redirect === "follow" ? new Request(given, { redirect: "manual" }) : given
   const repeatable = isRepeatable(input, init)
-  let token = await acquire(entry, request.signal)
+  let token = await acquire(entry, signal)
   for (let left = mostReplacements;; left--) {
     const attempt = repeatable && left > 0 ? request.clone() : request
     attempt.headers.set("authorization", Redacted.value(authorizationHeader(token, request)))
-    const response = await send(attempt)
+    const response = await send(attempt, follow)
     const claims = claimsChallengeOf(response.headers.get("www-authenticate") ?? undefined) ?? ""
-    if (response.status !== 401 || left === 0 || isAtRest(token, claims)) {
+    // The response after a redirect, which some functions follow in any case, may not come from the API.
+    if (response.status !== 401 || response.redirected || left === 0 || isAtRest(token, claims)) {
       return response
     }
     const replacement = {
@@ -42,11 +48,11 @@ async (input, init) => {
       accessTokenSha256ToRefresh: await Effect.runPromise(accessTokenSha256(token.accessToken))
     }
     if (!repeatable) {
-      await acquire(replacement, request.signal).catch(() => undefined)
+      await acquire(replacement, signal).catch(() => undefined)
       return response
     }
     await response.body?.cancel()
-    token = await acquire(replacement, request.signal)
+    token = await acquire(replacement, signal)
   }
 }
 
@@ -59,17 +65,15 @@ interface TokenRequest extends OriginRequest {
 /** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Returns the origin as `fetch` computes it, or undefined for an input that `fetch` rejects. */
+/** Returns the origin as `fetch` computes it, or undefined for an input that `fetch` rejects or does not send. */
 const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
   try {
-    return new URL(input instanceof Request ? input.url : new Request(input).url).origin
+    const { origin, protocol } = new URL(input instanceof Request ? input.url : new Request(input).url)
+    return /^https?:$/.test(protocol) ? origin : undefined
   } catch {
     return undefined
   }
 }
-
-const headersOf = (input: Parameters<Fetch>[0], init: RequestInit | undefined): Headers =>
-  new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
 
 /** The source of a stream may run only once, and the body of a `Request` may be such a stream. */
 const isRepeatable = (input: Parameters<Fetch>[0], init: RequestInit | undefined): boolean => {
