@@ -19,6 +19,7 @@ import type { AcquireTokenError } from "../EntraError.ts"
 import { AcquireToken } from "../internal/client/hitPath.ts"
 import * as ReplacementCooldown from "../internal/client/replacementCooldown.ts"
 import { notA } from "../internal/shared/errors.ts"
+import { isSignal } from "../internal/shared/validate.ts"
 import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
@@ -236,10 +237,11 @@ export const createClient = (options: ClientOptions): Client => {
     })
 
   /** Returns the reason why a call ends before it begins. */
-  const refusal = (signal: AbortSignal | undefined): { readonly reason: unknown } | undefined => {
+  const refusal = (signal: AbortSignal | null | undefined): { readonly reason: unknown } | undefined => {
     if (isClosed) return { reason: closed() }
+    if (signal === undefined || signal === null) return undefined
     if (!isSignal(signal)) return { reason: exceptionOf(notA("an AbortSignal", "signal")) }
-    return signal?.aborted === true ? { reason: signal.reason } : undefined
+    return signal.aborted ? { reason: signal.reason } : undefined
   }
 
   const acquire = (request: ClientRequest, signal?: AbortSignal): Promise<AuthenticationResult> => {
@@ -306,10 +308,6 @@ interface Opened {
 
 const requestOf = (request: string | ReadonlyArray<string> | TokenRequest): TokenRequest =>
   typeof request === "string" || isArray(request) ? { scopes: request } : request
-
-/** Also accepts the signals of other realms and of polyfills. */
-const isSignal = (signal: AbortSignal | null | undefined): boolean =>
-  signal === undefined || signal === null || typeof signal.addEventListener === "function"
 
 const isArray = (request: ReadonlyArray<string> | TokenRequest): request is ReadonlyArray<string> =>
   Array.isArray(request)

@@ -17,6 +17,9 @@ export type OriginRequest = Pick<TokenRequest, "scopes" | "tenantId">
 /** Returns the request of an origin: of the origin itself, or else of its pattern. */
 export type OriginLookup = (origin: string) => OriginRequest | undefined
 
+/** Returns the origin of a request's URL for the look-up. A `blob:` URL has one too, but leads to no server. */
+export const originOf = ({ origin, protocol }: URL): string => /^https?:$/.test(protocol) ? origin : ""
+
 /** Returns the look-up of a table, or the first problem of the table. */
 export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup, InvalidRequestError> =>
   Result.gen(function*() {

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type AuthenticationResult, authorizationHeader } from "../../AccessToken.ts"
-import type { OriginLookup } from "../../internal/http/originTable.ts"
+import * as OriginTable from "../../internal/http/originTable.ts"
 import { claimsChallengeOf } from "../../internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "../../internal/shared/sha256.ts"
 import type { OriginRequest } from "../ClientOptions.ts"
@@ -14,20 +14,20 @@ type Fetch = typeof globalThis.fetch
  * the exceptions of the client, and with the reason of the signal.
  */
 export const make = ({ acquire, isAtRest, lookUp, send }: {
-  readonly lookUp: OriginLookup
+  readonly lookUp: OriginTable.OriginLookup
   readonly acquire: (request: TokenRequest, signal: AbortSignal | undefined) => Promise<AuthenticationResult>
   /** Returns whether a refused token must not be replaced now. */
   readonly isAtRest: (result: AuthenticationResult, claims: string) => boolean
   readonly send: Fetch
 }): Fetch =>
 async (input, init) => {
-  if (lookUp(originOf(input) ?? "") === undefined) return send(input, init)
+  if (lookUp(originOf(input)) === undefined) return send(input, init)
   // From here on this request counts, because another reading of the input may yield another URL or other headers.
   const given = new Request(input, init)
   // The signal of a copy follows that of the caller only until a request between them is collected.
   const signal = (init?.signal === undefined && input instanceof Request ? input.signal : init?.signal) ?? undefined
   const follow = signal === undefined ? undefined : { signal }
-  const entry = lookUp(originOf(given) ?? "")
+  const entry = lookUp(originOf(given))
   if (entry === undefined || given.headers.has("authorization")) return send(given, follow)
   // A redirect would carry the token to another path, or in old runtimes to another origin.
   const request = given.redirect === "follow" ? new Request(given, { redirect: "manual" }) : given
@@ -65,13 +65,12 @@ interface TokenRequest extends OriginRequest {
 /** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Returns the origin as `fetch` computes it, or undefined for an input that `fetch` rejects or does not send. */
-const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
+/** Returns the origin as `fetch` computes it, or an empty text for an input that `fetch` rejects. */
+const originOf = (input: Parameters<Fetch>[0]): string => {
   try {
-    const { origin, protocol } = new URL(input instanceof Request ? input.url : new Request(input).url)
-    return /^https?:$/.test(protocol) ? origin : undefined
+    return OriginTable.originOf(new URL(input instanceof Request ? input.url : new Request(input).url))
   } catch {
-    return undefined
+    return ""
   }
 }
 
