@@ -401,6 +401,19 @@ describe("the background job", () => {
       assert.deepStrictEqual(yield* store.all, [])
     }))
 
+  it.effect("a disconnection while a token is requested leaves no token", () =>
+    Effect.gen(function*() {
+      const { client, simulator, store, sync } = yield* startJob()
+      yield* simulator.fail(Fault.delay("5 seconds"))
+      yield* sync.connect(connect(contoso))
+      yield* settle
+      assert.strictEqual((yield* simulator.counters).faults, 1)
+      yield* sync.disconnect(contoso)
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual([yield* store.all, (yield* client.stats).entries], [[], 0])
+      assert.strictEqual((yield* simulator.counters).graphRequests, 0)
+    }))
+
   it.effect("a disconnection during a sync leaves nothing, and another connection begins anew", () =>
     Effect.gen(function*() {
       const { client, simulator, stateOf, store, sync } = yield* startJob()
