@@ -6,7 +6,7 @@ import { layerFromEnv } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { execFileSync } from "node:child_process"
 import { createPrivateKey, X509Certificate } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileNameOf, subjectOf } from "../../src/cli/internal/cert/subject.ts"
@@ -126,6 +126,14 @@ describe("cert new", () => {
       assert.strictEqual((yield* make("--force")).code, 0)
       assert.strictEqual(modeOf(`${base}.pem`), 0o600)
       assert.include(readFileSync(`${base}.pem`, "utf8"), "PRIVATE KEY")
+      // Several at a time: the file has a key with its own certificate, and no file of another name was touched.
+      writeFileSync(`${base}.pem.new`, "mine")
+      const codes = yield* Effect.all(Array.from({ length: 8 }, () => make("--force")), { concurrency: "unbounded" })
+      assert.deepStrictEqual([...new Set(codes.map(({ code }) => code))], [0])
+      const pem = readFileSync(`${base}.pem`, "utf8")
+      assert.isTrue(new X509Certificate(pem).checkPrivateKey(createPrivateKey(pem)))
+      assert.strictEqual(readFileSync(`${base}.pem.new`, "utf8"), "mine")
+      rmSync(`${base}.pem.new`)
       // A link is replaced; the file that it leads to stays.
       writeFileSync(other, "mine")
       const linked = join(folder, "linked")

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
+import { randomUUID } from "node:crypto"
 import { CommandError } from "../commandError.ts"
 import { reasonOf } from "../platformReason.ts"
 
@@ -28,12 +29,12 @@ export const writeNewFiles = Effect.fnUntraced(function*(
     if (first !== undefined) return yield* exists(first.path)
   }
   // A new file gets its permissions at its creation. A file that is replaced may have others, and may be a link.
-  const targetOf = (path: string) => isForced ? `${path}.new` : path
+  const suffix = isForced ? `.${randomUUID()}` : ""
+  const targetOf = (path: string) => path + suffix
   const written: Array<string> = []
   const write = Effect.forEach(files, (file) =>
     Effect.gen(function*() {
       const target = targetOf(file.path)
-      if (isForced) yield* fileSystem.remove(target, { force: true })
       yield* fileSystem.writeFile(target, bytesOf(file), { flag: "wx", mode: file.isPrivate ? 0o600 : 0o644 })
       written.push(target)
     }).pipe(Effect.mapError((error) => writeError(file.path, error))), { discard: true })
