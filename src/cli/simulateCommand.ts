@@ -9,6 +9,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { CommandError } from "./internal/commandError.ts"
@@ -50,6 +51,7 @@ const flags = {
   ),
   clientSecret: Flag.Redacted("client-secret").pipe(
     Flag.withDescription("Secret of the app, in addition to those that it has. It must not be a real one"),
+    Flag.filter((secret) => Redacted.value(secret) !== "", () => "It is empty"),
     Flag.optional
   ),
   certificate: Flag.String("certificate").pipe(

@@ -192,6 +192,8 @@ describe("simulate", () => {
     [["--tenant", "not a tenant"], /--tenant/],
     [["--client-id", "app"], /--client-id.*GUID/],
     [["--shell", "cmd"], /--shell/],
+    [["--client-secret", ""], /--client-secret.*empty/],
+    [["--client-secret="], /--client-secret.*empty/],
     [["--port", "0", "--save-env", "/nowhere/env"], /\/nowhere\/env cannot be written/]
   ]
   it.live.each(refused)("refuses %j", ([args, message]) =>
