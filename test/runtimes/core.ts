@@ -101,12 +101,12 @@ export const lacks: ReadonlyArray<Lack> = [
   },
   {
     on: ["Bun", "Deno", "workerd"],
-    why: "garbage collection of the objects that an error was made by",
+    why: "garbage collection of objects that created an error",
     tests: ["what is remembered > holds on to nothing that was called"]
   },
   {
     on: ["workerd"],
-    why: "waits without a timer: there every wait has one",
+    why: "waits without a timer (every wait has a timer there)",
     tests: [
       "slots that are never returned > do not go to requests whose longest wait is over",
       "a flight beyond its limit > ends with the scope, and its callers fail with closed"
@@ -114,7 +114,7 @@ export const lacks: ReadonlyArray<Lack> = [
   },
   {
     on: ["workerd"],
-    why: "`KeyObject.toCryptoKey`, and the dates and keys of `X509Certificate`, which check certificates here",
+    why: "`KeyObject.toCryptoKey`, and the dates and keys of `X509Certificate`",
     tests: [
       "loadCertificate > RSA: signs what the certificate verifies",
       "loadCertificate > EC on P-256: signs what the certificate verifies",

@@ -19,7 +19,7 @@ const cells = (runtime: Runtime): ReadonlyArray<string> =>
     ? ["-", "fetch", "fetch"]
     : ["no bundler", "esbuild, CommonJS", "rolldown"].map((bundler) => printed(bundler, runtime))
 
-const header = ["Runtime", "Core suite", "Tarball", "esbuild", "rolldown", "Lacks, of what the tests use"]
+const header = ["Runtime", "Core suite", "Tarball", "esbuild", "rolldown", "Not available to tests"]
 
 const rowOf = (runtime: Runtime, passed: string): ReadonlyArray<string> => {
   const lacks = lacksOf(runtime)
