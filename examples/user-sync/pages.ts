@@ -1,4 +1,4 @@
-/** The pages: HTML without scripts. They are plain functions of what they show. */
+/** The pages: HTML without scripts. Each page is a plain function of its data. */
 import type { ConfidentialClient } from "effect-entra"
 import { type Html, html, type Value } from "./html.ts"
 import type { Account, Session } from "./sessions.ts"
@@ -12,7 +12,7 @@ export const notices = {
 } as const
 export type Notice = keyof typeof notices
 
-/** What a search shows. */
+/** The results of a search. */
 export interface Search {
   readonly text: string
   readonly page: number
@@ -24,7 +24,7 @@ export const signIn = (session: Session, accounts: ReadonlyArray<Account>): Html
   layout(
     { title: "Demo sign-in", session },
     html`
-    <p class="note">This is not a real sign-in: everybody is whom they choose to be. Your own sign-in goes here.</p>
+    <p class="note">This is not a real sign-in: anyone can choose any account. Replace it by your own sign-in.</p>
     <form method="post" action="/sign-in">
       ${hidden(session)}
       <fieldset>
@@ -128,7 +128,7 @@ export const overview = (
     </section>`
   )
 
-/** A page that says why something was not done, and what to do. */
+/** A page with the reason why a request failed, and with the remedy. */
 export const message = (
   session: Session | undefined,
   options: {

@@ -55,7 +55,10 @@ export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
 export const page = (content: Html, status = 200): Response =>
   HttpServerResponse.text(content.text, { status, contentType: "text/html; charset=utf-8" })
 
-/** Runs `next` only for a form of this session. Another site can send a form, but does not know the session's secret. */
+/**
+ * Runs `next` only for a form of this session. Another site can send a form, but does not have the secret of the
+ * session.
+ */
 export const ifOwnForm = <E, R>(
   session: Session,
   { csrf }: { readonly csrf: string },
@@ -90,7 +93,7 @@ const handlers = (options: Options) =>
       const origin = yield* originOf(options)
       const cookie = setCookie(origin)
 
-      /** The customer of the session. Everybody else is sent to the sign-in, or to their own page. */
+      /** Runs `next` with the customer of the session. Other visitors are sent to the sign-in or to their own page. */
       const asCustomer = <E, R>(
         next: (customer: Extract<Account, { kind: "customer" }>, session: Session) => Effect.Effect<Response, E, R>,
         otherwise = (session: Session) => see(session.account === undefined ? "/sign-in" : "/")
@@ -170,7 +173,7 @@ const handlers = (options: Options) =>
                 const { code, message, remedy } = answer.failure
                 return page(Pages.message(session, { title: "Not connected", text: message, remedy, code }), 400)
               }
-              // The tenant is a claim of the browser. Only the tenant of the customer who has signed in counts.
+              // The browser only claims the tenant. It must be the tenant of the signed-in customer.
               if (answer.success.claimedTenantId !== customer.tenantId) {
                 return page(Pages.message(session, refusals.tenant), 403)
               }
@@ -199,7 +202,7 @@ const handlers = (options: Options) =>
 const refusals = {
   account: {
     title: "The connection was refused",
-    text: "No customer is signed in here, so this answer of the consent page belongs to nobody.",
+    text: "No customer is signed in here, so this answer of the consent page belongs to no customer.",
     remedy: "Sign in as a customer, and connect your organization from the start page."
   },
   state: {

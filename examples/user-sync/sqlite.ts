@@ -7,7 +7,7 @@ import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
-/** Opens a database, and creates its file if there is none. Foreign keys are checked. */
+/** Opens a database, and creates its file if it does not exist. Foreign keys are checked. */
 export const layer = (filename: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.effect(
     SqlClient.SqlClient,

@@ -1,6 +1,6 @@
 /**
- * A client for programs without Effect: promises, exceptions, `AbortSignal`, and `await using`. It is the client of
- * `ConfidentialClient`: the same cache, shared requests, refresh before expiry, retries and errors.
+ * A client for programs without Effect, with promises, exceptions, `AbortSignal`, and `await using`. It has the cache,
+ * shared requests, refresh before expiry, retries and errors of `ConfidentialClient`.
  *
  * @since 0.1.0
  */
@@ -38,7 +38,7 @@ import { partsOf } from "./internal/options.ts"
  * - `forceRefresh`: true requests a new token without reading the cache; default: false.
  * - `claims`: the JSON text of a claims challenge. The cache is neither read nor written.
  * - `clientCapabilities`: capabilities in addition to those of the client; default: none.
- * - `minimumValidity`: for how many milliseconds the token must still be valid; default: 0.
+ * - `minimumValidity`: the milliseconds that the token must still be valid; default: 0.
  * - `onThrottled`: overrides the client's option.
  * - `correlationId`: an id for the service, the logs and the errors; default: a new GUID.
  *
@@ -57,8 +57,8 @@ export interface TokenRequest {
 }
 
 /**
- * Options of one call. If `signal` is aborted, the call rejects with the reason of the signal. The token request goes on for
- * other callers and for the cache.
+ * Options of one call. If `signal` is aborted, the call rejects with the reason of the signal. The token request
+ * continues for other callers and for the cache.
  *
  * @category models
  * @since 0.1.0
@@ -76,8 +76,9 @@ export interface CallOptions {
  * - `tokenType`: the type of the token, such as `Bearer`.
  * - `expiresOn`: the time at which the token expires.
  * - `refreshOn`: the time from which a call refreshes the token in the background.
- * - `scopes`, `tenantId`, `authority`, `correlationId`: the granted scopes, and the request that fetched the token.
- * - `fromCache`: whether the token was cached.
+ * - `scopes`, `tenantId`, `authority`, `correlationId`: the granted scopes, and the tenant, authority and
+ *   correlation id of the request that fetched the token.
+ * - `fromCache`: true if the token comes from the cache.
  *
  * @category models
  * @since 0.1.0
@@ -128,18 +129,19 @@ export interface TokenCredential {
  *
  * **Details**
  *
- * Every member rejects with an `EntraError`, and with an `EntraServiceUnavailableError` `client_closed` after `close`.
+ * `getToken`, `headers`, `fetch` and the `getToken` of the `TokenCredential` reject with an `EntraError` if there is no
+ * token. After `close` they reject with a `ServiceUnavailableError` whose code is `client_closed`.
  *
  * - `getToken`: returns a token for scopes or a request, from the cache, from a request that is under way, or from the
  *   service.
  * - `headers`: returns the header of a request to an API.
  * - `fetch`: adds a token to a request whose origin is in `origins`, unless the request has an `authorization` header. Other
  *   requests are sent unchanged. If the API responds with 401, the token is replaced and the request is repeated, unless its
- *   body is a stream or comes in a `Request`. Redirects of a request with a token are not followed: the caller gets the
+ *   body is a stream or part of a `Request`. Redirects of a request with a token are not followed: the caller gets the
  *   redirect.
  * - `asTokenCredential`: returns the client as a `TokenCredential` for the Azure SDKs.
- * - `close`: ends the client. Callers that wait get `client_closed`. `await using` calls it, `using` calls it without
- *   waiting for its end.
+ * - `close`: ends the client. Waiting calls reject with `client_closed`. `await using` calls it and waits for it.
+ *   `using` calls it without waiting.
  *
  * @category models
  * @since 0.1.0
@@ -215,7 +217,7 @@ export const createClient = (options: ClientOptions): Client => {
     }
   })
 
-  /** Runs an effect of the open client. An aborted signal ends the wait, and not the shared request. */
+  /** Runs an effect with the open client. An aborted signal ends the wait, but not the shared request. */
   const run = <A>(use: (opened: Opened) => Effect.Effect<A, AcquireTokenError>, signal?: AbortSignal) =>
     new Promise<A>((resolve, reject) => {
       let interrupt = (): void => {}

@@ -14,7 +14,7 @@ const { Fault } = EntraSimulator
 const secret = Redacted.value(EntraSimulator.daemonSecret)
 const users = "https://graph.microsoft.com/v1.0/users"
 
-/** `fetch` to the simulator; `other` answers what is not for it. */
+/** `fetch` to the simulator; `other` answers requests to other hosts. */
 const networkOf = (other: (request: Request) => Response | undefined = () => undefined) => {
   const runtime = ManagedRuntime.make(Simulator())
   const sent: Array<{ readonly url: string; readonly authorization: string | null }> = []
@@ -154,7 +154,7 @@ describe("getToken", () => {
     assert.isFalse((await open({ secret: undefined, certificate: async () => given }).getToken(graph)).fromCache)
   })
 
-  it("calls the function of an assertion for each attempt, with what the assertion is for", async () => {
+  it("calls the function of an assertion for each attempt, with the context of the attempt", async () => {
     const seen: Array<Entra.AssertionContext> = []
     const client = open({
       secret: undefined,
@@ -225,7 +225,7 @@ describe("exceptions", () => {
   > = [
     ["a scope", {}, "User.Read", Entra.InvalidScopeError, "scope_not_default"],
     ["no scope", {}, "", Entra.InvalidScopeError, "scope_missing"],
-    ["a request that is none", {}, undefined, Entra.InvalidRequestError, "field_malformed"],
+    ["a missing request", {}, undefined, Entra.InvalidRequestError, "field_malformed"],
     ["a tenant", {}, { scopes: graph, tenantId: "no tenant" }, Entra.InvalidAuthorityError, "tenant_malformed"],
     [
       "a forbidden tenant",

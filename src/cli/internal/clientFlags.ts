@@ -73,7 +73,7 @@ export interface ClientSetup {
   readonly inFlags: (text: string) => string
 }
 
-/** Returns the setup, after asking for the secrets that the flags request. */
+/** Returns the setup, after asking for the secrets for which the flags ask. */
 export const clientSetup = Effect.fnUntraced(function*(flags: ClientFlags) {
   const typed = Option.isSome(flags.secret)
     ? "secret"
@@ -83,15 +83,15 @@ export const clientSetup = Effect.fnUntraced(function*(flags: ClientFlags) {
   if (typed !== undefined) {
     return yield* new CommandError({
       message:
-        `--${typed} is refused, because the shell keeps command lines, and other users of this machine see them.`,
+        `--${typed} is refused, because the shell keeps command lines and other users of this machine can see them.`,
       remedy: `${alternatives[typed]} Replace the value that was typed here.`
     })
   }
   const given = credentialsOf(flags)
   if (given.length > 1) {
     return yield* new CommandError({
-      message: `${given.join(" and ")} are several credentials.`,
-      remedy: "Pass one of them."
+      message: `${given.join(" and ")} are several credentials, but the client uses one.`,
+      remedy: "Pass only one of them."
     })
   }
   return setupOf(flags, {
@@ -111,10 +111,10 @@ const ask = Effect.fnUntraced(function*(message: string, remedy: string) {
   const { stdinIsTerminal } = yield* Stdio.Stdio
   return (yield* stdinIsTerminal)
     ? yield* Prompt.run(Prompt.Password({ message }))
-    : yield* new CommandError({ message: "Standard input is not a terminal, so nobody can be asked.", remedy })
+    : yield* new CommandError({ message: "Standard input is not a terminal, so the command cannot ask.", remedy })
 })
 
-/** The flags that choose a credential. */
+/** Returns the names of the passed flags that choose a credential. */
 const credentialsOf = (flags: ClientFlags): ReadonlyArray<string> => [
   ...(flags.askSecret ? ["--ask-secret"] : []),
   ...(Option.isSome(flags.secretFile) ? ["--secret-file"] : []),

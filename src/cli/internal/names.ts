@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 
-/** A text that matches a pattern. `message` begins with "Expected". */
+/** Returns a schema of texts that match a pattern. `message` begins with "Expected". */
 export const matching = (pattern: RegExp, message: string) =>
   Schema.String.check(Schema.isPattern(pattern, { message }))
 

@@ -107,7 +107,7 @@ export const make = (options: {
     const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
       makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
 
-    /** A token that is bound to a key of this process is of no use to others. */
+    /** Returns whether tokens are bound to a key of this process, so that other processes cannot use them. */
     const isBound = (): boolean => options.binding() !== undefined
 
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))

@@ -10,8 +10,8 @@ import type { OriginRequest } from "../ClientOptions.ts"
 type Fetch = typeof globalThis.fetch
 
 /**
- * Returns the function. A token that the API refuses is replaced, by the rules of `BearerHttpClient`. `acquire` rejects with
- * the exceptions of the client, and with the reason of the signal.
+ * Creates the function. A token that the API refuses is replaced, by the rules of `BearerHttpClient`. `acquire` rejects
+ * with the exceptions of the client, and with the reason of the signal.
  */
 export const make = ({ acquire, isAtRest, lookUp, send }: {
   readonly lookUp: OriginLookup
@@ -59,7 +59,7 @@ interface TokenRequest extends OriginRequest {
 /** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Returns the origin as `fetch` computes it, or undefined for an input that `fetch` rejects. */
+/** Returns the origin of a request as `fetch` computes it, or undefined for an input that `fetch` rejects. */
 const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
   try {
     return new URL(input instanceof Request ? input.url : new Request(input).url).origin
@@ -71,7 +71,10 @@ const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
 const headersOf = (input: Parameters<Fetch>[0], init: RequestInit | undefined): Headers =>
   new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
 
-/** The source of a stream may run only once, and the body of a `Request` may be such a stream. */
+/**
+ * Returns whether the body can be sent again. A stream can be read only once, and the body of a `Request` may be a
+ * stream.
+ */
 const isRepeatable = (input: Parameters<Fetch>[0], init: RequestInit | undefined): boolean => {
   const body = init?.body ?? (input instanceof Request ? input.body : undefined)
   return body === undefined || body === null || typeof body === "string" || ArrayBuffer.isView(body) ||

@@ -1,4 +1,4 @@
-/** The options of a client: checked at once, and turned into the layers of the client. */
+/** Checks the options of a client, and creates its layers. */
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
@@ -74,12 +74,12 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
     }
   })
 
-/** The global function at the time of a request, because programs and their tests replace it. */
+/** Calls the global `fetch` of the moment, because programs and their tests replace it. */
 const currentFetch: typeof globalThis.fetch = (...parameters) =>
-  // oxlint-disable-next-line no-restricted-globals -- the users of this module expect it
+  // oxlint-disable-next-line no-restricted-globals -- users of this module expect it
   globalThis.fetch(...parameters)
 
-/** Returns the schedule of further attempts, with full jitter. */
+/** Returns the policy of further attempts, with full jitter. */
 const retryOf = (retry: ClientOptions["retry"]): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
   Result.gen(function*() {
     const { base = 250, cap = 4000, times = 3 } = retry ?? {}
@@ -99,7 +99,7 @@ const retryOf = (retry: ClientOptions["retry"]): Result.Result<RetryPolicy.Retry
 
 type Credential = Effect.Effect<ClientCredential.ClientCredential["Service"], ConfigurationError>
 
-/** Returns the only credential. Secrets are redacted here, before anything else sees them. */
+/** Returns the only credential. Secrets are redacted here, before they are passed on. */
 const credentialOf = (
   { assertion, certificate, secret }: Pick<ClientOptions, "secret" | "certificate" | "assertion">
 ): Result.Result<Credential, ConfigurationError> => {
@@ -148,7 +148,7 @@ const hideKey = ({ privateKey, ...rest }: Certificate) => ({
   privateKey: Redacted.make(privateKey, { label: "private_key" })
 })
 
-/** The failure of a function keeps its class for the error, which does not show its message. */
+/** Runs a function. Its failure is kept, because the error shows the class of the failure but not its message. */
 const loading = <A>(load: Loaded<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: async () => await load(), catch: (error) => error })
 

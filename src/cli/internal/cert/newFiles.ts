@@ -1,5 +1,5 @@
 /**
- * Writes new files, some of them private. None is written if one of them exists, unless it may be replaced.
+ * Writes new files, some of them private. If one of the files exists, no file is written, unless files may be replaced.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -27,7 +27,7 @@ export const writeNewFiles = Effect.fnUntraced(function*(
     const [first] = present
     if (first !== undefined) return yield* exists(first.path)
   }
-  // A new file gets its permissions at its creation. A file that is replaced may have others, and may be a link.
+  // Permissions are set when a file is created. An existing file may have other permissions, and may be a link.
   const targetOf = (path: string) => isForced ? `${path}.new` : path
   const written: Array<string> = []
   yield* Effect.forEach(files, (file) =>
@@ -37,7 +37,7 @@ export const writeNewFiles = Effect.fnUntraced(function*(
       yield* fileSystem.writeFile(target, bytesOf(file), { flag: "wx", mode: file.isPrivate ? 0o600 : 0o644 })
       written.push(target)
     }).pipe(Effect.mapError((error) => writeError(file.path, error))), { discard: true }).pipe(
-      // No key stays without its certificate.
+      // Otherwise a key would remain without its certificate.
       Effect.onError(() => Effect.forEach(written, (path) => Effect.ignore(fileSystem.remove(path))))
     )
   if (!isForced) return
@@ -53,7 +53,7 @@ const bytesOf = ({ content }: NewFile): Uint8Array =>
 
 const exists = (path: string) =>
   new CommandError({
-    message: `${path} exists, and a key that is lost cannot be restored.`,
+    message: `${path} exists. A replaced key cannot be restored.`,
     remedy: "Name other files with --out, or replace these with --force."
   })
 

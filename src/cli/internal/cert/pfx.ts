@@ -13,7 +13,7 @@ export const encodePfx = (
 ): Uint8Array => {
   const passphrase = password === undefined ? "" : Redacted.value(password)
   const leaf = new X509Certificate(certificate)
-  // The same id in both bags says that the key is that of the certificate.
+  // The same id in both bags assigns the key to the certificate.
   const attributes = set(sequence(oid(ids.localKeyId), set(octets(createHash("sha1").update(leaf.raw).digest()))))
   const encryptedKey = createPrivateKey(Redacted.value(privateKey)).export({
     type: "pkcs8",

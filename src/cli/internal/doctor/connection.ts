@@ -1,6 +1,6 @@
 /**
  * Sends one request to the authority over `NodeTransport`, and observes its connections: the proxy, the addresses and the
- * certificate. So the findings are about the transport itself, and not about a second implementation of its rules.
+ * certificate. The findings are therefore about the transport itself, and not about a second implementation of its rules.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -49,7 +49,7 @@ export interface Connection {
 /** The milliseconds for the request, which is more than the connect timeout of `NodeTransport`. */
 const requestLimit = 6000
 
-/** The milliseconds for a lookup of a name, and for a look at a certificate. */
+/** The milliseconds for a lookup of a name, and for reading a certificate. */
 const lookLimit = 3000
 
 /** Sends the request and observes its connections. */

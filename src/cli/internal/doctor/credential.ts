@@ -1,4 +1,4 @@
-/** Loads the credential, and reads from the assertion that it makes what the service will see of it. */
+/** Loads the credential, and reads the values that the service checks from an assertion of it. */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"

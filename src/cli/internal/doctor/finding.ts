@@ -64,10 +64,10 @@ export interface Reference {
   readonly correlationId?: string
 }
 
-/** The length of a text in characters, because servers decide about parts of it. */
+/** The characters of the longest text. Parts of a text come from servers. */
 const longestText = 2000
 
-/** Returns a sentence for a terminal. Control characters of a server or a file could write over the other findings. */
+/** Returns a sentence for a terminal. Control characters of a server or a file could overwrite other findings. */
 const shown = (text: string): string =>
   sentence(text.slice(0, longestText).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " "))
 

@@ -127,7 +127,7 @@ const folderOf = (name: string, from: string): string | undefined => {
     try {
       return dirname(realpathSync(join(place, name, "package.json")))
     } catch {
-      // The next place may have it.
+      // The next folder may have the package.
     }
   }
   return undefined
