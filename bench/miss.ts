@@ -135,8 +135,7 @@ tables.push({
     microseconds(bestOf(alone, name, collected)),
     microseconds(overheadAfterCollection(name))
   ]),
-  note:
-    "The first misses after a full collection cost more, because the collection throws away what the compiler knows."
+  note: "The first misses after a full collection cost more, because the collection clears part of the compiled code."
 })
 
 // -----------------------------------------------------------------------------

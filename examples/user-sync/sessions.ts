@@ -62,7 +62,7 @@ export const layerWith = (newSecret: () => string): Layer.Layer<Sessions> =>
         sessions.set(session.id, session)
         return session
       }
-      /** Removes expired sessions, then the oldest anonymous one: visitors must not end the sessions of customers. */
+      /** Removes expired sessions, otherwise the oldest, anonymous first: visitors must not end the sessions of customers. */
       const makeRoom = () => {
         for (const session of sessions.values()) if (!isAlive(session)) sessions.delete(session.id)
         const oldest = [...sessions.values()].find(({ account }) => account === undefined) ??

@@ -16,7 +16,7 @@ import { type Place, secret, type Settings, trusting } from "./doctorWorld.ts"
 export interface SetUp {
   readonly name: string
   readonly world?: Parameters<typeof SimulatorServer.layerHttps>[0]
-  /** Whether this process does not trust the simulator's certificate yet. */
+  /** True if this process does not trust the simulator's certificate yet. */
   readonly untrusted?: true
   /** Breaks the place, and returns the settings and the effect that applies the remedy. */
   readonly make: (place: Place) => Effect.Effect<

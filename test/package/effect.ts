@@ -26,7 +26,7 @@ const decodeVersions = Schema.decodeUnknownSync(
   Schema.fromJsonString(Schema.Union([Schema.String, Schema.NonEmptyArray(Schema.String)]))
 )
 
-/** Returns the newest of what `npm view <range> version --json` printed. */
+/** Returns the newest version in the output of `npm view <range> version --json`. */
 export const newestOf = (printed: string): string =>
   [decodeVersions(printed)].flat().sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1) ?? ""
 

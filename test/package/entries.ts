@@ -1,4 +1,4 @@
-/** The entry points of the package: what a program can import. */
+/** The entry points of the package, which programs can import. */
 import { filesAt } from "../docs/repository.ts"
 
 export interface Entry {

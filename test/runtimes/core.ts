@@ -8,7 +8,7 @@ import { globSync } from "node:fs"
 import { posix, sep } from "node:path"
 import { root } from "../docs/repository.ts"
 
-/** What a test may use on every runtime. */
+/** The modules of Node that a test of the core suite may import. */
 const portable = new Set(["node:assert", "node:crypto", "node:os", "node:util"])
 
 /** Tests that would fit, and are left out: they are long, and the simulations are about a fleet and not about a platform. */
@@ -24,7 +24,7 @@ export interface Division {
   readonly outside: ReadonlyMap<string, string>
 }
 
-/** Divides the test files by what they import, through any number of helpers. Types do not count. */
+/** Divides the test files by their imports, direct and through helpers. Types do not count. */
 export const divide = (files: ReadonlyArray<string>, { inputs }: Pick<Metafile, "inputs">): Division => {
   const reached = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
     if (!seen.has(path)) {
@@ -72,14 +72,14 @@ export const division = async (): Promise<Division> => {
 }
 
 // -----------------------------------------------------------------------------
-// what a runtime lacks
+// lacks of a runtime
 // -----------------------------------------------------------------------------
 
 export const runtimes = ["Node 22", "Node 24", "Bun", "Deno", "workerd"] as const
 
 export type Runtime = (typeof runtimes)[number]
 
-/** Tests that do not run on some runtimes, because of what the test itself needs. */
+/** Tests that do not run on some runtimes, because the test itself needs a feature that they do not have. */
 export interface Lack {
   readonly on: ReadonlyArray<Runtime>
   readonly why: string

@@ -6,14 +6,14 @@ import { versionOf } from "./run.ts"
 const begin = "<!-- runtimes: npm run runtimes -->\n\n"
 const end = "\n<!-- /runtimes -->"
 
-/** What the program of the tarball prints in `test/node/Tarball.test.ts`, which compares it. */
+/** The output of the program of the tarball, which `test/node/Tarball.test.ts` compares. */
 const printed = (bundler: string, runtime: Runtime): string => {
   const refused = parts.filter((part) => refusalOf(part, "whole", bundler, runtime) !== undefined)
   const acquired = parts.filter((part) => !refused.includes(part)).join(", ")
   return refused.length === 0 ? acquired : `${acquired}; refused: ${refused.join(", ")}`
 }
 
-/** A Worker is always a bundle: `test/Deploying.test.ts` compares what it prints. */
+/** The cells of a runtime. A Worker is always a bundle: `test/Deploying.test.ts` compares its output. */
 const cells = (runtime: Runtime): ReadonlyArray<string> =>
   runtime === "workerd"
     ? ["-", "fetch", "fetch"]
