@@ -93,7 +93,7 @@ const signingOf = (proof: Misses.Proof, name: string): number =>
 const overhead = (proof: Misses.Proof, cached: number, name: string): number =>
   bestOf(groupOf(proof, cached), name) - bestOf(alone, name) - signingOf(proof, name)
 
-/** The own time of a miss right after a full collection. */
+/** Measures the time of a miss without its transport, right after a full collection. */
 const overheadAfterCollection = (name: string): number =>
   bestOf(groupOf(secret, 0), name, collected) - bestOf(alone, name, collected)
 

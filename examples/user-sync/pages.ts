@@ -41,7 +41,7 @@ export const signIn = (session: Session, accounts: ReadonlyArray<Account>): Html
     </form>`
   )
 
-/** The page of a customer whose tenant is not connected. */
+/** Returns the page of a customer whose tenant is not connected. */
 export const connect = (session: Session, customer: string, notice: Notice | undefined): Html =>
   layout(
     { title: `Connect ${customer}`, session, notice },
@@ -51,7 +51,7 @@ export const connect = (session: Session, customer: string, notice: Notice | und
     ${button(session, "/connect", `Connect ${customer}`)}`
   )
 
-/** The page of a customer whose tenant is connected. */
+/** Returns the page of a customer whose tenant is connected. */
 export const tenant = (
   session: Session,
   tenant: Tenant,
@@ -93,7 +93,7 @@ export const disconnect = (session: Session, { customer, users }: Tenant): Html 
     </div>`
   )
 
-/** The page of the operator. It has no names of users: they belong to the customers. */
+/** Returns the page of the operator. It has no names of users: they belong to the customers. */
 export const overview = (
   session: Session,
   tenants: ReadonlyArray<Tenant>,
@@ -128,7 +128,7 @@ export const overview = (
     </section>`
   )
 
-/** A page with the reason why a request failed, and with the remedy. */
+/** Returns a page with the reason why a request failed, and with the remedy. */
 export const message = (
   session: Session | undefined,
   options: {
@@ -149,11 +149,11 @@ export const message = (
     <p><a href="/">Go to the start page</a></p>`
   )
 
-/** A button that sends a form. */
+/** Returns a button that sends a form. */
 export const button = (session: Session, action: string, text: string, fields: Html = html``): Html =>
   html`<form method="post" action="${action}">${hidden(session)}${fields}<button>${text}</button></form>`
 
-/** The frame of all pages. */
+/** Returns a whole page around its content. */
 export const layout = (
   { notice, session, title }: {
     readonly title: string

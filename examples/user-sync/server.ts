@@ -32,7 +32,7 @@ export interface Options {
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** The address of the app as browsers see it, without a slash at its end. */
+/** Returns the address of the app as browsers see it, without a slash at its end. */
 export const originOf = ({ publicUrl }: Pick<Options, "publicUrl">) =>
   Effect.map(HttpServer.HttpServer, ({ address }) =>
     publicUrl === undefined
@@ -51,7 +51,7 @@ export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
     })
   )
 
-/** A page. */
+/** Returns the response with a page. */
 export const page = (content: Html, status = 200): Response =>
   HttpServerResponse.text(content.text, { status, contentType: "text/html; charset=utf-8" })
 
@@ -77,7 +77,7 @@ export const ifOwnForm = <E, R>(
 // pages
 // -----------------------------------------------------------------------------
 
-/** A redirect after a form. */
+/** Returns the redirect after a form. */
 export const see = (address: string): Response => HttpServerResponse.redirect(address, { status: 303 })
 const home = (notice: Pages.Notice): Response => see(`/?done=${notice}`)
 
@@ -225,7 +225,7 @@ const refusals = {
 const isSecure = (origin: string): boolean => origin.startsWith("https:")
 const cookieName = (origin: string): string => isSecure(origin) ? "__Host-session" : "session"
 
-/** `lax`, not `strict`: the browser comes back from the consent page of another site. */
+/** Sets the cookie. It is `lax`, not `strict`, because the browser returns from the consent page of another site. */
 const setCookie = (origin: string) => (response: Response, id: string): Response =>
   HttpServerResponse.setCookieUnsafe(response, cookieName(origin), id, {
     httpOnly: true,

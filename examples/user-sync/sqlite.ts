@@ -75,7 +75,7 @@ const toInput = (value: unknown): SQLInputValue => {
 const attempt = <A>(run: () => A, message?: string): Effect.Effect<A, SqlError.SqlError> =>
   Effect.try({ try: run, catch: (cause) => new SqlError.SqlError({ reason: reasonOf(cause, message) }) })
 
-/** Effect reads the reason from `errno`, which Node calls `errcode`. */
+/** Returns the reason of an error. Effect reads it from `errno`, which Node calls `errcode`. */
 const reasonOf = (cause: unknown, message: string | undefined): SqlError.SqlErrorReason =>
   SqlError.classifySqliteError(
     cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,

@@ -16,7 +16,7 @@ const Manifest = Schema.fromJsonString(Schema.Struct({
   devDependencies: Schema.Struct({ effect: Schema.String })
 }))
 
-/** The peer range, and the version of development. */
+/** Returns the peer range and the version of development. */
 export const effectOf = (manifest: string): { readonly range: string; readonly installed: string } => {
   const { devDependencies, peerDependencies } = Schema.decodeUnknownSync(Manifest)(manifest)
   return { range: peerDependencies.effect, installed: devDependencies.effect }

@@ -13,7 +13,7 @@ export const entries = (): ReadonlyArray<Entry> =>
     (module) => ({ module, name: `effect-entra/${module}`.replace(/\/index$/, "") })
   )
 
-/** Every public module, those that only an index exports included. */
+/** Returns every public module, those that only an index exports included. */
 export const publicModules = (): ReadonlyArray<string> =>
   modulesIn("src/{*,node/*,testing/*}.ts").filter((module) => !module.endsWith("index"))
 

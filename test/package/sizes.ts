@@ -11,7 +11,7 @@ export interface Size {
   readonly gzip: number
 }
 
-/** The growth of an entry point that its budget allows: 3 %, or half a kilobyte if that is more. */
+/** Returns the growth of an entry point that its budget allows: 3 %, or half a kilobyte if that is more. */
 const slackOf = (budget: number): number => Math.max(budget * 0.03, 0.5)
 
 export const sizeOf = async ({ module }: Entry): Promise<Size> => {

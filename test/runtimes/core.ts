@@ -53,7 +53,7 @@ export const testFiles = (): ReadonlyArray<string> =>
     .map((path) => path.split(sep).join(posix.sep))
     .sort()
 
-/** The division of this repository. */
+/** Returns the division of this repository. */
 export const division = async (): Promise<Division> => {
   const files = testFiles()
   const { metafile } = await build({

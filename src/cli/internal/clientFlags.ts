@@ -19,9 +19,10 @@ const text = (name: string, metavar: string, description: string) =>
 const question = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/** A flag that is refused without showing its value, which the parser would show for an unknown flag. */
+/** Creates a flag that is refused without its value. For an unknown flag the parser would show the value. */
 const refused = (name: string) => Flag.Redacted(name).pipe(Flag.optional, Flag.withHidden)
 
+/** The flags of the client, for `token` and `doctor`. */
 export const clientFlags = {
   tenant: text("tenant", "id|domain", "The tenant, by its id or a domain name (AZURE_TENANT_ID)").pipe(
     Flag.withAlias("t")
@@ -65,6 +66,7 @@ export interface ClientFlags {
 /** The material of the environment, or a file with a secret, for which there is no variable. */
 export type ClientMaterial = Material | { readonly kind: "secretFile"; readonly path: string }
 
+/** The client that the flags and the environment describe. */
 export interface ClientSetup {
   /** The variables, overridden by the flags. */
   readonly provider: (environment: ConfigProvider.ConfigProvider) => ConfigProvider.ConfigProvider

@@ -12,6 +12,7 @@ import type { Environment } from "./environmentOptions.ts"
 /** The credentials in their order. */
 const chain = ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"] as const
 
+/** The name of a credential in `AZURE_TOKEN_CREDENTIALS` and in log lines. */
 export type CredentialName = typeof chain[number]
 
 /** A credential that is not used, and the reason. */
@@ -20,6 +21,7 @@ export interface Skipped {
   readonly reason: string
 }
 
+/** The chosen credential. */
 export type Chosen =
   | {
     readonly name: "EnvironmentCredential" | "WorkloadIdentityCredential"
@@ -35,6 +37,7 @@ export type Chosen =
     readonly isProbed: boolean
   }
 
+/** The chosen credential, and the credentials that were skipped before it. */
 export interface Choice {
   readonly chosen: Chosen
   readonly skipped: ReadonlyArray<Skipped>
@@ -99,7 +102,7 @@ const selected = (selection: string | undefined): Result.Result<ReadonlyArray<Cr
   return name === undefined ? Result.fail(unknownSelection(value)) : Result.succeed([name])
 }
 
-/** An unknown value is not shown, because it may be a secret in the wrong variable. */
+/** Returns the error of a value. An unknown value is not shown, because it may be a secret in the wrong variable. */
 const unknownSelection = (value: string): InvalidRequestError => {
   const isDeveloper = developerValues.has(value)
   return invalidRequest(

@@ -7,6 +7,7 @@ import type * as PlatformError from "effect/PlatformError"
 import { CommandError } from "../commandError.ts"
 import { reasonOf } from "../platformReason.ts"
 
+/** A file to write. */
 export interface NewFile {
   readonly path: string
   readonly content: Uint8Array | string
@@ -14,6 +15,7 @@ export interface NewFile {
   readonly isPrivate: boolean
 }
 
+/** Writes the files. With `isForced` they may replace existing files. */
 export const writeNewFiles = Effect.fnUntraced(function*(
   files: ReadonlyArray<NewFile>,
   isForced: boolean

@@ -77,7 +77,7 @@ const der = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Buffer => {
   ])
 }
 
-/** The bytes of a number that is not negative, the highest first. */
+/** Returns the bytes of a number that is not negative, the highest byte first. */
 const bigEndian = (value: number): ReadonlyArray<number> =>
   value < 0x100 ? [value] : [...bigEndian(value >>> 8), value & 0xff]
 

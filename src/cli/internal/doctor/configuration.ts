@@ -24,6 +24,7 @@ export interface Configuration {
   readonly material: ClientMaterial | undefined
 }
 
+/** Checks the variables and flags, and returns the valid parts. */
 export const checkConfiguration = (setup: ClientSetup): Effect.Effect<Configuration> =>
   Effect.map(readEnvironment, (environment) => configurationOf(setup, environment))
 
@@ -80,7 +81,7 @@ const warningOf = (warning: string): Finding => {
     : warn("configuration", warning.slice(0, end), warning.slice(end + 2))
 }
 
-/** The library accepts any text, because the client ids of other providers are not GUIDs. */
+/** Warns of a client id that is not a GUID. The library accepts any text, because other providers have other ids. */
 const guidWarning = (clientId: string, { kind }: Authority.Authority): ReadonlyArray<Finding> =>
   isGuid(clientId) || (kind !== "Entra" && kind !== "Ciam") ? [] : [warn(
     "configuration",

@@ -19,6 +19,7 @@ import type { NetworkError } from "../../../EntraError.ts"
 import type { IdentityRequest, IdentityResponse } from "../../../internal/http/fields.ts"
 import type { IdentityHttp } from "../../../internal/http/identityHttp.ts"
 
+/** A host and its port. */
 export interface Address {
   readonly hostname: string
   readonly port: number
@@ -33,6 +34,7 @@ export interface Peer {
   readonly validTo: number
 }
 
+/** A request and its connections. */
 export interface Connection {
   readonly response: Result.Result<IdentityResponse, NetworkError | "timeout">
   /** Milliseconds since the epoch, by this machine's clock. */
@@ -80,6 +82,7 @@ export const observed = (http: IdentityHttp, request: IdentityRequest): Effect.E
     }
   }))
 
+/** Returns the host and the port of a URL. An IPv6 address has no brackets. */
 export const addressOf = (
   { hostname, port, protocol }: { readonly hostname: string; readonly port: string; readonly protocol: string }
 ): Address => ({
@@ -126,7 +129,7 @@ export const untrustedPeer = (
     Effect.catch(() => Effect.undefined)
   )
 
-/** Asks a proxy for a tunnel. */
+/** Opens a tunnel through a proxy. */
 const tunnelOf = (target: Address, proxy: Address): Effect.Effect<Duplex, void, Scope.Scope> =>
   Effect.flatMap(
     Effect.callback<Duplex, void>((resume) => {

@@ -199,7 +199,7 @@ interface Answer {
   readonly token: string | undefined
 }
 
-/** A response to a token request that is neither a token nor a refusal is of no use to the client. */
+/** Returns the outcome of a response. A response to a token request with neither a token nor a refusal is a failure. */
 const outcomeOf = (status: number | undefined, isWithoutToken: boolean): Row["outcome"] => {
   if (status === undefined || status >= 500) return "failed"
   if (status >= 400) return "refused"

@@ -104,7 +104,7 @@ export const pageScript = (): void => {
   }
 
   let listedFaults = ""
-  /** The list is built only when it changes, so that a button keeps the focus. */
+  /** Fills the list of faults, unless it has not changed, so that a button keeps the focus. */
   const showFaults = (faults: Message["faults"]) => {
     const next = JSON.stringify(faults)
     if (next === listedFaults) return
