@@ -120,7 +120,7 @@ describe("the command", () => {
       assert.strictEqual(exitCode, 1)
       assert.match(stdout, /^FAIL {2}acquisition .*AADSTS7000215.*\n {20}Fix: Pass the secret's value/m)
       assert.match(stdout, /^ {20}secret_wrong, AADSTS7000215, correlation id [0-9a-f-]{36}$/m)
-      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to be right first\.$/m)
+      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to succeed first\.$/m)
       assert.match(stderr, /Failed: acquisition\./)
     })))
 

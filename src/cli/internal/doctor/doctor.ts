@@ -147,7 +147,7 @@ const examineNetwork = Effect.fnUntraced(function*(
 })
 
 const blocked = (step: Step, barrier: Step): Finding =>
-  skipped(step, `Not checked, because ${barrier} has to be right first`)
+  skipped(step, `Not checked, because ${barrier} has to succeed first`)
 
 /** Adds the findings up to `discovery`, and returns whether a token can be requested. */
 const reach = Effect.fnUntraced(function*(
