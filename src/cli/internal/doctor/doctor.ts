@@ -95,7 +95,7 @@ const examine = Effect.fnUntraced(function*(
   yield* add([yield* withProgress("Waiting for Redis")(Fiber.join(redis))])
 })
 
-/** Runs a check. A defect of the check becomes a finding, and the other checks go on. */
+/** Runs a check. A defect of the check becomes a finding, and the other checks continue. */
 const guarded = <A, R>(
   step: Step,
   check: Effect.Effect<A, never, R>,
