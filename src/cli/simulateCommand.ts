@@ -37,12 +37,13 @@ const flags = {
     Flag.optional
   ),
   tenant: Flag.String("tenant").pipe(
-    Flag.withMetavar("id or domain"),
+    Flag.withMetavar("id|domain"),
     Flag.withDescription("Tenant of the printed environment, added if it is new. Can be repeated to add tenants"),
     Flag.withSchema(Schema.Union([Guid, Domain])),
     Flag.atLeast(0)
   ),
   clientId: Flag.String("client-id").pipe(
+    Flag.withMetavar("id"),
     Flag.withDescription("App of the printed environment, added if it is new; default: the first app"),
     Flag.withSchema(Guid),
     Flag.optional

@@ -38,7 +38,9 @@ export const tokenCommand = Command.make(
     ),
     output: Flag.Literals("output", outputs).pipe(
       Flag.withAlias("o"),
-      Flag.withDescription("The token alone, an Authorization header, the decoded claims, or all as JSON"),
+      Flag.withDescription(
+        "The token alone, an Authorization header, the decoded claims, or all as JSON; default: token"
+      ),
       Flag.withDefault("token")
     ),
     raw: Flag.Boolean("raw").pipe(

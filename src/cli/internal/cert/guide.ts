@@ -29,9 +29,10 @@ export const guideTo = (made: Made, { bold, dim, yellow }: Style): string => {
   const graph = made.clientId === undefined ? "$env:AZURE_CLIENT_ID" : made.clientId
   return `${bold("Written")}
   ${made.keyFile}
-    the private key with the certificate${made.isPfx ? " as PKCS#12" : ""}; only you may read it${
+    the private key with the certificate${made.isPfx ? " as PKCS#12" : ""}${
     made.isPfx ? passwordNote(made.hasPassword) : ""
   }
+    mode 0600, so only you may read it (on Windows it has the permissions of its folder)
   ${made.certificateFile}
     the certificate alone, for Entra
 
@@ -75,4 +76,4 @@ ${bold("Or try it with the simulator")}
 const passwordNote = (hasPassword: boolean): string =>
   hasPassword
     ? ", with the password of AZURE_CLIENT_CERTIFICATE_PASSWORD"
-    : ", and it has no password, because AZURE_CLIENT_CERTIFICATE_PASSWORD is not set"
+    : ", without a password, because AZURE_CLIENT_CERTIFICATE_PASSWORD is not set"
