@@ -40,7 +40,7 @@ export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
         const request = yield* HttpServerRequest.HttpServerRequest
         const response = isAllowed(request.headers, control.port)
           ? yield* handle(control, request)
-          : text(403, `Only the page of http://localhost:${control.port} and programs may send this request.`)
+          : text(403, `Send this request to http://localhost:${control.port}, from its own page or from a program.`)
         return HttpServerResponse.setHeaders(response, headers)
       })
     )
