@@ -46,7 +46,8 @@ export const divide = (files: ReadonlyArray<string>, { inputs }: Pick<Metafile, 
 const isPortable = (path: string): boolean =>
   path.startsWith("node:")
     ? portable.has(path)
-    : !/^(?:@effect\/platform-node|effect-entra\/node|esbuild|ioredis|miniflare|redis|rolldown)(?:\/|$)/.test(path)
+    : !/^(?:@azure\/identity|@effect\/platform-node|effect-entra\/node|esbuild|ioredis|miniflare|redis|rolldown)(?:\/|$)/
+      .test(path)
 
 export const testFiles = (): ReadonlyArray<string> =>
   globSync("test/**/*.test.ts", { cwd: root, exclude: ["**/node_modules"] })
@@ -104,6 +105,7 @@ export const lacks: ReadonlyArray<Lack> = [
     why: "garbage collection of objects that created an error",
     tests: ["what is remembered > holds on to nothing that was called"]
   },
+  { on: ["workerd"], why: "the redirect mode `error` of `fetch`", tests: ["fetch > keeps the redirect mode error"] },
   {
     on: ["workerd"],
     why: "waits without a timer (every wait has a timer there)",
