@@ -390,17 +390,17 @@ export const make = (options: {
       find: () => cached(keyOf(plan)),
       refresh: (entry) => {
         const key = keyOf(plan)
-        if (entry !== undefined) return renewed(entry, plan, key)
+        if (entry !== undefined) return joinRefresh(entry, plan, key)
         // The memory may have no room for the token in the store, which may be due.
         const since = monotonicMillis(clock)
         return Effect.flatMap(find(key), ({ token }) =>
           token === undefined || clock.currentTimeMillisUnsafe() >= refreshFrom(token, plan.minimumValidity)
-            ? renewed(token, plan, key)
+            ? joinRefresh(token, plan, key)
             : fromStore(token, "NotApplicable", since))
       }
     })
 
-    const renewed = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
+    const joinRefresh = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
       const reason = cache.disabled
         ? "CacheDisabled"
         : token === undefined
