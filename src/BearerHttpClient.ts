@@ -28,7 +28,7 @@ import { type AuthenticationResult, authorizationHeader } from "./AccessToken.ts
 import { ConfidentialClient } from "./ConfidentialClient.ts"
 import { type AcquireTokenError, type InvalidRequestError, isEntraError } from "./EntraError.ts"
 import * as ReplacementCooldown from "./internal/client/replacementCooldown.ts"
-import { type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
+import { originOf, type OriginTable, readOriginTable } from "./internal/http/originTable.ts"
 import { redactedError, redactedResponse } from "./internal/http/redactedResponse.ts"
 import { followedTo, withoutRedirects } from "./internal/http/redirects.ts"
 import { claimsChallengeOf } from "./internal/http/wwwAuthenticate.ts"
@@ -412,7 +412,7 @@ const makeClient = <E>(
       })
 
     const send = (request: Request): Effect.Effect<Response, HttpClientError.HttpClientError | E> => {
-      const entry = lookUp(originOf(request) ?? "")
+      const entry = lookUp(requestOrigin(request))
       if (entry === undefined || request.headers["authorization"] !== undefined) {
         return transport.postprocess(Effect.succeed(request))
       }
@@ -433,12 +433,12 @@ const makeClient = <E>(
 const mostReplacements = 3
 
 /** Returns the origin of a request as the transports compute it. */
-const originOf = (request: Request): string | undefined =>
-  Option.getOrUndefined(Option.map(HttpClientRequest.toUrl(request), ({ origin }) => origin))
+const requestOrigin = (request: Request): string =>
+  Option.getOrElse(Option.map(HttpClientRequest.toUrl(request), originOf), () => "")
 
 /** Returns false for the response of another origin, to which a transport has followed a redirect. */
 const isFrom = (response: Response, request: Request): boolean =>
-  !URL.canParse(response.url) || new URL(response.url).origin === originOf(request)
+  !URL.canParse(response.url) || originOf(new URL(response.url)) === requestOrigin(request)
 
 /** The body of a redirect is discarded here, because a client that follows the redirect does not read it. */
 const isRedirect = ({ headers, status }: Response): boolean =>

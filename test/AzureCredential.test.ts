@@ -268,6 +268,24 @@ describe("an error", () => {
 describe("abortSignal", () => {
   const isAbort = (error: unknown) => error instanceof Error && error.name === "AbortError"
 
+  it.effect.each([7, "now", {}])("that is none is an error that names it: %j", (abortSignal) =>
+    Effect.gen(function*() {
+      // Callers in JavaScript pass anything.
+      const options = { abortSignal } as unknown as AzureCredential.GetTokenOptions
+      const error = yield* Effect.flip(getToken(scopes, options))
+      assert.isTrue(EntraError.isEntraError(error))
+      assert.deepInclude(error, { code: "field_malformed", field: "abortSignal" })
+      assert.strictEqual(yield* tokenRequests, 0)
+    }).pipe(Effect.provide(World())))
+
+  it.effect("may be null, and so may the options", () =>
+    Effect.gen(function*() {
+      for (const options of [null, { abortSignal: null }]) {
+        const { token } = yield* getToken(scopes, options as unknown as AzureCredential.GetTokenOptions)
+        assert.isString(token)
+      }
+    }).pipe(Effect.provide(World())))
+
   it.effect("that is aborted already: nothing is sent", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(getToken(scopes, { abortSignal: AbortSignal.abort() }))

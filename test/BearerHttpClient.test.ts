@@ -216,7 +216,8 @@ describe("the table", () => {
     ["https://bücher.example:8443/", undefined],
     ["https://a.bücher.example/", undefined],
     ["https://evil.example/a.vault.azure.net", undefined],
-    ["https://a.vault.azure.net@evil.example/", undefined]
+    ["https://a.vault.azure.net@evil.example/", undefined],
+    ["blob:https://a.vault.azure.net/5b1f2a3c-0000-4000-8000-000000000000", undefined]
   ])("with patterns: %s has the token of %s", ([url, scopes]) =>
     Effect.gen(function*() {
       const { layer, left } = transport()

@@ -308,9 +308,20 @@ describe("an exception of a TokenCredential", () => {
   })
 
   it.effect("keeps its message and the service's numbers, without secrets", () => {
-    const secrets = ["s3cr3t~value", "opaque-token", "dXNlcjpwYXNz", jwt]
+    const secrets = [
+      "s3cr3t~value",
+      "opaque-token",
+      "dXNlcjpwYXNz",
+      jwt,
+      "hunter2",
+      "horse",
+      "ba;ttery",
+      "staple",
+      "nested value"
+    ]
     const message = `POST failed: client_secret=s3cr3t~value&grant_type=x {"accessToken": "opaque-token"} `
-      + `authorization: Basic dXNlcjpwYXNz, sent ${jwt}`
+      + `authorization: Basic dXNlcjpwYXNz, sent ${jwt} {"password": "hunter2 horse\\" ba;ttery", 'pwd': 'x staple'} `
+      + `"{\\"clientSecret\\":\\"nested value\\"}"`
     const { credential } = counting((_, count) =>
       Promise.reject(
         count === 1
@@ -390,7 +401,19 @@ describe("a result that is not a token", () => {
       { token: "a-token", expiresOnTimestamp: hour, tokenType: 1 },
       "response_malformed",
       "tokenType"
-    ]
+    ],
+    ...["token", "expiresOnTimestamp", "refreshAfterTimestamp", "tokenType"].map((name) =>
+      [
+        `a member ${name} that throws`,
+        Object.defineProperty({ token: "a-token", expiresOnTimestamp: hour }, name, {
+          get: () => {
+            throw new Error("a-token")
+          }
+        }),
+        "response_malformed",
+        "cannot be read"
+      ] as const
+    )
   ]
 
   it.effect.each(results)("%s", ([, result, code, words]) => {

@@ -19,8 +19,13 @@ const Page = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html; 
 const form = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.Struct({ csrf: Schema.String, ...fields }).pipe(HttpApiSchema.asFormUrlEncoded())
 
+/** Digits only: an empty field is no zero. */
 const whole = (from: number, to: number) =>
-  Schema.FiniteFromString.pipe(Schema.check(Schema.isInt(), Schema.isBetween({ minimum: from, maximum: to })))
+  Schema.String.pipe(
+    Schema.check(Schema.isPattern(/^\d{1,9}$/)),
+    Schema.decodeTo(Schema.FiniteFromString),
+    Schema.check(Schema.isBetween({ minimum: from, maximum: to }))
+  )
 
 const isNotice = (name: string): name is Notice => Object.hasOwn(notices, name)
 

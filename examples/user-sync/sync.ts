@@ -6,7 +6,7 @@ import { Cause, Clock, Context, Effect, FiberMap, Layer, Queue, Semaphore } from
 import { ConfidentialClient } from "effect-entra"
 import { Graph, scopes } from "./graph.ts"
 import { Store } from "./store.ts"
-import { endsFullRound, initial, type Pace, type SyncEvent, type SyncState, transition } from "./syncState.ts"
+import { endsFullRound, initial, type Pace, type SyncEvent, type SyncState, transition, untilDue } from "./syncState.ts"
 
 export interface Settings {
   readonly pace: Pace
@@ -75,10 +75,8 @@ export const layer = (settings: Settings): Layer.Layer<
         return state
       })
 
-      const untilDue = Effect.fnUntraced(function*(bell: Queue.Queue<void>, { dueAt }: SyncState) {
-        const left = dueAt - (yield* Clock.currentTimeMillis)
-        if (left > 0) yield* Effect.race(Effect.sleep(left), Queue.take(bell))
-      })
+      const left = (state: SyncState) =>
+        Effect.map(Clock.currentTimeMillis, (now) => untilDue(state, now, settings.pace))
 
       /** Returns when the tenant is not in the database any more. */
       const follow = Effect.fn("Sync.follow")(function*(tenantId: string, bell: Queue.Queue<void>) {
@@ -87,10 +85,11 @@ export const layer = (settings: Settings): Layer.Layer<
         yield* Effect.ignore(client.keepFresh({ scopes, tenantId }))
         let state = (yield* store.find(tenantId))?.state
         while (state !== undefined) {
-          yield* untilDue(bell, state)
+          const pause = yield* left(state)
+          if (pause > 0) yield* Effect.race(Effect.sleep(pause), Queue.take(bell))
           const current = (yield* store.find(tenantId))?.state
           // A request for a sync may arrive while the tenant has to wait.
-          const isDue = current !== undefined && current.dueAt <= (yield* Clock.currentTimeMillis)
+          const isDue = current !== undefined && (yield* left(current)) === 0
           state = isDue ? yield* slots.withPermits(1)(round(tenantId)) : current
         }
       }, Effect.scoped)
@@ -99,13 +98,13 @@ export const layer = (settings: Settings): Layer.Layer<
         const bell = yield* Queue.sliding<void>(1)
         bells.set(tenantId, bell)
         const followed = follow(tenantId, bell).pipe(
+          Effect.as(false),
           // After a defect, such as a full disk, the sync of this tenant starts again, and the others continue.
           Effect.tapCause((cause) =>
             Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(`The sync of ${tenantId} failed`, cause)
           ),
-          Effect.catchDefect(() => Effect.sleep(settings.pace.firstDelay)),
-          Effect.andThen(store.find(tenantId)),
-          Effect.repeat({ while: (tenant) => tenant !== undefined })
+          Effect.catchDefect(() => Effect.as(Effect.sleep(settings.pace.firstDelay), true)),
+          Effect.repeat({ while: (hasFailed) => hasFailed })
         )
         yield* FiberMap.run(fibers, tenantId, followed)
       })

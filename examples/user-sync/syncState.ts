@@ -117,7 +117,7 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
         }
       }
     case "Throttled": {
-      const delay = Math.min(Math.max(event.retryAfter, 1000), 3_600_000)
+      const delay = Math.min(Math.max(event.retryAfter, 1000), longestThrottle)
       return {
         ...state,
         phase: "waiting",
@@ -143,6 +143,14 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
       return state.phase === "waiting" || state.phase === "syncing" ? state : { ...state, phase: "queued", dueAt: now }
   }
 }
+
+/** Returns the milliseconds until the next attempt; 0 for a time that no event sets, which comes from a wrong clock. */
+export const untilDue = ({ dueAt }: SyncState, now: number, pace: Pace): number => {
+  const left = Math.max(0, dueAt - now)
+  return left > Math.max(pace.interval, pace.longestDelay, longestThrottle) ? 0 : left
+}
+
+const longestThrottle = 3_600_000
 
 /** Returns whether the event ends a full round. Users that the round did not list are then deleted. */
 export const endsFullRound = (state: SyncState, event: SyncEvent): boolean =>

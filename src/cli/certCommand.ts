@@ -86,7 +86,14 @@ const newCommand = Command.make(
     }
     yield* certificatePackages
     const path = yield* Path.Path
-    const base = path.resolve(Option.getOrElse(out, () => fileNameOf(name)))
+    const given = Option.getOrElse(out, () => fileNameOf(name))
+    if (isFolder(given)) {
+      return yield* new CommandError({
+        message: "--out is not the name of a file, without its extension.",
+        remedy: "Pass a path with a name at its end, such as keys/my-daemon."
+      })
+    }
+    const base = path.resolve(given)
     const [keyFile, certificateFile] = [`${base}.${format}`, `${base}.cer`]
     const password = Option.filter(
       yield* Config.option(Config.Redacted("AZURE_CLIENT_CERTIFICATE_PASSWORD")),
@@ -131,6 +138,9 @@ const newCommand = Command.make(
     { command: "effect-entra cert new --algorithm ec --format pfx", description: "Create an EC key in PKCS#12" }
   ])
 )
+
+/** Returns whether a path can only be that of a folder, beside which nobody expects a key. */
+const isFolder = (path: string): boolean => path.trim() === "" || /(?:^|[\\/])\.{0,2}$/.test(path)
 
 export const certCommand = Command.make("cert").pipe(
   Command.withDescription("Certificates of apps"),

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import type * as PlatformError from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
 import { CommandError } from "./internal/commandError.ts"
@@ -128,8 +129,9 @@ const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Sh
   if (saveEnv !== undefined) yield* writeEnvironment(saveEnv, lines)
   const { bold, dim } = yield* style
   yield* Console.log([
-    dim(`# The simulator serves ${origin} until Ctrl+C. Its page: ${bold(page)}`),
-    dim("# The environment for your program, in another terminal:"),
+    // A shell that reads this output takes the lines for comments only if they begin with the mark.
+    `# ${dim("The simulator serves")} ${origin} ${dim("until Ctrl+C. Its page:")} ${bold(page)}`,
+    `# ${dim("The environment for your program, in another terminal:")}`,
     ...lines
   ].join("\n"))
   return yield* Effect.never
@@ -138,12 +140,22 @@ const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Sh
 const firstLine = "# Written by effect-entra simulate, which removes it when it stops."
 
 /**
- * Writes the file, and removes it when the simulator stops. A file that this command did not write is not overwritten.
+ * Writes the file, and removes it when the simulator stops. A file that this command did not write is not overwritten, and
+ * a file that another simulator has written in the meantime is not removed.
  */
 const writeEnvironment = Effect.fnUntraced(function*(file: string, lines: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem
-  const present = yield* Effect.option(fileSystem.readFileString(file))
-  if (Option.isSome(present) && !present.value.startsWith(firstLine)) {
+  const content = [firstLine, ...lines, ""].join("\n")
+  const writeError = (error: PlatformError.PlatformError) =>
+    new CommandError({
+      message: `${file} cannot be written: ${reasonOf(error)}.`,
+      remedy: "Name a file in a folder that you may write to."
+    })
+  const present = yield* fileSystem.readFileString(file).pipe(
+    Effect.catchReason("PlatformError", "NotFound", () => Effect.undefined),
+    Effect.mapError(writeError)
+  )
+  if (present !== undefined && !present.startsWith(firstLine)) {
     return yield* new CommandError({
       message: `${file} exists, and was not written by this command.`,
       remedy: "Name another file with --save-env."
@@ -151,16 +163,13 @@ const writeEnvironment = Effect.fnUntraced(function*(file: string, lines: Readon
   }
   yield* Effect.acquireRelease(
     fileSystem.remove(file, { force: true }).pipe(
-      Effect.andThen(
-        fileSystem.writeFileString(file, [firstLine, ...lines, ""].join("\n"), { flag: "wx", mode: 0o600 })
-      ),
-      Effect.mapError((error) =>
-        new CommandError({
-          message: `${file} cannot be written: ${reasonOf(error)}.`,
-          remedy: "Name a file in a folder that you may write to."
-        })
-      )
+      Effect.andThen(fileSystem.writeFileString(file, content, { flag: "wx", mode: 0o600 })),
+      Effect.mapError(writeError)
     ),
-    () => Effect.ignore(fileSystem.remove(file, { force: true }))
+    () =>
+      fileSystem.readFileString(file).pipe(
+        Effect.flatMap((present) => present === content ? fileSystem.remove(file, { force: true }) : Effect.void),
+        Effect.ignore
+      )
   )
 })

@@ -23,6 +23,7 @@ import { CommandError } from "./internal/commandError.ts"
 import { claimsOf } from "./internal/jwt.ts"
 import { withoutLogs } from "./internal/logs.ts"
 import { withProgress } from "./internal/progress.ts"
+import { printable, printableJson } from "./internal/terminalText.ts"
 
 const outputs = ["token", "header", "claims", "json"] as const
 
@@ -107,9 +108,9 @@ const acquire = Effect.fnUntraced(function*(setup: ClientSetup, scopes: Readonly
 
 const commandError = ({ inFlags }: ClientSetup, error: AcquireTokenError): CommandError =>
   new CommandError({
-    message: inFlags(error.message),
+    message: printable(inFlags(error.message)),
     remedy: [
-      inFlags(error.remedy),
+      printable(inFlags(error.remedy)),
       `Code: ${error.code}${error.correlationId === undefined ? "" : `, correlation id: ${error.correlationId}`}`,
       "To examine the setup: effect-entra doctor"
     ].join("\n")
@@ -145,7 +146,7 @@ const textOf = (
       return Effect.succeed(`Authorization: ${Redacted.value(authorizationHeader(result, { method: "GET", url: "" }))}`)
     case "claims": {
       const claims = claimsOf(token, Claims)
-      return claims !== undefined ? Effect.succeed(JSON.stringify(claims, undefined, 2)) : Effect.fail(
+      return claims !== undefined ? Effect.succeed(printableJson(claims)) : Effect.fail(
         new CommandError({
           message: "The token is not a JWT, so it has no claims to show.",
           remedy: "Only the API of the token can read it."
@@ -153,7 +154,7 @@ const textOf = (
       )
     }
     case "json":
-      return Effect.succeed(JSON.stringify(outputOf(result), undefined, 2))
+      return Effect.succeed(printableJson(outputOf(result)))
   }
 }
 

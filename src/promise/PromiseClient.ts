@@ -18,6 +18,8 @@ import { ConfidentialClient } from "../ConfidentialClient.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import { AcquireToken } from "../internal/client/hitPath.ts"
 import * as ReplacementCooldown from "../internal/client/replacementCooldown.ts"
+import { notA } from "../internal/shared/errors.ts"
+import { isSignal } from "../internal/shared/validate.ts"
 import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
@@ -237,8 +239,12 @@ export const createClient = (options: ClientOptions): Client => {
     })
 
   /** Returns the reason why a call ends before it begins. */
-  const refusal = (signal: AbortSignal | undefined): { readonly reason: unknown } | undefined =>
-    isClosed ? { reason: closed() } : signal?.aborted === true ? { reason: signal.reason } : undefined
+  const refusal = (signal: AbortSignal | null | undefined): { readonly reason: unknown } | undefined => {
+    if (isClosed) return { reason: closed() }
+    if (signal === undefined || signal === null) return undefined
+    if (!isSignal(signal)) return { reason: exceptionOf(notA("an AbortSignal", "signal")) }
+    return signal.aborted ? { reason: signal.reason } : undefined
+  }
 
   const acquire = (request: ClientRequest, signal?: AbortSignal): Promise<AuthenticationResult> => {
     const refused = refusal(signal)
@@ -263,12 +269,13 @@ export const createClient = (options: ClientOptions): Client => {
       opened !== undefined && ReplacementCooldown.isAtRest(accessToken, claims, opened.clock)
   })
 
+  // The functions are asynchronous, so that a member of the caller's objects that throws rejects the call.
   return {
-    getToken: (request, options) => acquire(requestOf(request), options?.signal).then(tokenOf),
-    headers: (request, options) =>
-      acquire(requestOf(request), options?.signal).then(({ accessToken, tokenType }) => ({
-        authorization: `${tokenType} ${Redacted.value(accessToken)}`
-      })),
+    getToken: async (request, options) => tokenOf(await acquire(requestOf(request), options?.signal)),
+    headers: async (request, options) => {
+      const { accessToken, tokenType } = await acquire(requestOf(request), options?.signal)
+      return { authorization: `${tokenType} ${Redacted.value(accessToken)}` }
+    },
     fetch: async (...parameters) => {
       if (isClosed) throw closed()
       return await bearerFetch(...parameters)

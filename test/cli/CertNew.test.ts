@@ -6,7 +6,8 @@ import { layerFromEnv } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
 import { execFileSync } from "node:child_process"
 import { createPrivateKey, X509Certificate } from "node:crypto"
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileNameOf, subjectOf } from "../../src/cli/internal/cert/subject.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
@@ -125,6 +126,14 @@ describe("cert new", () => {
       assert.strictEqual((yield* make("--force")).code, 0)
       assert.strictEqual(modeOf(`${base}.pem`), 0o600)
       assert.include(readFileSync(`${base}.pem`, "utf8"), "PRIVATE KEY")
+      // Several at a time: the file has a key with its own certificate, and no file of another name was touched.
+      writeFileSync(`${base}.pem.new`, "mine")
+      const codes = yield* Effect.all(Array.from({ length: 8 }, () => make("--force")), { concurrency: "unbounded" })
+      assert.deepStrictEqual([...new Set(codes.map(({ code }) => code))], [0])
+      const pem = readFileSync(`${base}.pem`, "utf8")
+      assert.isTrue(new X509Certificate(pem).checkPrivateKey(createPrivateKey(pem)))
+      assert.strictEqual(readFileSync(`${base}.pem.new`, "utf8"), "mine")
+      rmSync(`${base}.pem.new`)
       // A link is replaced; the file that it leads to stays.
       writeFileSync(other, "mine")
       const linked = join(folder, "linked")
@@ -134,7 +143,30 @@ describe("cert new", () => {
       assert.deepStrictEqual(readdirSync(folder), ["app.cer", "app.pem", "linked.cer", "linked.pem", "other"])
     }))
 
+  it.live.each(["pem", "cer"])(
+    "keeps the old key if the new .%s cannot be put in its place by --force",
+    (extension) =>
+      Effect.gen(function*() {
+        const folder = yield* temporaryFolder
+        const base = join(folder, "app")
+        for (const other of ["pem", "cer"]) {
+          if (other === extension) mkdirSync(join(`${base}.${other}`, "full"), { recursive: true })
+          else writeFileSync(`${base}.${other}`, "mine")
+        }
+        const { code, errors } = yield* runCommand(["cert", "new", "--algorithm", "ec", "--force", "-o", base])
+        assert.strictEqual(code, 1)
+        assert.include(errors, `${base}.${extension} cannot be written`)
+        if (extension === "cer") assert.strictEqual(readFileSync(`${base}.pem`, "utf8"), "mine")
+        assert.deepStrictEqual(readdirSync(folder), ["app.cer", "app.pem"])
+      })
+  )
+
   const refused: ReadonlyArray<readonly [name: string, args: ReadonlyArray<string>, message: RegExp]> = [
+    ["an empty path", ["-o", ""], /--out[^]*name of a file/],
+    ["a path of spaces", ["-o", "  "], /--out[^]*name of a file/],
+    ["a folder", ["-o", `${tmpdir()}/`], /--out[^]*name of a file/],
+    ["this folder", ["-o", "."], /--out[^]*name of a file/],
+    ["the folder above", ["-o", "nothing/.."], /--out[^]*name of a file/],
     ["a folder that does not exist", ["-o", "/nowhere/app"], /\/nowhere\/app\.pem cannot be written: .*does not exist/],
     ["an empty name", ["--name", ""], /--name/],
     ["a name of spaces", ["--name", "  "], /--name.*not only spaces/],

@@ -1,9 +1,10 @@
 /** `doctor` reports each broken setup with a remedy, and reports no problem after the remedy is applied. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { ConfigProvider, Effect, Fiber, Schema } from "effect"
 import { SimulatorServer } from "effect-entra/node"
 import { createServer, type Socket } from "node:net"
 import { type Finding, Report, steps } from "../../src/cli/internal/doctor/finding.ts"
+import { redisFinding } from "../../src/cli/internal/doctor/redis.ts"
 import { runChild, temporaryFile } from "../support/child.ts"
 import { standalone } from "../support/redis.ts"
 import { runCommand } from "./command.ts"
@@ -67,6 +68,20 @@ describe("a valid setup", () => {
       assert.deepStrictEqual(report.findings.map(({ step }) => step), [...steps])
       assert.deepStrictEqual(stepsWith(report.findings, "ok"), [...steps])
     }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+
+  it.live("also while other doctors examine the same Redis", () =>
+    Effect.gen(function*() {
+      const { url } = yield* standalone()
+      const findings = yield* Effect.forEach(Array.from({ length: 100 }), () => redisFinding, {
+        concurrency: "unbounded"
+      }).pipe(
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnv({ env: { REDIS_URL: url } })
+        )
+      )
+      assert.deepStrictEqual(findings.filter(({ status }) => status !== "ok"), [])
+    }).pipe(Effect.scoped))
 
   it.live("also while other requests of this process fail", () =>
     Effect.gen(function*() {

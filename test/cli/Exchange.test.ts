@@ -142,6 +142,12 @@ describe("a hostile request", () => {
       assert.include(text, "[hidden]")
     }
     assert.notInclude(JSON.stringify(summaryOf(exchange({ form }))), jwt({ tid: "t1" }))
+    // RFC 6749 section 2.3.1: the secret in the header is encoded like a form.
+    const basic = summaryOf(exchange({
+      form: { scope: "hush + hush&/.default" },
+      headers: { authorization: `Basic ${btoa("app:hush+%2B+hush%26")}` }
+    })).row
+    assert.deepStrictEqual([basic.credential, basic.scope], ["secret (Basic)", "[hidden]/.default"])
   })
 
   const texts: ReadonlyArray<readonly [text: string, shown: string]> = [

@@ -1,17 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Exit, Schema, Scope } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
-import { connect } from "node:net"
+import { type AddressInfo, connect, createServer as createRawServer } from "node:net"
 import { dirname, join } from "node:path"
 import { connect as connectTls } from "node:tls"
 import { runChild } from "../support/child.ts"
 import { serve } from "../support/server.ts"
 import { until } from "../support/until.ts"
-import { runCommand, simulate, temporaryFolder } from "./command.ts"
+import { runCommand, simulate, simulateIn, temporaryFolder } from "./command.ts"
 
 const root = join(import.meta.dirname, "../..")
 const resolved = (name: string) => JSON.stringify(import.meta.resolve(name))
@@ -129,6 +129,13 @@ describe("simulate", () => {
       assert.strictEqual((yield* token(origin)).status, 200)
     }).pipe(Effect.scoped))
 
+  it.live("prints what a shell reads, with colours too", () =>
+    Effect.gen(function*() {
+      const { output } = yield* simulateIn({ FORCE_COLOR: "1" }, "--http-only")
+      assert.include(output, "\u001b[")
+      assert.deepStrictEqual(output.split("\n").filter((line) => !/^(?:#|export )/.test(line)), [])
+    }).pipe(Effect.scoped))
+
   it.live("prints the environment for PowerShell too", () =>
     Effect.gen(function*() {
       const { output } = yield* simulate("--shell", "powershell")
@@ -150,6 +157,15 @@ describe("simulate", () => {
         assert.isFalse(existsSync(dirname(environment["NODE_EXTRA_CA_CERTS"] ?? "")))
         writeFileSync(file, "# Written by effect-entra simulate, which removes it when it stops.\n")
       }
+      // Two simulators with one file: it is that of the later one.
+      const later = yield* Scope.make()
+      const { port } = yield* Effect.scoped(Effect.andThen(
+        simulate("--save-env", file),
+        Effect.provideService(simulate("--save-env", file), Scope.Scope, later)
+      ))
+      assert.include(readFileSync(file, "utf8"), String(port))
+      yield* Scope.close(later, Exit.void)
+      assert.isFalse(existsSync(file))
       writeFileSync(file, "mine")
       const { code, errors } = yield* runCommand(["simulate", "--port", "0", "--save-env", file])
       assert.strictEqual(code, 1)
@@ -198,8 +214,13 @@ describe("simulate", () => {
           { cwd: root, env: { PATH: process.env["PATH"], TMPDIR: folder }, stdio: ["ignore", "pipe", "pipe"] }
         )
         yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
-        yield* until("the simulator serves", Effect.sync(() => existsSync(file) ? true : undefined))
-        const origin = /http:\/\/localhost:\d+/.exec(readFileSync(file, "utf8"))?.[0] ?? ""
+        const origin = yield* until(
+          "the simulator serves",
+          // The file exists before it has its lines.
+          Effect.sync(() =>
+            existsSync(file) ? /^export HTTPS_PROXY='(.*)'$/m.exec(readFileSync(file, "utf8"))?.[1] : undefined
+          )
+        )
         yield* firstMessage(origin)
         yield* switchOn(origin, { kind: "delay", milliseconds: 3_600_000 })
         const pending = fetch(`${origin}/a/oauth2/v2.0/token`, { method: "POST" }).then(({ status }) => status, () =>
@@ -223,6 +244,38 @@ describe("simulate", () => {
       }).pipe(Effect.scoped),
     30_000
   )
+})
+
+describe("a tunnel", () => {
+  it.live("to another host ends without a byte that is not that host's", () =>
+    Effect.gen(function*() {
+      const { port } = yield* simulate()
+      const broken = createRawServer((socket) => {
+        socket.on("error", () => {})
+        socket.once("data", () => socket.write("half", () => setImmediate(() => socket.resetAndDestroy())))
+      })
+      const target = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          await once(broken.listen(0, "127.0.0.1"), "listening")
+          const address: AddressInfo | string | null = broken.address()
+          return typeof address === "object" ? address?.port : undefined
+        }),
+        () => Effect.sync(() => broken.close())
+      )
+      const text = yield* Effect.promise(() =>
+        new Promise<string>((resolve) => {
+          const socket = connect(port, "127.0.0.1", () => socket.write(`CONNECT 127.0.0.1:${target} HTTP/1.1\r\n\r\n`))
+          let text = ""
+          socket.on("data", (data) => {
+            text += data.toString("latin1")
+            if (text.endsWith("\r\n\r\n")) socket.write("x")
+          })
+          socket.on("error", () => {})
+          socket.on("close", () => resolve(text))
+        })
+      )
+      assert.match(text, /^HTTP\/1\.1 200 [^\r]*\r\n\r\n(?:half)?$/)
+    }).pipe(Effect.scoped))
 })
 
 describe("the port", () => {

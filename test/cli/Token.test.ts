@@ -196,6 +196,43 @@ describe("an error", () => {
     })))
 })
 
+describe("a terminal", () => {
+  /** Characters that move the cursor, erase lines, or reorder a text. */
+  const hostile = "a\u001b[2J\u009b2Jb\u202ec\u2028d\r"
+  const isPlain = (text: string) => !/(?!\n)[\p{Cc}\u2028-\u202e]/u.test(text)
+
+  it.live("is not controlled by the service's description of an error", () =>
+    inWorld(Effect.gen(function*() {
+      const { fail } = yield* EntraSimulator.EntraSimulator
+      const body = JSON.stringify({ error: "invalid_client", error_description: hostile, error_codes: [7000215] })
+      yield* fail(EntraSimulator.Fault.custom({ status: 401, body }))
+      const { exitCode, stderr } = yield* command(["-s", graph], { env: { NO_COLOR: "1" } })
+      assert.strictEqual(exitCode, 1)
+      assert.include(stderr, "[2J")
+      assert.isTrue(isPlain(stderr), JSON.stringify(stderr))
+    })))
+
+  it.live.each(["claims", "json"])(
+    "is not controlled by the names in --output %s",
+    (output) =>
+      inWorld(Effect.gen(function*() {
+        const { fail } = yield* EntraSimulator.EntraSimulator
+        const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
+        const body = JSON.stringify({
+          access_token: `${part({ alg: "none" })}.${part({ aud: "x", name: hostile })}.c2ln`,
+          token_type: "Bearer",
+          expires_in: 3600,
+          scope: hostile
+        })
+        yield* fail(EntraSimulator.Fault.custom({ status: 200, headers: { "content-type": "application/json" }, body }))
+        const { exitCode, stderr, stdout } = yield* command(["-s", graph, "-o", output])
+        assert.strictEqual(exitCode, 0, stderr)
+        assert.isTrue(isPlain(stdout), JSON.stringify(stdout))
+        if (output === "claims") assert.strictEqual(JSON.parse(stdout).name, hostile)
+      }))
+  )
+})
+
 describe("the executable", () => {
   it.live("prints a token into a pipe with --raw, and a warning beside it", () =>
     Effect.gen(function*() {

@@ -174,9 +174,8 @@ describe("the app of examples/user-sync", () => {
 
     it.effect("shows the progress, and the page follows it", () =>
       Effect.gen(function*() {
-        const { origin, simulator } = yield* startApp()
-        yield* simulator.fail(Fault.delay("500 millis"), { endpoint: "graph" })
-        yield* simulator.fail(Fault.delay("8 seconds"), { endpoint: "graph" })
+        const { furtherPages, origin } = yield* startApp()
+        furtherPages.closeUnsafe()
         const page = yield* visit(origin)
         yield* signIn(page, contoso.name)
         yield* click(page, "Connect Contoso")
@@ -186,6 +185,7 @@ describe("the app of examples/user-sync", () => {
         assert.include(yield* text(page), "This page updates itself every 2 seconds.")
         yield* run(() => page.getByText("all users, 1 page, 100 users").waitFor())
         yield* picture(page, "progress", { fullPage: false })
+        furtherPages.openUnsafe()
         yield* run(() => page.getByText("Up to date").waitFor())
         assert.include(yield* text(page), "all users, 2 pages, 120 users")
         yield* run(() => page.getByRole("link", { name: "Stop" }).click())

@@ -201,6 +201,10 @@ describe("npm run user-sync", () => {
       assert.strictEqual(yield* statusOf("/nowhere", {}), 404)
       assert.strictEqual(yield* statusOf("/?page=0", {}), 400)
       assert.strictEqual(yield* statusOf("/?page=1&page=2", {}), 400)
+      for (const page of ["", "0x10", "1e1", "%201", "+1", "1.0"]) {
+        assert.strictEqual(yield* statusOf(`/?page=${page}`, {}), 400, page)
+      }
+      assert.strictEqual((yield* visitor.post("/sign-in", { account: "" })).status, 400)
       // Without a session there is nothing to forge, and no other site can read a page.
       assert.strictEqual((yield* visitor.post("/disconnect")).location, "/sign-in")
       const headers = yield* Effect.promise(async () => (await fetch(`${origin}/sign-in`)).headers)

@@ -178,11 +178,17 @@ describe("the background job", () => {
       readonly concurrency?: number
       readonly tenants?: EntraSimulator.Options["tenants"]
       readonly allowedTenants?: ReadonlyArray<string>
+      readonly store?: (store: Store.Store["Service"]) => Store.Store["Service"]
     } = {}
   ) {
     const simulator = EntraSimulator.layerMemory({ signer: EntraSimulator.signerFake, tenants: options.tenants })
     const Job = Sync.layer({ pace, concurrency: options.concurrency ?? 4 }).pipe(
-      Layer.provideMerge(Layer.mergeAll(Graph.layer("https://graph.microsoft.com"), Store.layer)),
+      Layer.provideMerge(
+        Layer.effect(Store.Store, Effect.map(Store.Store, options.store ?? ((store) => store))).pipe(
+          Layer.provide(Store.layer)
+        )
+      ),
+      Layer.provideMerge(Graph.layer("https://graph.microsoft.com")),
       Layer.provideMerge(ConfidentialClient.layerDefault({
         clientId: daemonClientId,
         allowedTenants: options.allowedTenants
@@ -289,6 +295,41 @@ describe("the background job", () => {
       assert.deepInclude(yield* stateOf(fabrikam), { phase: "upToDate", users: 3 })
     }))
 
+  it.effect("goes on after a database that fails again and again", () =>
+    Effect.gen(function*() {
+      let isBroken = false
+      const { simulator, stateOf, sync } = yield* startJob({
+        store: (store) => ({
+          ...store,
+          find: (tenantId) => Effect.suspend(() => isBroken ? Effect.die("disk I/O error") : store.find(tenantId)),
+          change: (tenantId, next) =>
+            Effect.suspend(() => isBroken ? Effect.die("disk I/O error") : store.change(tenantId, next))
+        })
+      })
+      yield* sync.connect(connect(fabrikam))
+      yield* settle
+      yield* simulator.removeUser(fabrikam, fabrikamUser)
+      isBroken = true
+      yield* TestClock.adjust("10 minutes")
+      isBroken = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* stateOf(fabrikam), { phase: "upToDate", users: 2 })
+    }))
+
+  it.effect("does not wait for a time that a wrong clock has set", () =>
+    Effect.gen(function*() {
+      const database = yield* temporaryFile("")
+      const year = 365 * 86_400_000
+      yield* Effect.scoped(Effect.gen(function*() {
+        const services = yield* Layer.build(Layer.provide(Store.layer, Sqlite.layer(database)))
+        const state = { ...initial(year), phase: "waiting", dueAt: year } as const
+        yield* Context.get(services, Store.Store).add({ ...connect(fabrikam), state })
+      }))
+      const { stateOf } = yield* startJob({ database })
+      yield* settle
+      assert.deepInclude(yield* stateOf(fabrikam), { phase: "upToDate", users: 3 })
+    }))
+
   it.effect("at most so many tenants read at a time", () =>
     Effect.gen(function*() {
       const tenants = Array.from({ length: 7 }, (_, index) => ({ id: `0f2d6c5b-1e8a-4b7c-9d3e-5a4f6b7c8d9${index}` }))
@@ -358,6 +399,19 @@ describe("the background job", () => {
       assert.strictEqual((yield* simulator.counters).tokenRequests, 0)
       yield* sync.disconnect(fabrikam)
       assert.deepStrictEqual(yield* store.all, [])
+    }))
+
+  it.effect("a disconnection while a token is requested leaves no token", () =>
+    Effect.gen(function*() {
+      const { client, simulator, store, sync } = yield* startJob()
+      yield* simulator.fail(Fault.delay("5 seconds"))
+      yield* sync.connect(connect(contoso))
+      yield* settle
+      assert.strictEqual((yield* simulator.counters).faults, 1)
+      yield* sync.disconnect(contoso)
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual([yield* store.all, (yield* client.stats).entries], [[], 0])
+      assert.strictEqual((yield* simulator.counters).graphRequests, 0)
     }))
 
   it.effect("a disconnection during a sync leaves nothing, and another connection begins anew", () =>

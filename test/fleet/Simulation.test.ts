@@ -114,6 +114,26 @@ describe("a token that is kept fresh over a store with a memory that holds nothi
         assert.isAtMost(fake.counts.get, 20)
       }))
   )
+
+  it.effect("is renewed early enough for a minimum validity", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [process] = yield* startMany(1, fake, { cache: { maxEntries: 0, ...rarely } })
+      assert.isDefined(process)
+      let expiresOn = 0
+      yield* Effect.forkScoped(
+        Stream.runForEach(process.client.tokens({ ...request, minimumValidity: "45 minutes" }), (token) =>
+          Effect.sync(() => {
+            expiresOn = token.expiresOn.epochMilliseconds
+          }))
+      )
+      for (let minutes = 0; minutes < 120; minutes++) {
+        yield* TestClock.adjust("1 minute")
+        assert.isAtLeast((expiresOn - (yield* Clock.currentTimeMillis)) / 60_000, 44, `after ${minutes} minutes`)
+      }
+      // A token lasts an hour.
+      assert.isAtMost(yield* tokenRequests, 120 / 15 + 2)
+    })))
 })
 
 describe("the service", () => {

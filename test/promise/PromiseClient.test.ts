@@ -6,8 +6,11 @@ import * as Entra from "effect-entra/promise"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as fc from "fast-check"
+import { once } from "node:events"
+import { createServer } from "node:http"
 import { inspect } from "node:util"
 import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
+import { collector } from "../support/garbage.ts"
 import { contoso, fabrikam, graph, orders, Simulator } from "../support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -258,6 +261,22 @@ describe("exceptions", () => {
       Entra.CredentialError,
       "certificate_unreadable"
     ],
+    ...[undefined, null, "PEM", {}, { certificate: "a" }].map((loaded) =>
+      [
+        `a loaded certificate that is ${JSON.stringify(loaded)}`,
+        { secret: undefined, certificate: () => JSON.parse(JSON.stringify(loaded) ?? "null") },
+        graph,
+        Entra.CredentialError,
+        "certificate_unreadable"
+      ] as const
+    ),
+    [
+      "an assertion that is no text",
+      { secret: undefined, assertion: () => JSON.parse("7") },
+      graph,
+      Entra.CredentialError,
+      "assertion_malformed"
+    ],
     [
       "an assertion that throws",
       {
@@ -327,7 +346,25 @@ describe("options", () => {
     ["a timeout", { attemptTimeout: 0 }, "EntraInvalidRequestError", "attemptTimeout"],
     ["a budget", { budget: NaN }, "EntraInvalidRequestError", "budget"],
     ["a fetch", { fetch: "fetch" }, "EntraInvalidRequestError", "fetch"],
-    ["a log", { log: {} }, "EntraInvalidRequestError", "log"]
+    ["a log", { log: {} }, "EntraInvalidRequestError", "log"],
+    ["a cache", { cache: { maxEntries: -1 } }, "EntraInvalidRequestError", "cache.maxEntries"],
+    ["a cache of another type", { cache: "big" }, "EntraInvalidRequestError", "cache"],
+    ["retries of another type", { retry: "often" }, "EntraInvalidRequestError", "retry"],
+    ["a region", { region: "West US 2" }, "EntraInvalidAuthorityError", "region"],
+    ["a region of another type", { region: 7 }, "EntraInvalidAuthorityError", "region"],
+    ["tenants of another type", { allowedTenants: 7 }, "EntraInvalidRequestError", "allowedTenants"],
+    ["capabilities of another type", { clientCapabilities: "cp1" }, "EntraInvalidRequestError", "clientCapabilities"],
+    ["a rule for throttling", { onThrottled: "hope" }, "EntraInvalidRequestError", "onThrottled"],
+    ["null for origins", { origins: null }, "EntraInvalidRequestError", "origins"],
+    ["null for a cache", { cache: null }, "EntraInvalidRequestError", "cache"],
+    ["null for a client id", { clientId: null }, "EntraInvalidRequestError", "clientId"],
+    ["null for a tenant", { tenantId: null }, "EntraInvalidRequestError", "tenantId"],
+    ["null for an authority", { authority: null }, "EntraInvalidRequestError", "authority"],
+    ["null for a secret", { secret: null }, "EntraInvalidRequestError", "secret"],
+    ["null for a timeout", { attemptTimeout: null }, "EntraInvalidRequestError", "attemptTimeout"],
+    ["null for a budget", { budget: null }, "EntraInvalidRequestError", "budget"],
+    ["null for a delay", { retry: { cap: null } }, "EntraInvalidRequestError", "retry.cap"],
+    ["null for a region", { region: null }, "EntraInvalidAuthorityError", "region"]
   ]
 
   it.each(wrong)("%s: thrown at once", (_name, changes, tag, field) => {
@@ -353,6 +390,54 @@ describe("options", () => {
     assert.isAbove(lines.length, 0)
     assert.notInclude(JSON.stringify(lines), "wr0ng~secret")
     assert.include(lines.map(({ level }) => level), "Error")
+  })
+})
+
+describe("a call whose code throws", () => {
+  const broken = () => {
+    throw new RangeError("broken")
+  }
+  const withGetter = (name: string): Entra.TokenRequest & Entra.CallOptions & RequestInit =>
+    Object.defineProperty({ scopes: graph }, name, { get: broken, enumerable: true })
+
+  it.each(["the first", "a later"])("is rejected and does not throw: %s", async (when) => {
+    const client = open({ origins: { "https://graph.microsoft.com": graph } })
+    if (when === "a later") await client.getToken(graph)
+    const calls: ReadonlyArray<() => Promise<unknown>> = [
+      () => client.getToken(graph, withGetter("signal")),
+      () => client.getToken(withGetter("scopes")),
+      () => client.getToken(withGetter("tenantId")),
+      () => client.headers(graph, withGetter("signal")),
+      () => client.headers(withGetter("tenantId")),
+      () => client.asTokenCredential().getToken(graph, withGetter("abortSignal")),
+      () => client.fetch(users, withGetter("headers"))
+    ]
+    for (const [index, call] of calls.entries()) {
+      const promise = call()
+      assert.include(String(await failure(promise)), "broken", String(index))
+    }
+  })
+
+  it("such as the predicate of the tenants", async () => {
+    let allowed: () => boolean = () => true
+    const client = open({ allowedTenants: () => allowed() })
+    await client.getToken(graph)
+    allowed = broken
+    const promise = client.getToken(graph)
+    assert.include(String(await failure(promise)), "broken")
+  })
+
+  it("such as the function of the log, has its token", async () => {
+    const client = open({ log: broken })
+    await network.simulator(({ fail }) => fail(Fault.unavailable()))
+    assert.isString((await client.getToken(graph)).token)
+  })
+
+  it.each([7, "now", {}, null])("has %j for a signal", async (signal) => {
+    const client = open()
+    const options = { signal } as unknown as Entra.CallOptions
+    if (signal === null) assert.isString((await client.getToken(graph, options)).token)
+    else assert.include(await exception(client.getToken(graph, options)), { code: "field_malformed", field: "signal" })
   })
 })
 
@@ -449,6 +534,16 @@ describe("close", () => {
     }
     await client.close()
     assert.deepStrictEqual((await Promise.all(waiting)).map(({ code }) => code), ["client_closed", "client_closed"])
+  })
+
+  it("from the function that loads the secret, does not wait for itself", async () => {
+    const client: Entra.Client = open({
+      secret: async () => {
+        await client.close()
+        return secret
+      }
+    })
+    assert.strictEqual((await exception(client.getToken(graph))).code, "client_closed")
   })
 
   it("at the end of a scope: await using and using", async () => {
@@ -551,6 +646,76 @@ describe("fetch", () => {
     assert.isAbove(counts.bare, 10)
   })
 
+  it("never adds one for another origin, although the input names different origins each time", async () => {
+    const client = api()
+    let reads = 0
+    const fickle = { toString: () => reads++ % 2 === 0 ? users : "https://evil.example/" } as unknown as string
+    await client.fetch(fickle)
+    await client.fetch(fickle)
+    class Disguised extends Request {
+      override get url() {
+        return users
+      }
+    }
+    await client.fetch(new Disguised("https://evil.example/"))
+    const evil = network.sent.filter(({ url }) => url.includes("evil"))
+    assert.isAbove(evil.length, 0)
+    assert.deepStrictEqual(evil.filter(({ authorization }) => authorization !== null), [])
+  })
+
+  it("passes on headers that can be read only once", async () => {
+    const seen: Array<string | null> = []
+    const client = api((request) => {
+      seen.push(request.headers.get("x-a"))
+      return new Response("{}")
+    })
+    const single = function*() {
+      yield ["x-a", "1"]
+    }
+    await client.fetch(users, { headers: single() as unknown as Array<[string, string]> })
+    assert.deepStrictEqual(seen, ["1"])
+  })
+
+  const waits = ["the token", "the API"].flatMap((wait) =>
+    ["an address", "a Request"].map((input) => ({ input, wait }))
+  )
+  it.each(waits)("is aborted after a garbage collection, while $input waits for $wait", async ({ input, wait }) => {
+    const asked = Promise.withResolvers<void>()
+    const silent = createServer(() => asked.resolve()).listen(0, "127.0.0.1")
+    try {
+      await once(silent, "listening")
+      const address = silent.address()
+      const api = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`
+      const client = open({
+        origins: { [api]: graph },
+        fetch: (input, init) => {
+          if (!/login\.microsoftonline/.test(new Request(input).url)) return fetch(input, init)
+          if (wait === "the API") return network.fetch(input, init)
+          asked.resolve()
+          return new Promise(() => {})
+        }
+      })
+      const controller = new AbortController()
+      const waiting = failure(
+        input === "a Request"
+          ? client.fetch(new Request(api, { signal: controller.signal }))
+          : client.fetch(api, { signal: controller.signal })
+      )
+      await asked.promise
+      const collect = collector()
+      for (let turn = 0; turn < 5; turn++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        collect()
+      }
+      const reason = new Error("enough")
+      controller.abort(reason)
+      assert.strictEqual(await waiting, reason)
+    } finally {
+      silent.closeAllConnections()
+      silent.close()
+    }
+  })
+
   it("keeps an authorization header of the request, and asks for no token then", async () => {
     const client = api()
     await client.fetch(users, { headers: { Authorization: "Basic abc" } })
@@ -631,6 +796,22 @@ describe("fetch", () => {
     const { client, modes } = redirecting()
     await client.fetch(users, { redirect: "error" })
     assert.deepStrictEqual(modes, ["error"])
+  })
+
+  it("replaces no token for a response to which the fetch of the option has followed a redirect", async () => {
+    const client = api(() =>
+      Object.defineProperty(new Response("elsewhere", { status: 401 }), "redirected", { value: true })
+    )
+    assert.strictEqual(await (await client.fetch(users)).text(), "elsewhere")
+    assert.strictEqual(carried().length, 1)
+    assert.strictEqual(await tokenRequests(), 1)
+  })
+
+  it("adds none to what is no request to a network", async () => {
+    const client = api()
+    await client.fetch("blob:https://graph.microsoft.com/5b1f2a3c-0000-4000-8000-000000000000").catch(() => undefined)
+    assert.strictEqual(await tokenRequests(), 0)
+    assert.deepStrictEqual(carried().filter((authorization) => authorization !== null), [])
   })
 
   it("rejects with the exceptions of the client, and with the reason of the signal", async () => {

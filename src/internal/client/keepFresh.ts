@@ -145,11 +145,11 @@ export const make = (options: {
           } else {
             const current = task.find()
             if (current === undefined) consumer?.take(exit.value)
-            // A token that is not in the cache is refreshed at its `refreshOn` too, if its lifetime is known.
+            // A token that is not in the cache is refreshed when it is due too, if its lifetime is known.
             pause = Math.max(
               hasLifetime(exit.value) ? minPause : options.backoff.cap,
               current === undefined
-                ? exit.value.refreshOn.epochMilliseconds - now
+                ? dueOn(exit.value, task.minimumValidity, now) - now
                 : pauseUntilDue(current, task.minimumValidity, now)
             )
           }
@@ -217,6 +217,13 @@ export const make = (options: {
       }
     }
   })
+
+/** Returns the time of the refresh of a token that is not in the cache, whose age is unknown. */
+const dueOn = (token: AuthenticationResult, minimumValidity: number, now: number): number => {
+  const expiresOn = token.expiresOn.epochMilliseconds
+  const refreshOn = token.refreshOn.epochMilliseconds
+  return refreshFrom({ issuedAt: now, refreshOn, usableUntil: expiresOn, expiresOn }, minimumValidity)
+}
 
 const nameOf = ({ scopes, tenant }: CacheKey): string => encode([tenant, scopes])
 

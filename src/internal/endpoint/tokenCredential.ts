@@ -35,8 +35,22 @@ const decodeToken = Schema.decodeUnknownResult(Schema.Struct({
 const hasToken = Schema.is(Schema.Struct({ token: required.token }))
 const hasExpiry = Schema.is(Schema.Struct({ expiresOnTimestamp: required.expiresOnTimestamp }))
 
-/** Returns the token that `getToken` resolved to. A credential that has no token for the request resolves to null. */
+/**
+ * Returns the token that `getToken` resolved to. A credential that has no token for the request resolves to null. Reading a
+ * member of the value may throw.
+ */
 export const readCredentialToken = (
+  value: unknown,
+  context: ResponseContext
+): Result.Result<AccessToken, CredentialError | InvalidResponseError> => {
+  try {
+    return readToken(value, context)
+  } catch {
+    return Result.fail(malformed(context, "members cannot be read"))
+  }
+}
+
+const readToken = (
   value: unknown,
   context: ResponseContext
 ): Result.Result<AccessToken, CredentialError | InvalidResponseError> => {
@@ -183,11 +197,14 @@ const errorOfResponse = (status: number, context: ResponseContext, body: object)
 /** Returns the scrubber of a credential whose secrets are unknown. */
 export const scrubThrown = /*#__PURE__*/ scrubber([])
 
-/** Removes the values after names of secrets, because messages of other code may contain a form, a header or JSON. */
+/**
+ * Removes the values after names of secrets, because messages of other code may contain a form, a header or JSON, also JSON
+ * in JSON. A value in quotes ends at its closing quote.
+ */
 const withoutNamedSecrets = (text: string): string =>
   text.slice(0, 10_000).replace(
-    /\b((?:[a-z]{1,20}[_-]?)?(?:secret|assertion|token|password|passwd|pwd|authorization|signature|api[_-]?key)["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"'&,;]+/gi,
-    "$1<redacted>"
+    /\b((?:[a-z]{1,20}[_-]?)?(?:secret|assertion|token|password|passwd|pwd|authorization|signature|api[_-]?key)(?:\\*["'])?\s*[:=]\s*)(?:(\\*["'])(?:(?!\2)(?:\\.|.))*|((?:bearer|basic)\s+)?[^\s"'&,;]+)/gis,
+    (_, name: string, quote = "", scheme = "") => `${name}${quote}${scheme}<redacted>`
   )
 
 const unavailable = (words: string, { correlationId }: ResponseContext): CredentialError =>

@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
-import { invalidRequest } from "../shared/errors.ts"
+import { invalidRequest, notA } from "../shared/errors.ts"
 import { isLoopback, quote } from "../shared/text.ts"
 
 /**
@@ -17,11 +17,15 @@ export type OriginRequest = Pick<TokenRequest, "scopes" | "tenantId">
 /** Returns the request for an origin: that of the origin itself, otherwise that of its pattern. */
 export type OriginLookup = (origin: string) => OriginRequest | undefined
 
+/** Returns the origin of a request's URL for the lookup. A `blob:` URL has one too, but leads to no server. */
+export const originOf = ({ origin, protocol }: URL): string => /^https?:$/.test(protocol) ? origin : ""
+
 /** Returns the lookup of a table, or the first problem of the table. */
 export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup, InvalidRequestError> =>
   Result.gen(function*() {
     const origins = new Map<string, OriginRequest>()
     const patterns = new Map<string, OriginRequest>()
+    if (typeof table !== "object" || table === null) return yield* Result.fail(notA("an object", "origins"))
     for (const [origin, entry] of Object.entries(table)) {
       const request = isScopes(entry) ? { scopes: entry } : entry
       if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))

@@ -7,6 +7,11 @@ import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
 import { notA } from "./errors.ts"
 
+/** Returns whether a value is an AbortSignal, also one of another realm or of a polyfill. */
+export const isSignal = (value: unknown): boolean =>
+  Predicate.hasProperty(value, "addEventListener") &&
+  typeof value.addEventListener === "function"
+
 export const isText = (value: unknown): value is string => typeof value === "string"
 
 /** Returns whether a value is a redacted string that has not been wiped. */

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type AuthenticationResult, authorizationHeader } from "../../AccessToken.ts"
-import type { OriginLookup } from "../../internal/http/originTable.ts"
+import * as OriginTable from "../../internal/http/originTable.ts"
 import { claimsChallengeOf } from "../../internal/http/wwwAuthenticate.ts"
 import { accessTokenSha256 } from "../../internal/shared/sha256.ts"
 import type { OriginRequest } from "../ClientOptions.ts"
@@ -14,26 +14,32 @@ type Fetch = typeof globalThis.fetch
  * with the exceptions of the client, and with the reason of the signal.
  */
 export const make = ({ acquire, isAtRest, lookUp, send }: {
-  readonly lookUp: OriginLookup
-  readonly acquire: (request: TokenRequest, signal: AbortSignal) => Promise<AuthenticationResult>
+  readonly lookUp: OriginTable.OriginLookup
+  readonly acquire: (request: TokenRequest, signal: AbortSignal | undefined) => Promise<AuthenticationResult>
   /** Returns whether a refused token must not be replaced now. */
   readonly isAtRest: (result: AuthenticationResult, claims: string) => boolean
   readonly send: Fetch
 }): Fetch =>
 async (input, init) => {
-  const entry = lookUp(originOf(input) ?? "")
-  if (entry === undefined || headersOf(input, init).has("authorization")) return send(input, init)
+  if (lookUp(originOf(input)) === undefined) return send(input, init)
+  // From here on this request counts, because another reading of the input may yield another URL or other headers.
   const given = new Request(input, init)
+  // The signal of a copy follows that of the caller only until a request between them is collected.
+  const signal = (init?.signal === undefined && input instanceof Request ? input.signal : init?.signal) ?? undefined
+  const follow = signal === undefined ? undefined : { signal }
+  const entry = lookUp(originOf(given))
+  if (entry === undefined || given.headers.has("authorization")) return send(given, follow)
   // A redirect would carry the token to another path, or in old runtimes to another origin.
   const request = given.redirect === "follow" ? new Request(given, { redirect: "manual" }) : given
   const repeatable = isRepeatable(input, init)
-  let token = await acquire(entry, request.signal)
+  let token = await acquire(entry, signal)
   for (let left = mostReplacements;; left--) {
     const attempt = repeatable && left > 0 ? request.clone() : request
     attempt.headers.set("authorization", Redacted.value(authorizationHeader(token, request)))
-    const response = await send(attempt)
+    const response = await send(attempt, follow)
     const claims = claimsChallengeOf(response.headers.get("www-authenticate") ?? undefined) ?? ""
-    if (response.status !== 401 || left === 0 || isAtRest(token, claims)) {
+    // The response after a redirect, which some functions follow in any case, may not come from the API.
+    if (response.status !== 401 || response.redirected || left === 0 || isAtRest(token, claims)) {
       return response
     }
     const replacement = {
@@ -42,11 +48,11 @@ async (input, init) => {
       accessTokenSha256ToRefresh: await Effect.runPromise(accessTokenSha256(token.accessToken))
     }
     if (!repeatable) {
-      await acquire(replacement, request.signal).catch(() => undefined)
+      await acquire(replacement, signal).catch(() => undefined)
       return response
     }
     await response.body?.cancel()
-    token = await acquire(replacement, request.signal)
+    token = await acquire(replacement, signal)
   }
 }
 
@@ -59,17 +65,14 @@ interface TokenRequest extends OriginRequest {
 /** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Returns the origin of a request as `fetch` computes it, or undefined for an input that `fetch` rejects. */
-const originOf = (input: Parameters<Fetch>[0]): string | undefined => {
+/** Returns the origin of a request as `fetch` computes it, or an empty text for an input that `fetch` rejects. */
+const originOf = (input: Parameters<Fetch>[0]): string => {
   try {
-    return new URL(input instanceof Request ? input.url : new Request(input).url).origin
+    return OriginTable.originOf(new URL(input instanceof Request ? input.url : new Request(input).url))
   } catch {
-    return undefined
+    return ""
   }
 }
-
-const headersOf = (input: Parameters<Fetch>[0], init: RequestInit | undefined): Headers =>
-  new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))
 
 /**
  * Returns whether the body can be sent again. A stream can be read only once, and the body of a `Request` may be a

@@ -10,10 +10,11 @@ import * as AuthorityResolver from "../../AuthorityResolver.ts"
 import * as ClientCredential from "../../ClientCredential.ts"
 import * as ConfidentialClient from "../../ConfidentialClient.ts"
 import type { ConfigurationError } from "../../EntraError.ts"
+import { parseRegion } from "../../internal/authority/endpointLayout.ts"
 import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
 import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
 import { credentialError, invalidRequest, notA } from "../../internal/shared/errors.ts"
-import { timeoutOf } from "../../internal/shared/validate.ts"
+import { boundOf, timeoutOf } from "../../internal/shared/validate.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as TokenCache from "../../TokenCache.ts"
 import * as TokenEndpoint from "../../TokenEndpoint.ts"
@@ -45,6 +46,11 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
     } = options
     yield* clientSettingsOf(client)
     const lookUp = origins === undefined ? (): undefined => undefined : yield* readOriginTable(origins)
+    if (typeof cache !== "object" || cache === null) return yield* Result.fail(notA("an object", "cache"))
+    const { maxBytes, maxEntries } = cache
+    if (maxBytes !== undefined) yield* boundOf("cache.maxBytes", maxBytes)
+    if (maxEntries !== undefined) yield* boundOf("cache.maxEntries", maxEntries)
+    if (region !== undefined) yield* parseRegion(region)
     const endpoint = {
       retry: yield* retryOf(retry),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout: yield* timeoutOf("attemptTimeout", attemptTimeout) }),
@@ -80,9 +86,10 @@ const currentFetch: typeof globalThis.fetch = (...parameters) =>
   globalThis.fetch(...parameters)
 
 /** Returns the policy of further attempts, with full jitter. */
-const retryOf = (retry: ClientOptions["retry"]): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
+const retryOf = (retry: ClientOptions["retry"] = {}): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
   Result.gen(function*() {
-    const { base = 250, cap = 4000, times = 3 } = retry ?? {}
+    if (typeof retry !== "object" || retry === null) return yield* Result.fail(notA("an object", "retry"))
+    const { base = 250, cap = 4000, times = 3 } = retry
     if (!Number.isSafeInteger(times) || times < 0) {
       return yield* Result.fail(notA("a whole number from 0 on", "retry.times"))
     }
@@ -143,10 +150,12 @@ const credentialOf = (
 
 const hide = (secret: string) => Redacted.make(secret, { label: "client_secret" })
 
-const hideKey = ({ privateKey, ...rest }: Certificate) => ({
-  ...rest,
-  privateKey: Redacted.make(privateKey, { label: "private_key" })
-})
+/** A function in JavaScript may return anything, which is then no certificate. */
+const hideKey = (certificate: Certificate) => {
+  const isObject = typeof certificate === "object" && certificate !== null
+  const { privateKey, ...rest } = isObject ? certificate : { certificate: "", privateKey: "" }
+  return { ...rest, privateKey: Redacted.make(privateKey, { label: "private_key" }) }
+}
 
 /** Runs a function. Its failure is kept, because the error shows the class of the failure but not its message. */
 const loading = <A>(load: Loaded<A>): Effect.Effect<A, unknown> =>

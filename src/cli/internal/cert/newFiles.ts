@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
+import { randomUUID } from "node:crypto"
 import { CommandError } from "../commandError.ts"
 import { reasonOf } from "../platformReason.ts"
 
@@ -30,23 +31,24 @@ export const writeNewFiles = Effect.fnUntraced(function*(
     if (first !== undefined) return yield* exists(first.path)
   }
   // Permissions are set when a file is created. An existing file may have other permissions, and may be a link.
-  const targetOf = (path: string) => isForced ? `${path}.new` : path
+  const suffix = isForced ? `.${randomUUID()}` : ""
+  const targetOf = (path: string) => path + suffix
   const written: Array<string> = []
-  yield* Effect.forEach(files, (file) =>
+  const write = Effect.forEach(files, (file) =>
     Effect.gen(function*() {
       const target = targetOf(file.path)
-      if (isForced) yield* fileSystem.remove(target, { force: true })
       yield* fileSystem.writeFile(target, bytesOf(file), { flag: "wx", mode: file.isPrivate ? 0o600 : 0o644 })
       written.push(target)
-    }).pipe(Effect.mapError((error) => writeError(file.path, error))), { discard: true }).pipe(
-      // Otherwise a key would remain without its certificate.
-      Effect.onError(() => Effect.forEach(written, (path) => Effect.ignore(fileSystem.remove(path))))
-    )
-  if (!isForced) return
-  yield* Effect.forEach(
-    files,
+    }).pipe(Effect.mapError((error) => writeError(file.path, error))), { discard: true })
+  // The private files come last: an old key is replaced only if everything else is in its place.
+  const replace = Effect.forEach(
+    files.toSorted((one, other) => Number(one.isPrivate) - Number(other.isPrivate)),
     ({ path }) => Effect.mapError(fileSystem.rename(targetOf(path), path), (error) => writeError(path, error)),
     { discard: true }
+  )
+  yield* Effect.andThen(write, isForced ? Effect.uninterruptible(replace) : Effect.void).pipe(
+    // No key stays without its certificate.
+    Effect.onError(() => Effect.forEach(written, (path) => Effect.ignore(fileSystem.remove(path))))
   )
 })
 

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import type { AcquireTokenError } from "../../../EntraError.ts"
 import { sentence } from "../../../internal/shared/text.ts"
+import { printable } from "../terminalText.ts"
 
 /** The steps in the order of their findings. */
 export const steps = [
@@ -67,9 +68,8 @@ export interface Reference {
 /** The characters of the longest text. Parts of a text come from servers. */
 const longestText = 2000
 
-/** Returns a sentence for a terminal. Control characters of a server or a file could overwrite other findings. */
-const shown = (text: string): string =>
-  sentence(text.slice(0, longestText).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " "))
+/** Returns a sentence in one line. */
+const shown = (text: string): string => sentence(printable(text.slice(0, longestText)).replaceAll(/\s*\n\s*/g, " "))
 
 export const ok = (step: Step, detail: string): Finding => ({ step, status: "ok", detail: shown(detail) })
 

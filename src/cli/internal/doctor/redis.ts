@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { randomUUID } from "node:crypto"
 import * as RedisStore from "../../../node/RedisStore.ts"
 import { fail, type Finding, ok, skipped } from "./finding.ts"
 
@@ -41,6 +42,8 @@ const roundTrip = (url: string): Effect.Effect<Finding> =>
     )
     return yield* Effect.tryPromise({
       try: async () => {
+        // Another doctor at the same time has another key.
+        const key = `effect-entra:doctor:${randomUUID()}`
         await client.connect()
         await client.set(key, "1", { expiration: { type: "PX", value: 10_000 } })
         const value = await client.get(key)
@@ -52,8 +55,6 @@ const roundTrip = (url: string): Effect.Effect<Finding> =>
       catch: reasonOf
     }).pipe(Effect.catch((reason) => Effect.succeed(problem(reason))))
   }))
-
-const key = "effect-entra:doctor"
 
 /** Returns the code of an error of the connection, or the first word of the server's reply. */
 const reasonOf = (cause: unknown): string =>

@@ -132,7 +132,7 @@ const clientOf = (form: URLSearchParams, authorization: string | undefined): Ask
     client,
     tenant: "",
     credential: credentials.join(", "),
-    secrets: [secret, assertion, basic?.secret ?? ""]
+    secrets: [secret, assertion, ...(basic === undefined ? [] : [basic.secret, formDecoded(basic.secret)])]
   }
 }
 
@@ -152,6 +152,10 @@ const basicOf = (authorization = "") => {
   const [, client, secret] = /^([^:]*):(.*)$/s.exec(Result.getOrElse(Base64.decodeString(encoded), () => "")) ?? []
   return client === undefined || secret === undefined ? undefined : { client, secret }
 }
+
+/** Returns a text of a form, in which a header of Basic authentication is written (RFC 6749 section 2.3.1). */
+const formDecoded = (text: string): string =>
+  new URLSearchParams(`text=${text.replaceAll("&", "%26")}`).get("text") ?? ""
 
 const Claims = Schema.fromJsonString(Schema.Struct({
   iss: Schema.optionalKey(Schema.String),

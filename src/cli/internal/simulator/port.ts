@@ -81,11 +81,15 @@ export const makePort = (tls: Tls | undefined): Port => {
     }
     const target = Net.connect({ host, port: Number(port) })
     track(target)
+    const refuse = () => client.end(unreachable)
+    target.once("error", refuse)
     target.on("connect", () => {
+      // From here on every byte is one of the host, and an error of the host is one of the tunnel.
+      target.off("error", refuse)
+      target.on("error", () => client.destroy())
       client.write(established)
       client.pipe(target).pipe(client)
     })
-    target.on("error", () => client.end(unreachable))
     client.on("close", () => target.destroy())
   })
   return { server, closeConnections }
