@@ -24,7 +24,7 @@ import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
 import { closed, exceptionOf, exceptionOfCause, exceptionOfThrown } from "./internal/exceptionOf.ts"
-import { partsOf } from "./internal/options.ts"
+import { partsOf, unknownMember } from "./internal/options.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -59,13 +59,18 @@ export interface TokenRequest {
 }
 
 /**
- * Options of one call. If `signal` is aborted, the call rejects with the reason of the signal. The token request
- * continues for other callers and for the cache.
+ * Options of one call: `signal`, and the fields of a `TokenRequest` other than `scopes`, as in `@azure/identity`. They
+ * override those of the request.
+ *
+ * **Details**
+ *
+ * If `signal` is aborted, the call rejects with the reason of the signal. The token request continues for other callers
+ * and for the cache.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CallOptions {
+export interface CallOptions extends Omit<TokenRequest, "scopes"> {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -271,9 +276,9 @@ export const createClient = (options: ClientOptions): Client => {
 
   // The functions are asynchronous, so that a member of the caller's objects that throws rejects the call.
   return {
-    getToken: async (request, options) => tokenOf(await acquire(requestOf(request), options?.signal)),
+    getToken: async (request, options) => tokenOf(await acquire(requestOf(request, options), options?.signal)),
     headers: async (request, options) => {
-      const { accessToken, tokenType } = await acquire(requestOf(request), options?.signal)
+      const { accessToken, tokenType } = await acquire(requestOf(request, options), options?.signal)
       return { authorization: `${tokenType} ${Redacted.value(accessToken)}` }
     },
     fetch: async (...parameters) => {
@@ -308,8 +313,29 @@ interface Opened {
   readonly context: Context.Context<never>
 }
 
-const requestOf = (request: string | ReadonlyArray<string> | TokenRequest): TokenRequest =>
-  typeof request === "string" || isArray(request) ? { scopes: request } : request
+/** Returns the request of a call. Throws the exception of a member that does not exist. */
+const requestOf = (request: string | ReadonlyArray<string> | TokenRequest, options?: CallOptions): TokenRequest => {
+  const own = typeof request === "string" || isArray(request) ? { scopes: request } : request
+  const problem = unknownMember("the request", own, requestNames) ?? unknownMember("options", options, callNames)
+  if (problem !== undefined) throw exceptionOf(problem)
+  if (options === undefined || options === null) return own
+  const { signal: _, ...fields } = options
+  return { ...own, ...fields }
+}
+
+const callNames = {
+  tenantId: true,
+  forceRefresh: true,
+  claims: true,
+  clientCapabilities: true,
+  minimumValidity: true,
+  onThrottled: true,
+  correlationId: true,
+  signal: true
+} satisfies Record<keyof CallOptions, true>
+
+const { signal: _, ...fieldNames } = callNames
+const requestNames = { scopes: true, ...fieldNames } satisfies Record<keyof TokenRequest, true>
 
 const isArray = (request: ReadonlyArray<string> | TokenRequest): request is ReadonlyArray<string> =>
   Array.isArray(request)

@@ -111,6 +111,36 @@ describe("getToken", () => {
     assert.strictEqual(await tokenRequests(), 3)
   })
 
+  it("takes the fields of a request as options too, which override those of the request", async () => {
+    const client = open()
+    const ofFabrikam = await client.getToken({ scopes: graph, tenantId: fabrikam })
+    assert.notStrictEqual((await client.getToken(graph)).token, ofFabrikam.token)
+    assert.strictEqual((await client.getToken(graph, { tenantId: fabrikam })).token, ofFabrikam.token)
+    assert.strictEqual(
+      (await client.getToken({ scopes: graph, tenantId: contoso }, { tenantId: fabrikam })).token,
+      ofFabrikam.token
+    )
+    const { signal } = new AbortController()
+    const header = await client.headers(graph, { tenantId: fabrikam, signal })
+    assert.strictEqual(header.authorization, `Bearer ${ofFabrikam.token}`)
+    assert.include(await exception(client.getToken(graph, { tenantId: "!!!" })), { field: "tenantId" })
+  })
+
+  it.each([
+    [graph, { tenantID: fabrikam }, "tenantID"],
+    [{ scopes: graph, tenantID: fabrikam }, undefined, "tenantID"],
+    [{ scopes: graph, signal: undefined, tenant: fabrikam }, {}, "tenant"],
+    [graph, { scopes: graph }, "scopes"]
+  ])("refuses a member that does not exist: %j, %j", async (request, callOptions, field) => {
+    const client = open()
+    for (const method of [client.getToken, client.headers]) {
+      // @ts-expect-error: callers in JavaScript pass anything
+      const error = await exception(method(request, callOptions))
+      assert.include(error, { _tag: "EntraInvalidRequestError", code: "field_unsupported", field })
+    }
+    assert.strictEqual(await tokenRequests(), 0)
+  })
+
   it("shares one request among a thousand callers, and a changed date of one harms no other", async () => {
     const client = open()
     const all = await Promise.all(Array.from({ length: 1000 }, () => client.getToken(orders)))
@@ -319,6 +349,7 @@ describe("exceptions", () => {
 
 describe("options", () => {
   const wrong: ReadonlyArray<readonly [string, object, string, string]> = [
+    ["a member that does not exist", { orgins: {} }, "EntraInvalidRequestError", "orgins"],
     ["no client id", { clientId: "" }, "EntraInvalidRequestError", "clientId"],
     ["a client id of another type", { clientId: 7 }, "EntraInvalidRequestError", "clientId"],
     ["a tenant", { tenantId: "a/b" }, "EntraInvalidAuthorityError", "tenantId"],

@@ -9,11 +9,12 @@ import * as Result from "effect/Result"
 import * as AuthorityResolver from "../../AuthorityResolver.ts"
 import * as ClientCredential from "../../ClientCredential.ts"
 import * as ConfidentialClient from "../../ConfidentialClient.ts"
-import type { ConfigurationError } from "../../EntraError.ts"
+import type { ConfigurationError, InvalidRequestError } from "../../EntraError.ts"
 import { parseRegion } from "../../internal/authority/endpointLayout.ts"
 import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
 import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
 import { credentialError, invalidRequest, notA } from "../../internal/shared/errors.ts"
+import { quote } from "../../internal/shared/text.ts"
 import { boundOf, timeoutOf } from "../../internal/shared/validate.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as TokenCache from "../../TokenCache.ts"
@@ -31,6 +32,8 @@ export interface Parts {
 export const partsOf = (options: ClientOptions): Result.Result<Parts, ConfigurationError> =>
   Result.gen(function*() {
     if (typeof options !== "object" || options === null) return yield* Result.fail(notA("an object", "options"))
+    const unknown = unknownMember("options", options, optionNames)
+    if (unknown !== undefined) return yield* Result.fail(unknown)
     const {
       assertion,
       attemptTimeout,
@@ -79,6 +82,49 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
       layer: log === undefined ? layer : Layer.provideMerge(layer, Logger.layer([loggerOf(log)]))
     }
   })
+
+const optionNames = {
+  clientId: true,
+  tenantId: true,
+  authority: true,
+  issuer: true,
+  allowedTenants: true,
+  clientCapabilities: true,
+  region: true,
+  secret: true,
+  certificate: true,
+  assertion: true,
+  origins: true,
+  retry: true,
+  attemptTimeout: true,
+  budget: true,
+  cache: true,
+  onThrottled: true,
+  fetch: true,
+  log: true
+} satisfies Record<keyof ClientOptions, true>
+
+/**
+ * Returns the problem of a member that does not exist. In JavaScript a misspelled member, such as `tenantID`, would be
+ * ignored, and the token of another tenant returned.
+ */
+export const unknownMember = (
+  what: string,
+  input: unknown,
+  known: Readonly<Record<string, true>>
+): InvalidRequestError | undefined => {
+  const name = typeof input !== "object" || input === null
+    ? undefined
+    : Object.entries(input).find(([name, value]) => value !== undefined && !Object.hasOwn(known, name))?.[0]
+  return name === undefined
+    ? undefined
+    : invalidRequest(
+      "field_unsupported",
+      name,
+      `${what} has the member ${quote(name)}, which does not exist`,
+      `Leave it out, or write one of ${Object.keys(known).join(", ")}.`
+    )
+}
 
 /** Calls the global `fetch` of the moment, because programs and their tests replace it. */
 const currentFetch: typeof globalThis.fetch = (...parameters) =>
