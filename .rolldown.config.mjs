@@ -39,7 +39,7 @@ const merged = {
 
 const { engines, license, version } = JSON.parse(readFileSync("package.json", "utf8"))
 
-/** Adds the manifest, the licence and the declarations, which import no package. */
+/** Adds the manifest, the license and the declarations, which import no package. */
 const packaging = {
   name: "packaging",
   generateBundle() {
@@ -86,7 +86,7 @@ const standalone = {
     dir: "standalone",
     format: "esm",
     entryFileNames: "index.js",
-    // What only certificates need is loaded when it is needed.
+    // The code for certificates is loaded when a certificate is used.
     chunkFileNames: "chunks/[name].js",
     minify: true
   }

@@ -23,7 +23,7 @@ const read = (html: string): Page => {
   return { links, anchors }
 }
 
-/** The addresses in TypeDoc's navigation and search index, which its script turns into links. */
+/** Returns the addresses in TypeDoc's navigation and search index, which its script turns into links. */
 const linksOfScript = (path: string): ReadonlyArray<string> => {
   const data = /"([A-Za-z0-9+/=]+)"/.exec(readFileSync(path, "utf8"))?.[1] ?? ""
   const json = inflateSync(Buffer.from(data, "base64")).toString()

@@ -27,7 +27,7 @@ const root = normalizePath(join(import.meta.dirname, ".."))
 /** Files that the browser shows or saves as they are. TypeDoc copies them. */
 const assets = new Set([".svg", ".png", ".json", ".yaml"])
 
-/** Headings of the navigation for what is not in the table of contents. */
+/** Headings of the navigation for pages that are not in the table of contents. */
 const sections = { project: "The project", sources: "Source files" }
 
 const inRepository = (path: string): string => normalizePath(relative(root, path))
@@ -64,7 +64,7 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
     const text = readFileSync(path, "utf8")
     const page = add(path, titleOf(text) ?? basename(path), text, project)
     page.frontmatter["category"] = section
-    // The changelog and the like mention everything. They come last in a search.
+    // The changelog and similar pages mention every term, so they come last in a search.
     if (section === sections.project) page.relevanceBoost = 0.02
   }
 
@@ -86,7 +86,7 @@ const addPages = (converter: Converter, project: ProjectReflection): void => {
   const addSource = (path: string): void => {
     const code = ["````" + extname(path).slice(1), readFileSync(path, "utf8").trimEnd(), "````"]
     const markdown = [`# ${inRepository(path)}`, "", ...code].join("\n")
-    // Not in the search index: the API reference and the pages describe what the code does.
+    // Source files are not in the search index, because the API reference and the pages describe them.
     add(path, basename(path), markdown, folderAt(dirname(path), false)).relevanceBoost = 0
   }
 

@@ -1,4 +1,4 @@
-/** Reads what the site needs from the text of pages and modules. */
+/** Reads titles, descriptions and the table of contents from the text of pages and modules. */
 
 export interface Entry {
   /** The line above the list, without its colon: "Using the library". */
@@ -25,7 +25,7 @@ export const contentsOf = (markdown: string): ReadonlyArray<Entry> => {
 /** Returns the first heading of a page without its marks. */
 export const titleOf = (markdown: string): string | undefined => /^# +(.*\S)/m.exec(markdown)?.[1]?.replace(/[`*]/g, "")
 
-/** Returns the docstring at the begin of a module without its stars and tags, "" if there is none. */
+/** Returns the docstring of a module without its stars and tags, or "" if the module has no docstring. */
 export const moduleDocOf = (source: string): string => {
   const [, doc = ""] = /^\/\*\*([\s\S]*?)\*\//.exec(source) ?? []
   return doc.split(/\r?\n/).map((line) => line.replace(/^ *\* ?/, "")).filter((line) => !line.startsWith("@")).join(

@@ -93,7 +93,7 @@ const signingOf = (proof: Misses.Proof, name: string): number =>
 const overhead = (proof: Misses.Proof, cached: number, name: string): number =>
   bestOf(groupOf(proof, cached), name) - bestOf(alone, name) - signingOf(proof, name)
 
-/** The own time of a miss right after a full collection. */
+/** Measures the time of a miss without its transport, right after a full collection. */
 const overheadAfterCollection = (name: string): number =>
   bestOf(groupOf(secret, 0), name, collected) - bestOf(alone, name, collected)
 
@@ -135,8 +135,7 @@ tables.push({
     microseconds(bestOf(alone, name, collected)),
     microseconds(overheadAfterCollection(name))
   ]),
-  note:
-    "The first misses after a full collection cost more, because the collection throws away what the compiler knows."
+  note: "The first misses after a full collection cost more, because the collection clears part of the compiled code."
 })
 
 // -----------------------------------------------------------------------------

@@ -437,7 +437,7 @@ export const format = (self: Authority): string => {
 /**
  * Returns whether two authorities belong to the same cloud. Other hosts must be equal, and so must issuers.
  *
- * **Example** (Recognising an alias)
+ * **Example** (Recognizing an alias)
  *
  * ```ts
  * import assert from "node:assert"
@@ -500,7 +500,7 @@ export const adminConsentUrl = (self: Authority, options: {
  * **Gotchas**
  *
  * `claimedTenantId` comes from the browser and is not verified. Anybody can open the redirect address with another
- * tenant, so do not authenticate or authorise anybody by it. See {@link parseConsentResponse}.
+ * tenant, so do not authenticate or authorize anyone by it. See {@link parseConsentResponse}.
  *
  * @category models
  * @since 0.1.0

@@ -322,7 +322,7 @@ interface Settings {
   readonly region: string | undefined
 }
 
-/** The settings without options, which need no check, so that `layer` does not bring the checks into a program. */
+/** The settings without options. They need no check, so `layer` does not add the checks to a bundle. */
 const usualSettings: Settings = {
   transformClient: undefined,
   discoveryHost: undefined,

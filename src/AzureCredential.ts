@@ -1,7 +1,7 @@
 /**
- * Adapters between a client and the `TokenCredential` of `@azure/core-auth`. {@link make} makes a client usable for the
- * Azure SDKs and the Microsoft Graph SDK, and as the token provider of Azure OpenAI clients. {@link layer} makes a client
- * of any `TokenCredential`, such as `AzureCliCredential` on a developer's machine.
+ * Adapters between a client and the `TokenCredential` of `@azure/core-auth`. {@link make} adapts a client for the Azure
+ * SDKs, for the Microsoft Graph SDK, and as the token provider of Azure OpenAI clients. {@link layer} creates a client
+ * from any `TokenCredential`, such as `AzureCliCredential` on a developer's machine.
  *
  * @since 0.1.0
  */
@@ -139,12 +139,12 @@ export interface TokenCredentialOptions {
 }
 
 /**
- * Options of {@link layer}: the options of a client that apply without an app registration.
+ * Options of {@link layer}: the options of a client that do not need an app registration.
  *
  * **Details**
  *
- * - `tenantId`: the tenant of requests without a tenant; default: the tenant that the credential chooses. Results then
- *   have the tenant `token-credential`.
+ * - `tenantId`: the tenant of requests without a tenant; default: the tenant that the credential chooses. The
+ *   `tenantId` of results is then `token-credential`.
  * - `clientCapabilities`: `["cp1"]` passes `enableCae` to the credential. Other capabilities are not supported.
  * - `timeout`: the time limit of `getToken`; default: 30 seconds.
  * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
@@ -285,26 +285,26 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient.Conf
  * errors. `tenantId` and `claims` of a request are passed on, and the capability `cp1` as `enableCae`. Requests with
  * extra parameters, and requests with other capabilities, fail with `field_unsupported`.
  *
- * If nobody waits for the result any more, because `timeout` is over or the client closes, `abortSignal` is aborted. An
- * interrupted caller leaves the call to the others.
+ * When `timeout` is over or the client closes, `abortSignal` is aborted. An interrupted caller does not abort it, because
+ * the call continues for other callers and for the cache.
  *
  * Errors of the credential:
- * - `CredentialUnavailableError`, `AuthenticationRequiredError`, `AggregateAuthenticationError` and a result of null are a
- *   `CredentialError` `token_credential_unavailable`.
- * - `AuthenticationError` is the error that the service's response means, for example an `InvalidClientError`.
- * - An error with the status 429 is a `ThrottledError`. The status 408 or 5xx, a network error and a timeout are a
- *   `ServiceUnavailableError`.
- * - An error of this library is passed on. Any other error is a `CredentialError` `token_credential_failed`.
+ * - `CredentialUnavailableError`, `AuthenticationRequiredError`, `AggregateAuthenticationError` and a result of null
+ *   become a `CredentialError` `token_credential_unavailable`.
+ * - `AuthenticationError` becomes the error of the service's response, for example an `InvalidClientError`.
+ * - An error with the status 429 becomes a `ThrottledError`. The status 408 or 5xx, a network error and a timeout
+ *   become a `ServiceUnavailableError`.
+ * - An error of this library is passed on. Any other error becomes a `CredentialError` `token_credential_failed`.
  *
- * Messages of the credential are part of these errors, without JWTs and without values that stand behind the name of a
- * secret. The error itself is not kept.
+ * The messages of these errors contain the message of the credential, without JWTs and without values that follow the
+ * name of a secret. The error itself is not kept.
  *
- * A result that is not a token is an `InvalidResponseError`.
+ * A result that is not a token becomes an `InvalidResponseError`.
  *
  * **Gotchas**
  *
  * A credential may have a cache of its own, so `forceRefresh`, or a refresh after a 401 of an API, may return the same
- * token. Two layers have two caches.
+ * token. Each layer has its own cache.
  *
  * **Example** (Using the sign-in of a developer)
  *
@@ -344,7 +344,7 @@ export const layer = (
             requestToken: (request) => requestToken(tokenCredential, request, limit, clock),
             unsupported: {
               what: "a TokenCredential has no option for it",
-              instead: "a client with a credential of its own"
+              instead: "a client with its own credential"
             }
           })
         ),
@@ -357,7 +357,7 @@ export const layer = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** The client id of {@link layer}, and its tenant if it has none. A `TokenCredential` reveals neither. */
+/** The client id of {@link layer}, and its tenant without the option `tenantId`. A `TokenCredential` reveals neither. */
 const unknownOwner = "token-credential"
 
 /** The endpoint is unknown too, and nothing is signed for it. */

@@ -42,16 +42,16 @@ export {
    *
    * **Details**
    *
-   * A key may be a pattern, such as `https://*.vault.azure.net`, for vaults or storage accounts that are made at run
+   * A key may be a pattern, such as `https://*.vault.azure.net`, for vaults or storage accounts that are created at run
    * time. `*` is the whole first label, and stands for exactly one label: the pattern matches neither
-   * `https://vault.azure.net` nor `https://a.b.vault.azure.net`. A port is part of the pattern, as of an origin. An origin
-   * of the table precedes a pattern; two patterns never match the same origin. Patterns for the hosts of many owners, such
-   * as `https://*`, `https://*.net` and `https://*.co.uk`, are errors.
+   * `https://vault.azure.net` nor `https://a.b.vault.azure.net`. A port is part of a pattern, as it is part of an
+   * origin. An origin of the table takes precedence over a pattern; two patterns never match the same origin. Patterns
+   * for the hosts of many owners, such as `https://*`, `https://*.net` and `https://*.co.uk`, are errors.
    *
    * **Gotchas**
    *
-   * Anyone can create a vault or a storage account, whose host the pattern matches. Do not send requests to URLs that
-   * come from others, or list the origins.
+   * Anyone can create a vault or a storage account whose host matches the pattern. Do not send requests to URLs from
+   * untrusted input, or list the origins instead.
    *
    * @stability unstable
    * @category models

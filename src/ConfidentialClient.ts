@@ -181,7 +181,7 @@ export interface RenewalOptions {
  * - `extraQueryParameters`: query parameters of every token request, which the library percent-encodes; default: none. A
  *   parameter of the request overrides the parameter of the same name.
  * - `renewal`: the refresh of tokens; see {@link RenewalOptions}.
- * - `onThrottled`: the behaviour of calls while the service is throttled; default: `"fail"`. See
+ * - `onThrottled`: the behavior of calls while the service is throttled; default: `"fail"`. See
  *   `TokenRequest.OnThrottled`. Cached tokens are served without a wait. A refusal and an open circuit breaker always
  *   fail.
  *

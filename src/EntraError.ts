@@ -303,8 +303,8 @@ export type CredentialCode = ErrorCodes["Credential"]
  * - `managed_identity_malformed`: the response of the platform contains no token.
  *
  * Codes of a `TokenCredential` (`AzureCredential.layer`):
- * - `token_credential_unavailable`: it is not available here, or nobody has signed in.
- * - `token_credential_failed`: it failed for another reason.
+ * - `token_credential_unavailable`: the credential is not available here, or no user has signed in.
+ * - `token_credential_failed`: the credential failed for another reason.
  *
  * @category errors
  * @since 0.1.0

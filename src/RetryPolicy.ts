@@ -25,7 +25,8 @@ import type { NetworkError, ServiceUnavailableError } from "./EntraError.ts"
 export type RetryPolicy = Schedule.Schedule<unknown, ServiceUnavailableError | NetworkError>
 
 /**
- * Up to `times` more attempts. The delays are random (full jitter), up to `base` and doubling up to `cap`.
+ * Creates a policy of up to `times` further attempts. The delays are random (full jitter): the first is up to `base`,
+ * and the bound doubles with each attempt, up to `cap`.
  *
  * **Example** (More attempts)
  *
@@ -54,7 +55,7 @@ export const exponential = ({ base, cap, times }: {
   )
 
 /**
- * Three more attempts. The delays are random (full jitter): up to 250, 500 and 1,000 ms.
+ * Three further attempts. The delays are random (full jitter): up to 250, 500 and 1,000 ms.
  *
  * @category schedules
  * @since 0.1.0

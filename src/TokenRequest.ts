@@ -7,7 +7,7 @@ import type * as Duration from "effect/Duration"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * The behaviour of a call while the service is throttled.
+ * The behavior of a call while the service is throttled.
  *
  * **Details**
  *
@@ -64,7 +64,7 @@ export type ExtraParameters = Readonly<
  *   with the reason `Expired`; if that fails, the call fails. A token that was issued less than a tenth of its lifetime
  *   ago is served in any case, so that short-lived tokens do not cause a token request per call. Check `expiresOn` of
  *   the result. Default: 0.
- * - `onThrottled`: the behaviour while the service is throttled; default: the client's.
+ * - `onThrottled`: the behavior while the service is throttled; default: the client's.
  * - `sendCertificateChain`: whether the assertion contains the certificate chain (`x5c`, RFC 7515 section 4.1.6);
  *   default: the credential's. It is not part of the cache key.
  * - `extraQueryParameters`, `extraBodyParameters`: further parameters, which the library percent-encodes. A redacted value

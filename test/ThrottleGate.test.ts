@@ -1,4 +1,4 @@
-/** The behaviour of the throttle gate after each response without a token, one row per response. */
+/** The behavior of the throttle gate after each response without a token, one row per response. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import { ClientCredential, ConfidentialClient, type EntraError, TokenCache, type TokenRequest } from "effect-entra"

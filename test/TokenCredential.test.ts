@@ -1,4 +1,4 @@
-/** A client over a `TokenCredential` of others: its tokens, its errors, and what it is given. */
+/** A client over a `TokenCredential`: its tokens, its errors, and the options that it passes. */
 import type { TokenCredential } from "@azure/core-auth"
 import {
   AggregateAuthenticationError,
@@ -205,7 +205,7 @@ describe("a call of getToken", () => {
   })
 })
 
-describe("what a TokenCredential throws", () => {
+describe("an exception of a TokenCredential", () => {
   const jwt = `eyJ${"a".repeat(20)}.${"b".repeat(20)}.${"c".repeat(20)}`
   const errorBody = {
     error: "invalid_client",
@@ -307,7 +307,7 @@ describe("what a TokenCredential throws", () => {
     )
   })
 
-  it.effect("keeps its words and the service's numbers, and loses its secrets", () => {
+  it.effect("keeps its message and the service's numbers, without secrets", () => {
     const secrets = [
       "s3cr3t~value",
       "opaque-token",

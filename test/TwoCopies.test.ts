@@ -25,7 +25,7 @@ describe("two copies", () => {
     assert.notStrictEqual(copy.InvalidScopeError, EntraError.InvalidScopeError)
   })
 
-  it("recognise the errors of each other, and nothing that only looks like one", async () => {
+  it("recognize the errors of each other, and nothing that only looks like one", async () => {
     const copy = await copyOf()
     const theirs = new copy.InvalidScopeError(problem)
     const ours = new EntraError.InvalidScopeError(problem)

@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { collect, percentile } from "./measure.ts"
 
-/** Runs a script of this folder that counts, and gives what it printed. */
+/** Runs a script of this folder in a process for counting, and returns its output. */
 export const run = (script: string): string => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [
     "--conditions=@effect-entra/source",
@@ -27,7 +27,7 @@ export interface Growth {
   readonly retained: number
 }
 
-/** Called in such a process, with a loop over so many operations. */
+/** Returns the growth of the heap per operation. Call it in a process of `run`, with a loop over `operations`. */
 export const growthOf = async (
   name: string,
   operations: number,
@@ -38,13 +38,13 @@ export const growthOf = async (
     collections += list.getEntries().length
   })
   observer.observe({ entryTypes: ["gc"] })
-  /** The observer is told between two turns of the event loop. */
+  /** The observer is called between two turns of the event loop. */
   const collected = async (): Promise<number> => {
     await setImmediate()
     await setImmediate()
     return collections
   }
-  // Long enough for the optimizing compiler, twice, for it throws its first guess away.
+  // The warm-up is long enough for the optimizing compiler to run twice, because it discards its first result.
   for (let warm = 0; warm < 5; warm++) await loop(operations)
   const allocated: Array<number> = []
   collect({ type: "major", execution: "sync" })

@@ -124,7 +124,7 @@ const rounded = (value: number): string => value.toLocaleString("en", { maximumS
 const light = { paper: "#ffffff", ink: "#1f2328", lines: "#d1d9e0" }
 const dark = { paper: "#0d1117", ink: "#e6edf3", lines: "#3d444d" }
 
-/** Colors that are told from each other on a light and on a dark background. */
+/** Colors that differ from each other on a light and on a dark background. */
 const own = ["#1f6feb", "#2aa1b3", "#7c5cff"]
 const others = ["#d9730d", "#b83280", "#3f9142", "#9a7b0a", "#7d8590", "#c0392b"]
 const floorColor = "#7d8590"

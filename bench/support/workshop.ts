@@ -62,7 +62,7 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
     await mkdir(join(installed, name, ".."), { recursive: true })
     await symlink(fileURLToPath(target).replace(/\/$/, ""), join(installed, name))
   }))
-  await cp(join(root, "package.json"), join(own, "package.json"))
+  for (const file of ["package.json", "LICENSE"]) await cp(join(root, file), join(own, file))
   await cp(join(root, "bench/support/programs"), join(folder, "programs"), { recursive: true })
   await writeFile(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }))
   await writeFile(join(folder, "report.cjs"), reporting)
@@ -74,7 +74,7 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
     join(own, "dist")
   ])
   const merging = join(root, ".rolldown.config.mjs")
-  run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging], own)
+  run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging, "--log-level", "warn"], own)
 
   const bundle: Workshop["bundle"] = async (program, { external, minify = true, name = program } = {}) => {
     const built = await rolldown({

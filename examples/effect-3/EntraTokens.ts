@@ -77,7 +77,7 @@ const logged = ({ annotations, level, message }: LogEntry) =>
     { ...annotations }
   )
 
-/** Any other exception is a bug. */
+/** Adds the type of the exceptions of the package. Any other exception is a bug. */
 const typed = <A>(effect: Effect.Effect<A, { readonly error: unknown }>): Effect.Effect<A, ClientError> =>
   Effect.catchAll(effect, ({ error }) => isClientError(error) ? Effect.fail(error) : Effect.die(error))
 

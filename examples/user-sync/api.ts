@@ -1,4 +1,6 @@
-/** The addresses of the app, with the fields that each of them takes. What does not fit gets a page with status 400. */
+/**
+ * The addresses of the app with their fields. The response to a request with invalid fields is a page with status 400.
+ */
 import { Context, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 import { type Notice, notices } from "./pages.ts"
@@ -42,7 +44,7 @@ class Pages extends HttpApiGroup.make("pages")
     HttpApiEndpoint.post("signIn", "/sign-in", { payload: form({ account: whole(0, 10_000) }), success: Page }),
     HttpApiEndpoint.post("signOut", "/sign-out", { payload: form({}), success: Page }),
     HttpApiEndpoint.post("connect", "/connect", { payload: form({}), success: Page }),
-    // The consent page sends the browser here. The library parses the query, because no part of it is to be trusted.
+    // The consent page sends the browser here. The library parses the query, because no part of the query is trusted.
     HttpApiEndpoint.get("connected", "/connected", { success: Page }),
     HttpApiEndpoint.post("syncNow", "/sync", { payload: form({}), success: Page }),
     HttpApiEndpoint.get("disconnectPage", "/disconnect", { success: Page }),

@@ -14,8 +14,8 @@ export interface Options extends Server.Options {
 }
 
 /**
- * Needs an `HttpClient`, a `SqlClient` and a `ConfidentialClient`. The web server starts when everything else is ready,
- * and ends first, then the background job, then the database. `more` are further routes.
+ * Creates the app over an `HttpClient`, a `SqlClient` and a `ConfidentialClient`. The web server starts last. It ends
+ * first, then the background job, then the database. `more` are further routes.
  */
 export const layer = <E, R, ServerError>(
   options: Options,

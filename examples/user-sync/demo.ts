@@ -47,7 +47,7 @@ const tenantOf = ({ name, tenantId }: typeof contoso, domain: string, names: Rea
   users: usersOf(domain, names)
 })
 
-/** Names that people really have, and names that a page must not believe. */
+/** Names of people, and names that are attacks on a page or a query. */
 const northwindNames = [
   "Zoë Ångström",
   "Seán O’Connor",
@@ -60,7 +60,7 @@ const northwindNames = [
   "100% _real_ Smith"
 ]
 
-/** What Graph and Entra know before anybody connects anything. */
+/** The simulator with the users and consents that exist when the app starts. */
 export const Simulator = SimulatorServer.layerHttps({
   tenants: [
     ...EntraSimulator.defaultOptions.tenants,

@@ -14,7 +14,7 @@ export interface Page {
   readonly next: Exclude<Cursor, { readonly at: "start" }>
 }
 
-/** Why there is no page: an event of the sync. */
+/** The reason why there is no page, as an event of the sync. */
 export type NoPage = Extract<SyncEvent, { readonly _tag: "LinkExpired" | "Throttled" | "Failed" }>
 
 export class Graph extends Context.Service<Graph, {
@@ -22,7 +22,7 @@ export class Graph extends Context.Service<Graph, {
   readonly readPage: (tenantId: string, cursor: Cursor) => Effect.Effect<Page | NoPage>
 }>()("user-sync/Graph") {}
 
-/** Graph at `origin`. */
+/** Creates the client of Graph at `origin`. */
 export const layer = (origin: string): Layer.Layer<
   Graph,
   EntraError.InvalidRequestError,
@@ -62,7 +62,7 @@ export const layer = (origin: string): Layer.Layer<
     })
   )
 
-/** Returns what a response of Graph means. */
+/** Returns the page of a response of Graph, or the reason why there is no page. */
 export const outcomeOf = (
   response: {
     readonly status: number
@@ -127,14 +127,14 @@ const ErrorBody = Schema.fromJsonString(
   Schema.Struct({ error: Schema.Struct({ code: Schema.String, message: Schema.String }) })
 )
 
-/** The codes of Graph, in lower case, for a link that it does not know any more. */
+/** The codes of Graph, in lower case, for a link that has expired. */
 const expiredCodes = new Set(["syncstatenotfound", "syncstateinvalid", "resyncrequired", "directory_expiredpagetoken"])
 
 const pageOf = (body: Schema.Schema.Type<typeof PageBody>, origin: string): Page | NoPage => {
   const nextLink = body["@odata.nextLink"]
   const link = nextLink ?? body["@odata.deltaLink"]
   if (link === undefined) return invalidAnswer("the page of Graph has no link")
-  // The client would send no token to another place; its answer must not count as Graph's either.
+  // The client sends no token to another origin, and a response from there must not count as Graph's.
   if (!URL.canParse(link) || new URL(link).origin !== origin) {
     return invalidAnswer("the link in a page of Graph leads to another place")
   }
@@ -149,7 +149,7 @@ const pageOf = (body: Schema.Schema.Type<typeof PageBody>, origin: string): Page
   }
 }
 
-/** Absent: not changed. Null: removed. */
+/** Returns undefined for an absent value, which has not changed, and an empty text for null, which means removed. */
 const textOf = (value: string | null | undefined): string | undefined => value === null ? "" : value
 
 const waits = "There is nothing to do: the sync tries again on its own."
@@ -172,7 +172,7 @@ const invalidAnswer = (problem: string): NoPage => ({
   problem: { code: "invalid_answer", message: `The sync stopped because ${problem}.`, remedy: waits }
 })
 
-/** The error of the library says what to do; the lines with the ids of the request are for its log. */
+/** Returns the event of an error of the library, with its remedy. The ids of the request are only for the log. */
 const withoutToken = (error: EntraError.AcquireTokenError): NoPage =>
   error._tag === "EntraThrottledError"
     ? { _tag: "Throttled", by: "Microsoft Entra ID", retryAfter: Duration.toMillis(error.retryAfter) }

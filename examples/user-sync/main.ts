@@ -15,7 +15,7 @@ import * as Demo from "./demo.ts"
 import { readSettings, type Settings } from "./settings.ts"
 import * as Sqlite from "./sqlite.ts"
 
-/** The web server answers on this machine only: a reverse proxy with TLS stands in front of a real one. */
+/** Creates the web server, which listens on this machine only. A reverse proxy with TLS makes a real app public. */
 const server = ({ port }: Settings) =>
   NodeHttpServer.layer(createServer, { port, host: "127.0.0.1", gracefulShutdownTimeout: "5 seconds" })
 

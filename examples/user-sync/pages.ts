@@ -1,4 +1,4 @@
-/** The pages: HTML without scripts. They are plain functions of what they show. */
+/** The pages: HTML without scripts. Each page is a plain function of its data. */
 import type { ConfidentialClient } from "effect-entra"
 import { type Html, html, type Value } from "./html.ts"
 import type { Account, Session } from "./sessions.ts"
@@ -12,7 +12,7 @@ export const notices = {
 } as const
 export type Notice = keyof typeof notices
 
-/** What a search shows. */
+/** The results of a search. */
 export interface Search {
   readonly text: string
   readonly page: number
@@ -24,7 +24,7 @@ export const signIn = (session: Session, accounts: ReadonlyArray<Account>): Html
   layout(
     { title: "Demo sign-in", session },
     html`
-    <p class="note">This is not a real sign-in: everybody is whom they choose to be. Your own sign-in goes here.</p>
+    <p class="note">This is not a real sign-in: anyone can choose any account. Replace it by your own sign-in.</p>
     <form method="post" action="/sign-in">
       ${hidden(session)}
       <fieldset>
@@ -41,7 +41,7 @@ export const signIn = (session: Session, accounts: ReadonlyArray<Account>): Html
     </form>`
   )
 
-/** The page of a customer whose tenant is not connected. */
+/** Returns the page of a customer whose tenant is not connected. */
 export const connect = (session: Session, customer: string, notice: Notice | undefined): Html =>
   layout(
     { title: `Connect ${customer}`, session, notice },
@@ -51,7 +51,7 @@ export const connect = (session: Session, customer: string, notice: Notice | und
     ${button(session, "/connect", `Connect ${customer}`)}`
   )
 
-/** The page of a customer whose tenant is connected. */
+/** Returns the page of a customer whose tenant is connected. */
 export const tenant = (
   session: Session,
   tenant: Tenant,
@@ -93,7 +93,7 @@ export const disconnect = (session: Session, { customer, users }: Tenant): Html 
     </div>`
   )
 
-/** The page of the operator. It has no names of users: they belong to the customers. */
+/** Returns the page of the operator. It has no names of users: they belong to the customers. */
 export const overview = (
   session: Session,
   tenants: ReadonlyArray<Tenant>,
@@ -128,7 +128,7 @@ export const overview = (
     </section>`
   )
 
-/** A page that says why something was not done, and what to do. */
+/** Returns a page with the reason why a request failed, and with the remedy. */
 export const message = (
   session: Session | undefined,
   options: {
@@ -149,11 +149,11 @@ export const message = (
     <p><a href="/">Go to the start page</a></p>`
   )
 
-/** A button that sends a form. */
+/** Returns a button that sends a form. */
 export const button = (session: Session, action: string, text: string, fields: Html = html``): Html =>
   html`<form method="post" action="${action}">${hidden(session)}${fields}<button>${text}</button></form>`
 
-/** The frame of all pages. */
+/** Returns a whole page around its content. */
 export const layout = (
   { notice, session, title }: {
     readonly title: string

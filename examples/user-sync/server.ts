@@ -32,7 +32,7 @@ export interface Options {
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** The address of the app as browsers see it, without a slash at its end. */
+/** Returns the address of the app as browsers see it, without a slash at its end. */
 export const originOf = ({ publicUrl }: Pick<Options, "publicUrl">) =>
   Effect.map(HttpServer.HttpServer, ({ address }) =>
     publicUrl === undefined
@@ -51,11 +51,14 @@ export const layer = <E, R>(options: Options, more: Layer.Layer<never, E, R>) =>
     })
   )
 
-/** A page. */
+/** Returns the response with a page. */
 export const page = (content: Html, status = 200): Response =>
   HttpServerResponse.text(content.text, { status, contentType: "text/html; charset=utf-8" })
 
-/** Runs `next` only for a form of this session. Another site can send a form, but does not know the session's secret. */
+/**
+ * Runs `next` only for a form of this session. Another site can send a form, but does not have the secret of the
+ * session.
+ */
 export const ifOwnForm = <E, R>(
   session: Session,
   { csrf }: { readonly csrf: string },
@@ -74,7 +77,7 @@ export const ifOwnForm = <E, R>(
 // pages
 // -----------------------------------------------------------------------------
 
-/** A redirect after a form. */
+/** Returns the redirect after a form. */
 export const see = (address: string): Response => HttpServerResponse.redirect(address, { status: 303 })
 const home = (notice: Pages.Notice): Response => see(`/?done=${notice}`)
 
@@ -90,7 +93,7 @@ const handlers = (options: Options) =>
       const origin = yield* originOf(options)
       const cookie = setCookie(origin)
 
-      /** The customer of the session. Everybody else is sent to the sign-in, or to their own page. */
+      /** Runs `next` with the customer of the session. Other visitors are sent to the sign-in or to their own page. */
       const asCustomer = <E, R>(
         next: (customer: Extract<Account, { kind: "customer" }>, session: Session) => Effect.Effect<Response, E, R>,
         otherwise = (session: Session) => see(session.account === undefined ? "/sign-in" : "/")
@@ -170,7 +173,7 @@ const handlers = (options: Options) =>
                 const { code, message, remedy } = answer.failure
                 return page(Pages.message(session, { title: "Not connected", text: message, remedy, code }), 400)
               }
-              // The tenant is a claim of the browser. Only the tenant of the customer who has signed in counts.
+              // The browser only claims the tenant. It must be the tenant of the signed-in customer.
               if (answer.success.claimedTenantId !== customer.tenantId) {
                 return page(Pages.message(session, refusals.tenant), 403)
               }
@@ -199,7 +202,7 @@ const handlers = (options: Options) =>
 const refusals = {
   account: {
     title: "The connection was refused",
-    text: "No customer is signed in here, so this answer of the consent page belongs to nobody.",
+    text: "No customer is signed in here, so this answer of the consent page belongs to no customer.",
     remedy: "Sign in as a customer, and connect your organization from the start page."
   },
   state: {
@@ -222,7 +225,7 @@ const refusals = {
 const isSecure = (origin: string): boolean => origin.startsWith("https:")
 const cookieName = (origin: string): string => isSecure(origin) ? "__Host-session" : "session"
 
-/** `lax`, not `strict`: the browser comes back from the consent page of another site. */
+/** Sets the cookie. It is `lax`, not `strict`, because the browser returns from the consent page of another site. */
 const setCookie = (origin: string) => (response: Response, id: string): Response =>
   HttpServerResponse.setCookieUnsafe(response, cookieName(origin), id, {
     httpOnly: true,

@@ -1,14 +1,14 @@
 /**
- * The sessions of browsers: who is signed in, the secret of their forms, and the consent links that they have opened.
+ * The sessions of browsers: the signed-in account, the secret of the forms, and the consent links that were opened.
  *
  * **Your own sign-in goes here.** The sample has a list of accounts to choose from, without a password. A real app calls
  * `signIn` after it has validated an ID token of the customer, and takes the tenant from its `tid`, never from a request.
- * It also keeps sessions where all its processes find them; these are in memory, so a restart signs everybody out.
+ * It also keeps sessions in a store that all its processes share. These sessions are in memory, so a restart ends them.
  */
 import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 
-/** A customer sees and connects one tenant, the operator sees the states of all of them, but no users. */
+/** A customer sees and connects one tenant. The operator sees the states of all tenants, but no users. */
 export type Account =
   | { readonly kind: "customer"; readonly name: string; readonly tenantId: string }
   | { readonly kind: "operator"; readonly name: string }
@@ -18,7 +18,7 @@ export interface Session {
   readonly id: string
   /** The value of the hidden field that every form has. */
   readonly csrf: string
-  /** Undefined: nobody is signed in. */
+  /** Undefined: no account is signed in. */
   readonly account: Account | undefined
   readonly expiresAt: number
   readonly consents: ReadonlyArray<PendingConsent>
@@ -32,12 +32,12 @@ interface PendingConsent {
 export class Sessions extends Context.Service<Sessions, {
   /** Returns the session of a cookie, or a new one. */
   readonly get: (cookie: string | undefined) => Effect.Effect<Session>
-  /** Replaces the session by one with another id, so that an id from before the sign-in is worth nothing. */
+  /** Replaces the session by one with another id, so that an id from before the sign-in is not valid. */
   readonly signIn: (session: Session, account: Account) => Effect.Effect<Session>
   readonly signOut: (session: Session) => Effect.Effect<void>
   /** Returns the state for a consent link. It is valid for 10 minutes, once, and in this session only. */
   readonly beginConsent: (session: Session) => Effect.Effect<string>
-  /** Whether the state belongs to the session. The answer is true once. */
+  /** Returns whether the state belongs to the session. The result is true only once for a state. */
   readonly endConsent: (session: Session, state: string) => Effect.Effect<boolean>
 }>()("user-sync/Sessions") {}
 
@@ -45,7 +45,7 @@ export const lifetimes = { session: Duration.hours(8), anonymous: Duration.minut
 export const mostSessions = 10_000
 const mostConsents = 5
 
-/** `newSecret` returns a text that nobody can guess. */
+/** Creates sessions. `newSecret` returns a text that cannot be guessed. */
 export const layerWith = (newSecret: () => string): Layer.Layer<Sessions> =>
   Layer.effect(
     Sessions,
@@ -62,7 +62,7 @@ export const layerWith = (newSecret: () => string): Layer.Layer<Sessions> =>
         sessions.set(session.id, session)
         return session
       }
-      /** Many visitors who do not sign in must not sign out those who have. */
+      /** Removes expired sessions, otherwise the oldest, anonymous first: visitors must not end the sessions of customers. */
       const makeRoom = () => {
         for (const session of sessions.values()) if (!isAlive(session)) sessions.delete(session.id)
         const oldest = [...sessions.values()].find(({ account }) => account === undefined) ??

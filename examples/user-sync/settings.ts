@@ -15,7 +15,7 @@ export interface Settings {
   } | undefined
 }
 
-/** A setting cannot be used. The message names it and says what to do. */
+/** An invalid setting. The message names it and has the remedy. */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   message: Schema.String
 }) {}

@@ -7,7 +7,7 @@ import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
-/** Opens a database, and creates its file if there is none. Foreign keys are checked. */
+/** Opens a database, and creates its file if it does not exist. Foreign keys are checked. */
 export const layer = (filename: string): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.effect(
     SqlClient.SqlClient,
@@ -75,7 +75,7 @@ const toInput = (value: unknown): SQLInputValue => {
 const attempt = <A>(run: () => A, message?: string): Effect.Effect<A, SqlError.SqlError> =>
   Effect.try({ try: run, catch: (cause) => new SqlError.SqlError({ reason: reasonOf(cause, message) }) })
 
-/** Effect reads the reason from `errno`, which Node calls `errcode`. */
+/** Returns the reason of an error. Effect reads it from `errno`, which Node calls `errcode`. */
 const reasonOf = (cause: unknown, message: string | undefined): SqlError.SqlErrorReason =>
   SqlError.classifySqliteError(
     cause instanceof Error && "errcode" in cause ? Object.assign(cause, { errno: cause.errcode }) : cause,

@@ -28,7 +28,7 @@ export const pageSize = 50
 export class Store extends Context.Service<Store, {
   readonly all: Effect.Effect<ReadonlyArray<Tenant>>
   readonly find: (tenantId: string) => Effect.Effect<Tenant | undefined>
-  /** Adds a tenant without users. A tenant that is there stays as it is. */
+  /** Adds a tenant without users. An existing tenant is not changed. */
   readonly add: (tenant: Pick<Tenant, "tenantId" | "customer" | "state">) => Effect.Effect<void>
   /** Deletes a tenant and all its users. */
   readonly remove: (tenantId: string) => Effect.Effect<void>
@@ -51,7 +51,7 @@ export class Store extends Context.Service<Store, {
   }) => Effect.Effect<{ readonly users: ReadonlyArray<User>; readonly total: number }>
 }>()("user-sync/Store") {}
 
-/** The text of a name that searches compare. */
+/** Returns the form of a name that searches compare. */
 export const fold = (text: string): string => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim()
 
 export const layer: Layer.Layer<Store, Migrator.MigrationError | SqlError.SqlError, SqlClient.SqlClient> = Layer.effect(

@@ -1,6 +1,6 @@
 /**
- * The background job: one fiber per connected tenant, so that a tenant that is throttled or broken holds up no other. Of
- * all tenants, `concurrency` read from Graph at a time.
+ * The background job: one fiber per connected tenant, so that a tenant that is throttled or fails does not delay the
+ * others. At most `concurrency` tenants read from Graph at a time.
  */
 import { Cause, Clock, Context, Effect, FiberMap, Layer, Queue, Semaphore } from "effect"
 import { ConfidentialClient } from "effect-entra"
@@ -28,7 +28,9 @@ export class Sync extends Context.Service<Sync, {
   readonly syncNow: (tenantId: string) => Effect.Effect<void>
 }>()("user-sync/Sync") {}
 
-/** Goes on with the tenants of the database where they were. Ends with its scope: a page is stored wholly or not at all. */
+/**
+ * Continues the sync of the tenants in the database. It ends with its scope. A page is stored completely or not at all.
+ */
 export const layer = (settings: Settings): Layer.Layer<
   Sync,
   never,
@@ -52,10 +54,10 @@ export const layer = (settings: Settings): Layer.Layer<
           (now) => store.change(tenantId, (state) => transition(state, event, now, settings.pace))
         )
 
-      /** There are no tokens of a tenant that the client does not allow. */
+      /** Removes the tokens of a tenant. A tenant that the client does not allow has no tokens. */
       const forgetTokens = (tenantId: string) => Effect.ignore(client.invalidate({ tenantId }))
 
-      /** Reads pages until the round ends, or cannot go on. */
+      /** Reads pages until the round ends or fails. */
       const round = Effect.fn("Sync.round")(function*(tenantId: string) {
         let state = yield* advance(tenantId, { _tag: "Started" })
         // A token keeps the permissions that it was issued with, so another attempt needs another token.
@@ -86,7 +88,7 @@ export const layer = (settings: Settings): Layer.Layer<
           const pause = yield* left(state)
           if (pause > 0) yield* Effect.race(Effect.sleep(pause), Queue.take(bell))
           const current = (yield* store.find(tenantId))?.state
-          // A wish can come while the state says to wait.
+          // A request for a sync may arrive while the tenant has to wait.
           const isDue = current !== undefined && (yield* left(current)) === 0
           state = isDue ? yield* slots.withPermits(1)(round(tenantId)) : current
         }
@@ -97,7 +99,7 @@ export const layer = (settings: Settings): Layer.Layer<
         bells.set(tenantId, bell)
         const followed = follow(tenantId, bell).pipe(
           Effect.as(false),
-          // A defect, such as a disk that is full, ends neither this tenant's sync for ever nor another's.
+          // After a defect, such as a full disk, the sync of this tenant starts again, and the others continue.
           Effect.tapCause((cause) =>
             Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError(`The sync of ${tenantId} failed`, cause)
           ),

@@ -12,7 +12,7 @@ export const Cursor = Schema.Union([
 ])
 export type Cursor = typeof Cursor.Type
 
-/** Why the last attempt ended early. `code` is that of the library or of Microsoft Graph. */
+/** The reason why the last attempt ended early. `code` is that of the library or of Microsoft Graph. */
 export const Problem = Schema.Struct({
   at: Schema.Int,
   code: Schema.String,
@@ -22,9 +22,9 @@ export const Problem = Schema.Struct({
 export type Problem = typeof Problem.Type
 
 /**
- * - `phase`: `queued` before the first attempt and after a wish; `waiting` because the service said when to come back.
+ * - `phase`: `queued` before the first attempt and after a request for a sync; `waiting` for the time of `Retry-After`.
  * - `kind`, `pages`, `changed`: the running or last round, the pages read in it, and the users in these pages.
- * - `fullRounds`: the number of full rounds that began. A user who is not seen in a full round is gone.
+ * - `fullRounds`: the number of full rounds that began. Users that a full round does not list are deleted.
  * - `failures`: failed attempts in a row.
  * - `dueAt`, `syncedAt`: milliseconds of the Unix epoch.
  */
@@ -45,9 +45,9 @@ export type SyncState = typeof SyncState.Type
 export type SyncEvent =
   | { readonly _tag: "Started" }
   | { readonly _tag: "PageRead"; readonly changed: number; readonly next: Exclude<Cursor, { readonly at: "start" }> }
-  /** Graph does not know the link any more. All users are read again. */
+  /** The link has expired. All users are read again. */
   | { readonly _tag: "LinkExpired" }
-  /** The service said when to come back, in milliseconds. */
+  /** The service throttles for `retryAfter` milliseconds. */
   | {
     readonly _tag: "Throttled"
     readonly by: "Microsoft Graph" | "Microsoft Entra ID"
@@ -56,10 +56,10 @@ export type SyncEvent =
   | {
     readonly _tag: "Failed"
     readonly problem: Omit<Problem, "at">
-    /** Whether the same request may succeed later without help. */
+    /** True if the same request may succeed later without a change. */
     readonly isRetryable: boolean
   }
-  /** Somebody wants to see the newest state now. */
+  /** A customer requests a sync now. */
   | { readonly _tag: "Wanted" }
 
 /** Times in milliseconds. */
@@ -68,7 +68,7 @@ export interface Pace {
   readonly interval: number
   /** After the first failure; doubles with each further failure. */
   readonly firstDelay: number
-  /** The longest time to the next attempt, and the time after a failure that needs help. */
+  /** The longest time to the next attempt, and the time after a failure that is not retryable. */
   readonly longestDelay: number
 }
 
@@ -112,7 +112,7 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
         problem: {
           at: now,
           code: "link_expired",
-          message: "Microsoft Graph does not know the link to the next changes any more.",
+          message: "The link of Microsoft Graph to the next changes has expired.",
           remedy: "There is nothing to do: all users are read again."
         }
       }
@@ -139,12 +139,12 @@ export const transition = (state: SyncState, event: SyncEvent, now: number, pace
         problem: { ...event.problem, at: now }
       }
     case "Wanted":
-      // Nobody may come back earlier than Graph has said.
+      // No request may be sent before the time that Graph has set.
       return state.phase === "waiting" || state.phase === "syncing" ? state : { ...state, phase: "queued", dueAt: now }
   }
 }
 
-/** Returns the milliseconds until the next attempt. A time that no event sets comes from a clock that was wrong: now. */
+/** Returns the milliseconds until the next attempt; 0 for a time that no event sets, which comes from a wrong clock. */
 export const untilDue = ({ dueAt }: SyncState, now: number, pace: Pace): number => {
   const left = Math.max(0, dueAt - now)
   return left > Math.max(pace.interval, pace.longestDelay, longestThrottle) ? 0 : left
@@ -152,11 +152,11 @@ export const untilDue = ({ dueAt }: SyncState, now: number, pace: Pace): number 
 
 const longestThrottle = 3_600_000
 
-/** Whether the event ends a full round, after which the users that were not seen in it are gone. */
+/** Returns whether the event ends a full round. Users that the round did not list are then deleted. */
 export const endsFullRound = (state: SyncState, event: SyncEvent): boolean =>
   event._tag === "PageRead" && state.kind === "full" && event.next.at === "changes"
 
-/** A page link goes on with the round that it belongs to. */
+/** Returns the changes at the start of a round. A page link continues its round. */
 const newRound = ({ cursor, fullRounds }: SyncState): Partial<SyncState> => {
   if (cursor.at === "page") return {}
   const isFull = cursor.at === "start"

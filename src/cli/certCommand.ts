@@ -63,6 +63,7 @@ const flags = {
     Flag.optional
   ),
   clientId: Flag.String("client-id").pipe(
+    Flag.withMetavar("id"),
     Flag.withDescription("App for which the steps are printed"),
     Flag.withSchema(Guid),
     Flag.optional
@@ -128,7 +129,7 @@ const newCommand = Command.make(
 ).pipe(
   Command.withDescription(
     "Create a private key and its self-signed certificate, and print how to register it with an app. The key stays on "
-      + "this machine, in a file that only you may read."
+      + "this machine, in a file with mode 0600 (on Windows with the permissions of its folder)."
   ),
   Command.withShortDescription("Create a private key and its certificate"),
   Command.withExamples([

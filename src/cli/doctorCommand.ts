@@ -1,5 +1,5 @@
 /**
- * `effect-entra doctor`: examines a set-up step by step, and says how to mend what is broken.
+ * `effect-entra doctor`: examines a setup step by step, and says how to fix each problem.
  */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -20,12 +20,12 @@ export const doctorCommand = Command.make(
     scope: Flag.String("scope").pipe(
       Flag.withAlias("s"),
       Flag.withMetavar("scope"),
-      Flag.withDescription("A scope of the token to request; default: Microsoft Graph. Repeatable"),
+      Flag.withDescription("A scope of the token to request; default: Microsoft Graph. Can be repeated"),
       Flag.atLeast(0)
     ),
     project: Flag.String("project").pipe(
       Flag.withMetavar("folder"),
-      Flag.withDescription("The folder whose packages are examined"),
+      Flag.withDescription("The folder whose packages are examined; default: the current folder"),
       Flag.withDefault(".")
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the report as JSON"), Flag.withDefault(false)),
@@ -45,16 +45,16 @@ export const doctorCommand = Command.make(
     if (report.status === "fail" || (strict && report.status === "warn")) {
       return yield* new CommandError({
         message: summaryOf(report),
-        remedy: "Follow the remedies of the report from its beginning, because later steps need earlier ones."
+        remedy: "Follow the remedies of the report from the first one on, because later steps need earlier ones."
       })
     }
     if (!json) yield* Console.log(summaryOf(report))
   }, Effect.provideService(Logger.LogToStderr, true))
 ).pipe(
-  Command.withShortDescription("Examine a set-up, and say how to mend it"),
+  Command.withShortDescription("Examine a setup and say how to fix it"),
   Command.withDescription(
-    "Examine a set-up step by step: variables, credential, proxy, name, TLS, clock, discovery, token, roles, Redis. "
-      + "Each problem comes with its remedy. The exit code is 0 if nothing failed, else 1."
+    "Examine a setup step by step: variables, credential, proxy, name, TLS, clock, discovery, token, roles, Redis. "
+      + "Each problem has a remedy. The exit code is 0 if no step failed, otherwise 1."
   ),
   Command.withExamples([
     { command: "effect-entra doctor", description: "Examine the environment: AZURE_*, HTTPS_PROXY, REDIS_URL" },

@@ -1,5 +1,5 @@
 /**
- * The command `effect-entra`: its subcommands, and how it is run.
+ * The command `effect-entra` with its subcommands.
  */
 import * as Command from "effect/cli/Command"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
@@ -16,7 +16,7 @@ const command = Command.make("effect-entra").pipe(
   Command.withExamples([
     { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
     { command: "effect-entra cert new", description: "Create a private key and its certificate" },
-    { command: "effect-entra doctor", description: "Examine the environment, and say how to mend it" }
+    { command: "effect-entra doctor", description: "Examine the environment and say how to fix it" }
   ]),
   Command.withSubcommands([certCommand, doctorCommand, simulateCommand, tokenCommand])
 )
@@ -31,7 +31,7 @@ const version = Effect.sync(() =>
 /**
  * Runs the command with the arguments of a command line, without the name of the program.
  *
- * Errors have been printed when this fails. The exit code is `Runtime.getErrorExitCode` of the error.
+ * Errors are already printed when this effect fails. The exit code is `Runtime.getErrorExitCode` of the error.
  */
 export const run = (args: ReadonlyArray<string>) =>
   Effect.flatMap(version, (version) => Command.runWith(command, { version })(args)).pipe(

@@ -30,43 +30,46 @@ const flags = {
     Flag.withDefault(8443)
   ),
   httpOnly: Flag.Boolean("http-only").pipe(
-    Flag.withDescription("Serve http only, without a certificate. Clients of effect-entra need https"),
+    Flag.withDescription("Serve http only, without a certificate. A client of effect-entra needs https"),
     Flag.withDefault(false)
   ),
   world: Flag.String("world").pipe(
     Flag.withMetavar("file.json"),
-    Flag.withDescription("Tenants, apps and APIs. Default: Contoso, Fabrikam and a daemon"),
+    Flag.withDescription("Tenants, apps and APIs; default: Contoso, Fabrikam and a daemon"),
     Flag.optional
   ),
   tenant: Flag.String("tenant").pipe(
-    Flag.withMetavar("id or domain"),
-    Flag.withDescription("Tenant of the printed environment, added if it is new; can be repeated to add tenants"),
+    Flag.withMetavar("id|domain"),
+    Flag.withDescription("Tenant of the printed environment, added if it is new. Can be repeated to add tenants"),
     Flag.withSchema(Schema.Union([Guid, Domain])),
     Flag.atLeast(0)
   ),
   clientId: Flag.String("client-id").pipe(
-    Flag.withDescription("App of the printed environment, added if it is new. Default: the first app"),
+    Flag.withMetavar("id"),
+    Flag.withDescription("App of the printed environment, added if it is new; default: the first app"),
     Flag.withSchema(Guid),
     Flag.optional
   ),
   clientSecret: Flag.Redacted("client-secret").pipe(
-    Flag.withDescription("Secret of the app, in addition to those that it has. It must not be a real one"),
+    Flag.withDescription("A further secret of the app. Do not pass a real secret"),
     Flag.filter((secret) => Redacted.value(secret) !== "", () => "It is empty"),
     Flag.optional
   ),
   certificate: Flag.String("certificate").pipe(
     Flag.withMetavar("file.pem"),
-    Flag.withDescription("Certificate to register with the app; with its key it is in the environment too"),
+    Flag.withDescription(
+      "Certificate to register with the app. If the file has the key, the environment names the file"
+    ),
     Flag.optional
   ),
-  // Node takes `--env-file` for an option of its own, even after the name of the program.
+  // Node treats `--env-file` as its own option, even after the name of the program.
   saveEnv: Flag.String("save-env").pipe(
     Flag.withMetavar("file"),
     Flag.withDescription("File for the printed environment. It is removed when the simulator stops"),
     Flag.optional
   ),
   shell: Flag.Literals("shell", ["posix", "powershell"]).pipe(
-    Flag.withDescription("Shell of the printed environment. Default: powershell on Windows, otherwise posix"),
+    Flag.withDescription("Shell of the printed environment; default: powershell on Windows, otherwise posix"),
     Flag.optional
   )
 }
@@ -98,7 +101,7 @@ export const simulateCommand = Command.make(
 ).pipe(
   Command.withDescription(
     "Serve a simulated Entra ID and Microsoft Graph on this machine until it is interrupted. It prints the variables for "
-      + "your program, and has a page that shows the requests and switches faults on and off."
+      + "your program, and serves a page that shows the requests and switches faults on and off."
   ),
   Command.withShortDescription("Serve a simulated Entra ID and Microsoft Graph"),
   Command.withExamples([
@@ -113,7 +116,7 @@ export const simulateCommand = Command.make(
 
 const defaultShell = (): Shell => process.platform === "win32" ? "powershell" : "posix"
 
-/** Returns the same id for a domain in each run. */
+/** Returns a tenant id that is the same for a domain in each run. */
 const tenantIdOf = (domain: string): string => {
   const hex = createHash("sha256").update(domain.toLowerCase()).digest("hex")
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
@@ -139,8 +142,8 @@ const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Sh
 const firstLine = "# Written by effect-entra simulate, which removes it when it stops."
 
 /**
- * Writes a file that holds as long as the simulator. A file of somebody else is not overwritten, and a file that another
- * simulator has written in the meantime is not removed.
+ * Writes the file, and removes it when the simulator stops. A file that this command did not write is not overwritten, and
+ * a file that another simulator has written in the meantime is not removed.
  */
 const writeEnvironment = Effect.fnUntraced(function*(file: string, lines: ReadonlyArray<string>) {
   const fileSystem = yield* FileSystem.FileSystem

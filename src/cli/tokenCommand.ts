@@ -34,12 +34,14 @@ export const tokenCommand = Command.make(
     scope: Flag.String("scope").pipe(
       Flag.withAlias("s"),
       Flag.withMetavar("scope"),
-      Flag.withDescription("A scope, such as https://graph.microsoft.com/.default. Repeatable"),
+      Flag.withDescription("A scope, such as https://graph.microsoft.com/.default. Can be repeated"),
       Flag.atLeast(1)
     ),
     output: Flag.Literals("output", outputs).pipe(
       Flag.withAlias("o"),
-      Flag.withDescription("The token alone, an Authorization header, the decoded claims, or all as JSON"),
+      Flag.withDescription(
+        "The token alone, an Authorization header, the decoded claims, or all as JSON; default: token"
+      ),
       Flag.withDefault("token")
     ),
     raw: Flag.Boolean("raw").pipe(
@@ -67,12 +69,12 @@ export const tokenCommand = Command.make(
   Command.withExamples([
     {
       command: "effect-entra token --scope https://graph.microsoft.com/.default --output claims",
-      description: "Show what the token says: audience, roles, expiry"
+      description: "Show the claims: audience, roles, expiry"
     },
     {
       command:
         "effect-entra token --scope api://orders/.default --tenant contoso.onmicrosoft.com --certificate daemon.pem",
-      description: "Print a token of a certificate, on a terminal"
+      description: "Print a token that a certificate authenticates, on a terminal"
     },
     {
       command: `curl -H "$(effect-entra token -s api://orders/.default -o header --raw)" https://orders.contoso.com`,
@@ -81,13 +83,13 @@ export const tokenCommand = Command.make(
   ])
 )
 
-/** Refuses to write a token into what may be a log. Claims alone give nobody access. */
+/** Refuses to print a token if a log may store the output. Claims alone do not give access. */
 const checkOutput = Effect.fnUntraced(function*(output: typeof outputs[number], raw: boolean) {
   const { stdoutIsTerminal } = yield* Stdio.Stdio
   if (output !== "claims" && !raw && !(yield* stdoutIsTerminal)) {
     return yield* new CommandError({
-      message: "Standard output is not a terminal, so the token could land in a log.",
-      remedy: "Pass --raw to print the token all the same, or --output claims to print what it says."
+      message: "Standard output is not a terminal, so a log could store the token.",
+      remedy: "Pass --raw to print the token anyway, or --output claims to print its claims."
     })
   }
 })
@@ -110,7 +112,7 @@ const commandError = ({ inFlags }: ClientSetup, error: AcquireTokenError): Comma
     remedy: [
       printable(inFlags(error.remedy)),
       `Code: ${error.code}${error.correlationId === undefined ? "" : `, correlation id: ${error.correlationId}`}`,
-      "To examine the set-up: effect-entra doctor"
+      "To examine the setup: effect-entra doctor"
     ].join("\n")
   })
 

@@ -1,6 +1,6 @@
 /**
- * Complete clients from the environment: {@link layerFromEnv} for an app registration, with credentials in files too, and
- * {@link layerDefault} for programs that may also have a managed identity.
+ * Complete clients from the environment: {@link layerFromEnv} for an app registration, also with a credential in a
+ * file, and {@link layerDefault} for programs that may have a managed identity instead.
  *
  * @since 0.1.0
  */
@@ -118,8 +118,8 @@ export const layerFromEnv = (
   )
 
 /**
- * Creates a complete client from the first credential that is configured: of the environment, of a workload identity, or a
- * managed identity. The layer needs an `HttpClient` and a `FileSystem`.
+ * Creates a complete client from the first credential that is configured: of the environment, of a workload identity,
+ * or of a managed identity. The layer needs an `HttpClient` and a `FileSystem`.
  *
  * **When to use**
  *
@@ -137,17 +137,20 @@ export const layerFromEnv = (
  * | `ManagedIdentityCredential` | the platform: App Service, Azure Arc, or the metadata service |
  *
  * The choice is made when the layer is built, without a request, and holds for the life of the layer. A credential is
- * skipped only if it is not configured: a variable of it is unset or empty. Each skip is one line of the level Debug. A
- * credential that is configured ends the search. If its value is a placeholder, its file is missing, or the service
- * refuses it, the client has that error, and no other credential is tried.
+ * skipped only if it is not configured, which means that one of its variables is unset or empty. Each skipped
+ * credential causes one log line of the level Debug. A configured credential ends the search. If its value is a
+ * placeholder, its file is missing, or the service refuses it, the client has that error, and no other credential is
+ * tried.
  *
- * The first acquisition with a managed identity sends a probe to the metadata service, which takes 2 seconds at most where
- * there is none. Acquisitions then fail with a `CredentialError` `credentials_exhausted`, whose message has the reason of
- * each credential. The next acquisition probes again. Once the service has responded, no further probe is sent.
+ * The first acquisition with a managed identity sends a probe to the metadata service, which takes at most 2 seconds.
+ * Without a metadata service, acquisitions fail with a `CredentialError` `credentials_exhausted`, whose message has the
+ * reason of each credential. The next acquisition probes again. Once the service has responded, no further probe is
+ * sent.
  *
- * `AZURE_TOKEN_CREDENTIALS`, in any case: `prod` means all three, which is the default. The name of one of them allows only
- * that one, and a managed identity is then used without a probe. Other values fail the layer with an `InvalidRequestError`
- * (`field_unsupported` for `dev` and the credentials of a developer's machine, else `field_malformed`).
+ * `AZURE_TOKEN_CREDENTIALS`, in upper or lower case: `prod` means all three, which is the default. The name of one of
+ * them allows only that one, and a managed identity is then used without a probe. Other values fail the layer with an
+ * `InvalidRequestError` (`field_unsupported` for `dev` and the credentials of a developer's machine, else
+ * `field_malformed`).
  *
  * The variables are those of {@link layerFromEnv}.
  *
@@ -184,7 +187,10 @@ export const layerDefault = (
 // internal
 // -----------------------------------------------------------------------------
 
-/** Without a managed identity the errors have the reasons of the other credentials too. */
+/**
+ * Returns the client of a managed identity. If no identity exists, its errors also have the reasons of the other
+ * credentials.
+ */
 const managedIdentityLayer = (
   { clientId, isProbed, name, tenantId }: Extract<DefaultChain.Chosen, { readonly name: "ManagedIdentityCredential" }>,
   skipped: ReadonlyArray<DefaultChain.Skipped>,

@@ -181,7 +181,7 @@ const withUserAgent = (request: HttpClientRequest.HttpClientRequest): HttpClient
     ? HttpClientRequest.setHeader(request, "user-agent", `effect-entra/${version}`)
     : request
 
-/** Where Node keeps the dispatcher of `fetch`. */
+/** The key under which Node stores the dispatcher of `fetch`. */
 const dispatcherOfFetch = Symbol.for("undici.globalDispatcher.1")
 
 /** Loads undici, which takes a tenth of a second, and the platform package, which is optional. */
@@ -190,8 +190,8 @@ const loadUndici = Effect.gen(function*() {
     try: async () => {
       // esbuild bundles without a missing package only if each `import` is awaited inside `try`.
       try {
-        // undici puts a dispatcher of its own in the place of that of `fetch` when it loads. That one stays, because it
-        // may be the one that reads `HTTPS_PROXY`.
+        // When undici loads, it replaces the dispatcher of `fetch`. The former dispatcher is restored, because it may read
+        // `HTTPS_PROXY`.
         const before: unknown = Reflect.get(globalThis, dispatcherOfFetch)
         const client = await import("@effect/platform-node/NodeHttpClient")
         const module = await import("@effect/platform-node/Undici")

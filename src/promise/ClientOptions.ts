@@ -31,7 +31,8 @@ export interface Certificate {
 }
 
 /**
- * The attempt for which a function returns an assertion. `audience` is the claim `aud` that the service expects.
+ * The context of an attempt for which a function returns an assertion. `audience` is the claim `aud` that the service
+ * expects.
  *
  * @category models
  * @since 0.1.0
@@ -46,7 +47,7 @@ export interface AssertionContext {
 }
 
 /**
- * One line of the log, with the ids of the app, the tenant and the request as `annotations`. It contains no secret.
+ * A line of the log, with the ids of the app, the tenant and the request as `annotations`. It contains no secret.
  *
  * @category models
  * @since 0.1.0
@@ -75,20 +76,20 @@ export interface LogEntry {
  * One credential:
  * - `secret`: the secret, or a function that loads it. It runs at the first token request, and again when the service has
  *   refused the secret.
- * - `certificate`: the certificate with its key, or a function that loads both by the same rule.
+ * - `certificate`: the certificate with its key, or a function that loads both at the same times.
  * - `assertion`: a function that returns a signed JWT for each attempt, such as the token of a platform.
  *
  * Requests:
- * - `origins`: the scopes for `fetch`: a record from an origin, or a pattern such as
- *   `https://*.vault.azure.net`, to scopes or to `{ scopes, tenantId }`; default: none. The rules are those of
- *   `BearerHttpClient.OriginTable`.
+ * - `origins`: the scopes for `fetch`: a record whose keys are origins, or patterns such as
+ *   `https://*.vault.azure.net`, and whose values are scopes or `{ scopes, tenantId }`; default: none. The rules are
+ *   those of `BearerHttpClient.OriginTable`.
  * - `retry`: the further attempts after an outage: `times` (default: 3), with random delays up to `base` (default: 250),
  *   doubling up to `cap` (default: 4,000). `times: 0` means one attempt.
  * - `attemptTimeout`: the limit of one attempt; default: 10,000. `budget`: the limit of all attempts; default: 30,000.
  * - `cache`: the bounds of the cache; default: 50,000 tokens and 128 MiB.
  * - `onThrottled`: `"wait"` waits while the service throttles; default: `"fail"`.
  * - `fetch`: sends all requests; default: `globalThis.fetch`.
- * - `log`: a function that gets the lines of the log; default: they are printed.
+ * - `log`: a function that gets the lines of the log; default: the lines are printed.
  *
  * @category models
  * @since 0.1.0

@@ -1,6 +1,6 @@
 /**
- * A client for programs without Effect: promises, exceptions, `AbortSignal`, and `await using`. It is the client of
- * `ConfidentialClient`: the same cache, shared requests, refresh before expiry, retries and errors.
+ * A client for programs without Effect, with promises, exceptions, `AbortSignal`, and `await using`. It has the cache,
+ * shared requests, refresh before expiry, retries and errors of `ConfidentialClient`.
  *
  * @since 0.1.0
  */
@@ -24,7 +24,7 @@ import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
 import { closed, exceptionOf, exceptionOfCause, exceptionOfThrown } from "./internal/exceptionOf.ts"
-import { partsOf } from "./internal/options.ts"
+import { partsOf, unknownMember } from "./internal/options.ts"
 
 // -----------------------------------------------------------------------------
 // models
@@ -40,7 +40,7 @@ import { partsOf } from "./internal/options.ts"
  * - `forceRefresh`: true requests a new token without reading the cache; default: false.
  * - `claims`: the JSON text of a claims challenge. The cache is neither read nor written.
  * - `clientCapabilities`: capabilities in addition to those of the client; default: none.
- * - `minimumValidity`: for how many milliseconds the token must still be valid; default: 0.
+ * - `minimumValidity`: the milliseconds that the token must still be valid; default: 0.
  * - `onThrottled`: overrides the client's option.
  * - `correlationId`: an id for the service, the logs and the errors; default: a new GUID.
  *
@@ -59,13 +59,18 @@ export interface TokenRequest {
 }
 
 /**
- * Options of one call. If `signal` is aborted, the call rejects with the reason of the signal. The token request goes on for
- * other callers and for the cache.
+ * Options of one call: `signal`, and the fields of a `TokenRequest` other than `scopes`, as in `@azure/identity`. They
+ * override those of the request.
+ *
+ * **Details**
+ *
+ * If `signal` is aborted, the call rejects with the reason of the signal. The token request continues for other callers
+ * and for the cache.
  *
  * @category models
  * @since 0.1.0
  */
-export interface CallOptions {
+export interface CallOptions extends Omit<TokenRequest, "scopes"> {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -78,8 +83,9 @@ export interface CallOptions {
  * - `tokenType`: the type of the token, such as `Bearer`.
  * - `expiresOn`: the time at which the token expires.
  * - `refreshOn`: the time from which a call refreshes the token in the background.
- * - `scopes`, `tenantId`, `authority`, `correlationId`: the granted scopes, and the request that fetched the token.
- * - `fromCache`: whether the token was cached.
+ * - `scopes`, `tenantId`, `authority`, `correlationId`: the granted scopes, and the tenant, authority and
+ *   correlation id of the request that fetched the token.
+ * - `fromCache`: true if the token comes from the cache.
  *
  * @category models
  * @since 0.1.0
@@ -130,18 +136,19 @@ export interface TokenCredential {
  *
  * **Details**
  *
- * Every member rejects with an `EntraError`, and with an `EntraServiceUnavailableError` `client_closed` after `close`.
+ * `getToken`, `headers`, `fetch` and the `getToken` of the `TokenCredential` reject with an `EntraError` if there is no
+ * token. After `close` they reject with a `ServiceUnavailableError` whose code is `client_closed`.
  *
  * - `getToken`: returns a token for scopes or a request, from the cache, from a request that is under way, or from the
  *   service.
  * - `headers`: returns the header of a request to an API.
  * - `fetch`: adds a token to a request whose origin is in `origins`, unless the request has an `authorization` header. Other
  *   requests are sent unchanged. If the API responds with 401, the token is replaced and the request is repeated, unless its
- *   body is a stream or comes in a `Request`. Redirects of a request with a token are not followed: the caller gets the
+ *   body is a stream or part of a `Request`. Redirects of a request with a token are not followed: the caller gets the
  *   redirect.
  * - `asTokenCredential`: returns the client as a `TokenCredential` for the Azure SDKs.
- * - `close`: ends the client. Callers that wait get `client_closed`. `await using` calls it, `using` calls it without
- *   waiting for its end.
+ * - `close`: ends the client. Waiting calls reject with `client_closed`. `await using` calls it and waits for it.
+ *   `using` calls it without waiting.
  *
  * @category models
  * @since 0.1.0
@@ -217,7 +224,7 @@ export const createClient = (options: ClientOptions): Client => {
     }
   })
 
-  /** Runs an effect of the open client. An aborted signal ends the wait, and not the shared request. */
+  /** Runs an effect with the open client. An aborted signal ends the wait, but not the shared request. */
   const run = <A>(use: (opened: Opened) => Effect.Effect<A, AcquireTokenError>, signal?: AbortSignal) =>
     new Promise<A>((resolve, reject) => {
       let interrupt = (): void => {}
@@ -269,9 +276,9 @@ export const createClient = (options: ClientOptions): Client => {
 
   // The functions are asynchronous, so that a member of the caller's objects that throws rejects the call.
   return {
-    getToken: async (request, options) => tokenOf(await acquire(requestOf(request), options?.signal)),
+    getToken: async (request, options) => tokenOf(await acquire(requestOf(request, options), options?.signal)),
     headers: async (request, options) => {
-      const { accessToken, tokenType } = await acquire(requestOf(request), options?.signal)
+      const { accessToken, tokenType } = await acquire(requestOf(request, options), options?.signal)
       return { authorization: `${tokenType} ${Redacted.value(accessToken)}` }
     },
     fetch: async (...parameters) => {
@@ -306,8 +313,29 @@ interface Opened {
   readonly context: Context.Context<never>
 }
 
-const requestOf = (request: string | ReadonlyArray<string> | TokenRequest): TokenRequest =>
-  typeof request === "string" || isArray(request) ? { scopes: request } : request
+/** Returns the request of a call. Throws the exception of a member that does not exist. */
+const requestOf = (request: string | ReadonlyArray<string> | TokenRequest, options?: CallOptions): TokenRequest => {
+  const own = typeof request === "string" || isArray(request) ? { scopes: request } : request
+  const problem = unknownMember("the request", own, requestNames) ?? unknownMember("options", options, callNames)
+  if (problem !== undefined) throw exceptionOf(problem)
+  if (options === undefined || options === null) return own
+  const { signal: _, ...fields } = options
+  return { ...own, ...fields }
+}
+
+const callNames = {
+  tenantId: true,
+  forceRefresh: true,
+  claims: true,
+  clientCapabilities: true,
+  minimumValidity: true,
+  onThrottled: true,
+  correlationId: true,
+  signal: true
+} satisfies Record<keyof CallOptions, true>
+
+const { signal: _, ...fieldNames } = callNames
+const requestNames = { scopes: true, ...fieldNames } satisfies Record<keyof TokenRequest, true>
 
 const isArray = (request: ReadonlyArray<string> | TokenRequest): request is ReadonlyArray<string> =>
   Array.isArray(request)

@@ -1,6 +1,7 @@
 /**
- * The exceptions of `effect-entra/promise`: plain subclasses of `Error`, with the names, the codes and the members of the
- * errors of `EntraError`. Times are numbers of milliseconds. No exception contains a secret, a token or an assertion.
+ * The exceptions of `effect-entra/promise`: plain subclasses of `Error`, with the tags, the codes and the members of the
+ * errors of the module `EntraError`. Times are numbers of milliseconds. No exception contains a secret, a token or an
+ * assertion.
  *
  * @since 0.1.0
  */
@@ -42,8 +43,8 @@ export type ErrorMembers<Tag extends string = string, Code extends string = stri
  *
  * **Details**
  *
- * - `_tag`, `name`: the name of the error, for example `EntraThrottledError`. Unlike `instanceof`, it also identifies errors
- *   of another copy of this package.
+ * - `_tag`, `name`: the name of the error, for example `EntraThrottledError`. Unlike `instanceof`, it also identifies
+ *   errors of another copy of this package.
  * - `code`: a stable name for programs.
  * - `message`: what happened. `remedy`: what to do.
  * - `origin`: `"service"` for the result of a request; `"local"` if this process decided without a request.
@@ -51,7 +52,8 @@ export type ErrorMembers<Tag extends string = string, Code extends string = stri
  * - `retryAfter`: milliseconds to wait before the next request; undefined when that is unknown.
  * - `correlationId`: the id of the request for Microsoft's support; undefined when there was no request.
  * - `field`: the name of the invalid field or option.
- * - `error`, `suberror`, `errorCodes`, `traceId`, `timestamp`, `status`: members of the service's response, if it has them.
+ * - `error`, `suberror`, `errorCodes`, `traceId`, `timestamp`, `status`: members of the service's response, if it has
+ *   them.
  * - `attempts`, `durations`: the number of token requests and their times.
  *
  * @category errors
@@ -82,8 +84,8 @@ export class EntraError<Tag extends string = string, Code extends string = strin
 }
 
 /**
- * The exception of a tenant or an authority: configured, of a request, or unknown to the service. Its codes are those of
- * `EntraError.InvalidAuthorityError`.
+ * The exception of an invalid tenant or authority in the options or in a request, or of one that the service does not
+ * know. Its codes are those of `EntraError.InvalidAuthorityError`.
  *
  * @category errors
  * @since 0.1.0
@@ -93,8 +95,7 @@ export class InvalidAuthorityError extends EntraError<"EntraInvalidAuthorityErro
 }
 
 /**
- * The exception of the scopes of a request. Its codes are those of
- * `EntraError.InvalidScopeError`.
+ * The exception of invalid scopes of a request. Its codes are those of `EntraError.InvalidScopeError`.
  *
  * @category errors
  * @since 0.1.0
@@ -104,7 +105,7 @@ export class InvalidScopeError extends EntraError<"EntraInvalidScopeError", Erro
 }
 
 /**
- * The exception of any other field of a request or of the options. Its codes are those of
+ * The exception of any other invalid field of a request or of the options. Its codes are those of
  * `EntraError.InvalidRequestError`.
  *
  * @category errors
@@ -135,13 +136,13 @@ export class CredentialError extends EntraError<"EntraCredentialError", ErrorCod
 export class InvalidClientError extends EntraError<"EntraInvalidClientError", ErrorCodes["InvalidClient"]> {}
 
 /**
- * The exception of a request that the service throttles. Its codes are those of
- * `EntraError.ThrottledError`.
+ * The exception of a request that the service throttles. Its codes are those of `EntraError.ThrottledError`.
  *
  * **Details**
  *
  * `retryAfter` is always set. `loopDetected` is true if the service detected a loop of identical requests. `source` is
- * `"server"` for a response to this call, and `"local"` for the throttle gate of this process.
+ * `"server"` for a response to this call, and `"local"` for the throttle gate of this process. A client of this module is
+ * never throttled by another process, so `"fleet"` does not occur.
  *
  * @category errors
  * @since 0.1.0
@@ -153,8 +154,7 @@ export class ThrottledError extends EntraError<"EntraThrottledError", ErrorCodes
 }
 
 /**
- * The exception of a claims challenge of the service. Its codes are those of
- * `EntraError.ClaimsChallengeError`.
+ * The exception of a claims challenge of the service. Its codes are those of `EntraError.ClaimsChallengeError`.
  *
  * **Details**
  *
@@ -177,8 +177,8 @@ export class ClaimsChallengeError extends EntraError<"EntraClaimsChallengeError"
 export class TokenRequestError extends EntraError<"EntraTokenRequestError", ErrorCodes["TokenRequest"]> {}
 
 /**
- * The exception of a service that cannot answer at the moment, or of a client that was closed (`client_closed`). Its codes are those of
- * `EntraError.ServiceUnavailableError`.
+ * The exception of a service that cannot respond at the moment, or of a closed client (`client_closed`). Its codes are
+ * those of `EntraError.ServiceUnavailableError`.
  *
  * @category errors
  * @since 0.1.0
@@ -188,8 +188,7 @@ export class ServiceUnavailableError
 {}
 
 /**
- * The exception of a request without a response. Its codes are those of
- * `EntraError.NetworkError`.
+ * The exception of a request without a response. Its codes are those of `EntraError.NetworkError`.
  *
  * **Details**
  *
@@ -205,8 +204,7 @@ export class NetworkError extends EntraError<"EntraNetworkError", ErrorCodes["Ne
 }
 
 /**
- * The exception of a response that is not a token response. Its codes are those of
- * `EntraError.InvalidResponseError`.
+ * The exception of a response that is not a token response. Its codes are those of `EntraError.InvalidResponseError`.
  *
  * @category errors
  * @since 0.1.0

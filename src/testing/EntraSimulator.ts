@@ -132,12 +132,12 @@ export type Part =
  *   does not accept. `times` is the number of uses; default: 1, `Infinity` for all requests. `tenant` limits the fault
  *   to one tenant (its id or domain, the name of a realm, or `adfs`), `host` to one host; default: all tenants and
  *   hosts. At `"graph"` the tenant is that of the token, and a refusal has the body of Microsoft Graph.
- * - `faults`: the scripted faults that are not used up, oldest first.
+ * - `faults`: the scripted faults with uses left, oldest first.
  * - `removeFault`: removes the scripted fault with an id; `clearFaults`: removes all scripted faults.
  * - `addTenant`: adds a tenant; it replaces one with the same id and its users.
  * - `putUser`: adds a user to a tenant (its id or domain), or replaces the user with the same id.
  * - `removeUser`: removes a user. The next delta query reports it as `@removed`.
- * - `expireDeltaLinks`: lets all links of delta queries of a tenant expire. Graph then responds with status 410.
+ * - `expireDeltaLinks`: expires all links of delta queries of a tenant. Graph then responds to them with status 410.
  * - `install`: creates the service principal of an app in a tenant (its id or domain), without permissions.
  * - `consent`: installs an app and grants its permissions, as an administrator's consent does.
  * - `revoke`: removes the permissions; the app stays installed. Tokens that were issued before keep their `roles`.

@@ -28,7 +28,7 @@ describe("effect-entra", () => {
         assert.deepStrictEqual([code, errors], [0, ""])
         assert.include(output, "EXAMPLES")
         assert.match(output, new RegExp(`\\n +# .+\\n +${["effect-entra", ...path].join(" ")}`))
-        // A pipe has no colours.
+        // A pipe has no colors.
         assert.notInclude(output, "\u001b")
       })
   )
@@ -40,7 +40,7 @@ describe("effect-entra", () => {
       for (const word of ["simulate", "cert", "save-env", "token", "doctor", "ask-secret"]) assert.include(output, word)
     }))
 
-  it.live("prints a wrong use in words, and ends with 1", () =>
+  it.live("prints an error for an unknown subcommand, and ends with 1", () =>
     Effect.gen(function*() {
       const { code, errors } = yield* runCommand(["simulat"])
       assert.strictEqual(code, 1)
@@ -85,12 +85,12 @@ describe("progress", () => {
     }))
 })
 
-describe("colours", () => {
+describe("colors", () => {
   const cases = [
     { canColor: true, text: "\u001b[31mx\u001b[39m" },
     { canColor: false, text: "x" }
   ]
-  it.effect.each(cases)("with colours: $canColor", ({ canColor, text }) =>
+  it.effect.each(cases)("with colors: $canColor", ({ canColor, text }) =>
     Effect.gen(function*() {
       assert.strictEqual(makeStyle(canColor).red("x"), text)
       const { red } = yield* Effect.provideService(style, TerminalCapabilities.TerminalCapabilities, {

@@ -1,4 +1,4 @@
-/** `doctor` names the fault of each broken set-up with a remedy, and has no complaint when the remedy was applied. */
+/** `doctor` reports each broken setup with a remedy, and reports no problem after the remedy is applied. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Schema } from "effect"
 import { SimulatorServer } from "effect-entra/node"
@@ -23,7 +23,7 @@ const withoutSecrets = (output: string) => {
 const stepsWith = (findings: ReadonlyArray<Finding>, status: Finding["status"]) =>
   findings.filter((finding) => finding.status === status).map(({ step }) => step)
 
-describe("a set-up where nothing responds", () => {
+describe("a setup where no server responds", () => {
   it.live("has a finding of each step within the time limit", () =>
     Effect.gen(function*() {
       const here = yield* place()
@@ -59,8 +59,8 @@ describe("a set-up where nothing responds", () => {
     }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
 })
 
-describe("a right set-up", () => {
-  it.live("has no complaint about any step", () =>
+describe("a valid setup", () => {
+  it.live("reports no problem in any step", () =>
     Effect.gen(function*() {
       const here = yield* place()
       const { url } = yield* standalone()
@@ -135,7 +135,7 @@ describe("the command", () => {
       assert.strictEqual(exitCode, 1)
       assert.match(stdout, /^FAIL {2}acquisition .*AADSTS7000215.*\n {20}Fix: Pass the secret's value/m)
       assert.match(stdout, /^ {20}secret_wrong, AADSTS7000215, correlation id [0-9a-f-]{36}$/m)
-      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to be right first\.$/m)
+      assert.match(stdout, /^skip {2}token {9}Not checked, because acquisition has to succeed first\.$/m)
       assert.match(stderr, /Failed: acquisition\./)
     })))
 
@@ -147,13 +147,13 @@ describe("the command", () => {
       assert.match(stderr, /No check failed; warnings: configuration\./)
     })))
 
-  it.live("colours a terminal, unless NO_COLOR is set", () =>
+  it.live("has colors on a terminal, unless NO_COLOR is set", () =>
     inWorld(Effect.gen(function*() {
       assert.include((yield* doctor([], { terminal: true })).stdout, "\u001b[32mok")
       assert.notInclude((yield* doctor([], { terminal: true, env: { NO_COLOR: "1" } })).stdout, "\u001b")
     })))
 
-  it.live("as a process prints nothing but JSON to standard output, and is mended by NODE_EXTRA_CA_CERTS", () =>
+  it.live("as a process prints nothing but JSON to standard output, and passes with NODE_EXTRA_CA_CERTS", () =>
     inWorld(Effect.gen(function*() {
       const here = yield* place({ untrusted: true })
       const parameters = [
@@ -178,7 +178,7 @@ describe("the command", () => {
 })
 
 describe("the executable", () => {
-  /** The modules of the command do not load on old versions of Node, so that this one only names itself an old one. */
+  /** The modules of the command do not load on old versions of Node, so this process only reports an old version. */
   const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.1' } })"
 
   it.live("names an old version of Node before it loads the rest", () =>
@@ -219,7 +219,7 @@ const silentServer = Effect.map(
   ({ port }) => port
 )
 
-describe("a broken set-up", () => {
+describe("a broken setup", () => {
   it.live.each(setUps)("$name", ({ finding, make, untrusted = false, world }) =>
     Effect.gen(function*() {
       const here = yield* place({ untrusted })

@@ -25,7 +25,7 @@ const exchange = (fields: Partial<Exchange> & { readonly form?: Readonly<Record<
 const form = { client_id: "app", client_secret: "hush-hush", scope: "api://x/.default" }
 
 describe("a row of the page", () => {
-  it("tells who asked for what, and the answer", () => {
+  it("has the client, the tenant, the scope and the answer", () => {
     assert.deepStrictEqual(summaryOf(exchange({ form })), {
       row: {
         at: 1_000_000,
@@ -117,7 +117,7 @@ describe("a row of the page", () => {
     ["soon", 1_060_000],
     [new Date(0).toUTCString(), 1_000_000]
   ]
-  it.each(waits)("knows until when a client has to wait: %s", (header, until) => {
+  it.each(waits)("has the time until which a client has to wait: %s", (header, until) => {
     const headers: Record<string, string> = header === undefined ? {} : { "retry-after": header }
     const { throttled } = summaryOf(exchange({ form, ms: 0, response: json(429, {}, headers) }))
     assert.deepStrictEqual(throttled, { key: "app · contoso.com · api://x/.default", until })

@@ -142,7 +142,7 @@ describe("simulate", () => {
       assert.include(output, `$env:AZURE_CLIENT_ID = '${EntraSimulator.daemonClientId}'`)
     }).pipe(Effect.scoped))
 
-  it.live("writes the environment to a file, and keeps a file of somebody else", () =>
+  it.live("writes the environment to a file, and keeps a file that it did not write", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const file = join(folder, "simulator.env")
@@ -405,7 +405,7 @@ describe("the controls", () => {
       assert.deepStrictEqual(yield* listed, [])
     }).pipe(Effect.scoped))
 
-  it.live("refuse what is no fault, and media types that a form can send", () =>
+  it.live("refuse invalid faults, and media types that a form can send", () =>
     Effect.gen(function*() {
       const { origin } = yield* simulate()
       const post = (contentType: string, body: string) =>

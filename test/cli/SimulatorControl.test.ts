@@ -5,7 +5,7 @@ import { parseFault } from "../../src/cli/internal/simulator/faultInput.ts"
 import { describeFault } from "../../src/cli/internal/simulator/faultText.ts"
 import { isOwnHost, isOwnOrigin } from "../../src/cli/internal/simulator/origins.ts"
 
-describe("who may use the controls", () => {
+describe("a request to the controls", () => {
   const own = { host: "localhost:8443" }
   const cases: ReadonlyArray<readonly [name: string, headers: Record<string, string>, isAllowed: boolean]> = [
     ["a program", own, true],
@@ -15,7 +15,7 @@ describe("who may use the controls", () => {
     ["the page", { ...own, origin: "http://localhost:8443", "sec-fetch-site": "same-origin" }, true],
     ["the page over https", { ...own, origin: "https://localhost:8443", "sec-fetch-site": "same-origin" }, true],
     ["an address that was typed", { ...own, "sec-fetch-site": "none" }, true],
-    ["a page of somebody else", { ...own, origin: "https://evil.example", "sec-fetch-site": "cross-site" }, false],
+    ["a page of another origin", { ...own, origin: "https://evil.example", "sec-fetch-site": "cross-site" }, false],
     ["a page in an old browser", { ...own, origin: "https://evil.example" }, false],
     ["an image or a script of a page", { ...own, "sec-fetch-site": "cross-site" }, false],
     ["another program on this machine, in the browser", { ...own, origin: "http://localhost:3000" }, false],

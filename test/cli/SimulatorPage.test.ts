@@ -130,7 +130,7 @@ describe("the page of the simulator", () => {
       [
         { name: "dark", options: { colorScheme: "dark" } },
         { name: "320 px wide", options: { viewport: { width: 320, height: 640 } } },
-        { name: "with forced colours", options: { forcedColors: "active" } }
+        { name: "with forced colors", options: { forcedColors: "active" } }
       ] as const
     )("is accessible: $name", ({ name, options }) =>
       Effect.gen(function*() {
@@ -311,7 +311,7 @@ describe("the page of the simulator", () => {
         yield* shows(page, "#notice", /does not answer/)
       }).pipe(Effect.scoped))
 
-    it.effect("is open to no page of somebody else", () =>
+    it.effect("is closed to pages of other origins", () =>
       Effect.gen(function*() {
         const { origin } = yield* simulate("--http-only")
         const other = yield* simulate("--http-only")

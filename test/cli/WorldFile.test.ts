@@ -113,10 +113,10 @@ describe("the file of a world", () => {
     ["one id twice", {
       tenants: [{ id }, { id: id.toUpperCase(), domain: "a.com" }, { id: clientId, domain: "A.com" }]
     }, [
-      "tenants[1].id: Two have this name",
-      "tenants[2].domain: Two have this name"
+      "tenants[1].id: Another entry has this name",
+      "tenants[2].domain: Another entry has this name"
     ]],
-    ["one app twice", { apps: [{ clientId }, { clientId }] }, ["apps[1].clientId: Two have this name"]],
+    ["one app twice", { apps: [{ clientId }, { clientId }] }, ["apps[1].clientId: Another entry has this name"]],
     ["a realm for an unknown app", { realms: [{ name: "a", clients: [clientId] }] }, [
       "realms[0].clients[0]: There is no app with this name"
     ]],
@@ -124,7 +124,9 @@ describe("the file of a world", () => {
       "realms[0].name: Expected a name of letters, digits and the characters . _ ~ -"
     ]],
     ["a lifetime as a number", { tokenLifetime: 300 }, ["tokenLifetime: Expected string"]],
-    ["a lifetime that is none", { tokenLifetime: "soon" }, ["tokenLifetime: Expected a valid Duration string"]],
+    ["a lifetime that is not a duration", { tokenLifetime: "soon" }, [
+      "tokenLifetime: Expected a valid Duration string"
+    ]],
     ["a negative lifetime", { tokenLifetime: "-1 hour" }, [
       "tokenLifetime: Expected a duration of a second or more, such as \"1 hour\""
     ]]

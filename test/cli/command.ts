@@ -1,4 +1,4 @@
-/** Runs the command in this process, with what it prints. */
+/** Runs the command in this process, and returns its output. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, ConfigProvider, Console, Effect, Exit, Layer, Runtime, Stdio } from "effect"
 import { mkdtemp, rm } from "node:fs/promises"

@@ -1,4 +1,4 @@
-/** Set-ups that are broken in one way each, and the remedy of each. */
+/** Setups that are broken in one way each, and the remedy of each. */
 import { Effect, Option, Redacted, type Scope } from "effect"
 import type { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
@@ -16,7 +16,7 @@ import { type Place, secret, type Settings, trusting } from "./doctorWorld.ts"
 export interface SetUp {
   readonly name: string
   readonly world?: Parameters<typeof SimulatorServer.layerHttps>[0]
-  /** Whether this process does not trust the simulator's certificate yet. */
+  /** True if this process does not trust the simulator's certificate yet. */
   readonly untrusted?: true
   /** Breaks the place, and returns the settings and the effect that applies the remedy. */
   readonly make: (place: Place) => Effect.Effect<
@@ -129,7 +129,7 @@ const project = (
   })
 
 // -----------------------------------------------------------------------------
-// set-ups
+// setups
 // -----------------------------------------------------------------------------
 
 export const setUps: ReadonlyArray<SetUp> = [
@@ -388,7 +388,7 @@ export const setUps: ReadonlyArray<SetUp> = [
   setUp(
     "a proxy that refuses the host",
     "proxy",
-    /^The proxy 127\.0\.0\.1:\d+ does not lead to login\.microsoftonline\.com:443 \(PROXY_RESPONSE_403\)\.$/,
+    /^The proxy 127\.0\.0\.1:\d+ does not connect to login\.microsoftonline\.com:443 \(PROXY_RESPONSE_403\)\.$/,
     /^The proxy refuses connections to this host\. Allow the host/,
     Effect.fnUntraced(function*(place) {
       const refusing = yield* proxyTo(place.port, { refusal: 403 })
@@ -507,7 +507,7 @@ export const setUps: ReadonlyArray<SetUp> = [
   setUp(
     "a clock that is ten minutes ahead",
     "clock",
-    /^This machine's clock is (?:599|60\d) s ahead of the service's, so that the service refuses assertions\.$/,
+    /^This machine's clock is (?:599|60\d) s ahead of the service's, so the service refuses assertions\.$/,
     /^Set the clock of this machine/,
     (place) =>
       Effect.map(registered(place), ({ path }) => ({

@@ -32,7 +32,7 @@ export interface Place {
   readonly port: number
   /** The certificate of the simulator's authority. */
   readonly certificate: string
-  /** The variables of a right set-up. */
+  /** The variables of a valid setup. */
   readonly env: Readonly<Record<string, string>>
   /** Writes a file, and returns its path. */
   readonly write: (name: string, content: string | Uint8Array) => Effect.Effect<string>

@@ -7,13 +7,13 @@ export interface Row {
   readonly cells: ReadonlyArray<string>
 }
 
-/** What the page is checked against. */
+/** The files and names with which the page is compared. */
 export interface World {
   /** The names of the tests of a file, undefined if there is no such file. */
   readonly testNames: (path: string) => ReadonlyArray<string> | undefined
-  /** Whether a path from `docs/` leads to a file of the repository. */
+  /** Returns whether a path from `docs/` leads to a file of the repository. */
   readonly isFile: (path: string) => boolean
-  /** Whether the installed package of a column, or one that it depends on, has a file of this name. */
+  /** Returns whether the installed package of a column, or a package that it depends on, has a file of this name. */
   readonly isInstalled: (peer: string, name: string) => boolean
 }
 
@@ -24,7 +24,7 @@ export const rowsOf = (markdown: string): ReadonlyArray<Row> =>
     return cells === undefined || cells.every((cell) => /^:?-+:?$/.test(cell)) ? [] : [{ line: index + 1, cells }]
   })
 
-/** Returns what is wrong with a page, a line for each problem. */
+/** Returns the problems of a page, a line for each problem. */
 export const comparisonProblems = (markdown: string, world: World): ReadonlyArray<string> => {
   const rows = rowsOf(markdown)
   const features = rows.map(({ cells: [feature = ""] }) => feature).filter((feature) => feature !== columns[0])
@@ -91,7 +91,7 @@ const peerProblems = (
   if (verdict === "") return [`${peer}: "${cell}" is no verdict`]
   const files = [...cell.matchAll(/`([\w-]+\.(?:mjs|js|json))`/g)].map(([, name = ""]) => name)
   const links = linksOf(cell)
-  // What @azure/identity does is often what msal-node does, which has its source in the column before.
+  // @azure/identity often uses a feature of msal-node, whose source is in the column before.
   const hasSource = files.length + links.length > 0 || /\]\[/.test(cell) || /\b(?:that|those) of msal-node\b/.test(cell)
   return [
     ...verdict !== "No" && verdict !== "Not verified" && !hasSource ? [`${peer}: no source`] : [],

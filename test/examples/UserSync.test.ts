@@ -435,7 +435,7 @@ describe("the background job", () => {
 })
 
 describe("the database", () => {
-  it.effect("keeps what a change does not mention, and stores a page wholly or not at all", () =>
+  it.effect("keeps values that a change does not mention, and stores a page completely or not at all", () =>
     Effect.gen(function*() {
       const services = yield* Layer.build(Layer.provide(Store.layer, Sqlite.layer(":memory:")))
       const store = Context.get(services, Store.Store)

@@ -1,5 +1,5 @@
 /**
- * A model of the behaviour that a client may and must show. It is as naive as possible: linear searches, one clock, and
+ * A model of the behavior that a client may and must show. It is as naive as possible: linear searches, one clock, and
  * sets of tokens that may be cached. The model sees the requests that reach the token endpoint, decides their responses,
  * and records problems. It shares no code with the library.
  */

@@ -1,4 +1,4 @@
-/** `npm run check:audit`: known vulnerabilities of what the package depends on, where the registry tells them. */
+/** `npm run check:audit`: known vulnerabilities of the dependencies, if the registry has audits. */
 import { Schema } from "effect"
 import { spawnSync } from "node:child_process"
 import { root } from "../docs/repository.ts"
@@ -22,7 +22,7 @@ export interface Verdict {
   readonly text: string
 }
 
-/** Judges what `npm audit --json` printed. A registry without audits is no fault of the package. */
+/** Judges the output of `npm audit --json`. A registry without audits is not a fault of the package. */
 export const verdictOf = (printed: string): Verdict => {
   const answer = decode(printed)
   if ("message" in answer) return { isBad: false, text: `not audited, the registry does not answer: ${answer.message}` }

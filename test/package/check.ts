@@ -14,7 +14,7 @@ try {
   run("npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", folder)
   const tarball = join(folder, readdirSync(folder)[0] ?? "")
   run("publint", "run", "--strict", tarball)
-  // The package has ES modules only. They need a resolution that knows `exports`.
+  // The package has ES modules only. They need a resolution that supports `exports`.
   const subpaths = entries().map(({ name }) => name.replace("effect-entra", "."))
   run("attw", tarball, "--profile", "esm-only", "--no-emoji", "--entrypoints", ...subpaths)
 } finally {

@@ -16,7 +16,7 @@ const Manifest = Schema.fromJsonString(Schema.Struct({
   devDependencies: Schema.Struct({ effect: Schema.String })
 }))
 
-/** The peer range, and the version of development. */
+/** Returns the peer range and the version of development. */
 export const effectOf = (manifest: string): { readonly range: string; readonly installed: string } => {
   const { devDependencies, peerDependencies } = Schema.decodeUnknownSync(Manifest)(manifest)
   return { range: peerDependencies.effect, installed: devDependencies.effect }
@@ -26,7 +26,7 @@ const decodeVersions = Schema.decodeUnknownSync(
   Schema.fromJsonString(Schema.Union([Schema.String, Schema.NonEmptyArray(Schema.String)]))
 )
 
-/** Returns the newest of what `npm view <range> version --json` printed. */
+/** Returns the newest version in the output of `npm view <range> version --json`. */
 export const newestOf = (printed: string): string =>
   [decodeVersions(printed)].flat().sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1) ?? ""
 

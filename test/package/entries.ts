@@ -1,4 +1,5 @@
-/** The entry points of the package: what a program can import. */
+/** The entry points of the package, which programs can import. */
+import manifest from "../../package.json" with { type: "json" }
 import { filesAt } from "../docs/repository.ts"
 
 export interface Entry {
@@ -8,14 +9,23 @@ export interface Entry {
   readonly module: string
 }
 
-export const entries = (): ReadonlyArray<Entry> =>
-  ["index", "node/index", "testing/index", ...modulesIn("src/*.ts").filter((module) => module !== "index")].map(
-    (module) => ({ module, name: `effect-entra/${module}`.replace(/\/index$/, "") })
-  )
+/** The folders that are an entry point of their own, such as `node`, by the manifest. */
+const folders: ReadonlyArray<string> = Object.entries(manifest.exports).flatMap(([path, target]) =>
+  typeof target === "object" && target !== null && /^\.\/\w+$/.test(path) ? [path.slice(2)] : []
+)
 
-/** Every public module, those that only an index exports included. */
+export const entries = (): ReadonlyArray<Entry> =>
+  [
+    "index",
+    ...folders.map((folder) => `${folder}/index`),
+    ...modulesIn("src/*.ts").filter((module) => module !== "index")
+  ].map((module) => ({ module, name: `effect-entra/${module}`.replace(/\/index$/, "") }))
+
+/** Returns every public module, those that only an index exports included. */
 export const publicModules = (): ReadonlyArray<string> =>
-  modulesIn("src/{*,node/*,testing/*}.ts").filter((module) => !module.endsWith("index"))
+  modulesIn(`src/{*,${folders.map((folder) => `${folder}/*`).join(",")}}.ts`).filter((module) =>
+    !module.endsWith("index")
+  )
 
 const modulesIn = (pattern: string): ReadonlyArray<string> =>
   [...filesAt([pattern]).keys()].map((path) => path.replace(/^src\/|\.ts$/g, ""))

@@ -11,7 +11,7 @@ export interface Size {
   readonly gzip: number
 }
 
-/** How much an entry point may grow before its budget has to be renewed: 3 %, or half a kilobyte if that is more. */
+/** Returns the growth of an entry point that its budget allows: 3 %, or half a kilobyte if that is more. */
 const slackOf = (budget: number): number => Math.max(budget * 0.03, 0.5)
 
 export const sizeOf = async ({ module }: Entry): Promise<Size> => {
@@ -28,7 +28,7 @@ export const sizeOf = async ({ module }: Entry): Promise<Size> => {
   return { minified: kilobytes(code.length), gzip: kilobytes(gzipSync(code).length) }
 }
 
-/** Returns the complaint about an entry point. */
+/** Returns the problem of an entry point. */
 export const overBudget = (name: string, size: Size, budget: Size | undefined): string | undefined => {
   if (budget === undefined) return `${name} has no budget: npm run sizes`
   for (const kind of ["minified", "gzip"] as const) {
@@ -36,7 +36,7 @@ export const overBudget = (name: string, size: Size, budget: Size | undefined): 
     if (size[kind] > budget[kind] + slack) {
       return `${name}: ${size[kind]} kB ${kind}, ${
         budget[kind]
-      } kB before. Make it smaller, or renew its budget: npm run sizes`
+      } kB before. Make it smaller, or raise its budget: npm run sizes`
     }
     // A budget that is far too large would hide growth.
     if (size[kind] < budget[kind] - 5 * slack) {

@@ -17,7 +17,7 @@ const { Fault } = EntraSimulator
 const secret = Redacted.value(EntraSimulator.daemonSecret)
 const users = "https://graph.microsoft.com/v1.0/users"
 
-/** `fetch` to the simulator; `other` answers what is not for it. */
+/** `fetch` to the simulator; `other` answers requests to other hosts. */
 const networkOf = (other: (request: Request) => Response | undefined = () => undefined) => {
   const runtime = ManagedRuntime.make(Simulator())
   const sent: Array<{ readonly url: string; readonly authorization: string | null }> = []
@@ -111,6 +111,36 @@ describe("getToken", () => {
     assert.strictEqual(await tokenRequests(), 3)
   })
 
+  it("takes the fields of a request as options too, which override those of the request", async () => {
+    const client = open()
+    const ofFabrikam = await client.getToken({ scopes: graph, tenantId: fabrikam })
+    assert.notStrictEqual((await client.getToken(graph)).token, ofFabrikam.token)
+    assert.strictEqual((await client.getToken(graph, { tenantId: fabrikam })).token, ofFabrikam.token)
+    assert.strictEqual(
+      (await client.getToken({ scopes: graph, tenantId: contoso }, { tenantId: fabrikam })).token,
+      ofFabrikam.token
+    )
+    const { signal } = new AbortController()
+    const header = await client.headers(graph, { tenantId: fabrikam, signal })
+    assert.strictEqual(header.authorization, `Bearer ${ofFabrikam.token}`)
+    assert.include(await exception(client.getToken(graph, { tenantId: "!!!" })), { field: "tenantId" })
+  })
+
+  it.each([
+    [graph, { tenantID: fabrikam }, "tenantID"],
+    [{ scopes: graph, tenantID: fabrikam }, undefined, "tenantID"],
+    [{ scopes: graph, signal: undefined, tenant: fabrikam }, {}, "tenant"],
+    [graph, { scopes: graph }, "scopes"]
+  ])("refuses a member that does not exist: %j, %j", async (request, callOptions, field) => {
+    const client = open()
+    for (const method of [client.getToken, client.headers]) {
+      // @ts-expect-error: callers in JavaScript pass anything
+      const error = await exception(method(request, callOptions))
+      assert.include(error, { _tag: "EntraInvalidRequestError", code: "field_unsupported", field })
+    }
+    assert.strictEqual(await tokenRequests(), 0)
+  })
+
   it("shares one request among a thousand callers, and a changed date of one harms no other", async () => {
     const client = open()
     const all = await Promise.all(Array.from({ length: 1000 }, () => client.getToken(orders)))
@@ -157,7 +187,7 @@ describe("getToken", () => {
     assert.isFalse((await open({ secret: undefined, certificate: async () => given }).getToken(graph)).fromCache)
   })
 
-  it("calls the function of an assertion for each attempt, with what the assertion is for", async () => {
+  it("calls the function of an assertion for each attempt, with the context of the attempt", async () => {
     const seen: Array<Entra.AssertionContext> = []
     const client = open({
       secret: undefined,
@@ -228,7 +258,7 @@ describe("exceptions", () => {
   > = [
     ["a scope", {}, "User.Read", Entra.InvalidScopeError, "scope_not_default"],
     ["no scope", {}, "", Entra.InvalidScopeError, "scope_missing"],
-    ["a request that is none", {}, undefined, Entra.InvalidRequestError, "field_malformed"],
+    ["a missing request", {}, undefined, Entra.InvalidRequestError, "field_malformed"],
     ["a tenant", {}, { scopes: graph, tenantId: "no tenant" }, Entra.InvalidAuthorityError, "tenant_malformed"],
     [
       "a forbidden tenant",
@@ -319,6 +349,7 @@ describe("exceptions", () => {
 
 describe("options", () => {
   const wrong: ReadonlyArray<readonly [string, object, string, string]> = [
+    ["a member that does not exist", { orgins: {} }, "EntraInvalidRequestError", "orgins"],
     ["no client id", { clientId: "" }, "EntraInvalidRequestError", "clientId"],
     ["a client id of another type", { clientId: 7 }, "EntraInvalidRequestError", "clientId"],
     ["a tenant", { tenantId: "a/b" }, "EntraInvalidAuthorityError", "tenantId"],
@@ -776,16 +807,26 @@ describe("fetch", () => {
     assert.notStrictEqual(carried()[1], carried()[0])
   })
 
-  it("gives a redirect to the caller", async () => {
-    const seen: Array<string> = []
+  const redirecting = () => {
+    const modes: Array<string> = []
     const client = api((request) => {
-      seen.push(request.redirect)
+      modes.push(request.redirect)
       return new Response(null, { status: 302, headers: { location: "https://evil.example/" } })
     })
+    return { client, modes }
+  }
+
+  it("gives a redirect to the caller", async () => {
+    const { client, modes } = redirecting()
     assert.strictEqual((await client.fetch(users)).status, 302)
-    await client.fetch(users, { redirect: "error" })
     assert.strictEqual(network.sent.filter(({ url }) => url.includes("evil")).length, 0)
-    assert.deepStrictEqual(seen, ["manual", "error"])
+    assert.deepStrictEqual(modes, ["manual"])
+  })
+
+  it("keeps the redirect mode error", async () => {
+    const { client, modes } = redirecting()
+    await client.fetch(users, { redirect: "error" })
+    assert.deepStrictEqual(modes, ["error"])
   })
 
   it("replaces no token for a response to which the fetch of the option has followed a redirect", async () => {

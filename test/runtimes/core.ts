@@ -8,7 +8,7 @@ import { globSync } from "node:fs"
 import { posix, sep } from "node:path"
 import { root } from "../docs/repository.ts"
 
-/** What a test may use on every runtime. */
+/** The modules of Node that a test of the core suite may import. */
 const portable = new Set(["node:assert", "node:crypto", "node:os", "node:util"])
 
 /** Tests that would fit, and are left out: they are long, and the simulations are about a fleet and not about a platform. */
@@ -24,7 +24,7 @@ export interface Division {
   readonly outside: ReadonlyMap<string, string>
 }
 
-/** Divides the test files by what they import, through any number of helpers. Types do not count. */
+/** Divides the test files by their imports, direct and through helpers. Types do not count. */
 export const divide = (files: ReadonlyArray<string>, { inputs }: Pick<Metafile, "inputs">): Division => {
   const reached = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
     if (!seen.has(path)) {
@@ -46,14 +46,15 @@ export const divide = (files: ReadonlyArray<string>, { inputs }: Pick<Metafile, 
 const isPortable = (path: string): boolean =>
   path.startsWith("node:")
     ? portable.has(path)
-    : !/^(?:@effect\/platform-node|effect-entra\/node|esbuild|ioredis|miniflare|redis|rolldown)(?:\/|$)/.test(path)
+    : !/^(?:@azure\/identity|@effect\/platform-node|effect-entra\/node|esbuild|ioredis|miniflare|redis|rolldown)(?:\/|$)/
+      .test(path)
 
 export const testFiles = (): ReadonlyArray<string> =>
   globSync("test/**/*.test.ts", { cwd: root, exclude: ["**/node_modules"] })
     .map((path) => path.split(sep).join(posix.sep))
     .sort()
 
-/** The division of this repository. */
+/** Returns the division of this repository. */
 export const division = async (): Promise<Division> => {
   const files = testFiles()
   const { metafile } = await build({
@@ -72,14 +73,14 @@ export const division = async (): Promise<Division> => {
 }
 
 // -----------------------------------------------------------------------------
-// what a runtime lacks
+// lacks of a runtime
 // -----------------------------------------------------------------------------
 
 export const runtimes = ["Node 22", "Node 24", "Bun", "Deno", "workerd"] as const
 
 export type Runtime = (typeof runtimes)[number]
 
-/** Tests that do not run on some runtimes, because of what the test itself needs. */
+/** Tests that do not run on some runtimes, because the test itself needs a feature that they do not have. */
 export interface Lack {
   readonly on: ReadonlyArray<Runtime>
   readonly why: string
@@ -101,12 +102,13 @@ export const lacks: ReadonlyArray<Lack> = [
   },
   {
     on: ["Bun", "Deno", "workerd"],
-    why: "garbage collection of the objects that an error was made by",
+    why: "garbage collection of objects that created an error",
     tests: ["what is remembered > holds on to nothing that was called"]
   },
+  { on: ["workerd"], why: "the redirect mode `error` of `fetch`", tests: ["fetch > keeps the redirect mode error"] },
   {
     on: ["workerd"],
-    why: "waits without a timer: there every wait has one",
+    why: "waits without a timer (every wait has a timer there)",
     tests: [
       "slots that are never returned > do not go to requests whose longest wait is over",
       "a flight beyond its limit > ends with the scope, and its callers fail with closed"
@@ -114,7 +116,7 @@ export const lacks: ReadonlyArray<Lack> = [
   },
   {
     on: ["workerd"],
-    why: "`KeyObject.toCryptoKey`, and the dates and keys of `X509Certificate`, which check certificates here",
+    why: "`KeyObject.toCryptoKey`, and the dates and keys of `X509Certificate`",
     tests: [
       "loadCertificate > RSA: signs what the certificate verifies",
       "loadCertificate > EC on P-256: signs what the certificate verifies",

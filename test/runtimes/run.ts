@@ -152,7 +152,7 @@ const inWorkerd = async ({ files, run }: Selection): Promise<Outcome> => {
     modules: [{ type: "ESModule", path: "worker.js", contents: await bundle(files) }],
     compatibilityDate: "2026-01-01",
     compatibilityFlags: ["nodejs_compat"],
-    // What the tests log is of no interest.
+    // The log of the tests is not used.
     handleRuntimeStdio: (stdout, stderr) => {
       stdout.resume()
       stderr.resume()

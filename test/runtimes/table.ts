@@ -6,20 +6,20 @@ import { versionOf } from "./run.ts"
 const begin = "<!-- runtimes: npm run runtimes -->\n\n"
 const end = "\n<!-- /runtimes -->"
 
-/** What the program of the tarball prints in `test/node/Tarball.test.ts`, which compares it. */
+/** Returns the output of the program of the tarball, which `test/node/Tarball.test.ts` compares. */
 const printed = (bundler: string, runtime: Runtime): string => {
   const refused = parts.filter((part) => refusalOf(part, "whole", bundler, runtime) !== undefined)
   const acquired = parts.filter((part) => !refused.includes(part)).join(", ")
   return refused.length === 0 ? acquired : `${acquired}; refused: ${refused.join(", ")}`
 }
 
-/** A Worker is always a bundle: `test/Deploying.test.ts` compares what it prints. */
+/** Returns the cells of a runtime. A Worker is always a bundle: `test/Deploying.test.ts` compares its output. */
 const cells = (runtime: Runtime): ReadonlyArray<string> =>
   runtime === "workerd"
     ? ["-", "fetch", "fetch"]
     : ["no bundler", "esbuild, CommonJS", "rolldown"].map((bundler) => printed(bundler, runtime))
 
-const header = ["Runtime", "Core suite", "Tarball", "esbuild", "rolldown", "Lacks, of what the tests use"]
+const header = ["Runtime", "Core suite", "Tarball", "esbuild", "rolldown", "Not available to tests"]
 
 const rowOf = (runtime: Runtime, passed: string): ReadonlyArray<string> => {
   const lacks = lacksOf(runtime)
@@ -50,7 +50,7 @@ export const withTable = (page: string, table: string): string => {
   return page.slice(0, at) + begin + table + page.slice(page.indexOf(end, at))
 }
 
-/** The stated counts, by the name of the runtime. */
+/** Returns the stated counts, by the name of the runtime. */
 export const countsIn = (page: string): ReadonlyMap<string, number> =>
   new Map(
     [...tableIn(page).matchAll(/^\| (\w+(?: \d+)?) \([\d.]+\) \| ([\d,]+) passed/gm)].map((

@@ -9,7 +9,7 @@ export interface PageInBrowser {
   readonly page: Page
   /** The addresses of requests to other machines, all of which failed. */
   readonly foreign: ReadonlyArray<string>
-  /** The errors of scripts, and what the browser wrote to its console as an error, such as a breach of the CSP, with the address. */
+  /** The errors of scripts and of the browser's console, such as a violation of the CSP, with the address. */
   readonly complaints: ReadonlyArray<string>
 }
 
@@ -84,7 +84,7 @@ const programs = ["chromium", "chromium-browser", "google-chrome"]
 
 const pathOf = (program: string): string => spawnSync("which", [program], { encoding: "utf8" }).stdout.trim()
 
-/** Whether the address is on this machine, or no network address at all, such as `data:` and `about:blank`. */
+/** Returns whether the address is on this machine, or not a network address, such as `data:` and `about:blank`. */
 const isLoopback = (address: string): boolean => {
   const { hostname, protocol } = new URL(address)
   return !["http:", "https:", "ws:", "wss:"].includes(protocol) ||

@@ -56,7 +56,7 @@ const idOf = (number: number) => `c0150000-0000-4000-8000-000000000${String(numb
 const newcomer = { id: "a-new-user", displayName: "<b>Zoë</b>", userPrincipalName: "zoe@contoso.com" }
 
 describe("a delta query", () => {
-  it.effect("reads all users, then what has changed, then nothing", () =>
+  it.effect("reads all users, then the changes, then nothing", () =>
     Effect.gen(function*() {
       const { putUser, removeUser } = yield* EntraSimulator.EntraSimulator
       const first = yield* round(deltaUrl)

@@ -19,9 +19,10 @@ const text = (name: string, metavar: string, description: string) =>
 const question = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/** A flag that is refused without showing its value, which the parser would show for an unknown flag. */
+/** Creates a flag that is refused without its value. For an unknown flag the parser would show the value. */
 const refused = (name: string) => Flag.Redacted(name).pipe(Flag.optional, Flag.withHidden)
 
+/** The flags of the client, for `token` and `doctor`. */
 export const clientFlags = {
   tenant: text("tenant", "id|domain", "The tenant, by its id or a domain name (AZURE_TENANT_ID)").pipe(
     Flag.withAlias("t")
@@ -65,6 +66,7 @@ export interface ClientFlags {
 /** The material of the environment, or a file with a secret, for which there is no variable. */
 export type ClientMaterial = Material | { readonly kind: "secretFile"; readonly path: string }
 
+/** The client that the flags and the environment describe. */
 export interface ClientSetup {
   /** The variables, overridden by the flags. */
   readonly provider: (environment: ConfigProvider.ConfigProvider) => ConfigProvider.ConfigProvider
@@ -73,7 +75,7 @@ export interface ClientSetup {
   readonly inFlags: (text: string) => string
 }
 
-/** Returns the setup, after asking for the secrets that the flags request. */
+/** Returns the setup, after asking for the secrets for which the flags ask. */
 export const clientSetup = Effect.fnUntraced(function*(flags: ClientFlags) {
   const typed = Option.isSome(flags.secret)
     ? "secret"
@@ -83,15 +85,15 @@ export const clientSetup = Effect.fnUntraced(function*(flags: ClientFlags) {
   if (typed !== undefined) {
     return yield* new CommandError({
       message:
-        `--${typed} is refused, because the shell keeps command lines, and other users of this machine see them.`,
+        `--${typed} is refused, because the shell keeps command lines and other users of this machine can see them.`,
       remedy: `${alternatives[typed]} Replace the value that was typed here.`
     })
   }
   const given = credentialsOf(flags)
   if (given.length > 1) {
     return yield* new CommandError({
-      message: `${given.join(" and ")} are several credentials.`,
-      remedy: "Pass one of them."
+      message: `${given.join(" and ")} are several credentials, but the client uses one.`,
+      remedy: "Pass only one of them."
     })
   }
   return setupOf(flags, {
@@ -111,10 +113,10 @@ const ask = Effect.fnUntraced(function*(message: string, remedy: string) {
   const { stdinIsTerminal } = yield* Stdio.Stdio
   return (yield* stdinIsTerminal)
     ? yield* Prompt.run(Prompt.Password({ message }))
-    : yield* new CommandError({ message: "Standard input is not a terminal, so nobody can be asked.", remedy })
+    : yield* new CommandError({ message: "Standard input is not a terminal, so the command cannot ask.", remedy })
 })
 
-/** The flags that choose a credential. */
+/** Returns the names of the passed flags that choose a credential. */
 const credentialsOf = (flags: ClientFlags): ReadonlyArray<string> => [
   ...(flags.askSecret ? ["--ask-secret"] : []),
   ...(Option.isSome(flags.secretFile) ? ["--secret-file"] : []),

@@ -1,15 +1,15 @@
 /**
- * The error of a subcommand, which is printed as two lines instead of a stack trace.
+ * The error of a subcommand, which is printed as its message and remedy, without a stack trace.
  */
 import * as CliError from "effect/cli/CliError"
 import * as Data from "effect/Data"
 import * as Runtime from "effect/Runtime"
 
 /**
- * An error that the user of the command can mend.
+ * An error that the user of the command can fix.
  *
- * `message` says what happened to which value, and `remedy` what to do; both are whole sentences. `exitCode` is the exit code
- * of the process; default: 1.
+ * `message` and `remedy` are whole sentences: the problem with the value, and the steps that fix it. `exitCode` is the
+ * exit code of the process; default: 1.
  */
 export class CommandError extends Data.TaggedError("CommandError")<{
   readonly message: string

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 
-/** Writes no log lines unless `--log-level` asks for them. For work whose result has the same information. */
+/** Runs an effect without log lines, unless `--log-level` is set. Its result has the same information. */
 export const withoutLogs = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(
     GlobalFlag.LogLevel,

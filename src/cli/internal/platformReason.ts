@@ -3,6 +3,7 @@
  */
 import type * as PlatformError from "effect/PlatformError"
 
+/** Returns the reason of an error. */
 export const reasonOf = ({ reason }: PlatformError.PlatformError): string => {
   switch (reason._tag) {
     case "NotFound":

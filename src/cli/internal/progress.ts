@@ -1,5 +1,5 @@
 /**
- * A line that shows that a long work goes on. It is written to a terminal only, and removed when the work ends.
+ * A progress line for effects that take long. It is written to a terminal only, and removed at the end of the effect.
  */
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import * as Schedule from "effect/Schedule"
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
 
-/** Shows `label` on standard error while the effect runs, if that takes longer than a moment. */
+/** Shows `label` on standard error while the effect runs, if the effect takes longer than 200 milliseconds. */
 export const withProgress = (label: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
     const { canAnimate } = yield* TerminalCapabilities.TerminalCapabilities

@@ -20,6 +20,7 @@ export const pathOf = (...keys: ReadonlyArray<unknown>): string =>
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
+/** Returns the problems of an error. */
 export const problemsOf = ({ issue }: Schema.SchemaError): ReadonlyArray<Problem> =>
   format(issue).issues.map(({ message, path = [] }) => ({
     path: pathOf(...path),

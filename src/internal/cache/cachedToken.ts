@@ -59,10 +59,10 @@ export class CachedToken implements CachePlace, Times {
   readonly correlationId: string
   readonly #secret: string
 
-  /** The neighbours in the queue. */
+  /** The neighbors in the queue. */
   older: CachedToken | undefined = undefined
   younger: CachedToken | undefined = undefined
-  /** The neighbours among the entries that expire at about the same time. */
+  /** The neighbors among the entries that expire at about the same time. */
   before: CachedToken | undefined = undefined
   after: CachedToken | undefined = undefined
 

@@ -53,8 +53,8 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     const partition = tenants.get(entry.tenant)
     if (partition === undefined) tenants.set(entry.tenant, entry)
     else {
-      const neighbour = partition instanceof Map ? partition.values().next().value : partition
-      entry.tenant = neighbour?.tenant ?? entry.tenant
+      const neighbor = partition instanceof Map ? partition.values().next().value : partition
+      entry.tenant = neighbor?.tenant ?? entry.tenant
       if (partition instanceof Map) partition.set(scopes, entry)
       else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
     }

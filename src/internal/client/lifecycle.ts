@@ -107,7 +107,7 @@ export const make = (options: {
     const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
       makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
 
-    /** A token that is bound to a key of this process is of no use to others. */
+    /** Returns whether tokens are bound to a key of this process, so that other processes cannot use them. */
     const isBound = (): boolean => options.binding() !== undefined
 
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
@@ -390,17 +390,17 @@ export const make = (options: {
       find: () => cached(keyOf(plan)),
       refresh: (entry) => {
         const key = keyOf(plan)
-        if (entry !== undefined) return renewed(entry, plan, key)
+        if (entry !== undefined) return joinRefresh(entry, plan, key)
         // The memory may have no room for the token in the store, which may be due.
         const since = monotonicMillis(clock)
         return Effect.flatMap(find(key), ({ token }) =>
           token === undefined || clock.currentTimeMillisUnsafe() >= refreshFrom(token, plan.minimumValidity)
-            ? renewed(token, plan, key)
+            ? joinRefresh(token, plan, key)
             : fromStore(token, "NotApplicable", since))
       }
     })
 
-    const renewed = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
+    const joinRefresh = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
       const reason = cache.disabled
         ? "CacheDisabled"
         : token === undefined

@@ -22,11 +22,11 @@ export interface TokenSource {
   /** The milliseconds of the longest request. */
   readonly longestRequest: number
   readonly requestToken: (request: TokenEndpoint.EndpointRequest) => Effect.Effect<AccessToken, AcquireTokenError>
-  /** The words of the error of a field that the source does not support: the reason, and what to use instead. */
+  /** The texts of the error of an unsupported field: the reason, and the alternative. */
   readonly unsupported: { readonly what: string; readonly instead: string }
 }
 
-/** A credential that adds nothing to a request, because the source authenticates the program by itself. */
+/** A credential that adds no field to a request, because the source itself authenticates the program. */
 export const credential = /*#__PURE__*/ ClientCredential.of({
   channel: "standard",
   binding: () => undefined,
@@ -39,13 +39,13 @@ const authentication = {
   refused: () => Effect.succeed(false)
 }
 
-/** Creates the gates of a source, which remember as long as those of any endpoint. */
+/** Creates the gates of a source, which remember refusals as long as those of a token endpoint. */
 export const makeGates = (clock: Clock.Clock): ThrottleGate.Gates => {
   const { base, cap } = TokenEndpoint.defaults.refusalTtl
   return ThrottleGate.make(clock, { base: Duration.toMillis(base), cap: Duration.toMillis(cap) })
 }
 
-/** Creates the endpoint of a source, with the throttle gate and the circuit breaker of any endpoint. */
+/** Creates the endpoint of a source, with the throttle gate and the circuit breaker of a token endpoint. */
 export const endpoint = (
   { longestRequest, origin, requestToken, unsupported }: TokenSource
 ): Effect.Effect<TokenEndpoint.TokenEndpoint["Service"]> =>
@@ -77,7 +77,7 @@ export const endpoint = (
     return withBudget(service, longestRequest)
   })
 
-/** Returns the name of a field of the request that is for Entra alone. */
+/** Returns the name of a field of the request that only Entra supports. */
 const unsupportedField = ({ form, query }: TokenEndpoint.EndpointRequest): string | undefined =>
   Object.keys(query).length > 0
     ? "extraQueryParameters"

@@ -1,6 +1,6 @@
 /**
- * The results of a `TokenCredential` of `@azure/core-auth`: its token becomes ours, and the value that it throws becomes a
- * typed error. Both come from code that is not ours.
+ * Converts the results of a `TokenCredential` of `@azure/core-auth`: its tokens, and its exceptions, which become typed
+ * errors. Both are validated, because they come from other code.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -20,7 +20,7 @@ import { issuedAt, readTokenResponse, type ResponseContext } from "./tokenRespon
 
 /** The fields without which a token cannot be used. */
 const required = {
-  // RFC 6749 appendix A.12; anything else could not be sent as a header.
+  // RFC 6749 appendix A.12. A header cannot contain other characters.
   token: Schema.String.check(Schema.isPattern(/^[\x20-\x7e]+$/)),
   expiresOnTimestamp: Schema.Finite
 }
@@ -122,7 +122,7 @@ const hasStatus = Schema.is(Schema.Struct({ statusCode: Schema.Finite }))
 const hasMessage = Schema.is(Schema.Struct({ message: Schema.String }))
 const hasName = Schema.is(Schema.Struct({ name: Schema.String.check(Schema.isPattern(/^\w{1,60}$/)) }))
 
-/** The names of the errors that mean that the credential does not apply here, or that somebody must sign in. */
+/** The names of errors of a credential that is not available on this machine, or that needs a sign-in. */
 const unavailableNames: ReadonlySet<string> = new Set([
   "CredentialUnavailableError",
   "AuthenticationRequiredError",
@@ -132,7 +132,7 @@ const unavailableNames: ReadonlySet<string> = new Set([
 const networkReasons =
   /^(?:ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE|E(?:HOST|NET)UNREACH|ENETDOWN|UND_ERR_\w+|REQUEST_SEND_ERROR)$/
 
-/** Returns the error that a thrown value means. Reading a member of the value may throw in its turn. */
+/** Returns the error for a thrown value. Reading a member of the value may also throw. */
 export const errorOfThrown = (thrown: unknown, context: ResponseContext): AcquireTokenError => {
   try {
     return meaningOfThrown(thrown, context)
@@ -187,7 +187,7 @@ const causes = (thrown: unknown): ReadonlyArray<unknown> => {
   return all
 }
 
-/** A status of success cannot come with an error. */
+/** Returns the error of a response. The status of a success is replaced, because the response is an error. */
 const errorOfResponse = (status: number, context: ResponseContext, body: object): AcquireTokenError => {
   const response = { status: status >= 400 && status < 600 ? status : 400, headers: {}, cut: false }
   const read = readTokenResponse({ ...response, body: JSON.stringify(body) }, context)
@@ -198,8 +198,8 @@ const errorOfResponse = (status: number, context: ResponseContext, body: object)
 export const scrubThrown = /*#__PURE__*/ scrubber([])
 
 /**
- * The messages of other code may contain a form, a header or JSON, also JSON in JSON, so the values of names of secrets are
- * removed: a value in quotes to its closing quote.
+ * Removes the values after names of secrets, because messages of other code may contain a form, a header or JSON, also JSON
+ * in JSON. A value in quotes ends at its closing quote.
  */
 const withoutNamedSecrets = (text: string): string =>
   text.slice(0, 10_000).replace(

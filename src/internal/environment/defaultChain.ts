@@ -1,6 +1,6 @@
 /**
- * The choice of `layerDefault`: the first credential of the environment, of the workload identity and of the managed
- * identity that is configured. The names and `AZURE_TOKEN_CREDENTIALS` are those of `DefaultAzureCredential`.
+ * The choice of `layerDefault`: the first configured credential of the environment, a workload identity and a managed
+ * identity. The names and `AZURE_TOKEN_CREDENTIALS` are those of `DefaultAzureCredential`.
  */
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
@@ -9,9 +9,10 @@ import { sentence } from "../shared/text.ts"
 import type { CredentialKind } from "./environmentCredential.ts"
 import type { Environment } from "./environmentOptions.ts"
 
-/** The credentials in the order of trial. */
+/** The credentials in their order. */
 const chain = ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"] as const
 
+/** The name of a credential in `AZURE_TOKEN_CREDENTIALS` and in log lines. */
 export type CredentialName = typeof chain[number]
 
 /** A credential that is not used, and the reason. */
@@ -20,6 +21,7 @@ export interface Skipped {
   readonly reason: string
 }
 
+/** The chosen credential. */
 export type Chosen =
   | {
     readonly name: "EnvironmentCredential" | "WorkloadIdentityCredential"
@@ -35,12 +37,13 @@ export type Chosen =
     readonly isProbed: boolean
   }
 
+/** The chosen credential, and the credentials that were skipped before it. */
 export interface Choice {
   readonly chosen: Chosen
   readonly skipped: ReadonlyArray<Skipped>
 }
 
-/** Returns the first configured credential. A variable without a value, unset or empty, configures nothing. */
+/** Returns the first configured credential. An empty variable counts as unset. */
 export const chooseDefault = (
   selection: string | undefined,
   options: { readonly clientId?: string | undefined; readonly tenantId?: string | undefined },
@@ -83,7 +86,7 @@ export const chooseDefault = (
 
 const variable = "AZURE_TOKEN_CREDENTIALS"
 
-/** The values that `@azure/identity` knows and that select credentials of a developer's machine. */
+/** The values of `@azure/identity` that select credentials of a developer's machine. */
 const developerValues: ReadonlySet<string> = new Set([
   "dev",
   "visualstudiocodecredential",
@@ -99,7 +102,7 @@ const selected = (selection: string | undefined): Result.Result<ReadonlyArray<Cr
   return name === undefined ? Result.fail(unknownSelection(value)) : Result.succeed([name])
 }
 
-/** An unknown value is not shown, because it may be a secret in the wrong variable. */
+/** Returns the error of a value. An unknown value is not shown, because it may be a secret in the wrong variable. */
 const unknownSelection = (value: string): InvalidRequestError => {
   const isDeveloper = developerValues.has(value)
   return invalidRequest(
@@ -107,7 +110,7 @@ const unknownSelection = (value: string): InvalidRequestError => {
     variable,
     isDeveloper
       ? `${variable} is ${value}, but layerDefault has no credentials of a developer's machine`
-      : `${variable} is not a value that layerDefault knows`,
+      : `${variable} has a value that layerDefault does not know`,
     `Set ${variable} to prod, ${chain.slice(0, -1).join(", ")} or ${chain.at(-1)}, or unset it.${
       isDeveloper
         ? " On a developer's machine use AzureCredential.layer with a credential of @azure/identity, such as AzureCliCredential."

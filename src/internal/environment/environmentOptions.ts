@@ -59,14 +59,19 @@ export const environmentSettingsOf = <A>(
   return combinedProblems(problems, settings, reportContextOf(environment, options))
 }
 
-/** The settings, their problems, and the authority with its tenant, which may be valid beside problems of other settings. */
+/**
+ * The settings, their problems, and the authority with its tenant, which may be valid although other settings are not.
+ */
 export interface CheckedEnvironment<A> {
   readonly settings: Result.Result<EnvironmentSettings & { readonly credential: A }, ConfigurationError>
   readonly problems: ReadonlyArray<ConfigurationError>
   readonly authority: Result.Result<Authority.Authority, ConfigurationError>
 }
 
-/** Returns the settings with the loaded credential, and each problem for itself. Its message may contain a secret. */
+/**
+ * Returns the settings with the loaded credential, and each problem separately. Messages of problems may contain a
+ * secret.
+ */
 export const checkEnvironment = <A>(
   options: EnvironmentOptions,
   environment: Environment,

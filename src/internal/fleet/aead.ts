@@ -31,7 +31,7 @@ type NodeCrypto = NonNullable<typeof node>
 
 const algorithm = "aes-256-gcm"
 
-/** On Cloudflare Workers a cipher that was given no bytes fails at its end. */
+/** Updates a cipher, unless there are no bytes: on Cloudflare Workers an update without bytes makes `final` fail. */
 const updated = (cipher: { readonly update: (bytes: Bytes) => Uint8Array }, bytes: Bytes): ReadonlyArray<Uint8Array> =>
   bytes.length === 0 ? [] : [cipher.update(bytes)]
 

@@ -52,7 +52,7 @@ export const version = "0.1.0"
 
 /**
  * The headers of every request to Entra beside `client-request-id`: Entra correlates requests, counts clients and learns that
- * this client honours Retry-After.
+ * this client honors Retry-After.
  */
 export const standardHeaders = {
   accept: "application/json",

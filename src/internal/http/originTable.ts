@@ -14,13 +14,13 @@ export type OriginTable = Readonly<Record<string, TokenRequest["scopes"] | Origi
 /** The fields of a token request that an origin decides. */
 export type OriginRequest = Pick<TokenRequest, "scopes" | "tenantId">
 
-/** Returns the request of an origin: of the origin itself, or else of its pattern. */
+/** Returns the request for an origin: that of the origin itself, otherwise that of its pattern. */
 export type OriginLookup = (origin: string) => OriginRequest | undefined
 
-/** Returns the origin of a request's URL for the look-up. A `blob:` URL has one too, but leads to no server. */
+/** Returns the origin of a request's URL for the lookup. A `blob:` URL has one too, but leads to no server. */
 export const originOf = ({ origin, protocol }: URL): string => /^https?:$/.test(protocol) ? origin : ""
 
-/** Returns the look-up of a table, or the first problem of the table. */
+/** Returns the lookup of a table, or the first problem of the table. */
 export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup, InvalidRequestError> =>
   Result.gen(function*() {
     const origins = new Map<string, OriginRequest>()
@@ -41,7 +41,7 @@ export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup,
 
 const wildcard = "https://*."
 
-/** Returns the only pattern that an origin can match, so the look-up does not depend on the size of the table. */
+/** Returns the only pattern that an origin can match, so the lookup does not depend on the size of the table. */
 const patternOf = (origin: string): string => origin.replace(/^https:\/\/[^.]+\./, wildcard)
 
 const isScopes = (entry: unknown): entry is TokenRequest["scopes"] => typeof entry === "string" || Array.isArray(entry)

@@ -1,6 +1,6 @@
 /**
- * The codes of the errors, by error. They stand apart from the error classes, because the types of `effect-entra/promise` name
- * no type of Effect.
+ * The codes of the errors, by error. This module is separate from the error classes, because the types of
+ * `effect-entra/promise` name no type of Effect.
  */
 export interface ErrorCodes {
   readonly InvalidAuthority:

@@ -22,8 +22,8 @@ export const keepAlive = (
 ): void => {
   if (waitUntil === noKeepAlive) return
   const ended = new Promise<void>((resolve) => void fiber.addObserver(() => resolve()))
-  // If the function throws or its promise rejects, the work goes on as without the function. The rejection is handled in
-  // the same turn, because Cloudflare Workers report it otherwise.
+  // If the function throws or its promise rejects, the work continues as without the function. The rejection is handled in
+  // the same turn, because otherwise Cloudflare Workers report it.
   try {
     Promise.resolve(waitUntil(ended)).catch(() => {})
   } catch {

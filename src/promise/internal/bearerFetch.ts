@@ -10,8 +10,8 @@ import type { OriginRequest } from "../ClientOptions.ts"
 type Fetch = typeof globalThis.fetch
 
 /**
- * Returns the function. A token that the API refuses is replaced, by the rules of `BearerHttpClient`. `acquire` rejects with
- * the exceptions of the client, and with the reason of the signal.
+ * Creates the function. A token that the API refuses is replaced, by the rules of `BearerHttpClient`. `acquire` rejects
+ * with the exceptions of the client, and with the reason of the signal.
  */
 export const make = ({ acquire, isAtRest, lookUp, send }: {
   readonly lookUp: OriginTable.OriginLookup
@@ -65,7 +65,7 @@ interface TokenRequest extends OriginRequest {
 /** More than 1: another caller's replacement may be refused too, and a challenge may follow a plain refusal. */
 const mostReplacements = 3
 
-/** Returns the origin as `fetch` computes it, or an empty text for an input that `fetch` rejects. */
+/** Returns the origin of a request as `fetch` computes it, or an empty text for an input that `fetch` rejects. */
 const originOf = (input: Parameters<Fetch>[0]): string => {
   try {
     return OriginTable.originOf(new URL(input instanceof Request ? input.url : new Request(input).url))
@@ -74,7 +74,10 @@ const originOf = (input: Parameters<Fetch>[0]): string => {
   }
 }
 
-/** The source of a stream may run only once, and the body of a `Request` may be such a stream. */
+/**
+ * Returns whether the body can be sent again. A stream can be read only once, and the body of a `Request` may be a
+ * stream.
+ */
 const isRepeatable = (input: Parameters<Fetch>[0], init: RequestInit | undefined): boolean => {
   const body = init?.body ?? (input instanceof Request ? input.body : undefined)
   return body === undefined || body === null || typeof body === "string" || ArrayBuffer.isView(body) ||

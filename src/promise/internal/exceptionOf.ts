@@ -34,7 +34,7 @@ export const exceptionOf = (error: AcquireTokenError): PromiseError.ClientError 
   }
 }
 
-/** Returns the exception of a failure. A client that is being closed interrupts the effects that wait for it. */
+/** Returns the exception of a failure. A client that closes interrupts the effects of its calls. */
 export const exceptionOfCause = (cause: Cause.Cause<unknown>): unknown => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (isEntraError(error)) return exceptionOf(error)

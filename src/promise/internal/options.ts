@@ -1,4 +1,4 @@
-/** The options of a client: checked at once, and turned into the layers of the client. */
+/** Checks the options of a client, and creates its layers. */
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
@@ -9,11 +9,12 @@ import * as Result from "effect/Result"
 import * as AuthorityResolver from "../../AuthorityResolver.ts"
 import * as ClientCredential from "../../ClientCredential.ts"
 import * as ConfidentialClient from "../../ConfidentialClient.ts"
-import type { ConfigurationError } from "../../EntraError.ts"
+import type { ConfigurationError, InvalidRequestError } from "../../EntraError.ts"
 import { parseRegion } from "../../internal/authority/endpointLayout.ts"
 import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
 import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
 import { credentialError, invalidRequest, notA } from "../../internal/shared/errors.ts"
+import { quote } from "../../internal/shared/text.ts"
 import { boundOf, timeoutOf } from "../../internal/shared/validate.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as TokenCache from "../../TokenCache.ts"
@@ -31,6 +32,8 @@ export interface Parts {
 export const partsOf = (options: ClientOptions): Result.Result<Parts, ConfigurationError> =>
   Result.gen(function*() {
     if (typeof options !== "object" || options === null) return yield* Result.fail(notA("an object", "options"))
+    const unknown = unknownMember("options", options, optionNames)
+    if (unknown !== undefined) return yield* Result.fail(unknown)
     const {
       assertion,
       attemptTimeout,
@@ -80,12 +83,55 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
     }
   })
 
-/** The global function at the time of a request, because programs and their tests replace it. */
+const optionNames = {
+  clientId: true,
+  tenantId: true,
+  authority: true,
+  issuer: true,
+  allowedTenants: true,
+  clientCapabilities: true,
+  region: true,
+  secret: true,
+  certificate: true,
+  assertion: true,
+  origins: true,
+  retry: true,
+  attemptTimeout: true,
+  budget: true,
+  cache: true,
+  onThrottled: true,
+  fetch: true,
+  log: true
+} satisfies Record<keyof ClientOptions, true>
+
+/**
+ * Returns the problem of a member that does not exist. In JavaScript a misspelled member, such as `tenantID`, would be
+ * ignored, and the token of another tenant returned.
+ */
+export const unknownMember = (
+  what: string,
+  input: unknown,
+  known: Readonly<Record<string, true>>
+): InvalidRequestError | undefined => {
+  const name = typeof input !== "object" || input === null
+    ? undefined
+    : Object.entries(input).find(([name, value]) => value !== undefined && !Object.hasOwn(known, name))?.[0]
+  return name === undefined
+    ? undefined
+    : invalidRequest(
+      "field_unsupported",
+      name,
+      `${what} has the member ${quote(name)}, which does not exist`,
+      `Leave it out, or write one of ${Object.keys(known).join(", ")}.`
+    )
+}
+
+/** Calls the global `fetch` of the moment, because programs and their tests replace it. */
 const currentFetch: typeof globalThis.fetch = (...parameters) =>
-  // oxlint-disable-next-line no-restricted-globals -- the users of this module expect it
+  // oxlint-disable-next-line no-restricted-globals -- users of this module expect it
   globalThis.fetch(...parameters)
 
-/** Returns the schedule of further attempts, with full jitter. */
+/** Returns the policy of further attempts, with full jitter. */
 const retryOf = (retry: ClientOptions["retry"] = {}): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
   Result.gen(function*() {
     if (typeof retry !== "object" || retry === null) return yield* Result.fail(notA("an object", "retry"))
@@ -106,7 +152,7 @@ const retryOf = (retry: ClientOptions["retry"] = {}): Result.Result<RetryPolicy.
 
 type Credential = Effect.Effect<ClientCredential.ClientCredential["Service"], ConfigurationError>
 
-/** Returns the only credential. Secrets are redacted here, before anything else sees them. */
+/** Returns the only credential. Secrets are redacted here, before they are passed on. */
 const credentialOf = (
   { assertion, certificate, secret }: Pick<ClientOptions, "secret" | "certificate" | "assertion">
 ): Result.Result<Credential, ConfigurationError> => {
@@ -157,7 +203,7 @@ const hideKey = (certificate: Certificate) => {
   return { ...rest, privateKey: Redacted.make(privateKey, { label: "private_key" }) }
 }
 
-/** The failure of a function keeps its class for the error, which does not show its message. */
+/** Runs a function. Its failure is kept, because the error shows the class of the failure but not its message. */
 const loading = <A>(load: Loaded<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: async () => await load(), catch: (error) => error })
 

@@ -1,10 +1,11 @@
 /**
- * What `cert new` prints: the written files, the thumbprints, and the steps that register the certificate.
+ * The output of `cert new`: the written files, the thumbprints, and the steps that register the certificate.
  */
 import { X509Certificate } from "node:crypto"
 import { posixQuote, powershellQuote } from "../shell.ts"
 import type { Style } from "../style.ts"
 
+/** The files and properties of a new certificate. */
 export interface Made {
   /** PEM. */
   readonly certificate: string
@@ -18,6 +19,7 @@ export interface Made {
   readonly clientId: string | undefined
 }
 
+/** Returns the output. */
 export const guideTo = (made: Made, { bold, dim, yellow }: Style): string => {
   const { fingerprint, fingerprint256, subject, validTo } = new X509Certificate(made.certificate)
   const [sha1, sha256] = [fingerprint, fingerprint256].map((hex) => hex.replaceAll(":", ""))
@@ -27,9 +29,10 @@ export const guideTo = (made: Made, { bold, dim, yellow }: Style): string => {
   const graph = made.clientId === undefined ? "$env:AZURE_CLIENT_ID" : made.clientId
   return `${bold("Written")}
   ${made.keyFile}
-    the private key with the certificate${made.isPfx ? " as PKCS#12" : ""}; only you may read it${
+    the private key with the certificate${made.isPfx ? " as PKCS#12" : ""}${
     made.isPfx ? passwordNote(made.hasPassword) : ""
   }
+    mode 0600, so only you may read it (on Windows it has the permissions of its folder)
   ${made.certificateFile}
     the certificate alone, for Entra
 
@@ -39,7 +42,7 @@ ${bold("Certificate")}
   SHA-256  ${sha256}  ${dim(`x5t#S256 ${base64url(sha256)}`)}
 ${
     made.algorithm === "ec"
-      ? `  ${yellow("Entra's documents mention RSA keys only. Take EC if you have seen your tenant accept it.")}\n`
+      ? `  ${yellow("Entra's documentation mentions RSA keys only. Check that your tenant accepts an EC key.")}\n`
       : ""
   }
 ${bold("Register it, in one of three ways")}
@@ -49,7 +52,7 @@ ${bold("Register it, in one of three ways")}
   ${bold("az")}
     az ad app credential reset --id ${az} --append --cert ${posixQuote(`@${made.certificateFile}`)}
 
-  ${bold("Graph PowerShell")} (the new list replaces the whole list, so the present certificates are passed again)
+  ${bold("Graph PowerShell")} (the update replaces the whole list, so it has the present certificates too)
     Connect-MgGraph -Scopes "Application.ReadWrite.All"
     $app = Get-MgApplication -Filter "appId eq '${graph}'" -Property "id,keyCredentials"
     $cert = [System.Security.Cryptography.X509Certificates.X509Certificate2]::new(${
@@ -73,4 +76,4 @@ ${bold("Or try it with the simulator")}
 const passwordNote = (hasPassword: boolean): string =>
   hasPassword
     ? ", with the password of AZURE_CLIENT_CERTIFICATE_PASSWORD"
-    : ", and it has no password, because AZURE_CLIENT_CERTIFICATE_PASSWORD is not set"
+    : ", without a password, because AZURE_CLIENT_CERTIFICATE_PASSWORD is not set"

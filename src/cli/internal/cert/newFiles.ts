@@ -1,5 +1,5 @@
 /**
- * Writes new files, some of them private. None is written if one of them exists, unless it may be replaced.
+ * Writes new files, some of them private. If one of the files exists, no file is written, unless files may be replaced.
  */
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto"
 import { CommandError } from "../commandError.ts"
 import { reasonOf } from "../platformReason.ts"
 
+/** A file to write. */
 export interface NewFile {
   readonly path: string
   readonly content: Uint8Array | string
@@ -15,6 +16,7 @@ export interface NewFile {
   readonly isPrivate: boolean
 }
 
+/** Writes the files. With `isForced` they may replace existing files. */
 export const writeNewFiles = Effect.fnUntraced(function*(
   files: ReadonlyArray<NewFile>,
   isForced: boolean
@@ -28,7 +30,7 @@ export const writeNewFiles = Effect.fnUntraced(function*(
     const [first] = present
     if (first !== undefined) return yield* exists(first.path)
   }
-  // A new file gets its permissions at its creation. A file that is replaced may have others, and may be a link.
+  // Permissions are set when a file is created. An existing file may have other permissions, and may be a link.
   const suffix = isForced ? `.${randomUUID()}` : ""
   const targetOf = (path: string) => path + suffix
   const written: Array<string> = []
@@ -55,7 +57,7 @@ const bytesOf = ({ content }: NewFile): Uint8Array =>
 
 const exists = (path: string) =>
   new CommandError({
-    message: `${path} exists, and a key that is lost cannot be restored.`,
+    message: `${path} exists. A replaced key cannot be restored.`,
     remedy: "Name other files with --out, or replace these with --force."
   })
 

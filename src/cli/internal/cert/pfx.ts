@@ -13,7 +13,7 @@ export const encodePfx = (
 ): Uint8Array => {
   const passphrase = password === undefined ? "" : Redacted.value(password)
   const leaf = new X509Certificate(certificate)
-  // The same id in both bags says that the key is that of the certificate.
+  // The same id in both bags assigns the key to the certificate.
   const attributes = set(sequence(oid(ids.localKeyId), set(octets(createHash("sha1").update(leaf.raw).digest()))))
   const encryptedKey = createPrivateKey(Redacted.value(privateKey)).export({
     type: "pkcs8",
@@ -77,7 +77,7 @@ const der = (tag: number, ...contents: ReadonlyArray<Uint8Array>): Buffer => {
   ])
 }
 
-/** The bytes of a number that is not negative, the highest first. */
+/** Returns the bytes of a number that is not negative, the highest byte first. */
 const bigEndian = (value: number): ReadonlyArray<number> =>
   value < 0x100 ? [value] : [...bigEndian(value >>> 8), value & 0xff]
 

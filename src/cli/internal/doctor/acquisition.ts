@@ -1,4 +1,4 @@
-/** Requests a token, and reads what it permits. */
+/** Requests a token, and reads its audience and roles. */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -38,7 +38,7 @@ export const acquisitionFindings = (
       orElse: () =>
         Effect.succeed([fail(
           "acquisition",
-          `There was no token within ${limit / 1000} s`,
+          `No token was issued within ${limit / 1000} s`,
           "Try again later. Check the connection to the token endpoint."
         )])
     })
@@ -68,7 +68,7 @@ const Claims = Schema.Struct({
   roles: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
-/** Resources whose permissions are assignments in Azure (RBAC) or users of a database, and no roles in the token. */
+/** Resources whose permissions are assignments in Azure (RBAC) or users of a database, and not roles in the token. */
 const withoutRoles: ReadonlySet<string> = new Set([
   "https://management.azure.com",
   "https://management.core.windows.net",
@@ -85,16 +85,16 @@ const withoutRoles: ReadonlySet<string> = new Set([
 
 /** Returns the finding of a token's claims, which are undefined for an opaque token. */
 export const tokenFinding = (claims: typeof Claims.Type | undefined, consentUrl: string | undefined): Finding => {
-  if (claims === undefined) return ok("token", "The token is opaque, so that its permissions are known to the API only")
+  if (claims === undefined) return ok("token", "The token is opaque, so only the API can read its permissions")
   const { aud = [], roles = [] } = claims
   const audience = [aud].flat().join(" ")
   if (roles.length > 0) return ok("token", `For ${audience}, with the roles ${roles.join(", ")}`)
   if (consentUrl === undefined || withoutRoles.has(audience.replace(/\/$/, ""))) {
-    return ok("token", `For ${audience}, without roles. Permissions for it are assigned elsewhere`)
+    return ok("token", `For ${audience}, without roles. The permissions for this resource are not in the token`)
   }
   return warn(
     "token",
-    `The token for ${audience} has no roles, so that an API which checks roles refuses it`,
+    `The token for ${audience} has no roles, so an API that checks roles refuses it`,
     "Add application permissions for this API to the app, and have an administrator of the tenant consent: "
       + `${consentUrl}. See docs/registering.md#give-it-permissions of effect-entra.`
   )

@@ -24,6 +24,7 @@ export interface Configuration {
   readonly material: ClientMaterial | undefined
 }
 
+/** Checks the variables and flags, and returns the valid parts. */
 export const checkConfiguration = (setup: ClientSetup): Effect.Effect<Configuration> =>
   Effect.map(readEnvironment, (environment) => configurationOf(setup, environment))
 
@@ -55,7 +56,7 @@ const configurationOf = (setup: ClientSetup, environment: Environment): Configur
   }
 }
 
-/** Returns the authority if it has one tenant, or needs none. */
+/** Returns the authority if it has one tenant, or does not need a tenant. */
 const tenantOf = (authority: Authority.Authority) =>
   Authority.isTenanted(authority)
     ? Result.map(Authority.requireTenant(authority), () => authority)
@@ -64,7 +65,7 @@ const tenantOf = (authority: Authority.Authority) =>
 const tenantRemedy =
   "Set AZURE_TENANT_ID, or pass --tenant: the id or a domain name of the tenant whose data the app uses."
 
-/** Remedies for users of the command, where those of the library are about code. */
+/** Remedies for users of the command. They replace remedies of the library that are about code. */
 const remedies: Partial<Record<ConfigurationError["code"], string>> = {
   tenant_missing: tenantRemedy,
   tenant_not_tenanted: tenantRemedy,
@@ -80,7 +81,7 @@ const warningOf = (warning: string): Finding => {
     : warn("configuration", warning.slice(0, end), warning.slice(end + 2))
 }
 
-/** The client ids of other providers are not GUIDs, so that the library accepts any text. */
+/** Warns of a client id that is not a GUID. The library accepts any text, because other providers have other ids. */
 const guidWarning = (clientId: string, { kind }: Authority.Authority): ReadonlyArray<Finding> =>
   isGuid(clientId) || (kind !== "Entra" && kind !== "Ciam") ? [] : [warn(
     "configuration",

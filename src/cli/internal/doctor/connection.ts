@@ -1,6 +1,6 @@
 /**
  * Sends one request to the authority over `NodeTransport`, and observes its connections: the proxy, the addresses and the
- * certificate. So the findings are about the transport itself, and not about a second implementation of its rules.
+ * certificate. The findings are therefore about the transport itself, and not about a second implementation of its rules.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,6 +19,7 @@ import type { NetworkError } from "../../../EntraError.ts"
 import type { IdentityRequest, IdentityResponse } from "../../../internal/http/fields.ts"
 import type { IdentityHttp } from "../../../internal/http/identityHttp.ts"
 
+/** A host and its port. */
 export interface Address {
   readonly hostname: string
   readonly port: number
@@ -33,6 +34,7 @@ export interface Peer {
   readonly validTo: number
 }
 
+/** A request and its connections. */
 export interface Connection {
   readonly response: Result.Result<IdentityResponse, NetworkError | "timeout">
   /** Milliseconds since the epoch, by this machine's clock. */
@@ -49,7 +51,7 @@ export interface Connection {
 /** The milliseconds for the request, which is more than the connect timeout of `NodeTransport`. */
 const requestLimit = 6000
 
-/** The milliseconds for a lookup of a name, and for a look at a certificate. */
+/** The milliseconds for a lookup of a name, and for reading a certificate. */
 const lookLimit = 3000
 
 /** Sends the request and observes its connections. */
@@ -80,6 +82,7 @@ export const observed = (http: IdentityHttp, request: IdentityRequest): Effect.E
     }
   }))
 
+/** Returns the host and the port of a URL. An IPv6 address has no brackets. */
 export const addressOf = (
   { hostname, port, protocol }: { readonly hostname: string; readonly port: string; readonly protocol: string }
 ): Address => ({
@@ -126,7 +129,7 @@ export const untrustedPeer = (
     Effect.catch(() => Effect.undefined)
   )
 
-/** Asks a proxy for a tunnel. */
+/** Opens a tunnel through a proxy. */
 const tunnelOf = (target: Address, proxy: Address): Effect.Effect<Duplex, void, Scope.Scope> =>
   Effect.flatMap(
     Effect.callback<Duplex, void>((resume) => {

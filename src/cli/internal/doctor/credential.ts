@@ -1,4 +1,4 @@
-/** Loads the credential, and reads from the assertion that it makes what the service will see of it. */
+/** Loads the credential, and reads the values that the service checks from an assertion of it. */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -24,6 +24,7 @@ export interface CheckedCredential {
 /** The milliseconds for reading the files of a credential. */
 const limit = 5000
 
+/** Loads the credential, and returns its finding. */
 export const checkCredential = (
   setup: ClientSetup,
   material: ClientMaterial,
@@ -99,7 +100,7 @@ const assertionOf = (credential: Credential, clientId: string): Effect.Effect<st
 
 const Thumbprints = Schema.Struct({ x5t: Schema.String, "x5t#S256": Schema.String })
 
-/** The portal shows thumbprints in hexadecimal, the assertion has them in base64url. */
+/** Returns the thumbprints of an assertion, which are in base64url, in hexadecimal as the portal shows them. */
 const thumbprintWords = (assertion: string): string => {
   const header = headerOf(assertion, Thumbprints)
   const hexadecimal = (text: string) => Buffer.from(text, "base64url").toString("hex").toUpperCase()
@@ -114,7 +115,7 @@ const FederatedClaims = Schema.Struct({
   aud: Schema.Union([Schema.String, Schema.Array(Schema.String)])
 })
 
-/** The service compares these claims with the federated credentials of the app. */
+/** Returns the claims of a federated token that the service compares with the federated credentials of the app. */
 const federatedWords = (assertion: string): string => {
   const claims = claimsOf(assertion, FederatedClaims)
   return claims === undefined

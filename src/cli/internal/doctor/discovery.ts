@@ -1,4 +1,4 @@
-/** Reads the discovery document of the authority, which tells whether the host is Entra ID and whether it has the tenant. */
+/** Reads the discovery document of the authority, which shows whether the host is Entra ID and has the tenant. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -80,6 +80,6 @@ export const readDocument = (
     status >= 300 && status < 400
       ? `${host} redirects the request for its discovery document`
       : `${host} responded with status ${status}, but not with a discovery document`,
-    "Check the host (AZURE_AUTHORITY_HOST): it answers, but not like Entra ID. A proxy or a portal may answer in its place."
+    "Check the host (AZURE_AUTHORITY_HOST). It does not respond like Entra ID, or a proxy or a portal responds in its place."
   )
 }

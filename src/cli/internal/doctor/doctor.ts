@@ -1,4 +1,4 @@
-/** Runs the checks in their order. A check whose condition failed is skipped, and nothing fails the whole. */
+/** Runs the checks in their order. A check is skipped if a check that it needs failed. No check ends the run. */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -34,11 +34,11 @@ export interface Options {
   /** The folder whose packages are examined. */
   readonly project: string
   readonly runtime: RuntimeVersions
-  /** Gets each finding as soon as it is known. */
+  /** Runs with each finding as soon as it is known. */
   readonly onFinding: (finding: Finding) => Effect.Effect<void>
 }
 
-/** Checks the environment, and returns the report. It takes about 30 seconds if nothing responds. */
+/** Checks the environment, and returns the report. It takes less than 30 seconds if no server responds. */
 export const diagnose = (options: Options): Effect.Effect<Report, never, Files> =>
   Effect.gen(function*() {
     const environment = yield* ConfigProvider.ConfigProvider
@@ -95,22 +95,22 @@ const examine = Effect.fnUntraced(function*(
   yield* add([yield* withProgress("Waiting for Redis")(Fiber.join(redis))])
 })
 
-/** Runs a check. A defect of the check becomes a finding, and the other checks go on. */
+/** Runs a check. A defect of the check becomes a finding, and the other checks continue. */
 const guarded = <A, R>(
   step: Step,
   check: Effect.Effect<A, never, R>,
   orElse: (finding: Finding) => A
 ): Effect.Effect<A, never, R> => Effect.catchDefect(check, (defect) => Effect.succeed(orElse(defectOf(step, defect))))
 
-/** The finding has no message of the defect, which may contain anything. */
+/** Returns a finding without the message of the defect, which may contain a secret. */
 const defectOf = (step: Step, defect: unknown): Finding =>
   fail(
     step,
     `The check ended with ${defect instanceof Error ? defect.name : "an error"}`,
-    "This is a mistake of effect-entra. Please report it, with the output of this command."
+    "This is a bug in effect-entra. Report it with the output of this command."
   )
 
-/** The steps that need the network, each of which needs those before it, apart from the clock. */
+/** The steps that need the network. Each step needs the steps before it, except the clock. */
 const networkSteps = ["proxy", "dns", "connect", "tls", "clock", "discovery", "acquisition", "token"] as const
 
 const examineNetwork = Effect.fnUntraced(function*(
@@ -147,7 +147,7 @@ const examineNetwork = Effect.fnUntraced(function*(
 })
 
 const blocked = (step: Step, barrier: Step): Finding =>
-  skipped(step, `Not checked, because ${barrier} has to be right first`)
+  skipped(step, `Not checked, because ${barrier} has to succeed first`)
 
 /** Adds the findings up to `discovery`, and returns whether a token can be requested. */
 const reach = Effect.fnUntraced(function*(
@@ -170,7 +170,7 @@ const reach = Effect.fnUntraced(function*(
   return finding.status !== "fail"
 })
 
-/** The finding of a host whose TLS works, but which does not respond. */
+/** Returns the finding of a host that does not respond after the TLS handshake. */
 const noResponse = ({ host }: Authority.Authority, failed: NetworkError | "timeout"): Finding =>
   fail(
     "discovery",

@@ -65,7 +65,7 @@ export interface Reference {
   readonly correlationId?: string
 }
 
-/** The length of a text in characters, because servers decide about parts of it. */
+/** The characters of the longest text. Parts of a text come from servers. */
 const longestText = 2000
 
 /** Returns a sentence in one line. */

@@ -1,4 +1,4 @@
-/** The findings about the way to the authority: proxy, name, connection, TLS and clock. */
+/** The findings about the connection to the authority: proxy, name, connection, TLS and clock. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -45,7 +45,7 @@ interface Failed {
   readonly remedy: string
 }
 
-/** Returns the step that a failed request did not get past, or undefined if the TLS handshake succeeded. */
+/** Returns the step at which a request failed, or undefined if the TLS handshake succeeded. */
 const failedStep = ({ response, tls }: Connection): Failed | undefined => {
   if (Result.isSuccess(response) || tls !== undefined) return undefined
   const { failure } = response
@@ -93,7 +93,7 @@ const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Con
   const variables = yield* Effect.filter(proxyVariables, isSet)
   if (failed?.step === "proxy") {
     const through = proxy === undefined ? "The proxy" : `The proxy ${words(proxy)}`
-    return fail("proxy", `${through} does not lead to ${words(target)} (${failed.reason})`, failed.remedy, {
+    return fail("proxy", `${through} does not connect to ${words(target)} (${failed.reason})`, failed.remedy, {
       code: failed.reason
     })
   }
@@ -104,7 +104,10 @@ const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Con
     )
   }
   if (variables.length > 0) {
-    return ok("proxy", `${variables.join(" and ")} do not apply to ${target.hostname}: this machine, or NO_PROXY`)
+    return ok(
+      "proxy",
+      `${target.hostname} is reached without ${variables.join(" or ")}, because it is this machine or in NO_PROXY`
+    )
   }
   return (yield* isSet("ALL_PROXY")) || (yield* isSet("all_proxy"))
     ? warn(
@@ -148,9 +151,9 @@ const tlsFinding = (
     return ok("tls", "The certificate is trusted. This runtime does not show it")
   }
   const detail = `${tls.protocol}. ${peerWords(hostname, peer)}`
-  // Servers renew certificates that live for a year, 90 days or six days long before their last tenth.
+  // Servers renew certificates long before the last tenth of their lifetime, which is a year, 90 days or six days.
   return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
-    ? warn("tls", detail, `Have the operator of ${hostname} renew the certificate, whose renewal is overdue.`)
+    ? warn("tls", detail, `Ask the operator of ${hostname} to renew the certificate. The renewal is overdue.`)
     : ok("tls", detail)
 }
 
@@ -199,7 +202,7 @@ const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string
 // clock
 // -----------------------------------------------------------------------------
 
-/** Entra allows assertions about five minutes of difference. */
+/** The milliseconds of difference that Entra accepts for the times of an assertion. */
 const toleratedSkew = 300_000
 const noticedSkew = 60_000
 
@@ -226,7 +229,7 @@ export const clockFinding = ({ date, receivedAt, sentAt, signsAssertions }: {
   } the service's`
   const remedy = "Set the clock of this machine, and keep it right with NTP (timedatectl set-ntp true, w32tm /resync)."
   if (size >= toleratedSkew && signsAssertions) {
-    return fail("clock", `${detail}, so that the service refuses assertions`, remedy)
+    return fail("clock", `${detail}, so the service refuses assertions`, remedy)
   }
   return size >= noticedSkew ? warn("clock", detail, remedy) : ok("clock", detail)
 }

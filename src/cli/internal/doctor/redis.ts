@@ -8,10 +8,10 @@ import { randomUUID } from "node:crypto"
 import * as RedisStore from "../../../node/RedisStore.ts"
 import { fail, type Finding, ok, skipped } from "./finding.ts"
 
-/** The milliseconds for everything. */
+/** The milliseconds for all commands. */
 const limit = 4000
 
-/** The finding about the server of `REDIS_URL`, which docs/fleet.md uses for the shared cache. */
+/** Checks the server of `REDIS_URL`, the variable that docs/fleet.md uses for the shared cache. */
 export const redisFinding: Effect.Effect<Finding> = Effect.gen(function*() {
   const url = yield* Config.option(Config.Redacted("REDIS_URL"))
   if (Option.isNone(url) || Redacted.value(url.value) === "") return skipped("redis", "REDIS_URL is not set")
@@ -82,7 +82,7 @@ const remedies: ReadonlyArray<readonly [RegExp, string]> = [
   [/^(?:ENOTFOUND|EAI_\w+)$/, "Check the host name in REDIS_URL for typing errors."],
   [
     /CERT|UNABLE_TO|ALTNAME/,
-    "Set NODE_EXTRA_CA_CERTS to the certificate (PEM) of the authority that issued Redis' one."
+    "Set NODE_EXTRA_CA_CERTS to the certificate (PEM) of the authority that issued the certificate of Redis."
   ],
   [/^(?:E[A-Z]+|TIMEOUT)$/, "Check the host and the port in REDIS_URL, that Redis runs there, and the firewall."]
 ]

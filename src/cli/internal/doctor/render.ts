@@ -6,11 +6,11 @@ const labels = { ok: "ok  ", warn: "warn", fail: "FAIL", skipped: "skip" } as co
 
 const stepWidth = 14
 
-/** Returns the lines of a finding: what was found, the remedy, and the identifiers for a search or for support. */
+/** Returns the lines of a finding: its detail, the remedy, and the identifiers for a search or for support. */
 export const textOf = (finding: Finding, { bold, dim, green, red, yellow }: Style): string => {
-  const colours = { ok: green, warn: yellow, fail: red, skipped: dim } as const
-  const colour = colours[finding.status]
-  const first = `${colour(labels[finding.status])}  ${bold(finding.step.padEnd(stepWidth))}${finding.detail}`
+  const colors = { ok: green, warn: yellow, fail: red, skipped: dim } as const
+  const color = colors[finding.status]
+  const first = `${color(labels[finding.status])}  ${bold(finding.step.padEnd(stepWidth))}${finding.detail}`
   if (finding.status === "ok" || finding.status === "skipped") return first
   const indent = " ".repeat(labels.ok.length + 2 + stepWidth)
   const reference = [

@@ -21,6 +21,7 @@ export const lowestNode = "22.19.0"
 /** The lowest version of `effect`, which is that of `peerDependencies` in package.json. */
 export const lowestEffect = "4.1.0"
 
+/** Returns the finding of a runtime. */
 export const runtimeFinding = ({ bun, deno, node }: RuntimeVersions): Finding => {
   if (bun !== undefined) return ok("runtime", `Bun ${bun}`)
   if (deno !== undefined) return ok("runtime", `Deno ${deno}`)
@@ -52,6 +53,7 @@ interface Copy {
   readonly users: ReadonlyArray<string>
 }
 
+/** Returns the finding of the copies of `effect` in a project. */
 export const packagesFinding = (project: string): Effect.Effect<Finding> =>
   Effect.sync(() => {
     const copies = copiesIn(project)
@@ -127,7 +129,7 @@ const folderOf = (name: string, from: string): string | undefined => {
     try {
       return dirname(realpathSync(join(place, name, "package.json")))
     } catch {
-      // The next place may have it.
+      // The next folder may have the package.
     }
   }
   return undefined

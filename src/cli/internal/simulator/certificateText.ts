@@ -1,5 +1,5 @@
 /**
- * The certificate of a file that may also have a private key, in any order.
+ * The certificate of a file that may also contain a private key, in any order.
  */
 import { X509Certificate } from "node:crypto"
 
@@ -10,7 +10,7 @@ export interface CertificateText {
   readonly hasKey: boolean
 }
 
-/** Returns undefined if the text has no readable certificate. */
+/** Returns the certificate of a text, or undefined if the text has no readable certificate. */
 export const readCertificateText = (text: string): CertificateText | undefined => {
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
   try {

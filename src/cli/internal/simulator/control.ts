@@ -1,5 +1,6 @@
 /**
- * The page of the simulator and its controls, which scripts may use too: `/_simulator/faults` switches faults on and off.
+ * The routes of the simulator's page and of its controls, which scripts may also use: `/_simulator/faults` switches
+ * faults on and off.
  */
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -21,7 +22,7 @@ export interface Control {
 
 /** Creates the routes. `get` returns the control, which exists when the server has its port. */
 export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
-  /** Answers a request from this machine. The page itself may also be reached by a link. */
+  /** Creates a route for requests from this machine. A link on another site may lead to the page itself. */
   const guarded = (
     method: "GET" | "POST" | "DELETE",
     path: HttpRouter.PathInput,
@@ -39,7 +40,7 @@ export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
         const request = yield* HttpServerRequest.HttpServerRequest
         const response = isAllowed(request.headers, control.port)
           ? yield* handle(control, request)
-          : text(403, `This is for pages and programs of http://localhost:${control.port} only.`)
+          : text(403, `Send this request to http://localhost:${control.port}, from its own page or from a program.`)
         return HttpServerResponse.setHeaders(response, headers)
       })
     )
@@ -93,7 +94,7 @@ const text = (status: number, body: string) => HttpServerResponse.text(`${body}\
 
 const listed = ({ faults }: Monitor) => Effect.map(faults, (list) => text(200, JSON.stringify(list)))
 
-/** The page loads its own files only, and nobody may frame it. */
+/** The page loads its own files only, and no other page may frame it. */
 const headers = {
   "cache-control": "no-store",
   "content-security-policy":

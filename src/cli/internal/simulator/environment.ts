@@ -19,7 +19,7 @@ export interface Address {
 
 /**
  * Returns the variables of a program. A program that is written for Microsoft's addresses reaches the simulator through a
- * proxy. `present` has the names that the environment of the user has: some programs read a lower-case name first.
+ * proxy. `present` has the names of the variables that the user has set: some programs read a lower-case name first.
  */
 export const environmentOf = (identity: Identity, address: Address, present: ReadonlySet<string>): Environment => {
   const { authorityFile, port } = address

@@ -1,6 +1,6 @@
 /**
- * A request to the simulator and its response as a row of the page. A row has no secret, assertion or token, and each of its
- * texts is short and printable, whatever the client sent.
+ * A request to the simulator and its response as a row of the page. A row has no secret, assertion or token, and its
+ * texts are short and printable for every input.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
@@ -42,12 +42,12 @@ export interface Row {
   readonly ms: number
 }
 
-/** What the totals of the page take from an exchange. */
+/** The row of an exchange, and the values that the totals of the page need. */
 export interface Summary {
   readonly row: Row
   /** The tenant of the issued token. */
   readonly issuedTo: string | undefined
-  /** Until when the client was told to wait, in milliseconds; the key is that of a token request. */
+  /** The key of a throttled token request, and the time until which the client has to wait, in milliseconds. */
   readonly throttled: { readonly key: string; readonly until: number } | undefined
 }
 
@@ -71,6 +71,7 @@ const endpoints: Readonly<Record<EntraSimulator.Part, string>> = {
 /** The number of seconds that clients wait if a 429 names none. */
 const defaultWait = 60
 
+/** Returns the row of an exchange with the values for the totals. */
 export const summaryOf = (exchange: Exchange): Summary => {
   const { at, body, fault, headers, ms, part, response, url } = exchange
   const isGraph = endpoints[part].startsWith("Graph")
@@ -164,7 +165,7 @@ const Claims = Schema.fromJsonString(Schema.Struct({
 }))
 const decodeClaims = Schema.decodeUnknownResult(Claims)
 
-/** Returns the claims of a JWT, which is not verified; a text that is no JWT has no claims. */
+/** Returns the claims of a JWT without verification. Any other text has no claims. */
 const claimsOf = (jwt: string): typeof Claims.Type =>
   Base64Url.decodeString(jwt.split(".")[1] ?? "").pipe(
     Result.flatMap((json) => decodeClaims(json)),
@@ -202,7 +203,7 @@ interface Answer {
   readonly token: string | undefined
 }
 
-/** A response to a token request that is neither a token nor a refusal is of no use to the client. */
+/** Returns the outcome of a response. A response to a token request with neither a token nor a refusal is a failure. */
 const outcomeOf = (status: number | undefined, isWithoutToken: boolean): Row["outcome"] => {
   if (status === undefined || status >= 500) return "failed"
   if (status >= 400) return "refused"
@@ -237,7 +238,7 @@ const waitOf = (header: string | undefined, now: number): number => {
 // texts
 // -----------------------------------------------------------------------------
 
-/** Removes a secret that a client sent in the wrong field too. */
+/** Hides a secret, also one that a client sent in the wrong field. */
 const hide = (text: string, secret: string): string => secret === "" ? text : text.replaceAll(secret, "[hidden]")
 
 const limit = 120

@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import type * as EntraSimulator from "../../../testing/EntraSimulator.ts"
 
-/** Returns what a fault does, where, and how often. */
+/** Returns the effect of a fault, its place, and the number of its uses that are left. */
 export const describeFault = ({ endpoint, fault, host, remaining, tenant }: EntraSimulator.ScriptedFault): string =>
   [
     effectOf(fault),

@@ -1,5 +1,5 @@
 /**
- * What the page shows: the last requests, tokens by tenant, throttled keys, and scripted faults.
+ * The data of the page: the last requests, tokens by tenant, throttled keys, and scripted faults.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -27,7 +27,7 @@ export interface ListedFault {
 }
 
 export interface Monitor {
-  /** The simulator, whose requests the page sees. */
+  /** The simulator. Its requests are recorded for the page. */
   readonly simulator: EntraSimulator.EntraSimulator["Service"]
   /** Tells the pages that the faults were changed. */
   readonly changed: Effect.Effect<void>
@@ -38,10 +38,10 @@ export interface Monitor {
 /** The number of rows that are kept, for pages that are opened later. */
 const rowLimit = 200
 const throttledLimit = 50
-/** The least time between two messages: a busy simulator sends many rows in one message. */
+/** The shortest time between two messages, so that a busy simulator sends many rows in one message. */
 const interval = "100 millis"
 
-/** `nameOf` returns the name of a tenant by its id. */
+/** Creates the monitor of a simulator. `nameOf` returns the name of a tenant by its id. */
 export const makeMonitor = Effect.fnUntraced(function*(
   simulator: EntraSimulator.EntraSimulator["Service"],
   nameOf: (tenantId: string) => string

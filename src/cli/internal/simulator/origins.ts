@@ -1,9 +1,9 @@
 /**
- * Decides whether a request to the page or to its controls comes from the page, from a script on this machine, or from a page
- * of somebody else in the developer's browser.
+ * Decides whether a request to the page or to its controls comes from the page or from a program on this machine. Pages
+ * of other origins in the developer's browser are refused.
  */
 
-/** The addresses under which the developer opens the page. Another `Host` is a name that was rebound to this machine. */
+/** The host names of the page. Another `Host` is a DNS name that was rebound to this machine. */
 const hostNames = ["localhost", "127.0.0.1", "[::1]"]
 
 const hostsOf = (port: number): ReadonlyArray<string> =>
@@ -16,8 +16,8 @@ export const isOwnHost = (headers: Headers, port: number): boolean =>
   hostsOf(port).includes((headers["host"] ?? "").toLowerCase())
 
 /**
- * Returns true if the request does not come from a page of another origin. Browsers say so in `Sec-Fetch-Site` and `Origin`;
- * programs such as curl send neither.
+ * Returns true if the request does not come from a page of another origin. Browsers send `Sec-Fetch-Site` and `Origin`;
+ * programs such as curl send neither header.
  */
 export const isOwnOrigin = (headers: Headers, port: number): boolean => {
   const { origin, "sec-fetch-site": site = "same-origin" } = headers

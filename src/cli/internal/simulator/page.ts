@@ -1,5 +1,5 @@
 /**
- * The page of the simulator: its HTML and its styles. It has no data; `pageScript.ts` fills it in the browser.
+ * The page of the simulator: its HTML and its styles. It contains no data: `pageScript.ts` adds them in the browser.
  */
 import { pageScript } from "./pageScript.ts"
 
@@ -74,7 +74,7 @@ const control = (kind: string, { label, name, required, type, value = "" }: Fiel
 
 const fieldsets = kinds.map(([kind, label, fields], index) =>
   `<fieldset data-kind="${kind}"${index === 0 ? "" : " hidden disabled"}><legend>${label}</legend>${
-    fields.length === 0 ? "<p>It has no settings.</p>" : fields.map((field) => control(kind, field)).join("")
+    fields.length === 0 ? "<p>This fault has no settings.</p>" : fields.map((field) => control(kind, field)).join("")
   }</fieldset>`
 ).join("")
 
@@ -156,7 +156,7 @@ ${fieldsets}
 <p id="no-faults">No fault. The simulator answers as the service does.</p>
 <ol id="faults" aria-labelledby="active-heading"></ol>
 <p><button type="button" id="clear-faults" hidden>Switch all off</button></p>
-<p class="note">Of several faults that apply to a request, the first is used.</p>
+<p class="note">If several faults apply to a request, the first is used.</p>
 </section>
 <section aria-labelledby="tokens-heading">
 <h2 id="tokens-heading">Tokens by tenant</h2>
@@ -171,7 +171,7 @@ ${fieldsets}
 </html>
 `
 
-/** A module that runs the function in the browser. */
+/** The source of a module that runs the function in the browser. */
 export const script = `(${pageScript.toString()})()\n`
 
 export const styles = `:root {

@@ -1,6 +1,6 @@
 /**
- * The script of the page. It runs in the browser, as the text of this function: it uses nothing of this module or of another.
- * Every text that comes from a request is put into the page as text.
+ * The script of the page. It runs in the browser, as the text of this function: it uses no other value of this module
+ * and no import. Every text of a request is inserted as text, and not as HTML.
  */
 import type { Message } from "./monitor.ts"
 
@@ -38,7 +38,7 @@ export const pageScript = (): void => {
     label: heading.textContent ?? ""
   }))
   const time = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" })
-  /** Rows that came while the table is paused. */
+  /** Rows that arrived while the table is paused. */
   let waiting: Array<Message["rows"][number]> = []
   let isPaused = false
   const news = { requests: 0, failures: 0, at: 0 }
@@ -89,7 +89,7 @@ export const pageScript = (): void => {
     element(id).replaceChildren(...items)
     element(`no-${id}`).hidden = items.length > 0
   }
-  /** A list that did not change stays as it is, for readers and for selections. */
+  /** Fills a list, unless it has not changed: screen readers and selections keep their place. */
   const fillTexts = (id: string, texts: ReadonlyArray<string>) => {
     const shown = [...element(id).children].map(({ textContent }) => textContent)
     if (shown.length !== texts.length || texts.some((text, index) => text !== shown[index])) {
@@ -104,7 +104,7 @@ export const pageScript = (): void => {
   }
 
   let listedFaults = ""
-  /** The list is built only when it changes, so that a button keeps the focus. */
+  /** Fills the list of faults, unless it has not changed, so that a button keeps the focus. */
   const showFaults = (faults: Message["faults"]) => {
     const next = JSON.stringify(faults)
     if (next === listedFaults) return
@@ -159,7 +159,7 @@ export const pageScript = (): void => {
       element("connection").textContent = `Connected to ${location.origin}`
     })
     events.addEventListener("message", ({ data }) => {
-      // The first message of a connection repeats what the page may have already.
+      // The first message of a connection repeats rows that the page may already have.
       if (isFirst) {
         body.replaceChildren()
         waiting = []
@@ -170,7 +170,7 @@ export const pageScript = (): void => {
       isFirst = false
     })
     events.addEventListener("error", () => {
-      element("connection").textContent = "Not connected. The simulator has stopped, or it starts again."
+      element("connection").textContent = "Not connected. The simulator has stopped or is starting."
       if (events.readyState === EventSource.CLOSED) setTimeout(connect, 2000)
     })
   }

@@ -1,13 +1,13 @@
 /**
- * A Node server that speaks http and https on one port, and stands in for other hosts as a proxy: `CONNECT` to one of them
- * ends at this server. `CONNECT` to any other host is passed on.
+ * A Node server for http and https on one port. As a proxy it serves some hosts itself: `CONNECT` to one of them ends
+ * at this server. `CONNECT` to any other host is forwarded.
  */
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 
-/** What the server needs for https. */
+/** The certificate for https, and the hosts that the server serves as a proxy. */
 export interface Tls {
   /** PEM. */
   readonly certificate: string
@@ -17,9 +17,9 @@ export interface Tls {
 }
 
 export interface Port {
-  /** Listen with this server. It has the requests of both protocols. */
+  /** The server that listens. It gets the requests of both protocols. */
   readonly server: Http.Server
-  /** Closes every connection, whatever is open on it. */
+  /** Closes every connection, also one with an open request. */
   readonly closeConnections: () => void
 }
 
@@ -56,7 +56,7 @@ export const makePort = (tls: Tls | undefined): Port => {
     socket.once("readable", () => {
       const first: Buffer | null = socket.read()
       if (first === null) {
-        // The client closed the connection without a word.
+        // The client closed the connection before it sent a byte.
         socket.destroy()
         return
       }

@@ -37,11 +37,11 @@ export interface Options {
   /** 0: a free port. */
   readonly port: number
   readonly isHttpOnly: boolean
-  /** The names of the variables that the environment of the user has. */
+  /** The names of the variables that the user has set. */
   readonly present: ReadonlySet<string>
 }
 
-/** Returns the hosts that programs reach at the simulator without a change. */
+/** Returns the hosts that the simulator serves as a proxy, so that programs need no change. */
 const hostsOf = ({ options }: Setup): ReadonlyArray<string> => {
   const own = [options.aliases ?? [], ...options.tenants.map(({ hosts = [] }) => hosts)].flat()
   return [
@@ -53,7 +53,7 @@ const hostsOf = ({ options }: Setup): ReadonlyArray<string> => {
 
 const day = 86_400_000
 
-/** Creates a certificate that is trusted by programs with the file of its authority only. Its key stays in memory. */
+/** Creates a certificate that only programs with the file of its authority trust. Its key stays in memory. */
 const makeTls = Effect.fnUntraced(
   function*(hosts: ReadonlyArray<string>) {
     yield* certificatePackages
@@ -88,13 +88,13 @@ const listenError = (port: number) => ({ cause }: { readonly cause: unknown }) =
     message: code === "EADDRINUSE"
       ? `Port ${port} of 127.0.0.1 is in use.`
       : code === "EACCES"
-      ? `You may not listen on port ${port}.`
+      ? `You do not have the permission to listen on port ${port}.`
       : `Port ${port} of 127.0.0.1 cannot be opened (${String(code)}).`,
-    remedy: "Take another port with --port, or a free one with --port 0."
+    remedy: "Choose another port with --port, or a free port with --port 0."
   })
 }
 
-/** Serves until its scope is closed, which closes every connection. */
+/** Serves the simulator until its scope closes, which closes every connection. */
 export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
   Layer.unwrap(Effect.gen(function*() {
     const secure = isHttpOnly ? undefined : yield* makeTls(hostsOf(setup))
@@ -102,7 +102,7 @@ export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
     const running = Layer.effectContext(Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
       const bound = address._tag === "UnixPathAddress" ? port : address.port
-      // Responses that are delayed and pages that listen would keep the server from closing.
+      // The server would not close while a response is delayed or a page is connected.
       yield* Effect.addFinalizer(() => Effect.sync(closeConnections))
       const { identity, options } = setup
       const origin = `${isHttpOnly ? "http" : "https"}://localhost:${bound}`
@@ -124,7 +124,7 @@ export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
       disableListenLog: true,
       middleware: (handler) =>
         Effect.provideService(handler, EntraSimulator.DropConnection, (dropped) =>
-          // The closed connection interrupts the fiber, which ends it.
+          // The closed connection interrupts the fiber.
           Effect.andThen(
             Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(dropped).socket.destroy()),
             Effect.never

@@ -35,7 +35,7 @@ export interface Setup {
 
 const { defaultOptions } = EntraSimulator
 
-/** `newTenantId` returns an id for a domain that is new. */
+/** Returns the setup of a run. `newTenantId` returns an id for a domain that is new. */
 export const setupOf = (
   world: SimulatorServer.Options,
   selection: Selection,
@@ -78,7 +78,7 @@ const isNamed = ({ domain, id }: EntraSimulator.Tenant, name: string) =>
 const tenantOf = (name: string, newTenantId: (domain: string) => string): EntraSimulator.Tenant =>
   name.includes(".") ? { id: newTenantId(name), domain: name, displayName: name } : { id: name }
 
-/** An app of the flags has the permissions of the default app, and its secret if the flags have no credential. */
+/** Returns an app with the permissions of the default app, and with its secret if the flags have no credential. */
 const newApp = ({ certificate, clientId, clientSecret }: Selection): EntraSimulator.App => ({
   clientId: clientId ?? EntraSimulator.daemonClientId,
   roles: defaultOptions.apps[0]?.roles,

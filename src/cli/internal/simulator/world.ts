@@ -11,7 +11,7 @@ import { pathOf, type Problem, sentenceOf } from "../schemaProblems.ts"
 import { type CertificateText, readCertificateText } from "./certificateText.ts"
 import { parseWorld } from "./worldFile.ts"
 
-/** Reads a text file. `what` names the file in the error. */
+/** Reads a text file. `what` is the name of the file in the error. */
 export const readFile = Effect.fnUntraced(function*(
   path: string,
   what: string
@@ -51,7 +51,7 @@ export const loadWorld = Effect.fnUntraced(function*(
       message: `The world ${file} has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${
         problems.map((problem) => `  ${sentenceOf(problem)}`).join("\n")
       }`,
-      remedy: "docs/command.md#the-world-file of effect-entra describes the file."
+      remedy: "Correct the file. docs/command.md#the-world-file of effect-entra describes it."
     })
   const world = yield* Effect.mapError(Effect.fromResult(parseWorld(yield* readFile(file, "The world"))), refuse)
   const problems: Array<Problem> = []

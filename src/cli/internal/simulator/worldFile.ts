@@ -104,7 +104,7 @@ const decode = Schema.decodeUnknownResult(World, { errors: "all", onExcessProper
 // parsing
 // -----------------------------------------------------------------------------
 
-/** Parses the text of the file, and checks that the tenants and APIs which it names exist. */
+/** Parses the text of the file, and checks that the tenants, apps and APIs that it names exist. */
 export const parseWorld = (text: string): Result.Result<World, ReadonlyArray<Problem>> =>
   parseJson(text).pipe(
     Result.flatMap((json) => Result.mapError(decode(json), problemsOf)),
@@ -125,7 +125,7 @@ const parseJson = (text: string): Result.Result<unknown, ReadonlyArray<Problem>>
 
 const fold = (name: string) => name.toLowerCase()
 
-/** Returns the names that nothing has, and the names that two have. */
+/** Returns the problems of names: names that refer to nothing, and names that two entries have. */
 const references = (world: World): ReadonlyArray<Problem> => {
   const tenants = world.tenants ?? EntraSimulator.defaultOptions.tenants
   const apps = world.apps ?? EntraSimulator.defaultOptions.apps
@@ -153,7 +153,7 @@ const references = (world: World): ReadonlyArray<Problem> => {
   const repeated = (names: ReadonlyArray<string | undefined>, pathTo: (index: number) => string) =>
     names.flatMap((name, index): ReadonlyArray<Problem> =>
       name !== undefined && names.findIndex((other) => other !== undefined && fold(other) === fold(name)) < index
-        ? [{ path: pathTo(index), message: "Two have this name" }]
+        ? [{ path: pathTo(index), message: "Another entry has this name" }]
         : []
     )
 

@@ -116,8 +116,8 @@ const encodingOf = (bytes: Uint8Array) => bytes[0] === 0xff && bytes[1] === 0xfe
 const devices: ReadonlySet<string> = new Set(["BlockDevice", "CharacterDevice", "Socket"])
 
 /**
- * Reads a pipe. Without a writer the system waits for one in a thread of this process, also after an interruption, and even
- * the end of the process waits for that thread. Opening the pipe for writing frees it.
+ * Reads a pipe. Without a writer, a thread of this process waits for one, also after an interruption, and the process
+ * cannot end before that thread. Opening the pipe for writing ends the wait.
  */
 const readPipe = (files: FileSystem.FileSystem, file: NamedFile) =>
   Effect.onInterrupt(

@@ -29,6 +29,9 @@ export const layerOf = (
     ])
   )
 
-/** Returns the client id for keys and results; a resource path is hashed, as it may be too long or have other characters. */
+/**
+ * Returns the client id for keys and results; a resource path is hashed, because it may be too long or have other
+ * characters.
+ */
 const clientIdOf = (name: string): string =>
   name.startsWith("resourceId:") ? `resourceId:${createHash("sha256").update(name.toLowerCase()).digest("hex")}` : name

@@ -39,8 +39,8 @@ export const users = (world: World): Handler =>
   })
 
 /**
- * `GET /v1.0/users/delta`: the users and their changes, page by page. The last page has the link for the changes that
- * follow. The header `Prefer: odata.maxpagesize` sets the size of a page.
+ * Handles `GET /v1.0/users/delta`: the users and their changes, page by page. The last page has the link for the
+ * changes that follow. The header `Prefer: odata.maxpagesize` sets the size of a page.
  */
 export const usersDelta = (world: World): Handler =>
   authorized(world, ["User.Read.All", "Directory.Read.All"], (tenant, target, request) => {
@@ -162,7 +162,7 @@ const readDelta = ({ query }: Target): DeltaQuery | "latest" | undefined => {
   return isComplete ? { epoch, after, begun } : undefined
 }
 
-/** Other preferences, and sizes that are not 1 to 999, are ignored. */
+/** Returns the size of a page. Other preferences, and sizes that are not 1 to 999, are ignored. */
 const readMaxPageSize = (prefer = ""): number => {
   const size = readCount(/(?:^|[,;\s])odata\.maxpagesize=(\d+)/i.exec(prefer)?.[1] ?? "") ?? 0
   return size >= 1 && size <= maxPageSize ? size : defaultPageSize
