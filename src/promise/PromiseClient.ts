@@ -320,7 +320,8 @@ const requestOf = (request: string | ReadonlyArray<string> | TokenRequest, optio
   if (problem !== undefined) throw exceptionOf(problem)
   if (options === undefined || options === null) return own
   const { signal: _, ...fields } = options
-  return { ...own, ...fields }
+  // A field without a value overrides nothing.
+  return { ...own, ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) }
 }
 
 const callNames = {

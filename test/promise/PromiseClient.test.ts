@@ -124,6 +124,15 @@ describe("getToken", () => {
     const header = await client.headers(graph, { tenantId: fabrikam, signal })
     assert.strictEqual(header.authorization, `Bearer ${ofFabrikam.token}`)
     assert.include(await exception(client.getToken(graph, { tenantId: "!!!" })), { field: "tenantId" })
+    // An option without a value overrides nothing: the token of another tenant would be returned.
+    assert.strictEqual(
+      (await client.getToken({ scopes: graph, tenantId: fabrikam }, { tenantId: undefined })).token,
+      ofFabrikam.token
+    )
+    assert.deepStrictEqual(
+      await client.headers({ scopes: graph, tenantId: fabrikam }, { tenantId: undefined, signal: undefined }),
+      { authorization: `Bearer ${ofFabrikam.token}` }
+    )
   })
 
   it.each([
