@@ -6,11 +6,8 @@ import * as Entra from "effect-entra/promise"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import { HttpClient, HttpClientRequest } from "effect/http"
 import * as fc from "fast-check"
-import { once } from "node:events"
-import { createServer } from "node:http"
 import { inspect } from "node:util"
 import { afterEach, assert, beforeEach, describe, expectTypeOf, it } from "vitest"
-import { collector } from "../support/garbage.ts"
 import { contoso, fabrikam, graph, orders, Simulator } from "../support/world.ts"
 
 const { Fault } = EntraSimulator
@@ -714,46 +711,6 @@ describe("fetch", () => {
     }
     await client.fetch(users, { headers: single() as unknown as Array<[string, string]> })
     assert.deepStrictEqual(seen, ["1"])
-  })
-
-  const waits = ["the token", "the API"].flatMap((wait) =>
-    ["an address", "a Request"].map((input) => ({ input, wait }))
-  )
-  it.each(waits)("is aborted after a garbage collection, while $input waits for $wait", async ({ input, wait }) => {
-    const asked = Promise.withResolvers<void>()
-    const silent = createServer(() => asked.resolve()).listen(0, "127.0.0.1")
-    try {
-      await once(silent, "listening")
-      const address = silent.address()
-      const api = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`
-      const client = open({
-        origins: { [api]: graph },
-        fetch: (input, init) => {
-          if (!/login\.microsoftonline/.test(new Request(input).url)) return fetch(input, init)
-          if (wait === "the API") return network.fetch(input, init)
-          asked.resolve()
-          return new Promise(() => {})
-        }
-      })
-      const controller = new AbortController()
-      const waiting = failure(
-        input === "a Request"
-          ? client.fetch(new Request(api, { signal: controller.signal }))
-          : client.fetch(api, { signal: controller.signal })
-      )
-      await asked.promise
-      const collect = collector()
-      for (let turn = 0; turn < 5; turn++) {
-        await new Promise((resolve) => setImmediate(resolve))
-        collect()
-      }
-      const reason = new Error("enough")
-      controller.abort(reason)
-      assert.strictEqual(await waiting, reason)
-    } finally {
-      silent.closeAllConnections()
-      silent.close()
-    }
   })
 
   it("keeps an authorization header of the request, and asks for no token then", async () => {
