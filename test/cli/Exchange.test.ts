@@ -110,6 +110,21 @@ describe("a row of the page", () => {
     assert.deepStrictEqual([consent.client, consent.scope, consent.outcome], ["app", "s", "ok"])
   })
 
+  it.each(
+    [
+      [undefined, ["ok", "consent recorded (400 AADSTS500113: no reply address)"]],
+      ["Refused", ["refused", "400"]]
+    ] as const
+  )("says that a consent without a reply address was recorded; fault: %s", (fault, expected) => {
+    const { answer, outcome } = summaryOf(exchange({
+      part: "adminConsent",
+      url: "/contoso.com/adminconsent?client_id=app",
+      fault,
+      response: { status: 400, headers: {}, body: "<pre>AADSTS500113: No reply address is registered.</pre>" }
+    })).row
+    assert.deepStrictEqual([outcome, answer], expected)
+  })
+
   const waits: ReadonlyArray<readonly [header: string | undefined, until: number]> = [
     ["30", 1_030_000],
     [new Date(1_090_000).toUTCString(), 1_090_000],
