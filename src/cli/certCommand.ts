@@ -126,14 +126,14 @@ const newCommand = Command.make(
   ),
   Command.withShortDescription("Create a private key and its certificate"),
   Command.withExamples([
-    { command: "effect-entra cert new --name my-daemon", description: "Write my-daemon.pem and my-daemon.cer" },
-    { command: "effect-entra cert new --bits 4096 --days 180", description: "Create a longer key for half a year" },
-    { command: "effect-entra cert new --algorithm ec --format pfx", description: "Create an EC key in PKCS#12" }
+    { command: "npx effect-entra cert new --name my-daemon", description: "Write my-daemon.pem and my-daemon.cer" },
+    { command: "npx effect-entra cert new --bits 4096 --days 180", description: "Create a longer key for half a year" },
+    { command: "npx effect-entra cert new --algorithm ec --format pfx", description: "Create an EC key in PKCS#12" }
   ])
 )
 
 export const certCommand = Command.make("cert").pipe(
   Command.withDescription("Certificates of apps"),
-  Command.withExamples([{ command: "effect-entra cert new", description: "Create a key and its certificate" }]),
+  Command.withExamples([{ command: "npx effect-entra cert new", description: "Create a key and its certificate" }]),
   Command.withSubcommands([newCommand])
 )

@@ -14,7 +14,7 @@ import { CommandError } from "./internal/commandError.ts"
 import { Domain, Guid } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
 import { reasonOf } from "./internal/platformReason.ts"
-import { assignments, type Shell } from "./internal/simulator/environment.ts"
+import { assignments, removal, type Shell } from "./internal/simulator/environment.ts"
 import * as Server from "./internal/simulator/server.ts"
 import { type Setup, setupOf } from "./internal/simulator/setup.ts"
 import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
@@ -102,12 +102,12 @@ export const simulateCommand = Command.make(
   ),
   Command.withShortDescription("Serve a simulated Entra ID and Microsoft Graph"),
   Command.withExamples([
-    { command: "effect-entra simulate", description: "Serve two tenants and a daemon with a secret" },
+    { command: "npx effect-entra simulate", description: "Serve two tenants and a daemon with a secret" },
     {
-      command: "effect-entra simulate --port 0 --tenant woodgrove.com --certificate my-daemon.pem",
+      command: "npx effect-entra simulate --port 0 --tenant woodgrove.com --certificate my-daemon.pem",
       description: "Serve on a free port, with a tenant and a certificate of your own"
     },
-    { command: "effect-entra simulate --world world.json", description: "Serve the tenants and apps of a file" }
+    { command: "npx effect-entra simulate --world world.json", description: "Serve the tenants and apps of a file" }
   ])
 )
 
@@ -123,13 +123,14 @@ const hasCertificates = ({ options }: Setup): boolean =>
   options.apps.some(({ certificates = [], trustedSubjects = [] }) => certificates.length + trustedSubjects.length > 0)
 
 const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Shell) {
-  const { environment, origin, page } = yield* Server.RunningSimulator
-  const lines = assignments(environment, shell)
+  const { environment, notes, origin, page } = yield* Server.RunningSimulator
+  const lines = [...notes, ...assignments(environment, shell)]
   if (saveEnv !== undefined) yield* writeEnvironment(saveEnv, lines)
   const { bold, dim } = yield* style
   yield* Console.log([
     dim(`# The simulator serves ${origin} until Ctrl+C. Its page: ${bold(page)}`),
-    dim("# The environment for your program, in another terminal:"),
+    dim("# The environment for your program, in another terminal. When the simulator has stopped, close it or enter:"),
+    dim(`# ${removal(environment, shell)}`),
     ...lines
   ].join("\n"))
   return yield* Effect.never

@@ -31,7 +31,7 @@ describe("effect-entra", () => {
         const { code, errors, output } = yield* runCommand([...path, "--help"])
         assert.deepStrictEqual([code, errors], [0, ""])
         assert.include(output, "EXAMPLES")
-        assert.match(output, new RegExp(`\\n +# .+\\n +${["effect-entra", ...path].join(" ")}`))
+        assert.match(output, new RegExp(`\\n +# .+\\n +${["npx effect-entra", ...path].join(" ")}`))
         // A pipe has no colors.
         assert.notInclude(output, "\u001b")
       })

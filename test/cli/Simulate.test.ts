@@ -11,7 +11,7 @@ import { connect as connectTls } from "node:tls"
 import { runChild } from "../support/child.ts"
 import { serve } from "../support/server.ts"
 import { until } from "../support/until.ts"
-import { runCommand, simulate, temporaryFolder } from "./command.ts"
+import { runCommand, simulate, simulateIn, temporaryFolder } from "./command.ts"
 
 const root = join(import.meta.dirname, "../..")
 const resolved = (name: string) => JSON.stringify(import.meta.resolve(name))
@@ -129,9 +129,39 @@ describe("simulate", () => {
       assert.strictEqual((yield* token(origin)).status, 200)
     }).pipe(Effect.scoped))
 
+  it.live.each([["readable", ["company", ""]], ["absent", [""]]] as const)(
+    "keeps the authorities of a NODE_EXTRA_CA_CERTS that is %s",
+    ([state, expected]) =>
+      Effect.gen(function*() {
+        const file = join(yield* temporaryFolder, "company.pem")
+        if (state === "readable") writeFileSync(file, "company")
+        const { environment } = yield* simulateIn({ NODE_EXTRA_CA_CERTS: file })
+        const printed = readFileSync(environment["NODE_EXTRA_CA_CERTS"] ?? "", "utf8")
+        const [own] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(printed) ?? []
+        assert.deepStrictEqual(printed.replace(own ?? "", "").split("\n"), [...expected])
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("says what its environment lacks, and how to remove it from a shell", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "env")
+      yield* runCommand(["cert", "new", "-o", join(folder, "app")])
+      const { output } = yield* simulate("--certificate", join(folder, "app.cer"), "--http-only", "--save-env", file)
+      for (const text of [output, readFileSync(file, "utf8")]) {
+        assert.match(text, /^# It has no credential/m)
+        assert.match(text, /^# effect-entra refuses http for AZURE_AUTHORITY_HOST/m)
+      }
+      assert.match(output, /^# unset AZURE_CLIENT_ID AZURE_TENANT_ID AZURE_AUTHORITY_HOST$/m)
+      const { output: usual } = yield* simulate()
+      assert.notMatch(usual, /# It has no|refuses http/)
+      assert.match(usual, /^# unset .* HTTPS_PROXY/m)
+    }).pipe(Effect.scoped))
+
   it.live("prints the environment for PowerShell too", () =>
     Effect.gen(function*() {
       const { output } = yield* simulate("--shell", "powershell")
+      assert.match(output, /^# Remove-Item Env:AZURE_CLIENT_ID, /m)
       assert.include(output, `$env:AZURE_CLIENT_ID = '${EntraSimulator.daemonClientId}'`)
     }).pipe(Effect.scoped))
 
@@ -172,7 +202,7 @@ describe("simulate", () => {
     [["--port", "many"], /--port/],
     [["--world", "/nowhere.json"], /The world \/nowhere\.json cannot be read: .*does not exist/],
     [["--world", join(root, "package.json")], /name: There is no such property/],
-    [["--certificate", join(root, "package.json")], /package\.json has no certificate/],
+    [["--certificate", join(root, "package.json")], /package\.json has no certificate[^]*From a \.pfx file/],
     [["--tenant", "not a tenant"], /--tenant/],
     [["--client-id", "app"], /--client-id.*GUID/],
     [["--shell", "cmd"], /--shell/],

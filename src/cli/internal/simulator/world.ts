@@ -35,7 +35,8 @@ export const readCertificateFile = Effect.fnUntraced(function*(
   if (certificate === undefined) {
     return yield* new CommandError({
       message: `${path} has no certificate in PEM format.`,
-      remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of effect-entra cert new."
+      remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of npx effect-entra cert new. "
+        + "From a .pfx file: openssl pkcs12 -in app.pfx -nodes -out app.pem"
     })
   }
   return certificate
