@@ -142,6 +142,27 @@ describe("simulate", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.live("refuses a fault for an unknown tenant, and an unknown id", () =>
+    Effect.gen(function*() {
+      const { origin } = yield* simulate("--http-only")
+      const answered = (request: Effect.Effect<Response>) =>
+        Effect.flatMap(request, (response) =>
+          Effect.promise(async () => ({ status: response.status, body: await response.text() })))
+      const refused = yield* answered(switchOn(origin, { kind: "dropped", tenant: "nobody.com" }))
+      assert.strictEqual(refused.status, 400)
+      assert.match(refused.body, /^tenant: The world has no such tenant\. It has contoso\.onmicrosoft\.com, /)
+      for (const tenant of ["CONTOSO.onmicrosoft.com", EntraSimulator.fabrikamTenantId, "common"]) {
+        assert.strictEqual((yield* switchOn(origin, { kind: "dropped", tenant })).status, 200)
+      }
+      for (const id of ["99", "0", "x", "1.0", "%20"]) {
+        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 404)
+      }
+      assert.strictEqual((yield* faults(origin, { method: "DELETE" }, "/1")).status, 200)
+      const again = yield* answered(faults(origin, { method: "DELETE" }, "/1"))
+      assert.strictEqual(again.status, 404)
+      assert.include(again.body, "no fault with this id")
+    }).pipe(Effect.scoped))
+
   it.live("says what its environment lacks, and how to remove it from a shell", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
@@ -374,7 +395,7 @@ describe("the controls", () => {
       }])
       assert.strictEqual((yield* token(origin)).status, 200)
       for (const id of ["1", "99", "NaN", "-1", "%20"]) {
-        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 200)
+        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 404)
       }
       yield* faults(origin, { method: "DELETE" })
       assert.deepStrictEqual(yield* listed, [])

@@ -178,6 +178,12 @@ describe("the certificates of a world", () => {
       for (const index of [0, 1, 2]) {
         assert.include(error.message, `apps[0].certificates[${index}]: Expected a certificate`)
       }
+      const [missing, other] = error.message.split("\n").slice(1)
+      assert.include(
+        missing,
+        `The certificate ${join(folder, "missing.pem")} cannot be read: the file or its folder does`
+      )
+      assert.include(other, `${file} has no certificate in PEM format.`)
       assert.include(
         yield* Effect.map(Effect.flip(loadWorld("/nowhere.json")), ({ message }) => message),
         "does not exist"

@@ -34,6 +34,8 @@ export class RunningSimulator extends Context.Service<RunningSimulator, {
   /** Comments before the environment. */
   readonly notes: ReadonlyArray<string>
   readonly monitor: Monitor
+  /** The names to which a fault may be limited. */
+  readonly tenants: ReadonlyArray<string>
 }>()("effect-entra/cli/RunningSimulator") {}
 
 export interface Options {
@@ -129,10 +131,20 @@ export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
       const place = { port: bound, authorityFile: secure?.authorityFile }
       const environment = environmentOf(identity, place, present)
       const notes = notesOf(identity, place)
+      const tenants = options.tenants.flatMap(({ domain, id }) => domain === undefined ? [id] : [domain, id])
+        .concat((options.realms ?? []).map(({ name }) => name))
       return Context.make(EntraSimulator.EntraSimulator, monitor.simulator).pipe(
         Context.add(
           RunningSimulator,
-          RunningSimulator.of({ origin, page: `http://localhost:${bound}/`, port: bound, environment, notes, monitor })
+          RunningSimulator.of({
+            origin,
+            page: `http://localhost:${bound}/`,
+            port: bound,
+            environment,
+            notes,
+            monitor,
+            tenants
+          })
         )
       )
     }))

@@ -61,13 +61,22 @@ export const loadWorld = Effect.fnUntraced(function*(
   const certificateAt = (value: string, ...keys: ReadonlyArray<unknown>) =>
     Effect.gen(function*() {
       const certificate = value.includes("-----BEGIN")
-        ? readCertificateText(value)
-        : yield* Effect.orElseSucceed(readCertificateFile(path.resolve(path.dirname(file), value)), () => undefined)
-      if (certificate === undefined) {
-        problems.push({ path: pathOf(...keys), message: "Expected a certificate (PEM), or the path of its file" })
-      }
-      return certificate?.certificate ?? ""
-    })
+        ? yield* Effect.fromNullishOr(readCertificateText(value)).pipe(
+          Effect.mapError(() => "Expected a certificate (PEM), or the path of its file")
+        )
+        : yield* Effect.mapError(
+          readCertificateFile(path.resolve(path.dirname(file), value)),
+          ({ message }) => `Expected a certificate (PEM), or the path of its file. ${message.replace(/\.$/, "")}`
+        )
+      return certificate.certificate
+    }).pipe(
+      Effect.catch((message) =>
+        Effect.sync(() => {
+          problems.push({ path: pathOf(...keys), message })
+          return ""
+        })
+      )
+    )
 
   const apps = world.apps === undefined ?
     undefined :
