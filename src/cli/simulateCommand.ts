@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
+import { checked } from "./internal/checked.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { Domain, Guid } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
@@ -24,7 +25,7 @@ const flags = {
   port: Flag.Int("port").pipe(
     Flag.withAlias("p"),
     Flag.withDescription("Port of 127.0.0.1 for http and https; default: 8443, 0: a free port"),
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+    checked(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
     Flag.withDefault(8443)
   ),
   httpOnly: Flag.Boolean("http-only").pipe(
@@ -39,13 +40,13 @@ const flags = {
   tenant: Flag.String("tenant").pipe(
     Flag.withMetavar("id|domain"),
     Flag.withDescription("Tenant of the printed environment, added if it is new. Can be repeated to add tenants"),
-    Flag.withSchema(Schema.Union([Guid, Domain])),
+    checked(Schema.Union([Guid, Domain])),
     Flag.atLeast(0)
   ),
   clientId: Flag.String("client-id").pipe(
     Flag.withMetavar("id"),
     Flag.withDescription("App of the printed environment, added if it is new; default: the first app"),
-    Flag.withSchema(Guid),
+    checked(Guid),
     Flag.optional
   ),
   clientSecret: Flag.Redacted("client-secret").pipe(

@@ -218,14 +218,14 @@ describe("simulate", () => {
     }).pipe(Effect.scoped))
 
   const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
-    [["--port", "65536"], /--port.*between 0 and 65535/],
+    [["--port", "65536"], /--port: "65536"\. Expected a value between 0 and 65535$/m],
     [["--port", "-1"], /--port/],
     [["--port", "many"], /--port/],
     [["--world", "/nowhere.json"], /The world \/nowhere\.json cannot be read: .*does not exist/],
     [["--world", join(root, "package.json")], /name: There is no such property/],
     [["--certificate", join(root, "package.json")], /package\.json has no certificate[^]*From a \.pfx file/],
     [["--tenant", "not a tenant"], /--tenant/],
-    [["--client-id", "app"], /--client-id.*GUID/],
+    [["--client-id", "app"], /--client-id: "app"\. Expected a GUID/],
     [["--shell", "cmd"], /--shell/],
     [["--port", "0", "--save-env", "/nowhere/env"], /\/nowhere\/env cannot be written/]
   ]
