@@ -178,6 +178,9 @@ describe("the certificates of a world", () => {
       for (const index of [0, 1, 2]) {
         assert.include(error.message, `apps[0].certificates[${index}]: Expected a certificate`)
       }
+      const key = Redacted.value(privateKey).replaceAll(/-----[^-]+-----/g, "")
+      assert.notInclude((yield* Effect.flip(load({ certificates: [key, "M".repeat(300)] }))).message, "MM")
+      assert.notInclude((yield* Effect.flip(load({ certificates: [key] }))).message, key.trim().slice(0, 20))
       const [missing, other] = error.message.split("\n").slice(1)
       assert.include(
         missing,

@@ -42,6 +42,11 @@ export const readCertificateFile = Effect.fnUntraced(function*(
   return certificate
 })
 
+const expected = "Expected a certificate (PEM), or the path of its file"
+
+/** Returns whether a text may be shown as a path. A longer one may be a key without its first line. */
+const isPath = (text: string): boolean => /^.{1,260}$/.test(text)
+
 /** Loads a world. Paths of certificates are relative to the file. */
 export const loadWorld = Effect.fnUntraced(function*(
   file: string
@@ -62,11 +67,11 @@ export const loadWorld = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const certificate = value.includes("-----BEGIN")
         ? yield* Effect.fromNullishOr(readCertificateText(value)).pipe(
-          Effect.mapError(() => "Expected a certificate (PEM), or the path of its file")
+          Effect.mapError(() => expected)
         )
         : yield* Effect.mapError(
           readCertificateFile(path.resolve(path.dirname(file), value)),
-          ({ message }) => `Expected a certificate (PEM), or the path of its file. ${message.replace(/\.$/, "")}`
+          ({ message }) => isPath(value) ? `${expected}. ${message.replace(/\.$/, "")}` : expected
         )
       return certificate.certificate
     }).pipe(
