@@ -139,8 +139,13 @@ const notDefault = (scope: string): InvalidScopeError =>
   problem(
     "scope_not_default",
     `scopes contains ${quote(scope)}, which is not a resource followed by ${suffix}`,
-    `Pass the identifier of the resource followed by ${suffix}. An app requests all permissions that it was granted.`
+    isResource(scope)
+      ? `Pass ${quote(fromResource(scope))}. An app requests all permissions that it was granted.`
+      : `Pass the identifier of the resource followed by ${suffix}. An app requests all permissions that it was granted.`
   )
+
+/** Returns whether a scope is the URI of a host without a path, as most identifiers of resources are. */
+const isResource = (scope: string): boolean => /^(?:https|api):\/\/[^\s/?#]+$/.test(scope)
 
 const severalResources = (scopes: ReadonlyArray<string>): InvalidScopeError =>
   problem(

@@ -100,6 +100,15 @@ describe("parse", () => {
     assert.strictEqual(failure(TokenScope.parse("", "Adfs")).code, "scope_missing")
   })
 
+  it.each([
+    ["https://graph.microsoft.com", "\"https://graph.microsoft.com/.default\""],
+    ["api://orders", "\"api://orders/.default\""],
+    ["https://graph.microsoft.com/User.Read", "the identifier of the resource followed by /.default"],
+    ["User.Read", "the identifier of the resource followed by /.default"]
+  ])("names the scope of a resource without its suffix: %s", (scope, wanted) => {
+    assert.include(failure(TokenScope.parse(scope)).remedy, `Pass ${wanted}. An app`)
+  })
+
   it("an issuer's scopes are exact strings, several at a time, or none", () => {
     const scopes = success(TokenScope.parse(["write:Orders", "read", "write:Orders write:orders"], "Oidc"))
     assert.strictEqual(scopes.wire, "write:Orders read write:orders")

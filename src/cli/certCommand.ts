@@ -16,6 +16,7 @@ import { guideTo } from "./internal/cert/guide.ts"
 import { writeNewFiles } from "./internal/cert/newFiles.ts"
 import { encodePfx } from "./internal/cert/pfx.ts"
 import { fileNameOf, subjectOf } from "./internal/cert/subject.ts"
+import { checked } from "./internal/checked.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { Guid, matching } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
@@ -29,7 +30,7 @@ const flags = {
     Flag.withAlias("n"),
     Flag.withDescription("Common name of the certificate; default: my-daemon"),
     // The limit of X.520 for a common name.
-    Flag.withSchema(
+    checked(
       matching(
         /^(?!\s*$)[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u,
         "Expected 1 to 64 characters, not only spaces, and no control characters"
@@ -47,7 +48,7 @@ const flags = {
   ),
   days: Flag.Int("days").pipe(
     Flag.withDescription("Days until the certificate expires; default: 365"),
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3650 }))),
+    checked(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3650 }))),
     Flag.withDefault(365)
   ),
   format: Flag.Literals("format", ["pem", "pfx"]).pipe(
@@ -65,7 +66,7 @@ const flags = {
   clientId: Flag.String("client-id").pipe(
     Flag.withMetavar("id"),
     Flag.withDescription("App for which the steps are printed"),
-    Flag.withSchema(Guid),
+    checked(Guid),
     Flag.optional
   ),
   force: Flag.Boolean("force").pipe(
@@ -133,9 +134,9 @@ const newCommand = Command.make(
   ),
   Command.withShortDescription("Create a private key and its certificate"),
   Command.withExamples([
-    { command: "effect-entra cert new --name my-daemon", description: "Write my-daemon.pem and my-daemon.cer" },
-    { command: "effect-entra cert new --bits 4096 --days 180", description: "Create a longer key for half a year" },
-    { command: "effect-entra cert new --algorithm ec --format pfx", description: "Create an EC key in PKCS#12" }
+    { command: "npx effect-entra cert new --name my-daemon", description: "Write my-daemon.pem and my-daemon.cer" },
+    { command: "npx effect-entra cert new --bits 4096 --days 180", description: "Create a longer key for half a year" },
+    { command: "npx effect-entra cert new --algorithm ec --format pfx", description: "Create an EC key in PKCS#12" }
   ])
 )
 
@@ -144,6 +145,6 @@ const isFolder = (path: string): boolean => path.trim() === "" || /(?:^|[\\/])\.
 
 export const certCommand = Command.make("cert").pipe(
   Command.withDescription("Certificates of apps"),
-  Command.withExamples([{ command: "effect-entra cert new", description: "Create a key and its certificate" }]),
+  Command.withExamples([{ command: "npx effect-entra cert new", description: "Create a key and its certificate" }]),
   Command.withSubcommands([newCommand])
 )

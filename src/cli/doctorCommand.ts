@@ -57,13 +57,13 @@ export const doctorCommand = Command.make(
       + "Each problem has a remedy. The exit code is 0 if no step failed, otherwise 1."
   ),
   Command.withExamples([
-    { command: "effect-entra doctor", description: "Examine the environment: AZURE_*, HTTPS_PROXY, REDIS_URL" },
+    { command: "npx effect-entra doctor", description: "Examine the environment: AZURE_*, HTTPS_PROXY, REDIS_URL" },
     {
-      command: "effect-entra doctor --scope api://orders/.default --strict --json",
+      command: "npx effect-entra doctor --scope api://orders/.default --strict --json",
       description: "Examine it in CI for one API; warnings fail too"
     },
     {
-      command: "effect-entra doctor --tenant contoso.onmicrosoft.com --certificate daemon.pem",
+      command: "npx effect-entra doctor --tenant contoso.onmicrosoft.com --certificate daemon.pem",
       description: "Examine other values than those of the environment"
     }
   ])

@@ -14,9 +14,9 @@ import { tokenCommand } from "./tokenCommand.ts"
 const command = Command.make("effect-entra").pipe(
   Command.withDescription("Tools for Microsoft Entra ID app tokens."),
   Command.withExamples([
-    { command: "effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
-    { command: "effect-entra cert new", description: "Create a private key and its certificate" },
-    { command: "effect-entra doctor", description: "Examine the environment and say how to fix it" }
+    { command: "npx effect-entra simulate", description: "Serve a simulated Entra ID and Microsoft Graph" },
+    { command: "npx effect-entra cert new", description: "Create a private key and its certificate" },
+    { command: "npx effect-entra doctor", description: "Examine the environment and say how to fix it" }
   ]),
   Command.withSubcommands([certCommand, doctorCommand, simulateCommand, tokenCommand])
 )

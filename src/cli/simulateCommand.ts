@@ -12,11 +12,12 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
+import { checked } from "./internal/checked.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { Domain, Guid } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
 import { reasonOf } from "./internal/platformReason.ts"
-import { assignments, type Shell } from "./internal/simulator/environment.ts"
+import { assignments, removal, type Shell } from "./internal/simulator/environment.ts"
 import * as Server from "./internal/simulator/server.ts"
 import { type Setup, setupOf } from "./internal/simulator/setup.ts"
 import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
@@ -26,7 +27,7 @@ const flags = {
   port: Flag.Int("port").pipe(
     Flag.withAlias("p"),
     Flag.withDescription("Port of 127.0.0.1 for http and https; default: 8443, 0: a free port"),
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+    checked(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
     Flag.withDefault(8443)
   ),
   httpOnly: Flag.Boolean("http-only").pipe(
@@ -41,13 +42,13 @@ const flags = {
   tenant: Flag.String("tenant").pipe(
     Flag.withMetavar("id|domain"),
     Flag.withDescription("Tenant of the printed environment, added if it is new. Can be repeated to add tenants"),
-    Flag.withSchema(Schema.Union([Guid, Domain])),
+    checked(Schema.Union([Guid, Domain])),
     Flag.atLeast(0)
   ),
   clientId: Flag.String("client-id").pipe(
     Flag.withMetavar("id"),
     Flag.withDescription("App of the printed environment, added if it is new; default: the first app"),
-    Flag.withSchema(Guid),
+    checked(Guid),
     Flag.optional
   ),
   clientSecret: Flag.Redacted("client-secret").pipe(
@@ -105,12 +106,12 @@ export const simulateCommand = Command.make(
   ),
   Command.withShortDescription("Serve a simulated Entra ID and Microsoft Graph"),
   Command.withExamples([
-    { command: "effect-entra simulate", description: "Serve two tenants and a daemon with a secret" },
+    { command: "npx effect-entra simulate", description: "Serve two tenants and a daemon with a secret" },
     {
-      command: "effect-entra simulate --port 0 --tenant woodgrove.com --certificate my-daemon.pem",
+      command: "npx effect-entra simulate --port 0 --tenant woodgrove.com --certificate my-daemon.pem",
       description: "Serve on a free port, with a tenant and a certificate of your own"
     },
-    { command: "effect-entra simulate --world world.json", description: "Serve the tenants and apps of a file" }
+    { command: "npx effect-entra simulate --world world.json", description: "Serve the tenants and apps of a file" }
   ])
 )
 
@@ -126,14 +127,17 @@ const hasCertificates = ({ options }: Setup): boolean =>
   options.apps.some(({ certificates = [], trustedSubjects = [] }) => certificates.length + trustedSubjects.length > 0)
 
 const serve = Effect.fnUntraced(function*(saveEnv: string | undefined, shell: Shell) {
-  const { environment, origin, page } = yield* Server.RunningSimulator
-  const lines = assignments(environment, shell)
+  const { environment, notes, origin, page } = yield* Server.RunningSimulator
+  const lines = [...notes, ...assignments(environment, shell)]
   if (saveEnv !== undefined) yield* writeEnvironment(saveEnv, lines)
   const { bold, dim } = yield* style
   yield* Console.log([
     // A shell that reads this output takes the lines for comments only if they begin with the mark.
     `# ${dim("The simulator serves")} ${origin} ${dim("until Ctrl+C. Its page:")} ${bold(page)}`,
-    `# ${dim("The environment for your program, in another terminal:")}`,
+    `# ${
+      dim("The environment for your program, in another terminal. When the simulator has stopped, close it or enter:")
+    }`,
+    `# ${dim(removal(environment, shell))}`,
     ...lines
   ].join("\n"))
   return yield* Effect.never

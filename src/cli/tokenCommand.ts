@@ -68,16 +68,17 @@ export const tokenCommand = Command.make(
   ),
   Command.withExamples([
     {
-      command: "effect-entra token --scope https://graph.microsoft.com/.default --output claims",
+      command: "npx effect-entra token --scope https://graph.microsoft.com/.default --output claims",
       description: "Show the claims: audience, roles, expiry"
     },
     {
       command:
-        "effect-entra token --scope api://orders/.default --tenant contoso.onmicrosoft.com --certificate daemon.pem",
+        "npx effect-entra token --scope api://orders/.default --tenant contoso.onmicrosoft.com --certificate daemon.pem",
       description: "Print a token that a certificate authenticates, on a terminal"
     },
     {
-      command: `curl -H "$(effect-entra token -s api://orders/.default -o header --raw)" https://orders.contoso.com`,
+      command:
+        `curl -H "$(npx effect-entra token -s api://orders/.default -o header --raw)" https://orders.contoso.com`,
       description: "Call an API"
     }
   ])

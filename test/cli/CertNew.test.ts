@@ -83,6 +83,8 @@ describe("cert new", () => {
           "Update-MgApplication"
         ]
       ) assert.include(output, text)
+      assert.strictEqual(output.includes("npm i node-forge"), extension === "pfx")
+      assert.strictEqual(output.includes("    npx effect-entra simulate --certificate"), extension === "pem")
       assert.notInclude(output, "PRIVATE KEY")
       for (const value of Object.values(environment)) assert.notInclude(output, value)
       const { metadata } = yield* acquireWith(keyFile, certificateFile, environment)

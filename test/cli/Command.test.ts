@@ -2,10 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
 import { withProgress } from "../../src/cli/internal/progress.ts"
 import { makeStyle, style } from "../../src/cli/internal/style.ts"
+import { runChild } from "../support/child.ts"
 import { runCommand } from "./command.ts"
 
 const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
@@ -27,7 +31,7 @@ describe("effect-entra", () => {
         const { code, errors, output } = yield* runCommand([...path, "--help"])
         assert.deepStrictEqual([code, errors], [0, ""])
         assert.include(output, "EXAMPLES")
-        assert.match(output, new RegExp(`\\n +# .+\\n +${["effect-entra", ...path].join(" ")}`))
+        assert.match(output, new RegExp(`\\n +# .+\\n +${["npx effect-entra", ...path].join(" ")}`))
         // A pipe has no colors.
         assert.notInclude(output, "\u001b")
       })
@@ -47,6 +51,62 @@ describe("effect-entra", () => {
       assert.include(errors, "simulate")
       assert.notMatch(errors, /\n +at /)
     }))
+})
+
+describe("the executable", () => {
+  const bin = ["--conditions=@effect-entra/source", fileURLToPath(new URL("../../src/cli/bin.ts", import.meta.url))]
+
+  /** Runs the command with a pipe whose reader is gone before the first line. */
+  const runClosed = (stream: "stdout" | "stderr", args: ReadonlyArray<string>) =>
+    Effect.promise(async () => {
+      const child = spawn(process.execPath, [...bin, ...args], {
+        env: { PATH: process.env["PATH"] },
+        stdio: ["ignore", "pipe", "pipe"],
+        timeout: 25_000
+      })
+      const other = stream === "stdout" ? child.stderr : child.stdout
+      child[stream].destroy()
+      const [text, [code]] = await Promise.all([other.setEncoding("utf8").toArray(), once(child, "exit")])
+      return { code, text: text.join("") }
+    })
+
+  it.live.each(
+    [
+      ["stdout", ["doctor"]],
+      ["stdout", ["--help"]],
+      ["stdout", ["simulate", "--port", "0", "--http-only"]],
+      ["stderr", ["token"]],
+      ["stderr", ["cert", "new", "--days", "0"]]
+    ] as const
+  )("ends quietly when %s is closed: %j", ([stream, args]) =>
+    Effect.gen(function*() {
+      const { code, text } = yield* runClosed(stream, args)
+      // A failed command may end with its own code before the pipe reports that it is closed.
+      assert.include(stream === "stdout" ? [141] : [1, 141], code)
+      assert.notMatch(text, /EPIPE|\n +at /)
+    }))
+
+  it.live.each(["effect", "@effect/platform-node"])(
+    "names the package that is not installed: %s",
+    (name) =>
+      Effect.gen(function*() {
+        const hook = `import { registerHooks } from "node:module"
+        registerHooks({ resolve: (specifier, context, next) => {
+          if (specifier.startsWith("${name}/")) throw new Error("Cannot find package '${name}' imported from here")
+          return next(specifier, context)
+        } })`
+        const { status, stderr, stdout } = yield* runChild([
+          "--import",
+          `data:text/javascript,${encodeURIComponent(hook)}`,
+          ...bin,
+          "--help"
+        ])
+        assert.deepStrictEqual([status, stdout], [1, ""])
+        assert.include(stderr, `effect-entra: The package ${name}, which this command needs, cannot be loaded`)
+        assert.include(stderr, `Install it: npm i ${name}\n`)
+        assert.notMatch(stderr, /\n +at /)
+      })
+  )
 })
 
 describe("progress", () => {

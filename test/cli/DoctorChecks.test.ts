@@ -6,7 +6,17 @@ import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
-import { fail, ok, Report, reportOf, skipped, steps, warn, withoutIds } from "../../src/cli/internal/doctor/finding.ts"
+import {
+  fail,
+  type Finding,
+  ok,
+  Report,
+  reportOf,
+  skipped,
+  steps,
+  warn,
+  withoutIds
+} from "../../src/cli/internal/doctor/finding.ts"
 import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
 import {
   isAtLeast,
@@ -131,7 +141,7 @@ describe("the discovery document", () => {
   const document = `{"issuer":"https://a/","token_endpoint":"https://a/token"}`
 
   it.each([
-    [200, document, "ok", /^Issuer https:\/\/a\/, token endpoint https:\/\/a\/token\.$/],
+    [200, document, "ok", /^Issuer https:\/\/a\/ and token endpoint https:\/\/a\/token$/],
     [200, "<html>", "fail", /status 200, but not with a discovery document/],
     [200, "", "fail", /not with a discovery document/],
     [200, `{"issuer":1}`, "fail", /not with a discovery document/],
@@ -173,6 +183,8 @@ describe("the token", () => {
   ])("%s", (_, claims, url, status) => assert.strictEqual(tokenFinding(claims, url).status, status))
 })
 
+const withRemedy = (finding: Finding) => ({ remedy: "", ...finding })
+
 describe("the report", () => {
   it("has the worst status, and the order of the steps", () => {
     const findings = [skipped("redis", "a"), fail("tls", "b", "c"), ok("runtime", "d"), warn("dns", "e", "f")]
@@ -187,6 +199,17 @@ describe("the report", () => {
     const { detail } = ok("tls", `\u001b[2Ka\r\nb\u202ec${"x".repeat(1_000_000)}`)
     assert.match(detail, /^ \[2Ka b c/)
     assert.isBelow(detail.length, 2100)
+  })
+
+  it("has no stop after a link, which is copied with it", () => {
+    const link = "https://login.microsoftonline.com/t/adminconsent?client_id=1"
+    const finding = tokenFinding({ aud: "https://api.example" }, link)
+    for (const { detail, remedy } of [finding, warn("token", link, `Consent. Link: ${link}`)].map(withRemedy)) {
+      assert.notMatch(`${detail} ${remedy}`, /:\/\/\S+[.,;](\s|$)/)
+      assert.match(remedy, /Link: \S+client_id=1$/)
+    }
+    const { detail } = ok("token", "The name \"https://a\"")
+    assert.strictEqual(detail, "The name \"https://a\".")
   })
 
   it("has a stable JSON", () => {

@@ -110,6 +110,20 @@ describe("a row of the page", () => {
     assert.deepStrictEqual([consent.client, consent.scope, consent.outcome], ["app", "s", "ok"])
   })
 
+  const consents: ReadonlyArray<readonly [fault: Exchange["fault"], outcome: string, answer: string]> = [
+    [undefined, "ok", "consent recorded (400 AADSTS500113: no reply address)"],
+    ["Refused", "refused", "400"]
+  ]
+  it.each(consents)("says that a consent without a reply address was recorded; fault: %s", (fault, outcome, answer) => {
+    const { row } = summaryOf(exchange({
+      part: "adminConsent",
+      url: "/contoso.com/adminconsent?client_id=app",
+      fault,
+      response: { status: 400, headers: {}, body: "<pre>AADSTS500113: No reply address is registered.</pre>" }
+    }))
+    assert.deepStrictEqual([row.outcome, row.answer], [outcome, answer])
+  })
+
   const waits: ReadonlyArray<readonly [header: string | undefined, until: number]> = [
     ["30", 1_030_000],
     [new Date(1_090_000).toUTCString(), 1_090_000],

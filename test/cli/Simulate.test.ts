@@ -136,9 +136,60 @@ describe("simulate", () => {
       assert.deepStrictEqual(output.split("\n").filter((line) => !/^(?:#|export )/.test(line)), [])
     }).pipe(Effect.scoped))
 
+  it.live.each([["readable", ["company", ""]], ["absent", [""]]] as const)(
+    "keeps the authorities of a NODE_EXTRA_CA_CERTS that is %s",
+    ([state, expected]) =>
+      Effect.gen(function*() {
+        const file = join(yield* temporaryFolder, "company.pem")
+        if (state === "readable") writeFileSync(file, "company")
+        const { environment } = yield* simulateIn({ NODE_EXTRA_CA_CERTS: file })
+        const printed = readFileSync(environment["NODE_EXTRA_CA_CERTS"] ?? "", "utf8")
+        const [own] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n/.exec(printed) ?? []
+        assert.deepStrictEqual(printed.replace(own ?? "", "").split("\n"), [...expected])
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses a fault for an unknown tenant, and an unknown id", () =>
+    Effect.gen(function*() {
+      const { origin } = yield* simulate("--http-only")
+      const answered = (request: Effect.Effect<Response>) =>
+        Effect.flatMap(request, (response) =>
+          Effect.promise(async () => ({ status: response.status, body: await response.text() })))
+      const refused = yield* answered(switchOn(origin, { kind: "dropped", tenant: "nobody.com" }))
+      assert.strictEqual(refused.status, 400)
+      assert.match(refused.body, /^tenant: The world has no such tenant\. It has contoso\.onmicrosoft\.com, /)
+      for (const tenant of ["CONTOSO.onmicrosoft.com", EntraSimulator.fabrikamTenantId, "common"]) {
+        assert.strictEqual((yield* switchOn(origin, { kind: "dropped", tenant })).status, 200)
+      }
+      for (const id of ["99", "0", "x", "1.0", "%20"]) {
+        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 404)
+      }
+      assert.strictEqual((yield* faults(origin, { method: "DELETE" }, "/1")).status, 200)
+      const again = yield* answered(faults(origin, { method: "DELETE" }, "/1"))
+      assert.strictEqual(again.status, 404)
+      assert.include(again.body, "no fault with this id")
+    }).pipe(Effect.scoped))
+
+  it.live("says what its environment lacks, and how to remove it from a shell", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const file = join(folder, "env")
+      yield* runCommand(["cert", "new", "-o", join(folder, "app")])
+      const { output } = yield* simulate("--certificate", join(folder, "app.cer"), "--http-only", "--save-env", file)
+      for (const text of [output, readFileSync(file, "utf8")]) {
+        assert.match(text, /^# It has no credential/m)
+        assert.match(text, /^# effect-entra refuses http for AZURE_AUTHORITY_HOST/m)
+      }
+      assert.match(output, /^# unset AZURE_CLIENT_ID AZURE_TENANT_ID AZURE_AUTHORITY_HOST$/m)
+      const { output: usual } = yield* simulate()
+      assert.notMatch(usual, /# It has no|refuses http/)
+      assert.match(usual, /^# unset .* HTTPS_PROXY/m)
+    }).pipe(Effect.scoped))
+
   it.live("prints the environment for PowerShell too", () =>
     Effect.gen(function*() {
       const { output } = yield* simulate("--shell", "powershell")
+      assert.match(output, /^# Remove-Item Env:AZURE_CLIENT_ID, /m)
       assert.include(output, `$env:AZURE_CLIENT_ID = '${EntraSimulator.daemonClientId}'`)
     }).pipe(Effect.scoped))
 
@@ -183,14 +234,14 @@ describe("simulate", () => {
     }).pipe(Effect.scoped))
 
   const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
-    [["--port", "65536"], /--port.*between 0 and 65535/],
+    [["--port", "65536"], /--port: "65536"\. Expected a value between 0 and 65535$/m],
     [["--port", "-1"], /--port/],
     [["--port", "many"], /--port/],
     [["--world", "/nowhere.json"], /The world \/nowhere\.json cannot be read: .*does not exist/],
     [["--world", join(root, "package.json")], /name: There is no such property/],
-    [["--certificate", join(root, "package.json")], /package\.json has no certificate/],
+    [["--certificate", join(root, "package.json")], /package\.json has no certificate[^]*From a \.pfx file/],
     [["--tenant", "not a tenant"], /--tenant/],
-    [["--client-id", "app"], /--client-id.*GUID/],
+    [["--client-id", "app"], /--client-id: "app"\. Expected a GUID/],
     [["--shell", "cmd"], /--shell/],
     [["--client-secret", ""], /--client-secret.*empty/],
     [["--client-secret="], /--client-secret.*empty/],
@@ -399,7 +450,7 @@ describe("the controls", () => {
       }])
       assert.strictEqual((yield* token(origin)).status, 200)
       for (const id of ["1", "99", "NaN", "-1", "%20"]) {
-        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 200)
+        assert.strictEqual((yield* faults(origin, { method: "DELETE" }, `/${id}`)).status, 404)
       }
       yield* faults(origin, { method: "DELETE" })
       assert.deepStrictEqual(yield* listed, [])

@@ -1,11 +1,11 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Redacted, Result } from "effect"
+import { Duration, Effect, Redacted, Result, SchemaAST } from "effect"
 import { EntraSimulator, TestCertificate } from "effect-entra/testing"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { loadWorld } from "../../src/cli/internal/simulator/world.ts"
-import { parseWorld } from "../../src/cli/internal/simulator/worldFile.ts"
+import { parseWorld, World } from "../../src/cli/internal/simulator/worldFile.ts"
 import { temporaryFolder } from "./command.ts"
 
 const clientId = "11111111-1111-4111-8111-111111111111"
@@ -178,9 +178,46 @@ describe("the certificates of a world", () => {
       for (const index of [0, 1, 2]) {
         assert.include(error.message, `apps[0].certificates[${index}]: Expected a certificate`)
       }
+      const key = Redacted.value(privateKey).replaceAll(/-----[^-]+-----/g, "")
+      assert.notInclude((yield* Effect.flip(load({ certificates: [key, "M".repeat(300)] }))).message, "MM")
+      assert.notInclude((yield* Effect.flip(load({ certificates: [key] }))).message, key.trim().slice(0, 20))
+      const [missing, other] = error.message.split("\n").slice(1)
+      assert.include(
+        missing,
+        `The certificate ${join(folder, "missing.pem")} cannot be read: the file or its folder does`
+      )
+      assert.include(other, `${file} has no certificate in PEM format.`)
       assert.include(
         yield* Effect.map(Effect.flip(loadWorld("/nowhere.json")), ({ message }) => message),
         "does not exist"
       )
     }).pipe(Effect.provide(NodeServices.layer)))
+})
+
+describe("docs/command.md", () => {
+  const whole = readFileSync(new URL("../../docs/command.md", import.meta.url), "utf8")
+  const section = /^### The world file$[^]*?(?=^## )/m.exec(whole)?.[0] ?? ""
+
+  it.live("has an example that runs when it is copied", () =>
+    Effect.gen(function*() {
+      const file = join(yield* temporaryFolder, "world.json")
+      writeFileSync(file, /```json\n([^]*?)```/.exec(section)?.[1] ?? "")
+      const { apps } = yield* loadWorld(file)
+      assert.strictEqual(apps?.[0]?.secrets?.length, 1)
+      yield* EntraSimulator.make({ apps })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it("lists every member of the file", () => {
+    /** Returns the members in the notation of the table. The keys of an issuer are a format of their own. */
+    const membersOf = (ast: SchemaAST.AST, place: string): ReadonlyArray<string> => {
+      if (SchemaAST.isArrays(ast)) return ast.rest.slice(0, 1).flatMap((item) => membersOf(item, `${place}[]`))
+      if (!SchemaAST.isObjects(ast) || place.endsWith("jwks")) return []
+      return ast.propertySignatures.flatMap(({ name, type }) => {
+        const path = `${place === "" ? "" : `${place}.`}${String(name)}`
+        return [SchemaAST.isOptional(type) ? `\`${path}\`` : `**\`${path}\`**`, ...membersOf(type, path)]
+      })
+    }
+    const listed = [...section.matchAll(/^\| (\**`[\w.[\]]+`\**) +\|/gm)].map(([, member]) => member)
+    assert.sameMembers(listed, [...membersOf(SchemaAST.toEncoded(World.ast), "")])
+  })
 })

@@ -56,6 +56,7 @@ export const runCommand = (
 /** Runs `simulate` on a free port, until the scope is closed. */
 export const simulate = (...args: ReadonlyArray<string>) => simulateIn({}, ...args)
 
+/** Runs `simulate` as {@link simulate} does, with variables. */
 export const simulateIn = (variables: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const { effect, errors, output } = started(["simulate", "--port", "0", ...args], variables)

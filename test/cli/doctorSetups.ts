@@ -370,6 +370,21 @@ export const setUps: ReadonlyArray<SetUp> = [
     })
   ),
 
+  setUp(
+    "a certificate without its key",
+    "credential",
+    /^AZURE_CLIENT_CERTIFICATE_PATH .*holds no private key/,
+    /^Put the certificate and its private key into one file\. See/,
+    (place) =>
+      Effect.gen(function*() {
+        const { certificate, path } = yield* registered(place)
+        return {
+          broken: withCertificate(yield* place.write("alone.cer", certificate)),
+          mend: Effect.succeed(withCertificate(path))
+        }
+      })
+  ),
+
   // proxy
   setUp(
     "the URL of a SOCKS proxy",
@@ -417,12 +432,28 @@ export const setUps: ReadonlyArray<SetUp> = [
     "a proxy that is down",
     "proxy",
     /\(PROXY_ECONNREFUSED\)\.$/,
-    /^The proxy could not be reached/,
+    /^The proxy could not be reached, [^]*transport\)\.$/,
     (place) =>
       Effect.map(freePort, (port) => ({
         broken: proxied(`http://127.0.0.1:${port}`),
         mend: Effect.map(proxyTo(place.port), ({ url }) => proxied(url))
       })),
+    { world: { hosts: [login] } }
+  ),
+
+  setUp(
+    "the proxy of a simulator that has stopped",
+    "proxy",
+    /\(PROXY_ECONNREFUSED\)\.$/,
+    /start npx effect-entra simulate again, or remove its variables HTTPS_PROXY, .* \(unset\)\.$/,
+    (place) =>
+      Effect.map(freePort, (port) => {
+        const { env } = proxied(`http://localhost:${port}`)
+        return {
+          broken: { env: { ...env, NODE_USE_ENV_PROXY: "1" } },
+          mend: Effect.map(proxyTo(place.port), ({ url }) => proxied(url))
+        }
+      }),
     { world: { hosts: [login] } }
   ),
 

@@ -169,7 +169,8 @@ export const setupOf = (
     },
     inFlags: (text) => {
       const renamed = names.reduce((text, name) => text.replaceAll(name, `--${variableFlags[name]}`), text)
-      const scoped = renamed.replace(/^scopes\b/, "--scope")
+      // The option keyPath has neither a flag nor a variable.
+      const scoped = renamed.replace(/^scopes\b/, "--scope").replace(", or name the key's own file (keyPath)", "")
       return secretFile === undefined ? scoped : scoped.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
     }
   }

@@ -66,10 +66,15 @@ ${bold("Register it, in one of three ways")}
 
 ${bold("Use it")}
     export AZURE_CLIENT_CERTIFICATE_PATH=${posixQuote(made.keyFile)}${
-    made.isPfx ? "" : `
+    made.isPfx
+      ? `
+    npm i node-forge
+
+  The package node-forge reads the .pfx file, in the project of the program.`
+      : `
 
 ${bold("Or try it with the simulator")}
-    effect-entra simulate --certificate ${posixQuote(made.keyFile)}`
+    npx effect-entra simulate --certificate ${posixQuote(made.keyFile)}`
   }`
 }
 

@@ -88,14 +88,14 @@ export const tokenFinding = (claims: typeof Claims.Type | undefined, consentUrl:
   if (claims === undefined) return ok("token", "The token is opaque, so only the API can read its permissions")
   const { aud = [], roles = [] } = claims
   const audience = [aud].flat().join(" ")
-  if (roles.length > 0) return ok("token", `For ${audience}, with the roles ${roles.join(", ")}`)
+  if (roles.length > 0) return ok("token", `For ${audience} with the roles ${roles.join(", ")}`)
   if (consentUrl === undefined || withoutRoles.has(audience.replace(/\/$/, ""))) {
-    return ok("token", `For ${audience}, without roles. The permissions for this resource are not in the token`)
+    return ok("token", `For ${audience} without roles. The permissions for this resource are not in the token`)
   }
   return warn(
     "token",
     `The token for ${audience} has no roles, so an API that checks roles refuses it`,
-    "Add application permissions for this API to the app, and have an administrator of the tenant consent: "
-      + `${consentUrl}. See docs/registering.md#give-it-permissions of effect-entra.`
+    "Add application permissions for this API to the app, and have an administrator of the tenant consent. See "
+      + `docs/registering.md#give-it-permissions of effect-entra. Link: ${consentUrl}`
   )
 }

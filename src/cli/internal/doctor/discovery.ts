@@ -64,7 +64,7 @@ export const readDocument = (
   }
   const document = status === 200 ? Schema.decodeUnknownOption(Document)(body) : Option.none()
   if (Option.isSome(document)) {
-    return ok("discovery", `Issuer ${document.value.issuer}, token endpoint ${document.value.token_endpoint}`)
+    return ok("discovery", `Issuer ${document.value.issuer} and token endpoint ${document.value.token_endpoint}`)
   }
   const refusal = Schema.decodeUnknownOption(Refusal)(body)
   if (Option.isSome(refusal)) {

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
 import type { NetworkError } from "../../../EntraError.ts"
-import { quote } from "../../../internal/shared/text.ts"
+import { isLoopback, quote } from "../../../internal/shared/text.ts"
 import { type Address, addressesOf, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
 import { fail, type Finding, ok, type Step, warn } from "./finding.ts"
 
@@ -89,13 +89,23 @@ const isSet = (name: string) =>
     (value) => Option.isSome(Option.flatten(value))
   )
 
+/** For variables like those that `simulate` prints, which stay in a shell when it has stopped. */
+const simulatorRemedy = "If it is a simulator that has stopped, start npx effect-entra simulate again, or remove its "
+  + "variables HTTPS_PROXY, NO_PROXY, NODE_USE_ENV_PROXY and NODE_EXTRA_CA_CERTS from this shell (unset)."
+
 const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Connection, failed: Failed | undefined) {
   const variables = yield* Effect.filter(proxyVariables, isSet)
   if (failed?.step === "proxy") {
     const through = proxy === undefined ? "The proxy" : `The proxy ${words(proxy)}`
-    return fail("proxy", `${through} does not connect to ${words(target)} (${failed.reason})`, failed.remedy, {
-      code: failed.reason
-    })
+    const isSimulator = failed.reason === "PROXY_ECONNREFUSED" && proxy !== undefined &&
+      isLoopback(isIP(proxy.hostname) === 6 ? `[${proxy.hostname}]` : proxy.hostname) &&
+      (yield* isSet("NODE_USE_ENV_PROXY"))
+    return fail(
+      "proxy",
+      `${through} does not connect to ${words(target)} (${failed.reason})`,
+      isSimulator ? `${failed.remedy} ${simulatorRemedy}` : failed.remedy,
+      { code: failed.reason }
+    )
   }
   if (proxy !== undefined) {
     return ok(

@@ -18,7 +18,15 @@ export interface Control {
   readonly monitor: Monitor
   readonly port: number
   readonly environment: Environment
+  /** The names to which a fault may be limited: ids and domains of tenants, and names of realms. */
+  readonly tenants: ReadonlyArray<string>
 }
+
+/** Names in the path of a request that are no tenant of the world. */
+const pathNames = ["common", "organizations", "adfs"]
+
+const isKnown = (name: string, tenants: ReadonlyArray<string>): boolean =>
+  [...tenants, ...pathNames].some((known) => known.toLowerCase() === name.toLowerCase())
 
 /** Creates the routes. `get` returns the control, which exists when the server has its port. */
 export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
@@ -61,7 +69,7 @@ export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
       return Effect.succeed(text(200, assignments(environment, shell).join("\n")))
     }),
     guarded("GET", "/_simulator/faults", isOwnOrigin, ({ monitor }) => listed(monitor)),
-    guarded("POST", "/_simulator/faults", isOwnOrigin, ({ monitor }, request) =>
+    guarded("POST", "/_simulator/faults", isOwnOrigin, ({ monitor, tenants }, request) =>
       Effect.gen(function*() {
         // A form of another origin cannot send this type.
         if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? "")) {
@@ -70,6 +78,9 @@ export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
         const input = parseFault(yield* Effect.catch(request.text, () => Effect.succeed("")))
         if (Result.isFailure(input)) return text(400, input.failure.join("\n"))
         const { fault, ...options } = input.success
+        if (options.tenant !== undefined && !isKnown(options.tenant, tenants)) {
+          return text(400, `tenant: The world has no such tenant. It has ${tenants.join(", ")}`)
+        }
         yield* monitor.simulator.fail(fault, options)
         yield* monitor.changed
         return yield* listed(monitor)
@@ -83,6 +94,9 @@ export const controlRoutes = <R>(get: Effect.Effect<Control, never, R>) => {
     guarded("DELETE", "/_simulator/faults/:id", isOwnOrigin, ({ monitor }) =>
       Effect.gen(function*() {
         const { id } = yield* HttpRouter.params
+        if (!(yield* monitor.faults).some((fault) => String(fault.id) === id)) {
+          return text(404, "There is no fault with this id. GET /_simulator/faults lists the faults.")
+        }
         yield* monitor.simulator.removeFault(Number(id))
         yield* monitor.changed
         return yield* listed(monitor)

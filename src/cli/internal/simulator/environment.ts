@@ -44,6 +44,25 @@ export const environmentOf = (identity: Identity, address: Address, present: Rea
   ]
 }
 
+/** Returns the reasons, as comments of a shell, why a program cannot use the environment as it is. */
+export const notesOf = (identity: Identity, { authorityFile }: Address): ReadonlyArray<string> => [
+  ...(identity.secret === undefined && identity.certificatePath === undefined
+    ? [
+      "# It has no credential, because the app has no secret and no file with its private key was passed. Set "
+      + "AZURE_CLIENT_CERTIFICATE_PATH to the file with the key."
+    ]
+    : []),
+  ...(authorityFile === undefined
+    ? ["# effect-entra refuses http for AZURE_AUTHORITY_HOST. Run simulate without --http-only for its programs."]
+    : [])
+]
+
+/** Returns the line that removes the variables from a shell. */
+export const removal = (environment: Environment, shell: Shell): string =>
+  shell === "posix"
+    ? `unset ${environment.map(([name]) => name).join(" ")}`
+    : `Remove-Item ${environment.map(([name]) => `Env:${name}`).join(", ")}`
+
 /** Returns the lines that set the variables in a shell. */
 export const assignments = (environment: Environment, shell: Shell): ReadonlyArray<string> =>
   environment.map(([name, value]) =>

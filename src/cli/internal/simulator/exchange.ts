@@ -78,7 +78,8 @@ export const summaryOf = (exchange: Exchange): Summary => {
   const isToken = part.endsWith("oken")
   const form = new URLSearchParams(isToken ? body : new URL(url, "http://localhost").search)
   const asked = isGraph ? bearerOf(headers["authorization"]) : clientOf(form, headers["authorization"])
-  const answer = answerOf(response)
+  const isConsented = part === "adminConsent" && fault === undefined && isWithoutReplyAddress(response)
+  const answer = isConsented ? consented : answerOf(response)
   const show = (text: string) => printable(asked.secrets.reduce(hide, text))
   const tenant = isGraph ? asked.tenant : tenantIn(part, url)
   const row: Row = {
@@ -88,7 +89,7 @@ export const summaryOf = (exchange: Exchange): Summary => {
     tenant: show(tenant),
     scope: show(form.get("scope") ?? ""),
     credential: asked.credential,
-    outcome: outcomeOf(response?.status, isToken && answer.token === undefined),
+    outcome: isConsented ? "ok" : outcomeOf(response?.status, isToken && answer.token === undefined),
     answer: show(answer.text),
     fault: fault !== undefined,
     ms: Math.round(ms)
@@ -202,6 +203,12 @@ interface Answer {
   readonly text: string
   readonly token: string | undefined
 }
+
+/** Returns whether the consent page had no address to return to. As at Entra ID, it records the consent nevertheless. */
+const isWithoutReplyAddress = (response: Exchange["response"]): boolean =>
+  response?.body.includes("AADSTS500113:") === true
+
+const consented: Answer = { text: "consent recorded (400 AADSTS500113: no reply address)", token: undefined }
 
 /** Returns the outcome of a response. A response to a token request with neither a token nor a refusal is a failure. */
 const outcomeOf = (status: number | undefined, isWithoutToken: boolean): Row["outcome"] => {

@@ -4,12 +4,14 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
@@ -17,7 +19,7 @@ import * as TestCertificate from "../../../testing/TestCertificate.ts"
 import { CommandError } from "../commandError.ts"
 import { certificatePackages } from "../packages.ts"
 import { controlRoutes } from "./control.ts"
-import { type Environment, environmentOf } from "./environment.ts"
+import { type Environment, environmentOf, notesOf } from "./environment.ts"
 import { makeMonitor, type Monitor } from "./monitor.ts"
 import { makePort, type Tls } from "./port.ts"
 import type { Setup } from "./setup.ts"
@@ -29,7 +31,11 @@ export class RunningSimulator extends Context.Service<RunningSimulator, {
   readonly page: string
   readonly port: number
   readonly environment: Environment
+  /** Comments before the environment. */
+  readonly notes: ReadonlyArray<string>
   readonly monitor: Monitor
+  /** The names to which a fault may be limited. */
+  readonly tenants: ReadonlyArray<string>
 }>()("effect-entra/cli/RunningSimulator") {}
 
 export interface Options {
@@ -53,6 +59,17 @@ const hostsOf = ({ options }: Setup): ReadonlyArray<string> => {
 
 const day = 86_400_000
 
+/**
+ * The authorities that the user trusts already, such as that of a company's proxy. The printed variable replaces the one
+ * that names them. Empty if there are none, or if their file cannot be read, as Node ignores it too.
+ */
+const extraAuthorities = Effect.gen(function*() {
+  const file = Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
+  if (Option.isNone(file) || file.value === "") return ""
+  const content = yield* Effect.option((yield* FileSystem.FileSystem).readFileString(file.value))
+  return Option.isNone(content) ? "" : `${content.value.trimEnd()}\n`
+})
+
 /** Creates a certificate that only programs with the file of its authority trust. Its key stays in memory. */
 const makeTls = Effect.fnUntraced(
   function*(hosts: ReadonlyArray<string>) {
@@ -71,7 +88,7 @@ const makeTls = Effect.fnUntraced(
       yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-entra-" }),
       "authority.pem"
     )
-    yield* fileSystem.writeFileString(authorityFile, authority)
+    yield* fileSystem.writeFileString(authorityFile, `${yield* extraAuthorities}${authority}`)
     const tls: Tls = { certificate, key: Redacted.value(privateKey), hosts: new Set(hosts) }
     return { tls, authorityFile }
   },
@@ -111,11 +128,23 @@ export const layer = ({ isHttpOnly, port, present, setup }: Options) =>
         yield* EntraSimulator.make({ ...options, origin }),
         (id) => names.has(id) ? `${names.get(id)} (${id})` : id
       )
-      const environment = environmentOf(identity, { port: bound, authorityFile: secure?.authorityFile }, present)
+      const place = { port: bound, authorityFile: secure?.authorityFile }
+      const environment = environmentOf(identity, place, present)
+      const notes = notesOf(identity, place)
+      const tenants = options.tenants.flatMap(({ domain, id }) => domain === undefined ? [id] : [domain, id])
+        .concat((options.realms ?? []).map(({ name }) => name))
       return Context.make(EntraSimulator.EntraSimulator, monitor.simulator).pipe(
         Context.add(
           RunningSimulator,
-          RunningSimulator.of({ origin, page: `http://localhost:${bound}/`, port: bound, environment, monitor })
+          RunningSimulator.of({
+            origin,
+            page: `http://localhost:${bound}/`,
+            port: bound,
+            environment,
+            notes,
+            monitor,
+            tenants
+          })
         )
       )
     }))

@@ -35,11 +35,17 @@ export const readCertificateFile = Effect.fnUntraced(function*(
   if (certificate === undefined) {
     return yield* new CommandError({
       message: `${path} has no certificate in PEM format.`,
-      remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of effect-entra cert new."
+      remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of npx effect-entra cert new. "
+        + "From a .pfx file: openssl pkcs12 -in app.pfx -nodes -out app.pem"
     })
   }
   return certificate
 })
+
+const expected = "Expected a certificate (PEM), or the path of its file"
+
+/** Returns whether a text may be shown as a path. A longer one may be a key without its first line. */
+const isPath = (text: string): boolean => /^.{1,260}$/.test(text)
 
 /** Loads a world. Paths of certificates are relative to the file. */
 export const loadWorld = Effect.fnUntraced(function*(
@@ -60,13 +66,22 @@ export const loadWorld = Effect.fnUntraced(function*(
   const certificateAt = (value: string, ...keys: ReadonlyArray<unknown>) =>
     Effect.gen(function*() {
       const certificate = value.includes("-----BEGIN")
-        ? readCertificateText(value)
-        : yield* Effect.orElseSucceed(readCertificateFile(path.resolve(path.dirname(file), value)), () => undefined)
-      if (certificate === undefined) {
-        problems.push({ path: pathOf(...keys), message: "Expected a certificate (PEM), or the path of its file" })
-      }
-      return certificate?.certificate ?? ""
-    })
+        ? yield* Effect.fromNullishOr(readCertificateText(value)).pipe(
+          Effect.mapError(() => expected)
+        )
+        : yield* Effect.mapError(
+          readCertificateFile(path.resolve(path.dirname(file), value)),
+          ({ message }) => isPath(value) ? `${expected}. ${message.replace(/\.$/, "")}` : expected
+        )
+      return certificate.certificate
+    }).pipe(
+      Effect.catch((message) =>
+        Effect.sync(() => {
+          problems.push({ path: pathOf(...keys), message })
+          return ""
+        })
+      )
+    )
 
   const apps = world.apps === undefined ?
     undefined :

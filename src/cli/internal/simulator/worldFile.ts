@@ -84,7 +84,7 @@ const Jwk = Schema.Struct({
   y: optional(Text)
 })
 
-const World = Schema.Struct({
+export const World = Schema.Struct({
   tenants: optional(Schema.NonEmptyArray(Tenant)),
   apps: optional(Schema.NonEmptyArray(App)),
   resources: optional(Schema.Array(Resource)),
