@@ -9,8 +9,8 @@ export const quote = (value: string): string =>
     .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) =>
       `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
-/** Returns `text` with a full stop at its end, unless it ends a sentence already, or a URL, which is copied with the stop. */
-export const sentence = (text: string): string => /[.!?]["')]?$|:\/\/[^\s"'()]+$/.test(text) ? text : `${text}.`
+/** Returns `text` with a full stop at its end, unless it ends a sentence already. */
+export const sentence = (text: string): string => /[.!?]["')]?$/.test(text) ? text : `${text}.`
 
 /** Returns a remedy that begins with the special remedy, if there is one. */
 export const withRemedy = (special: string | undefined, general: string): string =>

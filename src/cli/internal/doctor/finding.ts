@@ -68,8 +68,11 @@ export interface Reference {
 /** The characters of the longest text. Parts of a text come from servers. */
 const longestText = 2000
 
-/** Returns a sentence in one line. */
-const shown = (text: string): string => sentence(printable(text.slice(0, longestText)).replaceAll(/\s*\n\s*/g, " "))
+/** Returns a sentence in one line. It has no stop after a link, which is copied with the stop. */
+const shown = (text: string): string => {
+  const line = printable(text.slice(0, longestText)).replaceAll(/\s*\n\s*/g, " ")
+  return /:\/\/[^\s"'()]+$/.test(line) ? line : sentence(line)
+}
 
 export const ok = (step: Step, detail: string): Finding => ({ step, status: "ok", detail: shown(detail) })
 
