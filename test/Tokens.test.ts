@@ -142,8 +142,8 @@ describe("tokens", () => {
       yield* pass(3000)
       assert.strictEqual(followed.seen.length, 2)
       assert.strictEqual(followed.fiber.pollUnsafe(), undefined)
-      // Due at 1620 s at the earliest; then 30, 60 and 120 seconds of backoff.
-      assert.isAtLeast(followed.seen[1]?.at ?? 0, 1620 + 210)
+      // Due at 1,619 s at the earliest, as the lifetime is 3,599 s; then 30, 60 and 120 seconds of backoff.
+      assert.isAtLeast(followed.seen[1]?.at ?? 0, 1619 + 210)
       assert.strictEqual(yield* tokenRequests, 5)
     }).pipe(Effect.scoped, Effect.provide(World())))
 
