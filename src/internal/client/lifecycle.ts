@@ -118,8 +118,8 @@ export const make = (options: {
     const { hit, isRefreshing, isResting, hits, serve } = HitPath.make({
       clock,
       peek: cache.peek,
+      bearer,
       space,
-      isBound,
       homeTenant,
       allows: settings.allows,
       limit
