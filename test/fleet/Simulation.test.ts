@@ -281,6 +281,21 @@ describe("the service", () => {
 })
 
 describe("a silent store", () => {
+  it.effect.each(["acquireToken", "keepFresh", "tokens"] as const)(
+    "is waited for once before the first request (%s)",
+    (method) =>
+      simulated(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        fake.isSilent = true
+        const { client } = yield* start(fake)
+        yield* Effect.forkScoped(
+          method === "tokens" ? Stream.runDrain(client.tokens(request)) : Effect.asVoid(client[method](request))
+        )
+        yield* TestClock.adjust("250 millis")
+        assert.strictEqual(yield* tokenRequests, 1)
+      }))
+  )
+
   it.effect(
     "at the start, later, and back again: no acquisition fails, and tokens are offered to it",
     () =>

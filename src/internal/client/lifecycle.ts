@@ -66,6 +66,9 @@ export interface Renewal {
   readonly backoff: { readonly base: number; readonly cap: number }
 }
 
+/** A look-up in the store behind the cache that has just found no usable token, and the monotonic time at which it began. */
+type LookUp = Pick<Flight, "isDown" | "since">
+
 /** A running plan. It is counted once, even if it waits and runs again. */
 interface Run extends RequestPlan {
   readonly isCounted?: boolean
@@ -141,6 +144,20 @@ export const make = (options: {
 
     const cached = (key: CacheKey): CachedToken | undefined => cache.peek(key.space, key.tenant, key.scopes)
 
+    const peek = (request: TokenRequest): AuthenticationResult | undefined => {
+      const plan = planOf(request, settings)
+      if (Result.isFailure(plan)) return undefined
+      const { claims, forced, minimumValidity, refused } = plan.success
+      if (forced || claims !== "" || refused !== "") return undefined
+      const token = cached(keyOf(plan.success))
+      if (token === undefined) return undefined
+      const now = clock.currentTimeMillisUnsafe()
+      if (isTooShort(token, now, minimumValidity)) return undefined
+      const state = freshness(token, now)
+      const exit = state === "fresh" ? token.freshHit : state === "staleWhileRevalidate" ? token.staleHit : undefined
+      return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
+    }
+
     /**
      * Returns the key of a flight. Callers share a flight if their requests differ only in the correlation id. The number of
      * invalidations is part of the key, so that no caller joins a flight from before an invalidation.
@@ -154,10 +171,10 @@ export const make = (options: {
       const plan = planOf(call.request, settings)
       if (Result.isFailure(plan)) return Exit.fail(plan.failure)
       const answer = runPlan(plan.success)
-      return (plan.success.onThrottled ?? options.onThrottled) === "wait"
-        ? waitWhileThrottled(plan.success, answer)
-        : answer
+      return waitsIfThrottled(plan.success) ? waitWhileThrottled(plan.success, answer) : answer
     }
+
+    const waitsIfThrottled = ({ onThrottled }: RequestPlan): boolean => (onThrottled ?? options.onThrottled) === "wait"
 
     /** Waits for the service's Retry-After, and runs the plan again. */
     const waitWhileThrottled = (plan: Run, answer: Acquired): Acquired =>
@@ -191,14 +208,14 @@ export const make = (options: {
     }
 
     /** Looks up a token outside this process. */
-    const find = (key: CacheKey): Effect.Effect<FoundToken> =>
-      cache.find === undefined || isBound() ?
-        Effect.succeed(nothing) :
-        Effect.map(cache.find(key, acquisitions.read(key)), (found) => {
-          const { replacement, token } = found
-          if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
-          return found
-        })
+    const find = (key: CacheKey): Effect.Effect<FoundToken> => {
+      if (cache.find === undefined || isBound()) return Effect.succeed(nothing)
+      return Effect.map(cache.find(key, acquisitions.read(key)), (found) => {
+        const { replacement, token } = found
+        if (token !== undefined && replacement !== undefined) ReplacementCooldown.adopt(token, replacement, clock)
+        return found
+      })
+    }
 
     /**
      * Serves a token, or refreshes it first. A token that has just come from the store behind the cache was looked up at
@@ -237,7 +254,7 @@ export const make = (options: {
       key: CacheKey,
       reason: CacheRefreshReason,
       seen?: CachedToken,
-      lookUp?: { readonly isDown: boolean; readonly since: number }
+      lookUp?: LookUp
     ): Acquired =>
       Effect.suspend(() => {
         if (plan.isCounted !== true) misses++
@@ -259,21 +276,22 @@ export const make = (options: {
             ? acquired
             : ReplacementCooldown.noted(acquired, seen.accessToken, plan.claims, clock)
         )
-        return plan.minimumValidity === 0 ? joined : Effect.flatMap(joined, (result) => longEnough(plan, key, result))
+        return longEnough(plan, key, joined)
       })
 
     /**
      * Runs the plan again if a shared flight brought a token of another request that may be too short for this caller. The
      * result does not have the time of issue, so it is judged by the cached token, if that is the same one.
      */
-    const longEnough = (plan: Run, key: CacheKey, result: AuthenticationResult): Acquired => {
-      if (result.metadata.tokenSource === "IdentityProvider") return Effect.succeed(result)
-      const token = cached(key)
-      return token !== undefined && token.expiresOn === result.expiresOn.epochMilliseconds &&
-          !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
-        ? Effect.succeed(result)
-        : runPlan({ ...plan, isCounted: true })
-    }
+    const longEnough = (plan: Run, key: CacheKey, joined: Acquired): Acquired =>
+      plan.minimumValidity === 0 ? joined : Effect.flatMap(joined, (result) => {
+        if (result.metadata.tokenSource === "IdentityProvider") return Effect.succeed(result)
+        const token = cached(key)
+        return token !== undefined && token.expiresOn === result.expiresOn.epochMilliseconds &&
+            !isTooShort(token, clock.currentTimeMillisUnsafe(), plan.minimumValidity)
+          ? Effect.succeed(result)
+          : runPlan({ ...plan, isCounted: true })
+      })
 
     /**
      * Replaces the refused token if it is still the cached token. Otherwise another caller has replaced it already, or
@@ -299,6 +317,9 @@ export const make = (options: {
             : runPlan({ ...plan, ...withoutReplacement(plan) }))
       })
 
+    const reported = (plan: RequestPlan, flight: Acquired): Acquired =>
+      Effect.tapError(flight, (error) => requestFailed(error, about(plan, settings)))
+
     const refreshInBackground = (token: CachedToken, plan: RequestPlan, key: CacheKey): Effect.Effect<void> =>
       Effect.suspend(() =>
         isRefreshing(token, clock.currentTimeMillisUnsafe()) || isResting(token)
@@ -311,7 +332,8 @@ export const make = (options: {
       token: CachedToken | undefined,
       plan: RequestPlan,
       key: CacheKey,
-      reason: CacheRefreshReason
+      reason: CacheRefreshReason,
+      lookUp?: LookUp
     ): Acquired =>
       Effect.suspend(() => {
         refreshes++
@@ -319,7 +341,16 @@ export const make = (options: {
         const isSpared = (error: AcquireTokenError) =>
           token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const rest = token === undefined ? undefined : () => coolDown(token.failures + 1, backoff)
-        const flight = acquire({ plan: anonymous, key, reason, beforeSending: undefined, seen: token, isSpared, rest })
+        const flight = acquire({
+          ...lookUp,
+          plan: anonymous,
+          key,
+          reason,
+          beforeSending: undefined,
+          seen: token,
+          isSpared,
+          rest
+        })
         if (token === undefined) return reported(plan, flight)
         const since = clock.currentTimeMillisUnsafe()
         token.refreshingSince = since
@@ -354,10 +385,7 @@ export const make = (options: {
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
         if (monotonicMillis(clock) < token.stretchedUntil) return counted(plan, token.outageHit)
-        const joined = flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired"))
-        const flight = plan.minimumValidity === 0
-          ? joined
-          : Effect.flatMap(joined, (result) => longEnough(plan, key, result))
+        const flight = longEnough(plan, key, flights.join(flightOf(plan, key), refresh(token, plan, key, "Expired")))
         const serveOr = (otherwise: Acquired): Acquired =>
           Effect.suspend(() => {
             const later = clock.currentTimeMillisUnsafe()
@@ -383,6 +411,8 @@ export const make = (options: {
         )
       })
 
+    const keepable = (request: TokenRequest) => Effect.fromResult(keepablePlanOf(request, settings))
+
     /** Returns the task of a fiber that keeps the token of a plan fresh. */
     const taskOf = (plan: RequestPlan): KeepFresh.Task => ({
       key: () => keyOf(plan),
@@ -393,14 +423,19 @@ export const make = (options: {
         if (entry !== undefined) return joinRefresh(entry, plan, key)
         // The memory may have no room for the token in the store, which may be due.
         const since = monotonicMillis(clock)
-        return Effect.flatMap(find(key), ({ token }) =>
+        return Effect.flatMap(find(key), ({ isDown, token }) =>
           token === undefined || clock.currentTimeMillisUnsafe() >= refreshFrom(token, plan.minimumValidity)
-            ? joinRefresh(token, plan, key)
+            ? joinRefresh(token, plan, key, { isDown, since })
             : fromStore(token, "NotApplicable", since))
       }
     })
 
-    const joinRefresh = (token: CachedToken | undefined, plan: RequestPlan, key: CacheKey): Acquired => {
+    const joinRefresh = (
+      token: CachedToken | undefined,
+      plan: RequestPlan,
+      key: CacheKey,
+      lookUp?: LookUp
+    ): Acquired => {
       const reason = cache.disabled
         ? "CacheDisabled"
         : token === undefined
@@ -408,51 +443,20 @@ export const make = (options: {
         : isUsable(token, clock.currentTimeMillisUnsafe())
         ? "ProactivelyRefreshed"
         : "Expired"
-      return flights.join(flightOf(plan, key), refresh(token, plan, key, reason))
+      return flights.join(flightOf(plan, key), refresh(token, plan, key, reason, lookUp))
     }
-
-    const reported = (plan: RequestPlan, flight: Acquired): Acquired =>
-      Effect.tapError(flight, (error) =>
-        requestFailed(error, about(plan, settings)))
 
     return {
       run,
       counts: () => ({ hits: hits(), misses, refreshes, flights: flights.size() }),
-      peek: (request) => {
-        const plan = planOf(request, settings)
-        if (Result.isFailure(plan)) {
-          return undefined
-        }
-        const { claims, forced, minimumValidity, refused } = plan.success
-        if (forced || claims !== "" || refused !== "") {
-          return undefined
-        }
-        const token = cached(keyOf(plan.success))
-        if (token === undefined) {
-          return undefined
-        }
-        const now = clock.currentTimeMillisUnsafe()
-        if (isTooShort(token, now, minimumValidity)) {
-          return undefined
-        }
-        const state = freshness(token, now)
-        const exit = state === "fresh" ? token.freshHit : state === "staleWhileRevalidate" ? token.staleHit : undefined
-        return exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
-      },
+      peek,
+      // A disabled cache has no tokens to keep fresh.
       keepFresh: (request) =>
-        Effect.flatMap(
-          Effect.fromResult(keepablePlanOf(request, settings)),
-          // A disabled cache has no tokens to keep fresh.
-          (plan) =>
-            cache.disabled ? Effect.void : keepers.keep(taskOf(plan))
-        ),
+        Effect.flatMap(keepable(request), (plan) =>
+          cache.disabled ? Effect.void : keepers.keep(taskOf(plan))),
       tokens: (request) =>
-        Stream.unwrap(
-          Effect.map(
-            Effect.fromResult(keepablePlanOf(request, settings)),
-            (plan) => keepers.tokens(taskOf(plan), (plan.onThrottled ?? options.onThrottled) === "wait")
-          )
-        ),
+        Stream.unwrap(Effect.map(keepable(request), (plan) =>
+          keepers.tokens(taskOf(plan), waitsIfThrottled(plan)))),
       invalidate: (selection) =>
         Effect.flatMap(Effect.fromResult(selectorOf(selection, owner, settings)), (selector) =>
           // Refusals are forgotten first, because callers that the cache wakes may be refused again.
