@@ -113,7 +113,7 @@ const commandError = ({ inFlags }: ClientSetup, error: AcquireTokenError): Comma
     remedy: [
       printable(inFlags(error.remedy)),
       `Code: ${error.code}${error.correlationId === undefined ? "" : `, correlation id: ${error.correlationId}`}`,
-      "To examine the setup: effect-entra doctor"
+      "To examine the setup: npx effect-entra doctor"
     ].join("\n")
   })
 

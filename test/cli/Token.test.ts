@@ -185,6 +185,7 @@ describe("an error", () => {
       assert.match(stderr, /AADSTS7000215/)
       assert.match(stderr, /Pass the secret's value and not its id/)
       assert.match(stderr, /Code: secret_wrong, correlation id: [0-9a-f-]{36}/)
+      assert.include(stderr, "\nTo examine the setup: npx effect-entra doctor")
       assert.notInclude(stderr, wrong)
       const logLine = /^\[\d\d:\d\d:\d\d\.\d{3}\] /m
       assert.notMatch(stderr, logLine)

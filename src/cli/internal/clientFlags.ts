@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
+import * as Struct from "effect/Struct"
 import type { ClientCredential } from "../../ClientCredential.ts"
 import type { CredentialLoader } from "../../internal/environment/environment.ts"
 import { chooseCredential, type Material } from "../../internal/environment/environmentCredential.ts"
@@ -190,12 +191,4 @@ const variableFlags = {
   AZURE_FEDERATED_TOKEN_FILE: "federated-token-file"
 } as const
 
-const variables = [
-  "AZURE_TENANT_ID",
-  "AZURE_CLIENT_ID",
-  "AZURE_AUTHORITY_HOST",
-  "AZURE_CLIENT_SECRET",
-  "AZURE_CLIENT_CERTIFICATE_PATH",
-  "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-  "AZURE_FEDERATED_TOKEN_FILE"
-] as const
+const variables = Struct.keys(variableFlags)
