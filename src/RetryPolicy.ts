@@ -48,9 +48,7 @@ export const exponential = ({ base, cap, times }: {
   readonly cap: Duration.Input
 }): RetryPolicy =>
   Schedule.min([Schedule.exponential(base), Schedule.spaced(cap)]).pipe(
-    Schedule.modifyDelay(({ duration }) =>
-      Effect.map(Random.next, (random) => Duration.millis(Duration.toMillis(duration) * random))
-    ),
+    Schedule.modifyDelay(({ duration }) => Effect.map(Random.next, (random) => Duration.times(duration, random))),
     Schedule.upTo({ times })
   )
 
