@@ -49,14 +49,16 @@ const isScopes = (entry: unknown): entry is TokenRequest["scopes"] => typeof ent
 const parseOrigin = (text: string): Result.Result<string, InvalidRequestError> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    return Result.fail(malformed(text, "is not an https origin"))
+    return Result.fail(malformed(text, "is not an https origin", originRemedy))
   }
-  if (url.origin !== text) return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`))
+  if (url.origin !== text) {
+    return Result.fail(malformed(text, `is not written as the origin ${quote(url.origin)}`, originRemedy))
+  }
   const problem = url.hostname.includes("*") ? patternProblem(url) : undefined
-  if (problem !== undefined) return Result.fail(malformedPattern(text, problem))
+  if (problem !== undefined) return Result.fail(malformed(text, problem, patternRemedy))
   return url.protocol === "https:" || isLoopback(url.hostname)
     ? Result.succeed(text)
-    : Result.fail(malformed(text, "would send the token unencrypted"))
+    : Result.fail(malformed(text, "would send the token unencrypted", originRemedy))
 }
 
 /** Returns the problem of an origin with a wildcard. */
@@ -93,20 +95,13 @@ const noScopes = (origin: string): InvalidRequestError =>
 
 const withoutUser = (text: string): string => text.replace(/^.*@/s, "...@")
 
-const malformed = (text: string, what: string): InvalidRequestError =>
-  invalidRequest(
-    "field_malformed",
-    "origins",
-    `origins has ${quote(withoutUser(text))}, which ${what}`,
-    "Write only scheme and host in lower case, with the port if it is not the default: https://graph.microsoft.com. "
-      + "Plain http is allowed only for this machine."
-  )
+const malformed = (text: string, what: string, remedy: string): InvalidRequestError =>
+  invalidRequest("field_malformed", "origins", `origins has ${quote(withoutUser(text))}, which ${what}`, remedy)
 
-const malformedPattern = (text: string, what: string): InvalidRequestError =>
-  invalidRequest(
-    "field_malformed",
-    "origins",
-    `origins has ${quote(withoutUser(text))}, which ${what}`,
-    "Write * in the place of the whole first label, which stands for exactly one label, before a domain of two labels or "
-      + "more: https://*.vault.azure.net. Otherwise list each origin."
-  )
+const originRemedy =
+  "Write only scheme and host in lower case, with the port if it is not the default: https://graph.microsoft.com. "
+  + "Plain http is allowed only for this machine."
+
+const patternRemedy =
+  "Write * in the place of the whole first label, which stands for exactly one label, before a domain of two labels or "
+  + "more: https://*.vault.azure.net. Otherwise list each origin."
