@@ -315,13 +315,18 @@ interface Opened {
 
 /** Returns the request of a call. Throws the exception of a member that does not exist. */
 const requestOf = (request: string | ReadonlyArray<string> | TokenRequest, options?: CallOptions): TokenRequest => {
-  const own = typeof request === "string" || isArray(request) ? { scopes: request } : request
-  const problem = unknownMember("the request", own, requestNames) ?? unknownMember("options", options, callNames)
-  if (problem !== undefined) throw exceptionOf(problem)
+  const isScopes = typeof request === "string" || isArray(request)
+  const own = isScopes ? { scopes: request } : withKnownMembers("the request", request, requestNames)
   if (options === undefined || options === null) return own
-  const { signal: _, ...fields } = options
+  const { signal: _, ...fields } = withKnownMembers("options", options, callNames)
   // A field without a value overrides nothing.
   return { ...own, ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) }
+}
+
+const withKnownMembers = <A>(what: string, input: A, known: Readonly<Record<string, true>>): A => {
+  const problem = unknownMember(what, input, known)
+  if (problem !== undefined) throw exceptionOf(problem)
+  return input
 }
 
 const callNames = {
