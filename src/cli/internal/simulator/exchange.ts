@@ -3,10 +3,10 @@
  * texts are short and printable for every input.
  */
 import * as Base64 from "effect/encoding/Base64"
-import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as EntraSimulator from "../../../testing/EntraSimulator.ts"
+import { claimsOf } from "../jwt.ts"
 
 /** A request, and its response if there was one. */
 export interface Exchange {
@@ -96,7 +96,7 @@ export const summaryOf = (exchange: Exchange): Summary => {
   }
   return {
     row,
-    issuedTo: answer.token === undefined ? undefined : show(claimsOf(answer.token).tid ?? tenant),
+    issuedTo: answer.token === undefined ? undefined : show(namesIn(answer.token).tid ?? tenant),
     throttled: response?.status === 429 && isToken
       ? {
         key: [row.client, row.tenant, row.scope].filter((text) => text !== "").join(" · "),
@@ -122,7 +122,7 @@ const clientOf = (form: URLSearchParams, authorization: string | undefined): Ask
   const secret = form.get("client_secret") ?? ""
   const assertion = form.get("client_assertion") ?? ""
   const basic = basicOf(authorization)
-  const claims = claimsOf(assertion)
+  const claims = namesIn(assertion)
   const client = form.get("client_id") ?? basic?.client ?? claims.sub ?? ""
   const credentials = [
     ...(secret === "" ? [] : ["secret"]),
@@ -139,7 +139,7 @@ const clientOf = (form: URLSearchParams, authorization: string | undefined): Ask
 
 const bearerOf = (authorization = ""): Asked => {
   const [, token = ""] = /^bearer (.*)$/is.exec(authorization) ?? []
-  const claims = claimsOf(token)
+  const claims = namesIn(token)
   return {
     client: claims.azp ?? "",
     tenant: claims.tid ?? "",
@@ -158,20 +158,15 @@ const basicOf = (authorization = "") => {
 const formDecoded = (text: string): string =>
   new URLSearchParams(`text=${text.replaceAll("&", "%26")}`).get("text") ?? ""
 
-const Claims = Schema.fromJsonString(Schema.Struct({
+const Claims = Schema.Struct({
   iss: Schema.optionalKey(Schema.String),
   sub: Schema.optionalKey(Schema.String),
   azp: Schema.optionalKey(Schema.String),
   tid: Schema.optionalKey(Schema.String)
-}))
-const decodeClaims = Schema.decodeUnknownResult(Claims)
+})
 
-/** Returns the claims of a JWT without verification. Any other text has no claims. */
-const claimsOf = (jwt: string): typeof Claims.Type =>
-  Base64Url.decodeString(jwt.split(".")[1] ?? "").pipe(
-    Result.flatMap((json) => decodeClaims(json)),
-    Result.getOrElse(() => ({}))
-  )
+/** Returns the claims of a JWT. Any other text has no claims. */
+const namesIn = (jwt: string): typeof Claims.Type => claimsOf(jwt, Claims) ?? {}
 
 const tenantIn = (part: EntraSimulator.Part, url: string): string => {
   const [, first = "", second = ""] = url.split(/[?#]/, 1)[0]?.split("/") ?? []
