@@ -266,7 +266,7 @@ const read = <A>(source: { readonly stats: Effect.Effect<A> }, otherwise: A): A 
   return Exit.isSuccess(exit) ? exit.value : otherwise
 }
 
-/** Returns the counter with attributes. */
+/** Returns the counter with attributes. `Metric.withAttributes` would merge them again at each update. */
 export const labelled = (
   { description, id }: Metric.Counter<number>,
   attributes: Readonly<Record<string, string>>
