@@ -2,10 +2,9 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
-import { mkdirSync, readFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { mkdirSync } from "node:fs"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
-import { openPage, startBrowser } from "../support/browser.ts"
+import { assertAccessible, openPage, startBrowser } from "../support/browser.ts"
 import { until } from "../support/until.ts"
 import { simulate } from "./command.ts"
 
@@ -52,21 +51,6 @@ const shows = (page: Page, selector: string, expected: RegExp) =>
       Effect.tap((text) => text === undefined ? Effect.sleep("50 millis") : Effect.void)
     )
   )
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
-
-/** Asserts that axe finds nothing, and that nothing is wider than the window. */
-const assertAccessible = (page: Page) =>
-  run(async () => {
-    // The page itself lets no script but its own in.
-    await page.evaluate(axe)
-    const problems: unknown = await page.evaluate(
-      "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"
-    )
-    assert.deepStrictEqual(problems, [])
-    const [inner = 0, wide = 0] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth])
-    assert.isAtMost(wide, inner, "the page is wider than the window")
-  })
 
 /** Requests, refusals, throttles and faults, as on the picture of the documentation. */
 const busy = Effect.fnUntraced(function*(origin: string, page: Page) {

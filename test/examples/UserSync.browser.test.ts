@@ -2,11 +2,10 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
-import { mkdirSync, readFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { mkdirSync } from "node:fs"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import * as Demo from "../../examples/user-sync/demo.ts"
-import { openPage, startBrowser } from "../support/browser.ts"
+import { assertAccessible, openPage, startBrowser } from "../support/browser.ts"
 import { until } from "../support/until.ts"
 import { startApp } from "./userSync.ts"
 
@@ -56,20 +55,6 @@ const shows = (page: Page, expected: string | RegExp) =>
       return (typeof expected === "string" ? shown.includes(expected) : expected.test(shown)) ? shown : undefined
     })
   )
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
-
-/** Asserts that axe finds nothing, and that nothing is wider than the window. */
-const assertAccessible = (page: Page) =>
-  run(async () => {
-    await page.evaluate(axeSource)
-    const problems: unknown = await page.evaluate(
-      "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"
-    )
-    assert.deepStrictEqual(problems, [], page.url())
-    const [inner, wide] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth])
-    assert.isAtMost(wide ?? 0, inner ?? 0, `${page.url()} is wider than the window`)
-  })
 
 const images = new URL("../../docs/images/", import.meta.url)
 

@@ -1,6 +1,9 @@
 /** A headless Chromium for tests of pages, which reaches only this machine. For live tests only. */
+import { assert } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { spawnSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
@@ -76,9 +79,24 @@ export const openPage = (
     return { page: yield* Effect.promise(() => context.newPage()), foreign, complaints }
   })
 
+/** Asserts that axe finds nothing on the page, and that nothing is wider than the window. */
+export const assertAccessible = (page: Page): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    // A text that is evaluated needs no permission of the page's CSP.
+    await page.evaluate(axe)
+    const problems: unknown = await page.evaluate(
+      "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))"
+    )
+    assert.deepStrictEqual(problems, [], page.url())
+    const [inner = 0, wide = 0] = await page.evaluate(() => [innerWidth, document.documentElement.scrollWidth])
+    assert.isAtMost(wide, inner, `${page.url()} is wider than the window`)
+  })
+
 // -----------------------------------------------------------------------------
 // internal
 // -----------------------------------------------------------------------------
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
 const programs = ["chromium", "chromium-browser", "google-chrome"]
 
