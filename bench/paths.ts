@@ -1,4 +1,8 @@
-/** How much of our code does a call pass? V8 counts, so one run is enough. `--detail` lists the files. */
+/**
+ * How much of our code does a call pass? V8 counts, so one run is enough. `--detail` lists the files.
+ *
+ * node --conditions=@effect-entra/source bench/paths.ts [--quick] [--detail]
+ */
 import { Effect, Layer, Logger, ManagedRuntime, Redacted, Scheduler } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -82,6 +86,7 @@ const effectsOf = async (name: string) => {
 for (const name of ["one", "two", "three"]) await runtime.runPromise(acquire(name))
 const miss = await counted("miss")
 const hit = await counted("miss")
+if (hit.row.calls === 0) throw new Error("No call of src/ was counted: run with --conditions=@effect-entra/source")
 await effectsOf("counted")
 const effects = await effectsOf("counted-again")
 isThrottling = true
