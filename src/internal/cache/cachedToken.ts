@@ -148,6 +148,7 @@ export class CachedToken implements CachePlace, Times {
     return Object.freeze({
       accessToken: lasting ? this.accessToken : this.#knownToken ?? issued ?? this.#newToken(),
       tokenType: this.shared.tokenType,
+      // Here and elsewhere not `makeUnsafe`, whose parsers of texts and parts each bundle would contain.
       expiresOn: DateTime.fromDateUnsafe(new Date(this.#expiry * 1000)),
       refreshOn: DateTime.fromDateUnsafe(new Date(this.#refresh * 1000)),
       scopes: this.shared.grantedScopes,
