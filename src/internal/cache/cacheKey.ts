@@ -40,13 +40,19 @@ export const ownerIn = (space: string): string => {
   return space.slice(0, end)
 }
 
+/** The token type and the key that tokens are bound to. */
+export interface Binding {
+  readonly tokenType: string
+  readonly keyId: string
+}
+
 /**
  * Returns the space of an owner's tokens of one type and binding. Only spaces of this owner start with the owner's text.
  * `partition` encodes all other differences between tokens.
  */
 export const spaceOf = (
   owner: string,
-  binding: { readonly tokenType: string; readonly keyId: string } | undefined,
+  binding: Binding | undefined,
   partition = ""
 ): string => owner + encode([binding?.tokenType ?? "Bearer", binding?.keyId ?? ""]) + partition
 

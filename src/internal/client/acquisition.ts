@@ -50,7 +50,7 @@ export interface Flight {
   readonly key: CacheKey
   readonly reason: CacheRefreshReason
   /** Runs directly before the first request. */
-  readonly beforeSending: Effect.Effect<void> | undefined
+  readonly beforeSending?: Effect.Effect<void> | undefined
   /** The cached token that this acquisition is to replace. */
   readonly seen: CachedToken | undefined
   /** Whether a look-up in the store behind the cache has just failed, and the monotonic time at which it began. */

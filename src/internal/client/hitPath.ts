@@ -10,6 +10,7 @@ import type { AuthenticationResult } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit } from "../cache/cachedToken.ts"
+import type { Binding } from "../cache/cacheKey.ts"
 import { callProblem } from "../request/requestPlan.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 
@@ -36,16 +37,15 @@ export interface HitPath {
 export const make = (options: {
   readonly clock: Clock.Clock
   readonly peek: (space: string, tenant: string, scopes: string) => CachedToken | undefined
-  /** The space of tokens that are not bound to a key. */
-  readonly bearer: string
-  /** Returns the space of the client's tokens now: `bearer`, or that of the key of its credential. */
-  readonly space: () => string
+  /** Returns the binding of tokens now; undefined for tokens that are not bound to a key. */
+  readonly binding: () => Binding | undefined
+  readonly space: (bound: Binding | undefined) => string
   readonly homeTenant: string | undefined
   readonly allows: ((tenantId: string) => boolean) | undefined
   /** The time limit of a refresh in milliseconds. */
   readonly limit: number
 }): HitPath => {
-  const { allows, bearer, clock, homeTenant, limit, peek, space } = options
+  const { allows, binding, clock, homeTenant, limit, peek, space } = options
   let hits = 0
 
   const hit = (exit: Hit): Hit => {
@@ -62,7 +62,7 @@ export const make = (options: {
     refreshingSince <= now && now < refreshingSince + limit
 
   /** Looks up the caller's own strings, and checks only the allowed tenants. Another spelling is found by the plan. */
-  const lookUp = (request: TokenRequest, here: string): CachedToken | undefined => {
+  const lookUp = (request: TokenRequest, bound: Binding | undefined): CachedToken | undefined => {
     if (
       typeof request !== "object" || request === null ||
       (request.forceRefresh !== undefined && request.forceRefresh !== false) || request.claims !== undefined ||
@@ -83,7 +83,7 @@ export const make = (options: {
       ? request.scopes[0]
       : undefined
     if (tenant === undefined || scope === undefined) return undefined
-    const entry = peek(here, tenant, scope)
+    const entry = peek(space(bound), tenant, scope)
     // The predicate gets the tenant's name in the cache, which is canonical.
     return entry === undefined || allows?.(entry.tenant) === false ? undefined : entry
   }
@@ -94,13 +94,12 @@ export const make = (options: {
     isRefreshing,
     hits: () => hits,
     serve: (call) => {
-      const here = space()
-      const isUnbound = here === bearer
-      const known = isUnbound ? call.entry : undefined
-      const entry = known !== undefined && known.isCached ? known : lookUp(call.request, here)
+      const bound = binding()
+      const known = bound === undefined ? call.entry : undefined
+      const entry = known !== undefined && known.isCached ? known : lookUp(call.request, bound)
       if (entry === undefined) return undefined
       // The result of the predicate may change, so with a predicate every run looks up its entry.
-      if (isUnbound && entry !== known && entry.isCached && allows === undefined) call.entry = entry
+      if (bound === undefined && entry !== known && entry.isCached && allows === undefined) call.entry = entry
       const now = clock.currentTimeMillisUnsafe()
       entry.touch()
       // The wall clock was set back after the token was issued.

@@ -17,7 +17,15 @@ import type { AcquireTokenError, ConfigurationError } from "../../EntraError.ts"
 import type { TokenCache } from "../../TokenCache.ts"
 import type { OnThrottled, TokenRequest } from "../../TokenRequest.ts"
 import type { CachedToken, Hit, Times } from "../cache/cachedToken.ts"
-import { type CacheKey, encode, keyOf as makeKey, ownerOf, type Selector, spaceOf } from "../cache/cacheKey.ts"
+import {
+  type Binding,
+  type CacheKey,
+  encode,
+  keyOf as makeKey,
+  ownerOf,
+  type Selector,
+  spaceOf
+} from "../cache/cacheKey.ts"
 import { freshness, isTooShort, isUsable, refreshFrom } from "../cache/freshness.ts"
 import type { FoundToken } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
@@ -89,7 +97,7 @@ export const make = (options: {
   readonly onThrottled: OnThrottled
 }): Effect.Effect<Lifecycle, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { acquisitions, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
+    const { acquisitions, binding, cache, limit, renewal: { backoff, maxWait, ...stale }, settings } = options
     const clock = yield* Clock.Clock
     const flights = yield* SingleFlight.make<AuthenticationResult, AcquireTokenError>({
       closed: () => closedError("The client"),
@@ -102,16 +110,13 @@ export const make = (options: {
     const bearer = spaceOf(owner, undefined, own)
 
     /** The space of requests without parameters or a partition of their own. */
-    const space = (): string => {
-      const bound = options.binding()
-      return bound === undefined ? bearer : spaceOf(owner, bound, own)
-    }
+    const space = (bound: Binding | undefined): string => bound === undefined ? bearer : spaceOf(owner, bound, own)
 
     const keyOf = ({ extras: { partition }, scopes, tenant }: RequestPlan): CacheKey =>
-      makeKey(partition === own ? space() : spaceOf(owner, options.binding(), partition), tenant, scopes.canonical)
+      makeKey(partition === own ? space(binding()) : spaceOf(owner, binding(), partition), tenant, scopes.canonical)
 
     /** Returns whether tokens are bound to a key of this process, so that other processes cannot use them. */
-    const isBound = (): boolean => options.binding() !== undefined
+    const isBound = (): boolean => binding() !== undefined
 
     const homeTenant = Result.getOrUndefined(Authority.requireTenant(settings.authority))
     let refreshes = 0
@@ -121,7 +126,7 @@ export const make = (options: {
     const { hit, isRefreshing, isResting, hits, serve } = HitPath.make({
       clock,
       peek: cache.peek,
-      bearer,
+      binding,
       space,
       homeTenant,
       allows: settings.allows,
@@ -341,16 +346,7 @@ export const make = (options: {
         const isSpared = (error: AcquireTokenError) =>
           token !== undefined && staysInUse(token, error, clock.currentTimeMillisUnsafe(), stale)
         const rest = token === undefined ? undefined : () => coolDown(token.failures + 1, backoff)
-        const flight = acquire({
-          ...lookUp,
-          plan: anonymous,
-          key,
-          reason,
-          beforeSending: undefined,
-          seen: token,
-          isSpared,
-          rest
-        })
+        const flight = acquire({ ...lookUp, plan: anonymous, key, reason, seen: token, isSpared, rest })
         if (token === undefined) return reported(plan, flight)
         const since = clock.currentTimeMillisUnsafe()
         token.refreshingSince = since
