@@ -302,7 +302,7 @@ export const parseIssuer = (
  */
 export const parseTenant = (input: string, field = "tenantId"): Result.Result<string, InvalidAuthorityError> => {
   const defect = nonValueOf(input)
-  if (defect === undefined && input.length <= 253 && tenantPattern.test(input)) {
+  if (defect === undefined && (isGuid(input) || input.length <= 253 && tenantPattern.test(input))) {
     return Result.succeed(input.toLowerCase())
   }
   const id = defect === undefined ? guidIn(input) : undefined

@@ -82,16 +82,15 @@ export const parseClientId = (
   field = "clientId"
 ): Result.Result<string, InvalidRequestError> => {
   if (!isText(clientId) || clientId === "") return Result.fail(clientIdProblem(field, clientId, "is empty or not set"))
-  const told = `${quote(clientId)} `
   const defect = nonValueOf(clientId)
-  if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, told + defect.what, defect.remedy))
+  if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, defect.what, defect.remedy))
   const id = guidIn(clientId)
   if (id !== undefined && id !== clientId && decoratedGuid.test(clientId)) {
-    return Result.fail(clientIdProblem(field, clientId, `${told}is not the id alone`, `Pass ${quote(id)} alone.`))
+    return Result.fail(clientIdProblem(field, clientId, "is not the id alone", `Pass ${quote(id)} alone.`))
   }
   return /^[\x21-\x7e]{1,256}$/.test(clientId)
     ? Result.succeed(clientId)
-    : Result.fail(clientIdProblem(field, clientId, `${told}is not an application id`))
+    : Result.fail(clientIdProblem(field, clientId, "is not an application id"))
 }
 
 /**
@@ -104,7 +103,7 @@ const clientIdProblem = (field: string, clientId: string, what: string, remedy =
   invalidRequest(
     clientId ? "field_malformed" : "field_missing",
     field,
-    `${field} ${what}`,
+    `${field} ${isText(clientId) && clientId !== "" ? `${quote(clientId)} ` : ""}${what}`,
     withRemedy(remedy, "Pass the application (client) id from the overview of the app registration.")
   )
 

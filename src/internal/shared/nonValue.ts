@@ -1,5 +1,5 @@
 /** Texts that were meant to be values and are none: placeholders, references that nothing replaced, quotes, white space. */
-import { guidPattern } from "./text.ts"
+import { guidPattern, isGuid } from "./text.ts"
 
 /** A defect of a text that was meant to be a value. Neither sentence shows the text, which may be a secret. */
 export interface NonValue {
@@ -23,15 +23,30 @@ export interface NonValue {
  * Returns the reason why a text cannot be the value that was meant, or undefined if it may be the value. Very long
  * texts are not examined, because callers may choose a tenant, and some patterns need quadratic time.
  */
-export const nonValueOf = (text: string): NonValue | undefined =>
-  text === "" || text.length > longestExamined ? undefined : nonValues.find(({ form }) => form.test(text))
+export const nonValueOf = (text: string): NonValue | undefined => {
+  if (text === "" || text.length > longestExamined || isGuid(text) && !zeroGuid.test(text)) return undefined
+  const isPlain = plain.test(text)
+  return nonValues.find(({ form, plainForm }) =>
+    !isPlain && form?.test(text) === true || plainForm?.test(text) === true
+  )
+}
 
 const longestExamined = 2048
+
+const zeroGuid = /^[0-]+$/
+
+/** The characters of ids, domain names and the secrets that Entra makes. */
+const plain = /^[\w.~-]*$/
 
 /** The name of a setting, as documentation writes it in the place of a value. */
 const setting = "(?:(?:your|my|the|some|enter|insert|azure|entra|aad|arm|msal)[\\s_-]{0,2})*"
   + "(?:application|app|client|tenant|directory|object|subscription)[\\s_-]{0,2}(?:(?:application|client)[\\s_-]?)?"
   + "(?:id|guid|uuid|secret(?:[\\s_-]?(?:value|key))?|key|name)(?:[\\s_-]?(?:value|here))?"
+
+const settingAlone = new RegExp(`^\\W{0,3}${setting}\\W{0,3}$|^AzureAd(?::|__)\\w+$`, "i")
+
+/** A word of each text that {@link settingAlone} matches. */
+const settingWord = /app|client|tenant|directory|object|subscription|azuread/i
 
 /** A part of a URL or of a resource's id that documentation leaves to the reader, between brackets. */
 const bracketed = "<[^<>/]*>|\\{[^{}/]*\\}|%(?![\\dA-F]{2})\\w+%"
@@ -43,7 +58,18 @@ const described = `(?<=[/.@])(?:${setting}|`
 
 const unresolved = "is a reference that was not replaced by its value"
 
-const nonValues: ReadonlyArray<NonValue & { readonly form: RegExp }> = [
+/**
+ * Most patterns are tried only on texts that are not {@link plain}, because the first use of a pattern compiles it, which
+ * takes up to a millisecond.
+ */
+interface Row extends NonValue {
+  /** Matches only texts that are not plain. */
+  readonly form?: RegExp
+  /** Matches plain texts too. */
+  readonly plainForm?: Pick<RegExp, "test">
+}
+
+const nonValues: ReadonlyArray<Row> = [
   {
     kind: "break",
     form: /^\s*[\r\n]|[\r\n]\s*$/,
@@ -76,7 +102,9 @@ const nonValues: ReadonlyArray<NonValue & { readonly form: RegExp }> = [
   },
   {
     kind: "reference",
-    form: /^@?Microsoft\.(?:KeyVault|AppConfiguration|\w+\()|^\{\s*"uri"\s*:|^https:\/\/[\w-]+\.vault\.[\w.]+\//i,
+    form:
+      /^@Microsoft\.(?:KeyVault|AppConfiguration)|^@?Microsoft\.\w+\(|^\{\s*"uri"\s*:|^https:\/\/[\w-]+\.vault\.[\w.]+\//i,
+    plainForm: /^Microsoft\.(?:KeyVault|AppConfiguration)/i,
     what: `${unresolved} in Key Vault or App Configuration`,
     remedy:
       "Find the reason in the app's settings in the portal. The identity of the app must be allowed to read the vault."
@@ -93,10 +121,16 @@ const nonValues: ReadonlyArray<NonValue & { readonly form: RegExp }> = [
       [
         "\\$\\{.+\\}|^[$%@#]\\w*\\{.*\\}#?$|^\\$\\(.*\\)$",
         "^\\\\?\\${1,2}(?:[A-Z_][A-Z0-9_]*|[Ee][Nn][Vv]:\\w+)$",
-        "^([%@#~!])\\1?[A-Za-z][\\w.-]*\\1{1,2}$|^__[\\w.-]+__$",
+        "^([%@#!])\\1?[A-Za-z][\\w.-]*\\1{1,2}$",
         "\\{\\{.*\\}\\}|^\\[\\[.+\\]\\]$|^<<.+>>$|^<[%?].*[%?]>$|^\\{%.*%\\}$",
         "^(?:process\\.env|Deno\\.env|import\\.meta\\.env|os\\.environ|\\w+\\.getenv|getenv|%?env)[([]",
-        "^(?:process|Deno|import\\.meta)\\.env\\.|^env[.:][A-Z_]+$",
+        "^env:[A-Z_]+$"
+      ].join("|")
+    ),
+    plainForm: new RegExp(
+      [
+        "^~~?[A-Za-z][\\w.-]*~~?$|^__[\\w.-]+__$",
+        "^(?:process|Deno|import\\.meta)\\.env\\.|^env\\.[A-Z_]+$",
         "^(?:var|vars|local|data|module|secrets|azuread_\\w+|azurerm_\\w+)\\.[\\w.-]*_[\\w.-]*$"
       ].join("|")
     ),
@@ -132,7 +166,7 @@ const nonValues: ReadonlyArray<NonValue & { readonly form: RegExp }> = [
   },
   {
     kind: "setting",
-    form: new RegExp(`^\\W{0,3}${setting}\\W{0,3}$|^AzureAd(?::|__)\\w+$`, "i"),
+    plainForm: { test: (text) => settingWord.test(text) && settingAlone.test(text) },
     what: "is a placeholder: the name of a setting",
     remedy: "Replace the placeholder by the value."
   },
@@ -149,17 +183,24 @@ const nonValues: ReadonlyArray<NonValue & { readonly form: RegExp }> = [
     kind: "placeholder",
     form: new RegExp(
       [
-        "^<[^<>]*>$|^&lt;.*&gt;$|^[\u2039\u00ab\uff1c\u3008].*[\u203a\u00bb\uff1e\u3009]$",
+        "^<[^<>]*>$|^&lt;.*&gt;$|^[\\u2039\\u00ab\\uff1c\\u3008].*[\\u203a\\u00bb\\uff1e\\u3009]$",
         "^[{[][\\w .:'-]*[}\\]]$",
         "^\\[object \\w+\\]$",
         "^[[(](?:your|enter|insert|replace)\\b.*[\\])]$",
-        "^your[\\s_-]|[\\s_-]here$|^todo[\\s:_-]",
-        "^(?:tbd|n/a|nil|unset|not[\\s_-]?set|fix[\\s_-]?me|change[\\s_-]?it|set[\\s_-]?me|replace)$",
-        "^(?:fill[\\s_-]?(?:me[\\s_-]?)?in|\\(?(?:sensitive value|known after apply)\\)?|\\(null\\)|\\W*redacted\\W*)$",
-        "^(?:enter|insert|put|paste|replace|change|add)[\\s_-]?(?:me|this|your|with|the)(?![a-z])",
-        "^(?:x{3,}(?:-x+)*|\\*{3,}|\\.{3,}|\\u2026|\\?{3,}|undefined|null|none|todo|placeholder)$",
-        "^[x0*]{8}(?:-[x0*MN]{4}){3}-[x0*]{12}$",
+        "^todo:|^n/a$|^\\(?(?:sensitive value|known after apply)\\)?$|^\\(null\\)$",
+        "^(?:\\*{3,}|\\u2026|\\?{3,})$",
         "^.{0,4}[*\\u2022]{5,}$"
+      ].join("|"),
+      "i"
+    ),
+    plainForm: new RegExp(
+      [
+        "^your[\\s_-]|[\\s_-]here$|^todo[\\s_-]",
+        "^(?:tbd|nil|unset|not[\\s_-]?set|fix[\\s_-]?me|change[\\s_-]?it|set[\\s_-]?me|replace)$",
+        "^(?:fill[\\s_-]?(?:me[\\s_-]?)?in|\\W*redacted\\W*)$",
+        "^(?:enter|insert|put|paste|replace|change|add)[\\s_-]?(?:me|this|your|with|the)(?![a-z])",
+        "^(?:x{3,}(?:-x+)*|\\.{3,}|undefined|null|none|todo|placeholder)$",
+        "^[x0*]{8}(?:-[x0*MN]{4}){3}-[x0*]{12}$"
       ].join("|"),
       "i"
     ),
