@@ -289,14 +289,22 @@ const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
   const isTenanted = key.tenant !== "" && token.authority.endsWith(key.tenant)
   return {
     space: key.space,
-    scopes: ownString(key.scopes),
+    scopes: key.scopes,
     tokenType: token.tokenType,
-    grantedScopes: Object.freeze(token.scopes.map(ownString)),
-    authority: ownString(isTenanted ? token.authority.slice(0, -key.tenant.length) : token.authority),
+    grantedScopes: token.scopes,
+    authority: isTenanted ? token.authority.slice(0, -key.tenant.length) : token.authority,
     isTenanted,
     members: 0
   }
 }
+
+/** Returns the fields as they are kept. */
+const owning = (fields: SharedFields): SharedFields => ({
+  ...fields,
+  scopes: ownString(fields.scopes),
+  grantedScopes: Object.freeze(fields.grantedScopes.map(ownString)),
+  authority: ownString(fields.authority)
+})
 
 /**
  * A slice keeps its whole source string in memory, and a GUID of Node is a concatenation of about fifteen pieces, so the
@@ -305,7 +313,7 @@ const sharedFieldsOf = (key: CachePlace, token: AccessToken): SharedFields => {
 const ownString = (text: string): string => String(JSON.parse(JSON.stringify(text)))
 
 export interface SharedFieldsTable {
-  /** Returns the known fields of this space and these scopes if they are equal; otherwise the given ones. */
+  /** Returns the known fields of this space and these scopes if they are equal; otherwise a copy of the given ones. */
   readonly join: (fields: SharedFields) => SharedFields
   readonly leave: (fields: SharedFields) => void
 }
@@ -315,10 +323,10 @@ export const makeSharedFields = (): SharedFieldsTable => {
   return {
     join: (fields) => {
       const known = spaces.get(fields.space)?.get(fields.scopes)
-      const joined = known !== undefined && isSame(known, fields) ? known : fields
+      const joined = known !== undefined && isSame(known, fields) ? known : owning(fields)
       if (known === undefined) {
         const byScopes = spaces.get(fields.space) ?? new Map<string, SharedFields>()
-        spaces.set(fields.space, byScopes.set(fields.scopes, fields))
+        spaces.set(fields.space, byScopes.set(joined.scopes, joined))
       }
       joined.members++
       return joined

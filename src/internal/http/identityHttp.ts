@@ -6,11 +6,13 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import type * as HttpBody from "effect/http/HttpBody"
+import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
@@ -18,7 +20,7 @@ import { NetworkError } from "../../EntraError.ts"
 import { type TimeLimit, within } from "../shared/timeLimit.ts"
 import { isTraced } from "../shared/tracing.ts"
 import { type Bytes, codingsOf, decodeAll } from "./contentCoding.ts"
-import { type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
+import { type Fields, type IdentityRequest, type IdentityResponse, noFields, secretsOf } from "./fields.ts"
 import * as NetworkReason from "./networkReason.ts"
 import { scrubberOf } from "./redaction.ts"
 import { followedTo, withoutRedirects } from "./redirects.ts"
@@ -115,14 +117,26 @@ const ownContext = (context: Context.Context<never>): Context.Context<never> => 
   )
 }
 
+/** Creates the request in one step, because each combinator copies the headers. */
 const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
+  const plain = plainOf(headers)
+  const body = form === undefined
+    ? HttpBody.empty
+    : HttpBody.text(new URLSearchParams(plainOf(form)).toString(), "application/x-www-form-urlencoded")
+  if (body._tag !== "Empty") {
+    plain["content-type"] = body.contentType
+    plain["content-length"] = `${body.contentLength}`
+  }
+  return HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), Headers.fromInput(plain), body)
+}
+
+const plainOf = (fields: Fields): Record<string, string> => {
   const plain: Record<string, string> = {}
-  for (const name in headers) {
-    const value = headers[name]
+  for (const name in fields) {
+    const value = fields[name]
     if (value !== undefined) plain[name] = typeof value === "string" ? value : Redacted.value(value)
   }
-  const base = HttpClientRequest.setHeaders(HttpClientRequest.make(method)(url), plain)
-  return form === undefined ? base : HttpClientRequest.bodyUrlParams(base, form)
+  return plain
 }
 
 // -----------------------------------------------------------------------------
@@ -279,10 +293,11 @@ const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unk
     reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
   })
 
-const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
-  const decoder = new TextDecoder()
-  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
-}
+const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string =>
+  chunks.map((chunk) => utf8.decode(chunk, { stream: true })).join("") + utf8.decode()
+
+/** Between two bodies it has no state, because each is decoded to its end at once. */
+const utf8 = new TextDecoder()
 
 // -----------------------------------------------------------------------------
 // errors

@@ -51,8 +51,11 @@ const staying: ProxyHandler<object> = {
 
 /** Returns the URL to which `fetch` has followed a redirect in spite of the option, or undefined. */
 export const followedTo = (response: HttpClientResponse.HttpClientResponse): string | undefined => {
-  const sentTo = Option.getOrUndefined(HttpClientRequest.toUrl(response.request))?.href.split("#", 1)[0]
+  const { request, url } = response
+  if (url === "" || (url === request.url && request.urlParams.params.length === 0)) return undefined
+  const sentTo = Option.getOrUndefined(HttpClientRequest.toUrl(request))?.href.split("#", 1)[0]
   // `toWeb` consumes the body, so it is called only if the URL differs.
-  if (response.url === "" || response.url === sentTo) return undefined
-  return Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected) ? response.url : undefined
+  return url !== sentTo && Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)
+    ? url
+    : undefined
 }
