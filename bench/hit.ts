@@ -125,7 +125,7 @@ const Allocations = Schema.fromJsonString(Schema.Struct({
   fiberWithLiteral: Counted
 }))
 
-const counted = Schema.decodeUnknownSync(Allocations)(Heap.run("allocations.ts"))
+const counted = Schema.decodeUnknownSync(Allocations)(Heap.runCounting("allocations.ts"))
 
 const { exit, literal } = counted
 const memory = [

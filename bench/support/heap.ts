@@ -5,20 +5,27 @@ import { setImmediate } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { collect, percentile } from "./measure.ts"
 
-/** Runs a script of this folder in a process for counting, and returns its output. */
-export const run = (script: string): string => {
+/** Runs a script of this folder in a process of its own, and returns its output. */
+export const run = (script: string, args: ReadonlyArray<string> = [], options: ReadonlyArray<string> = []): string => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [
     "--conditions=@effect-entra/source",
     "--expose-gc",
-    // When the compiler works on a thread of its own, the code that is counted depends on how busy the machine is.
-    "--no-concurrent-recompilation",
-    "--min-semi-space-size=256",
-    "--max-semi-space-size=256",
-    fileURLToPath(new URL(script, import.meta.url))
+    ...options,
+    fileURLToPath(new URL(script, import.meta.url)),
+    ...args
   ], { encoding: "utf8" })
   if (status !== 0) throw new Error(`${script} ended with ${status}: ${stderr}`)
   return stdout
 }
+
+/** Runs a script in a process for counting. */
+export const runCounting = (script: string): string =>
+  run(script, [], [
+    // When the compiler works on a thread of its own, the code that is counted depends on how busy the machine is.
+    "--no-concurrent-recompilation",
+    "--min-semi-space-size=256",
+    "--max-semi-space-size=256"
+  ])
 
 export interface Growth {
   /** Bytes per operation; the median of seven rounds. */
@@ -27,7 +34,7 @@ export interface Growth {
   readonly retained: number
 }
 
-/** Returns the growth of the heap per operation. Call it in a process of `run`, with a loop over `operations`. */
+/** Returns the growth of the heap per operation. Call it in a process of `runCounting`, with a loop over `operations`. */
 export const growthOf = async (
   name: string,
   operations: number,

@@ -8,7 +8,7 @@ const proof: Misses.Proof = { name: "secret", certificate: undefined }
 const options = { cached: 0, origin: Misses.publicOrigin }
 const subjects = [
   ...Misses.transportsAlone("alone"),
-  await Misses.ours("miss", proof, transport(() => Misses.long), options),
+  await Misses.ours("miss", proof, transport(Misses.answerLong), options),
   await Misses.msal("miss", proof, options)
 ]
 

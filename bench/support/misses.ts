@@ -48,7 +48,11 @@ export const publicOrigin = "https://login.microsoftonline.com"
 export const answerOf = (expiresIn: number): string =>
   JSON.stringify({ token_type: "Bearer", expires_in: expiresIn, access_token: "t".padEnd(tokenLength, "x") })
 export const short = answerOf(100)
-export const long = answerOf(3_599)
+const long = answerOf(3_599)
+
+/** The answers of the transports in the process. */
+export const answerLong = (): string => answered(long)
+const answerShort = (): string => answered(short)
 
 export const contenderOf = ({ group, miss, name }: Subject, operations: number): Contender => ({
   name,
@@ -64,16 +68,35 @@ export const contenderOf = ({ group, miss, name }: Subject, operations: number):
   }
 })
 
-/** The same right after a full collection: many misses, because the first ones after it cost more. */
-export const afterCollection = (subject: Subject, group: string): Contender => {
+/** Whether the next answer of a transport in the process starts a full collection. */
+let collecting = false
+
+const answered = (answer: string): string => {
+  if (collecting) {
+    collecting = false
+    collect({ type: "major", execution: "sync" })
+  }
+  return answer
+}
+
+/** A full collection while nothing runs, or one during a miss, as the engine starts them: when something is allocated. */
+export const collections = ["between misses", "during a miss"] as const
+export type Collection = (typeof collections)[number]
+
+/** The same right after a full collection of a warm program: many misses, because the first ones after it cost more. */
+export const afterCollection = (subject: Subject, when: Collection): Contender => {
   const operations = 125
   const { run } = contenderOf(subject, operations)
   return {
     name: subject.name,
-    group,
+    group: `${subject.group}, ${when}`,
     operations,
-    run: (laps) => {
-      collect({ type: "major", execution: "sync" })
+    run: async (laps) => {
+      for (let warm = 0; warm < 1_000; warm++) await subject.miss()
+      collecting = true
+      if (when === "between misses") answered("")
+      else await subject.miss()
+      if (collecting) throw new Error("nothing was collected")
       return run(laps)
     }
   }
@@ -122,7 +145,7 @@ export const msal = async (
 ): Promise<Subject> => {
   const authority = `${options.origin}/${tenantId}`
   const app = options.origin === publicOrigin
-    ? Msal.application(authority, certificate, Msal.network(() => short))
+    ? Msal.application(authority, certificate, Msal.network(answerShort))
     : new ConfidentialClientApplication({
       auth: {
         clientId: Msal.clientId,
@@ -220,14 +243,14 @@ export const openid = async (
 
 /** The in-process transport of each by itself, to the parsed answer. */
 export const transportsAlone = (group: string): ReadonlyArray<Subject> => {
-  const http = Effect.runSync(Effect.provide(HttpClient.HttpClient, transport(() => long)))
+  const http = Effect.runSync(Effect.provide(HttpClient.HttpClient, transport(answerLong)))
   const send = (request: HttpClientRequest.HttpClientRequest) =>
     // Ours creates no span of the request, because the program has no tracer.
     Effect.provideService(http.execute(request), HttpClient.TracerDisabledWhen, () => true)
   const request = HttpClientRequest.post(`${publicOrigin}/${tenantId}/oauth2/v2.0/token`).pipe(
     HttpClientRequest.bodyUrlParams({ client_id: Msal.clientId, scope, grant_type: "client_credentials" })
   )
-  const network = Msal.network(() => short)
+  const network = Msal.network(answerShort)
   const misses: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
     [
       names.ours,
