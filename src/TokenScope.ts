@@ -82,7 +82,7 @@ export const parse = (
 ): Result.Result<ScopeSet, InvalidScopeError> => {
   const folds = kind === "Entra" || kind === "Ciam"
   const scopes = new Map<string, string>()
-  for (const scope of typeof input === "string" ? input.split(" ") : input.flatMap((entry) => entry.split(" "))) {
+  for (const scope of (typeof input === "string" ? input : input.join(" ")).split(" ")) {
     const name = folds ? scope.toLowerCase() : scope
     if (scope === "") continue
     if (!scopeToken.test(scope) || scope.length > longest) return Result.fail(malformed(scope))

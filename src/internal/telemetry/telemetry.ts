@@ -142,7 +142,10 @@ export const make = (options: {
       return isNew ? logSafely(Effect.logInfo("credential reloaded")) : undefined
     }
 
-    const publish = (event: ClientEvent): void => {
+    /** Few programs subscribe, so the event is made only for those. */
+    const publish = (eventOf: () => ClientEvent): void => {
+      if (subscribers.size === 0) return
+      const event = eventOf()
       for (const queue of subscribers) Queue.offerUnsafe(queue, event)
     }
 
@@ -163,7 +166,7 @@ export const make = (options: {
       const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
       // A failure that callers do not notice counts as a failed refresh, whatever the reason of the flight.
       const reason = error !== undefined && isSpared(error) ? "ProactivelyRefreshed" : asked
-      const about: Flight = {
+      const flight = (): Flight => ({
         time: DateTime.fromDateUnsafe(new Date(now())),
         clientId,
         tenantId: acquisition.tenantId,
@@ -172,20 +175,20 @@ export const make = (options: {
         cacheRefreshReason: reason,
         attempts,
         durations
-      }
+      })
       const warning = expiry === undefined ? undefined : warnOfExpiry(expiry)
       if (Exit.isSuccess(exit)) {
-        const { expiresOn, metadata: { cacheLevel, tokenSource } } = exit.value
-        metrics.acquired(tokenSource, reason, about)
+        const { cacheLevel, tokenSource } = exit.value.metadata
+        metrics.acquired(tokenSource, reason, { attempts, durations })
         span?.attribute("entra.token_source", tokenSource)
         span?.attribute("entra.cache_level", cacheLevel)
-        publish({
+        publish(() => ({
           _tag: reason === "ProactivelyRefreshed" ? "TokenRefreshed" : "TokenAcquired",
-          ...about,
+          ...flight(),
           tokenSource,
           cacheLevel,
-          expiresOn
-        })
+          expiresOn: exit.value.expiresOn
+        }))
         return [
           reloaded(revision),
           // Few programs log at Debug, so the line is composed only for those.
@@ -198,12 +201,12 @@ export const make = (options: {
       }
       // Flights that end because the client closes are not reported.
       if (error === undefined) return []
-      metrics.failed(error, reason, about)
+      metrics.failed(error, reason, { attempts, durations })
       const { errorCodes } = FlightLog.codesOf(error)
       span?.attribute("entra.error", error._tag)
       span?.attribute("entra.error_code", error.code)
       if (errorCodes !== undefined) span?.attribute("entra.error_codes", errorCodes)
-      publish({ _tag: "AcquisitionFailed", ...about, error })
+      publish(() => ({ _tag: "AcquisitionFailed", ...flight(), error }))
       return [
         reloaded(revision),
         FlightLog.failed(error),
@@ -251,6 +254,8 @@ const endOfTime = 8.64e15
 /** The last warning about each cache. Clients that share a cache share its warnings. */
 const lastEvictionWarnings = new WeakMap<ExportedMetrics.Cache, LastWarning>()
 
+type Costs = Pick<Flight, "attempts" | "durations">
+
 /** The metrics of flights. A series computes its key when it is created, so each series is created once. */
 const metricsOf = (context: Context.Context<never>, clientId: string) => {
   const series = new Map<string, { readonly updateUnsafe: (value: number, context: Context.Context<never>) => void }>()
@@ -279,7 +284,7 @@ const metricsOf = (context: Context.Context<never>, clientId: string) => {
     made.updateUnsafe(Duration.toSeconds(duration), context)
   }
 
-  const time = ({ attempts, durations }: Flight, isTotalKnown: boolean) => {
+  const time = ({ attempts, durations }: Costs, isTotalKnown: boolean) => {
     if (isTotalKnown) observe(EntraMetrics.duration, durations.total)
     if (attempts === 0) return
     observe(EntraMetrics.httpDuration, durations.http)
@@ -288,13 +293,13 @@ const metricsOf = (context: Context.Context<never>, clientId: string) => {
 
   return {
     sent: (attempts: number) => count(EntraMetrics.httpAttempts, attempts, "", () => ({})),
-    acquired: (source: string, reason: CacheRefreshReason, flight: Flight) => {
+    acquired: (source: string, reason: CacheRefreshReason, costs: Costs) => {
       count(EntraMetrics.acquisitions, 1, `${source} ${reason}`, () => ({ source, reason }))
-      time(flight, true)
+      time(costs, true)
     },
-    failed: (error: AcquireTokenError, reason: CacheRefreshReason, flight: Flight) => {
+    failed: (error: AcquireTokenError, reason: CacheRefreshReason, costs: Costs) => {
       count(EntraMetrics.failures, 1, `${error._tag} ${reason}`, () => ({ error: error._tag, reason }))
-      time(flight, flight.attempts > 0)
+      time(costs, costs.attempts > 0)
     }
   }
 }
