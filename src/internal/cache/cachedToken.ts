@@ -322,12 +322,10 @@ export const makeSharedFields = (): SharedFieldsTable => {
   const spaces = new Map<string, Map<string, SharedFields>>()
   return {
     join: (fields) => {
-      const known = spaces.get(fields.space)?.get(fields.scopes)
+      const byScopes = spaces.get(fields.space) ?? new Map<string, SharedFields>()
+      const known = byScopes.get(fields.scopes)
       const joined = known !== undefined && isSame(known, fields) ? known : owning(fields)
-      if (known === undefined) {
-        const byScopes = spaces.get(fields.space) ?? new Map<string, SharedFields>()
-        spaces.set(fields.space, byScopes.set(joined.scopes, joined))
-      }
+      if (joined !== known) spaces.set(fields.space, byScopes.set(joined.scopes, joined))
       joined.members++
       return joined
     },

@@ -45,44 +45,68 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     return partition.scopes === scopes ? partition : undefined
   }
 
-  const insert = (entry: CachedToken, size: number, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
-    entry.shared = shared.join(entry.shared)
+  /** Adds an entry to the index, in the place of the entry with the same key if there is one. */
+  const index = (entry: CachedToken): void => {
     const { scopes, space } = entry.shared
     const tenants = spaces.get(space) ?? new Map<string, Partition>()
     if (tenants.size === 0) spaces.set(space, tenants)
     const partition = tenants.get(entry.tenant)
-    if (partition === undefined) tenants.set(entry.tenant, entry)
-    else {
-      const neighbor = partition instanceof Map ? partition.values().next().value : partition
-      entry.tenant = neighbor?.tenant ?? entry.tenant
-      if (partition instanceof Map) partition.set(scopes, entry)
-      else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
+    const neighbor = partition instanceof Map ? partition.values().next().value : partition
+    entry.tenant = neighbor?.tenant ?? entry.tenant
+    if (partition instanceof Map) partition.set(scopes, entry)
+    else if (partition === undefined || partition.scopes === scopes) tenants.set(entry.tenant, entry)
+    else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
+  }
+
+  const unindex = (entry: CachedToken): void => {
+    const { scopes, space } = entry
+    const tenants = spaces.get(space)
+    const partition = tenants?.get(entry.tenant)
+    if (partition === entry) tenants?.delete(entry.tenant)
+    else if (partition instanceof Map) {
+      partition.delete(scopes)
+      const last = partition.size === 1 ? partition.values().next().value : undefined
+      if (last !== undefined) tenants?.set(entry.tenant, last)
     }
+    if (tenants?.size === 0) {
+      spaces.delete(space)
+      lastSpace = undefined
+    }
+  }
+
+  const enqueue = (entry: CachedToken, size: number, heirTo: Parameters<S3Fifo.S3Fifo["add"]>[1]): void => {
     queue.add(entry, heirTo)
     wheel.add(entry)
     usage.entries++
     usage.bytes += size
   }
 
-  const remove = (entry: CachedToken): void => {
-    const { scopes, space } = entry
-    const tenants = spaces.get(space)
-    const partition = tenants?.get(entry.tenant)
-    if (partition === entry) tenants?.delete(entry.tenant)
-    else if (partition instanceof Map && partition.get(scopes) === entry) {
-      partition.delete(scopes)
-      const last = partition.size === 1 ? partition.values().next().value : undefined
-      if (last !== undefined) tenants?.set(entry.tenant, last)
-    } else return
-    if (tenants?.size === 0) {
-      spaces.delete(space)
-      lastSpace = undefined
-    }
-    shared.leave(entry.shared)
+  const dequeue = (entry: CachedToken): void => {
     queue.remove(entry)
     wheel.remove(entry)
     usage.entries--
     usage.bytes -= entry.size
+  }
+
+  const remove = (entry: CachedToken): void => {
+    if (!entry.isCached) return
+    unindex(entry)
+    dequeue(entry)
+    shared.leave(entry.shared)
+  }
+
+  /** Removes expired entries, and evicts others, until there is room. */
+  const makeRoom = (size: number, now: number): boolean => {
+    if (size > bounds.maxBytes || bounds.maxEntries < 1) return false
+    for (const old of wheel.expired(now, sweep)) remove(old)
+    while (usage.entries >= bounds.maxEntries || usage.bytes + size > bounds.maxBytes) {
+      const victim = queue.victim()
+      if (victim === undefined) return false
+      queue.bury(victim)
+      remove(victim)
+      usage.evictions++
+    }
+    return true
   }
 
   function* entries(owner = "", tenant?: string): Iterable<CachedToken> {
@@ -101,18 +125,15 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       const { shared: { scopes, space }, size } = entry
       const previous = peek(space, entry.tenant, scopes)
       const heirTo = previous === undefined ? undefined : { place: previous.place, uses: previous.uses }
-      if (previous !== undefined) remove(previous)
-      if (size > bounds.maxBytes || bounds.maxEntries < 1) return
-      for (const old of wheel.expired(now, sweep)) remove(old)
-      // Entries are evicted before the new entry is queued, so that it cannot be evicted itself.
-      while (usage.entries >= bounds.maxEntries || usage.bytes + size > bounds.maxBytes) {
-        const victim = queue.victim()
-        if (victim === undefined) return
-        queue.bury(victim)
-        remove(victim)
-        usage.evictions++
-      }
-      insert(entry, size, heirTo)
+      if (previous !== undefined) dequeue(previous)
+      // There is room before the new entry is queued, so that it cannot be evicted itself.
+      if (makeRoom(size, now)) {
+        entry.shared = shared.join(entry.shared)
+        // The previous entry is still in the index. To delete a key and set it again leaves a hole in the `Map` each time.
+        index(entry)
+        enqueue(entry, size, heirTo)
+      } else if (previous !== undefined) unindex(previous)
+      if (previous !== undefined) shared.leave(previous.shared)
     },
     invalidate: (selector) => {
       for (const entry of Array.from(entries(selector.owner, selector.tenant))) {

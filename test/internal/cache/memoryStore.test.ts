@@ -86,6 +86,52 @@ describe("partitions", () => {
   })
 })
 
+describe("a replaced entry", () => {
+  const order = (memory: MemoryStore.MemoryStore) =>
+    Array.from(memory.entries(), ({ scopes, tenant }) => `${tenant} ${scopes}`)
+
+  it.each([
+    { name: "of a tenant", first: { tenant: "a" }, second: { tenant: "b" } },
+    { name: "of several scopes", first: { scopes: "x" }, second: { scopes: "y" } }
+  ])("$name keeps its place in the index, because a key that is set again leaves a hole", ({ first, second }) => {
+    const memory = MemoryStore.make(boundless)
+    for (const key of [first, second]) memory.store(entryOf(key), 0)
+    const before = order(memory)
+    const next = entryOf(first)
+    const { shared } = at(memory, next) ?? next
+    memory.store(next, 0)
+    assert.deepStrictEqual(order(memory), before)
+    assert.strictEqual(at(memory, next), next)
+    assert.strictEqual(next.shared, shared)
+    assert.strictEqual(next.shared.members, before.filter((name) => name.endsWith(next.scopes)).length)
+  })
+
+  it("leaves the index when the next one has no room", () => {
+    const small = entryOf({ tenant: "a" })
+    const memory = MemoryStore.make({ maxEntries: 10, maxBytes: small.size })
+    memory.store(small, 0)
+    const large = entryOf({ tenant: "a" }, { text: "t".repeat(1000) })
+    memory.store(large, 0)
+    assert.isUndefined(at(memory, small))
+    assert.isFalse(small.isCached)
+    assert.isFalse(large.isCached)
+    assert.deepStrictEqual({ ...memory.usage }, { entries: 0, bytes: 0, evictions: 0 })
+    assert.strictEqual(small.shared.members, 0)
+  })
+
+  it("whose fields change shares the new fields with its successors", () => {
+    const memory = MemoryStore.make(boundless)
+    const key = { space: "space", tenant: "tenant", scopes: "scopes" }
+    const times = { issuedAt: 0, refreshOn: 1, usableUntil: 1, expiresOn: 3_600_000 }
+    const [old, changed, next] = ["one", "two", "two"].map((scope) =>
+      new CachedToken(key, tokenOf({ scopes: [scope] }), times)
+    )
+    for (const entry of [old, changed, next]) if (entry !== undefined) memory.store(entry, 0)
+    assert.strictEqual(next?.shared, changed?.shared)
+    assert.deepStrictEqual(next?.shared.grantedScopes, ["two"])
+  })
+})
+
 describe("what entries have in common is kept once", () => {
   const text = (i: number) => ["", "t", String(i)].join("")
 
