@@ -29,19 +29,19 @@ const spared = 256
 export const make = (): S3Fifo => {
   const small = queueOf("small")
   const main = queueOf("main")
-  const ghosts = new Set<number>()
+  let ghosts = ghostsOf()
 
   return {
     add: (entry, heirTo) => {
       entry.uses = heirTo?.uses ?? 0
-      const returns = ghosts.size > 0 && ghosts.delete(nameOf(entry))
+      const returns = ghosts.names.size > 0 && ghosts.names.delete(nameOf(entry))
       const queue = heirTo?.place === "main" || (heirTo === undefined && returns) ? main : small
       queue.push(entry)
     },
     remove: (entry) => {
       if (entry.place === "small") small.remove(entry)
       else if (entry.place === "main") main.remove(entry)
-      if (small.length() + main.length() === 0) ghosts.clear()
+      if (small.length() + main.length() === 0 && ghosts.names.size > 0) ghosts = ghostsOf()
     },
     victim: () => {
       for (let left = spared;; left--) {
@@ -57,10 +57,11 @@ export const make = (): S3Fifo => {
     },
     bury: (entry) => {
       if (entry.place !== "small") return
-      ghosts.add(nameOf(entry))
-      for (const oldest of ghosts) {
-        if (ghosts.size <= small.length() + main.length()) return
-        ghosts.delete(oldest)
+      const { names, order } = ghosts
+      names.add(nameOf(entry))
+      while (names.size > small.length() + main.length()) {
+        const oldest = order.next().value
+        if (oldest !== undefined) names.delete(oldest)
       }
     }
   }
@@ -68,6 +69,15 @@ export const make = (): S3Fifo => {
 
 /** Returns the hash of an entry's key. A collision is harmless: it may put one entry into the main queue too early. */
 const nameOf = (entry: CachedToken): number => Hash.string(textOf(entry))
+
+/**
+ * Creates the memory of evicted entries. The iterator is kept, because a new one steps over the places of all removed
+ * members. It ends only if it is advanced while nothing is left.
+ */
+const ghostsOf = () => {
+  const names = new Set<number>()
+  return { names, order: names.values() }
+}
 
 /** Creates a queue whose links are in its entries. */
 const queueOf = (place: "small" | "main") => {
