@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Redacted from "effect/Redacted"
+import * as RecentMap from "../shared/recentMap.ts"
 import * as Aead from "./aead.ts"
 
 /** The kind of a value. A value is bound to its kind, its name and its tag. */
@@ -89,11 +90,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true })
 const sealedVersion = new Uint8Array([1])
 const plainVersion = new Uint8Array([0])
 
-/** The number of texts whose names and keys are cached. */
+/** The number of texts whose names and keys are kept. */
 const kept = 10_000
 
 const sealerOf = (roots: ReadonlyArray<Root>, make: (root: Root, text: string) => Promise<Sealed>): Sealer => {
-  const known = new Map<string, ReadonlyArray<Sealed>>()
+  const known = RecentMap.make<ReadonlyArray<Sealed>>(kept)
   return {
     seeds: roots.map(({ seed }) => seed),
     of: (text) =>
@@ -103,7 +104,6 @@ const sealerOf = (roots: ReadonlyArray<Root>, make: (root: Root, text: string) =
         return Effect.promise(async () => {
           const made = await Promise.all(roots.map((root) => make(root, text)))
           known.set(text, made)
-          if (known.size > kept) known.delete(known.keys().next().value ?? "")
           return made
         })
       }),

@@ -10,6 +10,7 @@ import { encode } from "../cache/cacheKey.ts"
 import { claimsWith } from "../endpoint/claimsParameter.ts"
 import { type Fields, noFields } from "../http/fields.ts"
 import { invalidRequest } from "../shared/errors.ts"
+import * as RecentMap from "../shared/recentMap.ts"
 import { quote } from "../shared/text.ts"
 import { isRedactedText, isText } from "../shared/validate.ts"
 
@@ -245,26 +246,17 @@ const partitionRemedy = "Pass the name of a partition, or leave cachePartition o
 export type AliasOf = (secret: string) => string
 
 /** The number of aliases that are kept. A forgotten secret gets another alias, so that its token is acquired again. */
-const maxAliases = 10_000
+const keptAliases = 10_000
 
 /** The counter of aliases. It is global, so that two secrets never have the same alias, even in different clients. */
 let aliasCount = 0
 
 /** Creates a function that returns an alias for each secret. */
 export const makeAliases = (): AliasOf => {
-  const names = new Map<string, string>()
+  const names = RecentMap.make<string>(keptAliases)
   return (secret) => {
-    const existing = names.get(secret)
-    if (existing !== undefined) {
-      // The alias moves to the end of the map, because the first alias is forgotten first.
-      names.delete(secret)
-      names.set(secret, existing)
-      return existing
-    }
-    for (const oldest of names.keys()) {
-      if (names.size < maxAliases) break
-      names.delete(oldest)
-    }
+    const known = names.get(secret)
+    if (known !== undefined) return known
     const name = `${++aliasCount}`
     names.set(secret, name)
     return name

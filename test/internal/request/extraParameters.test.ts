@@ -69,11 +69,12 @@ describe("extrasOf", () => {
     assert.notStrictEqual(of("hush"), of("hash"))
   })
 
-  it("the names of 10,000 secrets are kept", () => {
+  it("the names of the 10,000 last secrets are kept, and of at most 20,000", () => {
     const keyOf = (n: number) => of({ extraBodyParameters: { ticket: Redacted.make(`secret ${n}`) } }).partition
     const [first, second] = [keyOf(0), keyOf(1)]
     for (let n = 2; n <= 10_000; n++) keyOf(n)
     assert.strictEqual(keyOf(1), second)
+    for (let n = 10_001; n <= 20_000; n++) keyOf(n)
     assert.notStrictEqual(keyOf(0), first)
   })
 
