@@ -57,6 +57,7 @@ export const make = <A, E>(options: {
     const flights = new Map<string, Flight<A, E>>()
     // In the order of their start.
     const running = new Map<Fiber.Fiber<A, E>, Flight<A, E>>()
+    let someMayBeLost = false
     let closed = false
     const scope = yield* Effect.scope
     const clock = yield* Clock.Clock
@@ -96,8 +97,11 @@ export const make = <A, E>(options: {
         return result
       }
       const now = monotonicMillis(clock)
-      if (running.size > 0) forgetLost(now)
-      const flight = { key, result, until: now + limit, mayBeLost: isShared(caller) }
+      const mayBeLost = isShared(caller)
+      if (mayBeLost) someMayBeLost = true
+      // Elsewhere the search would step over the places of all flights that have landed, and find nothing.
+      if (someMayBeLost) forgetLost(now)
+      const flight = { key, result, until: now + limit, mayBeLost }
       flights.set(key, flight)
       // Adding the clock copies the context, so it is added only when it differs.
       const context = caller.getRef(Clock.Clock) === clock
