@@ -1,8 +1,9 @@
 /** Parameters beyond the standard, partitions and capabilities: what is sent, and which tokens are kept apart. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { ConfidentialClient, type TokenRequest } from "effect-entra"
+import { Effect, Layer, Redacted } from "effect"
+import { ClientCredential, ConfidentialClient, type TokenRequest } from "effect-entra"
 import { EntraSimulator } from "effect-entra/testing"
+import { HttpClient, HttpClientResponse } from "effect/http"
 import { graph, tokenRequests, World } from "./support/world.ts"
 
 const acquire = (more: Partial<TokenRequest.TokenRequest> = {}) =>
@@ -27,6 +28,35 @@ describe("extra parameters", () => {
       assert.strictEqual(request?.form["fmi_path"], "a/b")
       assert.strictEqual(request?.form["grant_type"], "client_credentials")
     }).pipe(Effect.provide(World())))
+
+  it.effect("of any name are sent with any value, also names that objects have already", () =>
+    Effect.gen(function*() {
+      const bodies: Array<string> = []
+      const Transport = Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) =>
+          Effect.sync(() => {
+            if (request.body._tag === "Uint8Array") bodies.push(new TextDecoder().decode(request.body.body))
+            return HttpClientResponse.fromWeb(
+              request,
+              Response.json({ access_token: "t", token_type: "Bearer", expires_in: 3599 })
+            )
+          })
+        )
+      )
+      const names = ["__proto__", "constructor", "toString", "a&b=c", "\u00e4 \u20ac", "0"]
+      const extras: Record<string, string> = Object.fromEntries(names.map((name) => [name, `${name} & +%`]))
+      const Client = ConfidentialClient.layerDefault({
+        clientId: EntraSimulator.daemonClientId,
+        tenantId: "contoso.com"
+      })
+      yield* Effect.provide(
+        acquire({ extraBodyParameters: extras }),
+        Client.pipe(Layer.provide([ClientCredential.layerSecret(Redacted.make("a-secret")), Transport]))
+      )
+      const sent = new URLSearchParams(bodies.at(-1))
+      for (const name of names) assert.strictEqual(sent.get(name), `${name} & +%`)
+    }))
 
   it.effect("keep tokens apart, in both directions, unless they say otherwise", () =>
     Effect.gen(function*() {

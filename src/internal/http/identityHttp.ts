@@ -119,7 +119,7 @@ const ownContext = (context: Context.Context<never>): Context.Context<never> => 
 
 /** Creates the request in one step, because each combinator copies the headers. */
 const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClientRequest.HttpClientRequest => {
-  const plain = plainOf(headers)
+  const plain = Object.fromEntries(plainOf(headers))
   const body = form === undefined
     ? HttpBody.empty
     : HttpBody.text(new URLSearchParams(plainOf(form)).toString(), "application/x-www-form-urlencoded")
@@ -130,11 +130,11 @@ const httpRequest = ({ form, headers, method, url }: IdentityRequest): HttpClien
   return HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), Headers.fromInput(plain), body)
 }
 
-const plainOf = (fields: Fields): Record<string, string> => {
-  const plain: Record<string, string> = {}
-  for (const name in fields) {
-    const value = fields[name]
-    if (value !== undefined) plain[name] = typeof value === "string" ? value : Redacted.value(value)
+/** Pairs, because a field may have a name that an object gives a meaning, such as `__proto__`. */
+const plainOf = (fields: Fields): Array<[string, string]> => {
+  const plain: Array<[string, string]> = []
+  for (const [name, value] of Object.entries(fields)) {
+    plain.push([name, typeof value === "string" ? value : Redacted.value(value)])
   }
   return plain
 }
@@ -293,10 +293,13 @@ const undecodable = (response: HttpClientResponse.HttpClientResponse, cause: unk
     reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
   })
 
-const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string =>
-  chunks.map((chunk) => utf8.decode(chunk, { stream: true })).join("") + utf8.decode()
+const decodeUtf8 = (chunks: ReadonlyArray<Uint8Array>): string => {
+  if (chunks.length < 2) return utf8.decode(chunks[0])
+  const decoder = new TextDecoder()
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode()
+}
 
-/** Between two bodies it has no state, because each is decoded to its end at once. */
+/** For bodies of one chunk, which leave no state in it. */
 const utf8 = new TextDecoder()
 
 // -----------------------------------------------------------------------------
