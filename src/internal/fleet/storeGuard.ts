@@ -15,6 +15,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { RefusedByStoreError } from "../../TokenStore.ts"
 import { admit, type Circuit, settle } from "../endpoint/circuitBreaker.ts"
+import * as FairQueue from "../endpoint/fairQueue.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 
 /** The result of a command. `Refused`: the store answered with an error. `Silent`: it did not answer, or was not asked. */
@@ -104,6 +105,7 @@ export const make = (options: {
     const commands = new Set<{ readonly until: number; readonly giveUp: () => void }>()
     const waiting = { read: newQueue(), write: newQueue(), urgent: newQueue(), probe: newQueue() }
     const inFlight = { read: 0, write: 0, urgent: 0, probe: 0 }
+    const isStarting = { read: false, write: false, urgent: false, probe: false }
     let turns = 0
     let isTicking = false
     let isClosed = false
@@ -115,7 +117,7 @@ export const make = (options: {
       Effect.sync(() => {
         isClosed = true
         for (const { giveUp } of commands) giveUp()
-        for (const queue of Object.values(waiting)) for (const start of queue.splice(0)) start()
+        for (const queue of Object.values(waiting)) for (let start = queue.next(); start; start = queue.next()) start()
       })
     )
 
@@ -158,6 +160,20 @@ export const make = (options: {
       return verdict.isAdmitted ? verdict.circuit : "refused"
     }
 
+    /**
+     * Starts the commands that wait, as many as may be under way. It is a loop, because a command that is refused makes
+     * room for the next one at once, and thousands may wait.
+     */
+    const startWaiting = (kind: CommandKind): void => {
+      if (isStarting[kind]) return
+      isStarting[kind] = true
+      try {
+        while (inFlight[kind] < maxInFlight[kind] && !waiting[kind].isEmpty()) waiting[kind].next()?.()
+      } finally {
+        isStarting[kind] = false
+      }
+    }
+
     const run = <A>(
       kind: CommandKind,
       name: string,
@@ -172,7 +188,7 @@ export const make = (options: {
           const general = isOpen(state.all) && kind !== "probe" ? "refused" : admitted(state.all)
           const own = kind === "write" ? admitted(state.writes) : undefined
           if (isClosed || general === "refused" || own === "refused" || budget.left <= 0) {
-            next()
+            startWaiting(kind)
             return resume(Effect.succeed(silent))
           }
           state.all = general
@@ -210,7 +226,7 @@ export const make = (options: {
               state.lost = undefined
             }
             if (isDown || state.lost !== undefined) note()
-            next()
+            startWaiting(kind)
             resume(Effect.succeed(answer))
           }
           // One turn more, because the first turn may end at once.
@@ -236,16 +252,10 @@ export const make = (options: {
             fiber.interruptUnsafe()
           }
         }
-        const next = (): void => {
-          if (inFlight[kind] < maxInFlight[kind]) waiting[kind].shift()?.()
-        }
         if (inFlight[kind] < maxInFlight[kind]) start()
         else {
-          waiting[kind].push(start)
-          end = () => {
-            const at = waiting[kind].indexOf(start)
-            if (at >= 0) waiting[kind].splice(at, 1)
-          }
+          waiting[kind].add("", start)
+          end = () => waiting[kind].remove("", start)
         }
         return Effect.sync(() => end())
       })
@@ -290,7 +300,7 @@ export const make = (options: {
 /** Returns whether a node is down. */
 const isOpen = (circuit: Circuit): boolean => circuit !== undefined && circuit.kind !== "closed"
 
-const newQueue = (): Array<() => void> => []
+const newQueue = (): FairQueue.FairQueue<() => void> => FairQueue.make()
 
 const noReply = "no reply in time"
 

@@ -342,3 +342,40 @@ describe("the end", () => {
       assert.deepStrictEqual(changes, [])
     }))
 })
+
+describe("thousands of commands that wait", () => {
+  const many = 30_000
+
+  /** They all wait for a store that does not answer. */
+  const waitingIn = (scope: Scope.Scope) =>
+    Effect.gen(function*() {
+      const { guard } = yield* Scope.provide(setUp, scope)
+      const fibers: Array<Fiber.Fiber<StoreGuard.Answer<unknown>>> = []
+      for (let n = 0; n < many; n++) {
+        fibers.push(yield* Effect.forkDetach(guard.run("read", `n${n}`, Effect.never), { startImmediately: true }))
+      }
+      return fibers
+    })
+
+  it.effect("end when the store stops answering", () =>
+    Effect.gen(function*() {
+      const fibers = yield* waitingIn(yield* Effect.scope)
+      for (let turn = 0; turn < 40; turn++) yield* TestClock.adjust(StoreGuard.turn)
+      assert.strictEqual(fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length, 0)
+    }))
+
+  it.effect("end when the scope closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const fibers = yield* waitingIn(scope)
+      yield* Scope.close(scope, Exit.void)
+      for (const fiber of fibers) assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Silent" })
+    }))
+
+  it.effect("leave in any order", () =>
+    Effect.gen(function*() {
+      const fibers = yield* waitingIn(yield* Effect.scope)
+      yield* Fiber.interruptAll(fibers.toReversed())
+      assert.strictEqual(fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length, 0)
+    }))
+})
