@@ -29,19 +29,25 @@ const spared = 256
 export const make = (): S3Fifo => {
   const small = queueOf("small")
   const main = queueOf("main")
-  let ghosts = ghostsOf()
+  // Ghosts, at most twice as many as entries. They have two generations in place of an order, because to look for the
+  // oldest one takes the longer the more have left.
+  let young = new Set<number>()
+  let old = new Set<number>()
+  const forget = (name: number): boolean => young.delete(name) || old.delete(name)
 
   return {
     add: (entry, heirTo) => {
       entry.uses = heirTo?.uses ?? 0
-      const returns = ghosts.names.size > 0 && ghosts.names.delete(nameOf(entry))
+      const returns = young.size + old.size > 0 && forget(nameOf(entry))
       const queue = heirTo?.place === "main" || (heirTo === undefined && returns) ? main : small
       queue.push(entry)
     },
     remove: (entry) => {
       if (entry.place === "small") small.remove(entry)
       else if (entry.place === "main") main.remove(entry)
-      if (small.length() + main.length() === 0 && ghosts.names.size > 0) ghosts = ghostsOf()
+      if (small.length() + main.length() > 0) return
+      young.clear()
+      old.clear()
     },
     victim: () => {
       for (let left = spared;; left--) {
@@ -57,27 +63,17 @@ export const make = (): S3Fifo => {
     },
     bury: (entry) => {
       if (entry.place !== "small") return
-      const { names, order } = ghosts
-      names.add(nameOf(entry))
-      while (names.size > small.length() + main.length()) {
-        const oldest = order.next().value
-        if (oldest !== undefined) names.delete(oldest)
+      if (young.size >= small.length() + main.length()) {
+        old = young
+        young = new Set()
       }
+      young.add(nameOf(entry))
     }
   }
 }
 
 /** Returns the hash of an entry's key. A collision is harmless: it may put one entry into the main queue too early. */
 const nameOf = (entry: CachedToken): number => Hash.string(textOf(entry))
-
-/**
- * Creates the memory of evicted entries. The iterator is kept, because a new one steps over the places of all removed
- * members. It ends only if it is advanced while nothing is left.
- */
-const ghostsOf = () => {
-  const names = new Set<number>()
-  return { names, order: names.values() }
-}
 
 /** Creates a queue whose links are in its entries. */
 const queueOf = (place: "small" | "main") => {

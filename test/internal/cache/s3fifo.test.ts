@@ -205,7 +205,12 @@ describe("against the plainest version of itself", () => {
 const modelOf = (capacity: number) => {
   let small: Array<string> = []
   let main: Array<string> = []
-  let ghosts: Array<string> = []
+  /** The names of the evicted: those that were evicted last, and those before them. */
+  let young: Array<string> = []
+  let old: Array<string> = []
+  const forgetAllIfEmpty = (): void => {
+    if (small.length + main.length === 0) young = old = []
+  }
   const uses = new Map<string, number>()
   const evicted: Array<string> = []
   const evict = (): void => {
@@ -219,13 +224,17 @@ const modelOf = (capacity: number) => {
         uses.set(name, fromSmall ? 0 : count - 1)
         continue
       }
-      // The dead still count while room is made for them among the remembered.
+      // The dead still count when a generation of the remembered ends.
       if (fromSmall) {
-        ghosts.push(name)
-        if (ghosts.length > small.length + main.length + 1) ghosts.shift()
+        if (young.length >= small.length + main.length + 1) {
+          old = young
+          young = []
+        }
+        young.push(name)
       }
       uses.delete(name)
       evicted.push(name)
+      forgetAllIfEmpty()
       return
     }
   }
@@ -236,6 +245,7 @@ const modelOf = (capacity: number) => {
       small = small.filter((other) => other !== name)
       main = main.filter((other) => other !== name)
       uses.delete(name)
+      forgetAllIfEmpty()
     },
     use: (name: string): boolean => {
       const count = uses.get(name)
@@ -245,8 +255,9 @@ const modelOf = (capacity: number) => {
       }
       if (uses.size >= capacity) evict()
       uses.set(name, 0)
-      if (ghosts.includes(name)) {
-        ghosts = ghosts.filter((other) => other !== name)
+      if (young.includes(name) || old.includes(name)) {
+        young = young.filter((other) => other !== name)
+        old = old.filter((other) => other !== name)
         main.push(name)
       } else small.push(name)
       return false
