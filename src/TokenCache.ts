@@ -24,6 +24,7 @@ import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache
 import { isUsable } from "./internal/cache/freshness.ts"
 import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
+import * as RunningFetches from "./internal/cache/runningFetches.ts"
 import * as OuterCache from "./internal/fleet/outerCache.ts"
 import { make as makeRedisStore, prefixOption } from "./internal/fleet/redisStore.ts"
 import { rootsOf } from "./internal/fleet/rootKeys.ts"
@@ -180,11 +181,11 @@ export interface TokenCacheService {
   readonly invalidations: (owner: string) => number
   /**
    * Runs `react` after each invalidation, also by another client or process, with a function that returns whether it
-   * concerns a token. Returns a function that ends this.
+   * concerns a token, and with the tenant and the scopes if it concerns no others. Returns a function that ends this.
    *
    * @internal
    */
-  readonly onInvalidated: (react: (isConcerned: (key: CacheKey) => boolean) => void) => () => void
+  readonly onInvalidated: (react: Reaction) => () => void
   readonly stats: Effect.Effect<CacheStats>
   /**
    * The number of evictions in `stats`, for a look at each fetch.
@@ -440,18 +441,12 @@ const counter = () => {
 
 const always = (): boolean => true
 
-interface Lead {
-  readonly key: CacheKey
+interface Lead extends RunningFetches.Fetch {
   readonly name: string
   /** Fails with an outage, which all waiting callers share. After any other error each of them fetches again. */
   readonly done: Deferred.Deferred<void, AcquireTokenError>
-  /** The monotonic time of its limit. */
-  readonly until: number
-  /** True if the platform may end the I/O of the fetch, so that it never ends. */
-  readonly mayBeLost: boolean
   /** The number of invalidations before it. */
   readonly epoch: number
-  invalidated: boolean
 }
 
 /** A call of `lead`. */
@@ -471,15 +466,20 @@ interface Bounds {
   readonly maxBytes: number
 }
 
+type Reaction = (
+  isConcerned: (key: CacheKey) => boolean,
+  only?: Pick<CacheKey, "tenant" | "scopes"> | undefined
+) => void
+
 /** Creates a cache in memory. `attach` adds the cache outside this process. */
 const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const memory = Memory.make(bounds)
   let outer: OuterCache.OuterCache | undefined
-  // All running fetches, for `invalidate`; and for each key the one that other callers wait for.
-  const leads = new Set<Lead>()
+  const leads = RunningFetches.make<Lead>()
+  // For each key the fetch that other callers wait for.
   const leases = new Map<string, Lead>()
   const invalidations = counter()
-  const reactions = new Set<(isConcerned: (key: CacheKey) => boolean) => void>()
+  const reactions = new Set<Reaction>()
   // Tokens that must stay in this process.
   const own = new WeakSet<CachedToken>()
   let epoch = 0
@@ -534,7 +534,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const fetchAndStore = (wanted: Wanted, since: number) => {
     const { caller, fresh, key, limit } = wanted
     const name = key.text
-    if (leads.size > 0) giveUpLost()
+    for (const lost of leads.lost(monotonicMillis(clock))) giveUp(lost)
     const lead: Lead = {
       key,
       name,
@@ -550,23 +550,15 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
       const now = clock.currentTimeMillisUnsafe()
       // A token without a lifetime is not cached.
       if (now < led.token.expiresOn && mayStore(lead, led.token)) memory.store(led.token, now)
-      if (fresh && leads.has(lead)) outdate(lead)
+      if (fresh && leads.has(lead)) leads.outdate(lead)
       return led
     })
     return Effect.onExitPrimitive(stored, (exit) => {
-      leads.delete(lead)
+      leads.end(lead)
       const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.findErrorOption(exit.cause))
       release(lead, error !== undefined && isOutage(error) && error.origin === "service" ? Exit.fail(error) : Exit.void)
       return undefined
     })
-  }
-
-  /** A fetch that started before this one must not replace its token. */
-  const outdate = (lead: Lead): void => {
-    for (const older of leads) {
-      if (older === lead) return
-      if (older.name === lead.name) older.invalidated = true
-    }
   }
 
   const release = (lead: Lead, outcome: Exit.Exit<void, AcquireTokenError>): void => {
@@ -576,17 +568,8 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
 
   /** Gives up a fetch that may have lost its I/O: callers no longer wait for it. */
   const giveUp = (lead: Lead): void => {
-    leads.delete(lead)
+    leads.end(lead)
     release(lead, Exit.void)
-  }
-
-  /** Gives up the lost fetches of all keys, because such a key may never be requested again. */
-  const giveUpLost = (): void => {
-    const now = monotonicMillis(clock)
-    for (const lead of leads) {
-      if (now < lead.until) return
-      if (lead.mayBeLost) giveUp(lead)
-    }
   }
 
   const lead = (wanted: Wanted, since: number): Effect.Effect<LedToken, AcquireTokenError> => {
@@ -617,7 +600,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const endLeads = (owner: string, isConcerned: (key: CacheKey) => boolean, forget: () => void): void => {
     invalidations.add(owner)
     epoch++
-    const doomed = [...leads].filter(({ key }) => isConcerned(key))
+    const doomed = leads.concerned(isConcerned)
     for (const lead of doomed) lead.invalidated = true
     forget()
     for (const lead of doomed) release(lead, Exit.void)
@@ -626,8 +609,8 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   const forget = (selector: Selector): void =>
     endLeads(selector.owner, (key) => selects(selector, key), () => memory.invalidate(selector))
 
-  const notify = (isConcerned: (key: CacheKey) => boolean): void => {
-    for (const react of reactions) react(isConcerned)
+  const notify: Reaction = (isConcerned, only) => {
+    for (const react of reactions) react(isConcerned, only)
   }
 
   const cache = TokenCache.of({
@@ -644,7 +627,11 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
     invalidate: (selector) =>
       Effect.sync(() => {
         forget(selector)
-        notify((key) => selects(selector, key))
+        const { scopes, tenant } = selector
+        notify(
+          (key) => selects(selector, key),
+          tenant === undefined || scopes === undefined ? undefined : { tenant, scopes }
+        )
       }),
     invalidations: invalidations.of,
     onInvalidated: (react) => {

@@ -42,8 +42,8 @@ export interface Keepers {
    * for while the service throttles.
    */
   readonly tokens: (task: Task, waits: boolean) => Stream.Stream<AuthenticationResult, AcquireTokenError>
-  /** Wakes the fibers of some tokens. */
-  readonly wake: (isConcerned: (key: CacheKey) => boolean) => void
+  /** Wakes the fibers of some tokens. If `only` is given, they have this tenant and these scopes. */
+  readonly wake: (isConcerned: (key: CacheKey) => boolean, only?: Pick<CacheKey, "tenant" | "scopes">) => void
   /** Shows the cached token to the consumers of a key. */
   readonly show: (key: CacheKey) => void
 }
@@ -96,15 +96,16 @@ export const make = (options: {
   Effect.gen(function*() {
     const { clock } = options
     const keepers = new Map<Latch.Latch, Task>()
-    /** By tenant and scopes, because the rest of a key may change with the credential. */
+    // By tenant and scopes, because the rest of a key may change with the credential.
+    const latches = new Map<string, Set<Latch.Latch>>()
     const consumers = new Map<string, Map<Consumer, Task>>()
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         closed = true
-        const latches = [...keepers.keys()]
+        const open = [...keepers.keys()]
         keepers.clear()
-        for (const latch of latches) latch.openUnsafe()
+        for (const latch of open) latch.openUnsafe()
       })
     )
 
@@ -163,9 +164,16 @@ export const make = (options: {
     const started = (task: Task, consumer?: Consumer): Effect.Effect<void, AcquireTokenError> =>
       Effect.suspend(() => {
         const latch = Latch.makeUnsafe()
+        const name = nameOf(task.key())
+        const group = latches.get(name) ?? new Set<Latch.Latch>()
         keepers.set(latch, task)
+        latches.set(name, group.add(latch))
         return run(task, latch, consumer).pipe(
-          Effect.ensuring(Effect.sync(() => keepers.delete(latch))),
+          Effect.ensuring(Effect.sync(() => {
+            keepers.delete(latch)
+            group.delete(latch)
+            if (group.size === 0) latches.delete(name)
+          })),
           Effect.provideService(Clock.Clock, clock),
           // The fiber outlives its caller, so its spans must not belong to the caller's trace.
           Effect.updateContext((context: Context.Context<never>) => Context.omit(Tracer.ParentSpan)(context))
@@ -205,8 +213,11 @@ export const make = (options: {
               Effect.andThen(Queue.end(queue))
             )
           }), { bufferSize: 1, strategy: "sliding" }),
-      wake: (isConcerned) => {
-        for (const [latch, task] of keepers) if (isConcerned(task.key())) latch.openUnsafe()
+      wake: (isConcerned, only) => {
+        for (const latch of only === undefined ? keepers.keys() : latches.get(nameOf(only)) ?? []) {
+          const task = keepers.get(latch)
+          if (task !== undefined && isConcerned(task.key())) latch.openUnsafe()
+        }
       },
       show: (key) => {
         if (consumers.size === 0) return
@@ -225,7 +236,7 @@ const dueOn = (token: AuthenticationResult, minimumValidity: number, now: number
   return refreshFrom({ issuedAt: now, refreshOn, usableUntil: expiresOn, expiresOn }, minimumValidity)
 }
 
-const nameOf = ({ scopes, tenant }: CacheKey): string => encode([tenant, scopes])
+const nameOf = ({ scopes, tenant }: Pick<CacheKey, "tenant" | "scopes">): string => encode([tenant, scopes])
 
 const isSame = (one: AuthenticationResult, other: AuthenticationResult): boolean =>
   Redacted.value(one.accessToken) === Redacted.value(other.accessToken)

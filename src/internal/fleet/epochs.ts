@@ -65,9 +65,15 @@ export const stamped = (record: Epochs, field: string, stamp: number): Epochs =>
  * Returns a record with the later stamps of another one. Stamps of a lost record, which had another base, are ignored.
  */
 export const merged = (record: Epochs, other: Epochs): Epochs =>
-  record.base === other.base
-    ? [...other.stamps].reduce((all, [field, stamp]) => stamped(all, field, stamp), record)
+  record.base === other.base && changedFields(record, other).size > 0
+    ? { ...record, stamps: laterOf(record.stamps, other.stamps) }
     : record
+
+const laterOf = (one: Epochs["stamps"], other: Epochs["stamps"]): Epochs["stamps"] => {
+  const stamps = new Map(one)
+  for (const [field, stamp] of other) stamps.set(field, Math.max(stamp, stamps.get(field) ?? 0))
+  return stamps
+}
 
 /** The time in milliseconds after which a stamp is forgotten. Every token from before it has expired by then. */
 export const stampLifetime = 48 * 3_600_000

@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Epochs, Fleet, TokenStore } from "../../TokenStore.ts"
-import { type CachePlace, encode, type Selector, selects } from "../cache/cacheKey.ts"
+import { type CachePlace, encode, type Selector } from "../cache/cacheKey.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
 import * as SingleFlight from "../shared/singleFlight.ts"
 import {
@@ -57,6 +57,9 @@ interface Owner {
 
 /** The milliseconds for which the epochs of an owner without tokens in memory are kept. */
 const idleTime = 60_000
+
+/** The number of invalidations of an owner that wait for a store that does not note them. */
+const maxPending = 10_000
 
 /** The number of owners whose records are read at a time. Others would wait too long behind a slow store. */
 const refreshes = 8
@@ -195,8 +198,8 @@ export const make = (options: {
      * caller would fetch the token alone, and the first process that reads the invalidation would fetch it too.
      */
     const afterInvalidations = (owner: Owner, place: CachePlace, budget: Budget): Effect.Effect<void> => {
-      for (const selector of owner.pending.values()) {
-        const settled = selects(selector, place) ? underWay.get(selector) : undefined
+      for (const selector of pendingFor(owner, place)) {
+        const settled = underWay.get(selector)
         if (settled === undefined) continue
         const limit = clock.sleep(Duration.millis(Math.max(0, budget.left) * turn))
         return Effect.raceFirst(Deferred.await(settled), limit)
@@ -206,7 +209,7 @@ export const make = (options: {
 
     const current = (owner: Owner | undefined, place: CachePlace): ReadonlyArray<string> | undefined => {
       if (owner?.records === undefined) return undefined
-      for (const selector of owner.pending.values()) if (selects(selector, place)) return undefined
+      if (pendingFor(owner, place).length > 0) return undefined
       const { records } = owner
       return records.map((_, index) => epochOf(place, { records, seeds }, index))
     }
@@ -231,14 +234,25 @@ export const make = (options: {
       current: (name, place) => current(owners.get(name), place),
       invalidate: (selector) =>
         Effect.flatMap(ownerOf(selector.owner), (owner) => {
-          const { scopes = "", tenant = "" } = selector
           owner.usedAt = monotonicMillis(clock)
-          owner.pending.set(encode([tenant, scopes]), { ...selector })
+          // An invalidation of all tokens of the owner has the others in it, so their number is bounded.
+          const pending = owner.pending.size < maxPending ? selector : { owner: selector.owner }
+          if (pending !== selector) owner.pending.clear()
+          owner.pending.set(nameOf(pending), { ...pending })
           return flush(owner)
         }),
       refresh
     }
   })
+
+const nameOf = ({ scopes, tenant }: Omit<Selector, "owner">): string =>
+  tenant === undefined ? "all" : encode(scopes === undefined ? [tenant] : [tenant, scopes])
+
+/** Returns the invalidations that select a place and that the store has not noted yet. */
+const pendingFor = ({ pending }: Owner, { scopes, tenant }: CachePlace): ReadonlyArray<Selector> =>
+  pending.size === 0
+    ? []
+    : [{}, { tenant }, { tenant, scopes }].flatMap((selection) => pending.get(nameOf(selection)) ?? [])
 
 // -----------------------------------------------------------------------------
 // stores without epochs

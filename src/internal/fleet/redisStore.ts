@@ -284,7 +284,9 @@ local field = 'at:' .. ARGV[2]
 local stamp = math.max(ARGV[3] == '0' and now or tonumber(ARGV[3]), (tonumber(redis.call('HGET', KEYS[1], field)) or 0) + 1)
 local text = string.format('%.0f', stamp)
 redis.call('HSET', KEYS[1], field, text, 'version', ARGV[1] .. '.' .. text)
-if redis.call('HLEN', KEYS[1]) > 500 then
+local pruned = tonumber(redis.call('HGET', KEYS[1], 'pruned')) or 0
+if redis.call('HLEN', KEYS[1]) > 500 and pruned < now - 3600000 then
+  redis.call('HSET', KEYS[1], 'pruned', string.format('%.0f', now))
   local all = redis.call('HGETALL', KEYS[1])
   for at = 1, #all, 2 do
     if string.sub(all[at], 1, 3) == 'at:' and tonumber(all[at + 1]) < now - tonumber(ARGV[4]) then

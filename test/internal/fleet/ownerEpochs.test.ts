@@ -63,6 +63,54 @@ const both = ["with leases", "of values alone"] as const
 const storeOf = (fake: FakeFleetStore.Connection, which: (typeof both)[number]) =>
   which === "with leases" ? fake.store : fake.withoutFleet
 
+describe("invalidations that the store does not note", () => {
+  const refusing = Effect.gen(function*() {
+    const fake = yield* FakeFleetStore.make
+    const process = yield* start(fake.store)
+    yield* process.namesOf(place("contoso"))
+    fake.refusesWrites = true
+    return { fake, ...process }
+  })
+  const isKnown = (epochs: OwnerEpochs.OwnerEpochs, tenant: string, scopes = "s") =>
+    epochs.current(owner, place(tenant, scopes)) !== undefined
+
+  it.effect("concern their places until it does, and no others, whatever the names", () =>
+    Effect.gen(function*() {
+      const { epochs, fake } = yield* refusing
+      yield* epochs.invalidate({ owner, tenant: "contoso" })
+      yield* epochs.invalidate({ owner, tenant: "fabrikam", scopes: "s" })
+      yield* epochs.invalidate({ owner, tenant: "", scopes: "" })
+      const known = () => [
+        isKnown(epochs, "contoso"),
+        isKnown(epochs, "fabrikam"),
+        isKnown(epochs, "fabrikam", "t"),
+        isKnown(epochs, "", ""),
+        isKnown(epochs, "", "s"),
+        isKnown(epochs, "tailwind")
+      ]
+      assert.deepStrictEqual(known(), [false, false, true, false, true, true])
+      yield* epochs.invalidate({ owner })
+      assert.deepStrictEqual(known(), [false, false, false, false, false, false])
+      fake.refusesWrites = false
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(known(), [true, true, true, true, true, true])
+    }))
+
+  it.effect("become one of all tokens when they are more than 10,000", () =>
+    Effect.gen(function*() {
+      const { epochs, fake } = yield* refusing
+      for (let n = 0; n < 10_000; n++) yield* epochs.invalidate({ owner, tenant: `t${n}` })
+      assert.isTrue(isKnown(epochs, "contoso"))
+      yield* epochs.invalidate({ owner, tenant: "one more" })
+      assert.isFalse(isKnown(epochs, "contoso"))
+      fake.refusesWrites = false
+      fake.resetCounts()
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(isKnown(epochs, "contoso"))
+      assert.strictEqual(fake.counts.invalidate, 1)
+    }))
+})
+
 for (const which of both) {
   describe(`epochs in a store ${which}`, () => {
     it.effect("are the same in each process, and change in all of them within an interval", () =>
