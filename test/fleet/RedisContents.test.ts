@@ -115,3 +115,31 @@ describe("what Redis holds", () => {
       }).pipe(Effect.provide(Simulator()))
   )
 })
+
+describe("the record of invalidations", () => {
+  it.live("forgets stamps of more than 48 hours ago, at most once an hour", () =>
+    Effect.gen(function*() {
+      const server = yield* standalone()
+      const store = yield* makeStore(server.url)
+      const { fleet } = store
+      if (fleet === undefined) return assert.fail("a store without epochs")
+      yield* fleet.invalidate("owner", "first", 0)
+      const [record = ""] = list(yield* server.command("KEYS", "*"))
+      const addOld = (name: string) =>
+        server.command("HSET", record, ...Array.from({ length: 600 }, (_, n) => [`at:${name}${n}`, "1"]).flat())
+      const count = Effect.map(server.command("HLEN", record), Number)
+      yield* addOld("old")
+      assert.isAbove(yield* count, 600)
+      yield* fleet.invalidate("owner", "second", 0)
+      assert.isBelow(yield* count, 10)
+      yield* addOld("older")
+      yield* fleet.invalidate("owner", "third", 0)
+      assert.isAbove(yield* count, 600)
+      // As if an hour had passed.
+      yield* server.command("HSET", record, "pruned", "1")
+      yield* fleet.invalidate("owner", "fourth", 0)
+      assert.isBelow(yield* count, 10)
+      const stamps = (yield* fleet.epochs("owner", undefined))?.stamps
+      assert.deepStrictEqual([...stamps?.keys() ?? []].sort(), ["first", "fourth", "second", "third"])
+    }).pipe(Effect.scoped))
+})

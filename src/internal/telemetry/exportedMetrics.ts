@@ -120,7 +120,11 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
   startAtZero(context, clientId)
 
   let expiry: Metric.Registration | undefined
-  const earliest = () => Math.min(...[...open].map(({ expiresOn }) => expiresOn() ?? Infinity))
+  const earliest = () => {
+    let earliest = Infinity
+    for (const { expiresOn } of open) earliest = Math.min(earliest, expiresOn() ?? Infinity)
+    return earliest
+  }
   /** While the expiry is unknown there is no series, because any number could set off an alarm. */
   const update = () => {
     const isExpiryKnown = earliest() < Infinity
