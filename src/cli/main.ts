@@ -1,6 +1,7 @@
 /**
  * The command `effect-entra` with its subcommands.
  */
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
@@ -8,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
 import { certCommand } from "./certCommand.ts"
 import { doctorCommand } from "./doctorCommand.ts"
+import { presenter } from "./internal/usageErrors.ts"
 import { simulateCommand } from "./simulateCommand.ts"
 import { tokenCommand } from "./tokenCommand.ts"
 
@@ -35,5 +37,6 @@ const version = Effect.sync(() =>
  */
 export const run = (args: ReadonlyArray<string>) =>
   Effect.flatMap(version, (version) => Command.runWith(command, { version })(args)).pipe(
+    Effect.provideService(CliOutput.Presenter, presenter),
     Effect.provide(TerminalCapabilities.layer)
   )

@@ -51,6 +51,43 @@ describe("effect-entra", () => {
       assert.include(errors, "simulate")
       assert.notMatch(errors, /\n +at /)
     }))
+
+  const hidden = "S3CR3Tx"
+  const pem = `-----BEGIN CERTIFICATE-----\nMII${hidden}\n-----BEGIN PRIVATE KEY-----\nMII${hidden}`
+  const usageErrors: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
+    [["token", "-s", "a", "--certificate", pem], /looks like a flag/],
+    [["simulate", "--certificate", pem], /looks like a flag/],
+    [["doctor", "--json", "--certificate", pem], /looks like a flag/],
+    [["token", "-s", "a", "--ask-secret", hidden], /Unexpected positional argument\./],
+    [["token", "-s", "a", hidden], /Unexpected positional argument\./],
+    [["token", "-s", "a", "--", `--secret=${hidden}`], /Unexpected positional argument\./],
+    [["token", "-s", "a", `--ask-secret=${hidden}`], /value for flag --ask-secret\. Expected "true"/],
+    [["token", "-s", "a", `--no-ask-secret=${hidden}`], /--no-ask-secret by itself/],
+    [["token", "-s", "a", "-o", hidden], /value for flag --output\. Expected: "token" \| "header"/],
+    [["token", "-s", "a", "--log-level", hidden], /value for flag --log-level\. Expected: "all"/],
+    [["token", "-s", "a", "-o", "header", "--raw", hidden], /Unexpected positional argument\./],
+    [["token", "-s", "a", `-q${hidden}`], /looks like a flag/],
+    [["token", "-s", "a", `--${hidden}`], /looks like a flag/],
+    [["token", "-s", "a", `--sceret=${hidden}`], /Unrecognized flag: --sceret in command effect-entra token/],
+    [["token", "-s", "a", "--tenat", hidden], /Unrecognized flag: --tenat [^]*--tenant/],
+    [["token", "-s", "a", `--${"x".repeat(39)}`], /looks like a flag/],
+    [["doctor", "--json", "--bogus"], /Unrecognized flag: --bogus[^]*npx effect-entra doctor --help$/],
+    [["simulate", "--port", hidden], /value for flag --port\. Expected /],
+    [["cert", "new", "--name", ""], /Missing value for flag --name\. Expected 1 to 64/],
+    [["cert", hidden], /Unknown subcommand\./],
+    [[hidden], /Unknown subcommand\.[^]*npx effect-entra --help$/]
+  ]
+  it.live.each(usageErrors)(
+    "prints a usage error to standard error only, without values: %j",
+    ([args, message]) =>
+      Effect.gen(function*() {
+        const { code, errors, output } = yield* runCommand(args)
+        assert.deepStrictEqual([code, output], [1, ""])
+        assert.match(errors, message)
+        assert.match(errors, /\n\nTo see the flags: npx effect-entra [a-z ]*--help$/)
+        for (const part of [hidden, "BEGIN", "x".repeat(39), "-S", "-3"]) assert.notInclude(errors, part)
+      })
+  )
 })
 
 describe("the executable", () => {

@@ -153,6 +153,18 @@ describe("the command", () => {
       assert.notInclude((yield* doctor([], { terminal: true, env: { NO_COLOR: "1" } })).stdout, "\u001b")
     })))
 
+  it.live.each<readonly [args: ReadonlyArray<string>, message: RegExp]>([
+    [["--secret", "x"], /--secret is refused/],
+    [["--secret-file", "a", "--certificate", "b"], /are several credentials/],
+    [["--ask-secret"], /Standard input is not a terminal/],
+    [["--bogus"], /Unrecognized flag: --bogus/]
+  ])("with flags that cannot be used has no JSON: %j", ([args, message]) =>
+    inWorld(Effect.gen(function*() {
+      const { exitCode, stderr, stdout } = yield* doctor(["--json", ...args])
+      assert.deepStrictEqual([exitCode, stdout], [1, ""])
+      assert.match(stderr, message)
+    })))
+
   it.live("as a process prints nothing but JSON to standard output, and passes with NODE_EXTRA_CA_CERTS", () =>
     inWorld(Effect.gen(function*() {
       const here = yield* place({ untrusted: true })

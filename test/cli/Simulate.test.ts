@@ -234,14 +234,14 @@ describe("simulate", () => {
     }).pipe(Effect.scoped))
 
   const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
-    [["--port", "65536"], /--port: "65536"\. Expected a value between 0 and 65535$/m],
+    [["--port", "65536"], /--port\. Expected a value between 0 and 65535$/m],
     [["--port", "-1"], /--port/],
     [["--port", "many"], /--port/],
     [["--world", "/nowhere.json"], /The world \/nowhere\.json cannot be read: .*does not exist/],
     [["--world", join(root, "package.json")], /name: There is no such property/],
     [["--certificate", join(root, "package.json")], /package\.json has no certificate[^]*From a \.pfx file/],
     [["--tenant", "not a tenant"], /--tenant/],
-    [["--client-id", "app"], /--client-id: "app"\. Expected a GUID/],
+    [["--client-id", "app"], /--client-id\. Expected a GUID/],
     [["--shell", "cmd"], /--shell/],
     [["--client-secret", ""], /--client-secret.*empty/],
     [["--client-secret="], /--client-secret.*empty/],
