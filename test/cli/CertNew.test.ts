@@ -157,7 +157,7 @@ describe("cert new", () => {
         }
         const { code, errors } = yield* runCommand(["cert", "new", "--algorithm", "ec", "--force", "-o", base])
         assert.strictEqual(code, 1)
-        assert.include(errors, `${base}.${extension} cannot be written`)
+        assert.include(errors, `${base}.${extension} cannot be written: it is a directory.`)
         if (extension === "cer") assert.strictEqual(readFileSync(`${base}.pem`, "utf8"), "mine")
         assert.deepStrictEqual(readdirSync(folder), ["app.cer", "app.pem"])
       })

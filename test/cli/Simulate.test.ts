@@ -245,7 +245,13 @@ describe("simulate", () => {
     [["--shell", "cmd"], /--shell/],
     [["--client-secret", ""], /--client-secret.*empty/],
     [["--client-secret="], /--client-secret.*empty/],
-    [["--port", "0", "--save-env", "/nowhere/env"], /\/nowhere\/env cannot be written/]
+    [["--port", "0", "--save-env", "/nowhere/env"], /\/nowhere\/env cannot be written/],
+    [["--port", "0", "--save-env", root], /cannot be written: it is a directory\./],
+    [["--world", root], /The world .* cannot be read: it is a directory\./],
+    [["--world", join(root, "package.json/w")], /The world .* cannot be read: a part of its path is not a directory\./],
+    [["--certificate", root], /The certificate .* cannot be read: it is a directory\./],
+    [["--certificate=-----BEGIN PRIVATE KEY-----\nMII"], /The certificate cannot be read: /],
+    [["--certificate", "M".repeat(261)], /The certificate cannot be read: /]
   ]
   it.live.each(refused)("refuses %j", ([args, message]) =>
     Effect.gen(function*() {

@@ -181,6 +181,7 @@ describe("the certificates of a world", () => {
       const key = Redacted.value(privateKey).replaceAll(/-----[^-]+-----/g, "")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key, "M".repeat(300)] }))).message, "MM")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key] }))).message, key.trim().slice(0, 20))
+      assert.include((yield* Effect.flip(load({ certificates: ["."] }))).message, "cannot be read: it is a directory")
       const [missing, other] = error.message.split("\n").slice(1)
       assert.include(
         missing,

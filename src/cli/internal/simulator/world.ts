@@ -11,6 +11,9 @@ import { pathOf, type Problem, sentenceOf } from "../schemaProblems.ts"
 import { type CertificateText, readCertificateText } from "./certificateText.ts"
 import { parseWorld } from "./worldFile.ts"
 
+/** Returns whether a text may be shown as a path. A longer one may be a key without its first line. */
+const isPath = (text: string): boolean => /^.{1,260}$/.test(text)
+
 /** Reads a text file. `what` is the name of the file in the error. */
 export const readFile = Effect.fnUntraced(function*(
   path: string,
@@ -21,7 +24,7 @@ export const readFile = Effect.fnUntraced(function*(
     fileSystem.readFileString(path),
     (error) =>
       new CommandError({
-        message: `${what} ${path} cannot be read: ${reasonOf(error)}.`,
+        message: `${what}${isPath(path) ? ` ${path}` : ""} cannot be read: ${reasonOf(error)}.`,
         remedy: "Check its path and its permissions."
       })
   )
@@ -43,9 +46,6 @@ export const readCertificateFile = Effect.fnUntraced(function*(
 })
 
 const expected = "Expected a certificate (PEM), or the path of its file"
-
-/** Returns whether a text may be shown as a path. A longer one may be a key without its first line. */
-const isPath = (text: string): boolean => /^.{1,260}$/.test(text)
 
 /** Loads a world. Paths of certificates are relative to the file. */
 export const loadWorld = Effect.fnUntraced(function*(
