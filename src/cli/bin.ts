@@ -50,6 +50,8 @@ if (effect !== undefined) {
   if (platform !== undefined) {
     const [NodeRuntime, NodeServices] = platform
     const { run } = await import("./main.ts")
+    // A terminal that closes interrupts a subcommand too, so that it removes its files.
+    process.once("SIGHUP", () => process.emit("SIGTERM"))
     NodeRuntime.runMain(Effect.provide(run(process.argv.slice(2)), NodeServices.layer), {
       teardown: (exit, onExit) => Runtime.defaultTeardown(exit, (code) => onExit(isPipeClosed ? closedPipe : code))
     })

@@ -261,7 +261,7 @@ describe("simulate", () => {
       assert.notMatch(errors, /\n +at /)
     }))
 
-  it.live.each(["SIGINT", "SIGTERM"] as const)(
+  it.live.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "ends at %s, with its files removed, while a page and a delayed request are open",
     (signal) =>
       Effect.gen(function*() {
