@@ -11,6 +11,14 @@ import { temporaryFolder } from "./command.ts"
 const clientId = "11111111-1111-4111-8111-111111111111"
 const id = "22222222-2222-4222-8222-222222222222"
 
+/** The public key of RFC 7517, appendix A.1. */
+const publicKey = {
+  kty: "EC",
+  crv: "P-256",
+  x: "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+  y: "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
+}
+
 const problemsOf = (world: unknown) =>
   Result.match(parseWorld(typeof world === "string" ? world : JSON.stringify(world)), {
     onFailure: (problems) => problems.map(({ message, path }) => `${path}: ${message}`),
@@ -60,7 +68,7 @@ describe("the file of a world", () => {
           }],
           issuers: [{
             issuer: "https://i.example",
-            jwks: { keys: [{ kty: "EC", crv: "P-256", x: "x", y: "y", kid: "1" }] }
+            jwks: { keys: [{ ...publicKey, kid: "1" }] }
           }]
         },
         undefined,
@@ -76,6 +84,7 @@ describe("the file of a world", () => {
     assert.deepStrictEqual(problemsOf({}), [])
   })
 
+  const expectedKey = "Expected a public key: kty RSA with n and e, EC with crv, x and y, or OKP with crv and x"
   const app = (fields: object) => ({ apps: [{ clientId, ...fields }] })
   const cases: ReadonlyArray<readonly [name: string, world: unknown, problems: ReadonlyArray<string>]> = [
     ["no text", "", [": Expected JSON"]],
@@ -121,8 +130,54 @@ describe("the file of a world", () => {
       "realms[0].clients[0]: There is no app with this name"
     ]],
     ["a realm that is no part of a path", { realms: [{ name: "a/b" }] }, [
-      "realms[0].name: Expected a name of letters, digits and the characters . _ ~ -"
+      "realms[0].name: Expected a name of letters, digits and the characters . _ ~ -, but not . or .."
     ]],
+    ["realms that are steps in a path", { realms: [{ name: "." }, { name: ".." }] }, [
+      "realms[0].name: Expected a name of letters, digits and the characters . _ ~ -, but not . or ..",
+      "realms[1].name: Expected a name of letters, digits and the characters . _ ~ -, but not . or .."
+    ]],
+    ["one realm twice, in a path with upper and lower case", { realms: ["a", "A", "a"].map((name) => ({ name })) }, [
+      "realms[2].name: Another entry has this name"
+    ]],
+    ["keys that are not public keys", {
+      issuers: [{
+        issuer: "https://i.example",
+        jwks: {
+          keys: [
+            publicKey,
+            { kty: "bogus" },
+            { kty: "RSA", n: "AQAB" },
+            { ...publicKey, x: "x" },
+            { ...publicKey, crv: "P-9" }
+          ]
+        }
+      }]
+    }, [1, 2, 3, 4].map((index) => `issuers[0].jwks.keys[${index}]: ${expectedKey}`)],
+    ["one issuer twice", {
+      issuers: ["https://i.example", "https://i.example"].map((issuer) => ({ issuer, jwks: { keys: [publicKey] } }))
+    }, ["issuers[1].issuer: Another entry has this name"]],
+    ["one host twice", {
+      tenants: [{ id, hosts: ["a.ciamlogin.com"] }, { id: clientId, hosts: ["b.com", "A.ciamlogin.com"] }]
+    }, ["tenants[1].hosts[1]: Another entry has this name"]],
+    ["one API twice", {
+      ...app({}),
+      resources: [
+        { appId: id, identifierUris: ["api://a", "api://a/"] },
+        { appId: id, identifierUris: ["api://b", "API://a"] }
+      ]
+    }, [
+      "resources[1].appId: Another entry has this name",
+      "resources[1].identifierUris[1]: Another entry has this name"
+    ]],
+    ["one API twice in a tenant, by its domain and by its id", {
+      ...app({}),
+      tenants: [{ id, domain: "a.com" }, { id: clientId }],
+      resources: [
+        { appId: id, identifierUris: [], tenants: ["a.com"] },
+        { appId: id, identifierUris: [], tenants: [clientId] },
+        { appId: id, identifierUris: [], tenants: [id] }
+      ]
+    }, ["resources[2].appId: Another entry has this name"]],
     ["a lifetime as a number", { tokenLifetime: 300 }, ["tokenLifetime: Expected string"]],
     ["a lifetime that is not a duration", { tokenLifetime: "soon" }, [
       "tokenLifetime: Expected a valid Duration string"

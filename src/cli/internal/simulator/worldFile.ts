@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { createPublicKey, type JsonWebKey } from "node:crypto"
 import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
 import { Domain, Guid, Host, matching } from "../names.ts"
 import { pathOf, type Problem, problemsOf } from "../schemaProblems.ts"
@@ -16,7 +17,10 @@ export type World = typeof World.Type
 // schema
 // -----------------------------------------------------------------------------
 
-const RealmName = matching(/^[\w.~-]+$/, "Expected a name of letters, digits and the characters . _ ~ -")
+const RealmName = matching(
+  /^(?!\.{1,2}$)[\w.~-]+$/,
+  "Expected a name of letters, digits and the characters . _ ~ -, but not . or .."
+)
 const Text = Schema.NonEmptyString
 const Secret = Schema.RedactedFromValue(Text)
 const Strings = Schema.Array(Text)
@@ -62,6 +66,8 @@ const Resource = Schema.Struct({
   withoutRole: optional(Schema.Literals(["token", "unassigned", "unconsented"]))
 })
 
+type Resource = typeof Resource.Type
+
 const Realm = Schema.Struct({
   name: RealmName,
   clients: optional(Strings),
@@ -71,6 +77,9 @@ const Realm = Schema.Struct({
   scopes: optional(Strings),
   audience: optional(Text)
 })
+
+const isPublicKey = (key: JsonWebKey): boolean =>
+  Result.isSuccess(Result.try(() => createPublicKey({ key, format: "jwk" })))
 
 const Jwk = Schema.Struct({
   kty: Text,
@@ -82,7 +91,11 @@ const Jwk = Schema.Struct({
   crv: optional(Text),
   x: optional(Text),
   y: optional(Text)
-})
+}).check(
+  Schema.makeFilter((jwk) =>
+    isPublicKey(jwk) || "Expected a public key: kty RSA with n and e, EC with crv, x and y, or OKP with crv and x"
+  )
+)
 
 export const World = Schema.Struct({
   tenants: optional(Schema.NonEmptyArray(Tenant)),
@@ -150,17 +163,38 @@ const references = (world: World): ReadonlyArray<Problem> => {
     )
   const unknownTenants = (names: ReadonlyArray<string> | undefined, ...path: ReadonlyArray<unknown>) =>
     unknown(tenantNames, "tenant", names, (index) => pathOf(...path, index))
-  const repeated = (names: ReadonlyArray<string | undefined>, pathTo: (index: number) => string) =>
+  const taken = (...path: ReadonlyArray<unknown>): Problem => ({
+    path: pathOf(...path),
+    message: "Another entry has this name"
+  })
+  const repeated = (
+    names: ReadonlyArray<string | undefined>,
+    pathTo: (index: number) => ReadonlyArray<unknown>,
+    form: (name: string) => string = fold
+  ) =>
     names.flatMap((name, index): ReadonlyArray<Problem> =>
-      name !== undefined && names.findIndex((other) => other !== undefined && fold(other) === fold(name)) < index
-        ? [{ path: pathTo(index), message: "Another entry has this name" }]
+      name !== undefined && names.findIndex((other) => other !== undefined && form(other) === form(name)) < index
+        ? [taken(...pathTo(index))]
         : []
+    )
+  const hosts = tenants.flatMap(({ hosts = [] }, index) =>
+    hosts.map((host, number) => ({ host, path: ["tenants", index, "hosts", number] }))
+  )
+  const isIn = (resource: Resource, { domain, id }: (typeof tenants)[number]) =>
+    resource.tenants === undefined
+    || resource.tenants.some((name) => fold(name) === fold(id) || fold(name) === fold(domain ?? id))
+  /** Returns whether an API before this one has the name in one of its tenants. */
+  const isTaken = (resource: Resource, index: number, name: string) =>
+    (world.resources ?? []).slice(0, index).some((other) =>
+      [other.appId, ...other.identifierUris].map(fold).includes(fold(name))
+      && tenants.some((tenant) => isIn(resource, tenant) && isIn(other, tenant))
     )
 
   return [
-    ...repeated(tenants.map(({ id }) => id), (index) => pathOf("tenants", index, "id")),
-    ...repeated(tenants.map(({ domain }) => domain), (index) => pathOf("tenants", index, "domain")),
-    ...repeated(apps.map(({ clientId }) => clientId), (index) => pathOf("apps", index, "clientId")),
+    ...repeated(tenants.map(({ id }) => id), (index) => ["tenants", index, "id"]),
+    ...repeated(tenants.map(({ domain }) => domain), (index) => ["tenants", index, "domain"]),
+    ...repeated(hosts.map(({ host }) => host), (index) => hosts[index]?.path ?? []),
+    ...repeated(apps.map(({ clientId }) => clientId), (index) => ["apps", index, "clientId"]),
     ...apps.flatMap((app, index) =>
       [
         unknownTenants(app.tenants, "apps", index, "tenants"),
@@ -172,8 +206,17 @@ const references = (world: World): ReadonlyArray<Problem> => {
       ].flat()
     ),
     ...(world.resources ?? []).flatMap((resource, index) =>
-      unknownTenants(resource.tenants, "resources", index, "tenants")
+      [
+        isTaken(resource, index, resource.appId) ? [taken("resources", index, "appId")] : [],
+        resource.identifierUris.flatMap((uri, number) =>
+          isTaken(resource, index, uri) ? [taken("resources", index, "identifierUris", number)] : []
+        ),
+        unknownTenants(resource.tenants, "resources", index, "tenants")
+      ].flat()
     ),
+    // The names of realms and issuers are case-sensitive.
+    ...repeated((world.realms ?? []).map(({ name }) => name), (index) => ["realms", index, "name"], String),
+    ...repeated((world.issuers ?? []).map(({ issuer }) => issuer), (index) => ["issuers", index, "issuer"], String),
     ...(world.realms ?? []).flatMap((realm, index) =>
       unknown(clientIds, "app", realm.clients, (client) => pathOf("realms", index, "clients", client))
     )
