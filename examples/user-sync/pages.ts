@@ -2,7 +2,7 @@
 import type { ConfidentialClient } from "effect-entra"
 import { type Html, html, type Value } from "./html.ts"
 import type { Account, Session } from "./sessions.ts"
-import { pageSize, type Tenant, type User } from "./store.ts"
+import { type Found, pagesOf, type Tenant } from "./store.ts"
 
 /** A message after a form: the address of the page has its name. */
 export const notices = {
@@ -13,11 +13,8 @@ export const notices = {
 export type Notice = keyof typeof notices
 
 /** The results of a search. */
-export interface Search {
+export interface Search extends Found {
   readonly text: string
-  readonly page: number
-  readonly users: ReadonlyArray<User>
-  readonly total: number
 }
 
 export const signIn = (session: Session, accounts: ReadonlyArray<Account>): Html =>
@@ -244,7 +241,7 @@ const time = (millis: number): Html => {
 }
 
 const results = ({ page, text, total, users }: Search): Html => {
-  const pages = Math.max(1, Math.ceil(total / pageSize))
+  const pages = pagesOf(total)
   const link = (to: number, label: string) => {
     const query = new URLSearchParams({ ...(text === "" ? {} : { q: text }), page: String(to) })
     return html`<a href="/?${query.toString()}">${label}</a>`

@@ -119,11 +119,13 @@ const handlers = (options: Options) =>
               )
             }
             const tenant = yield* store.find(account.tenantId)
-            if (tenant === undefined) return page(Pages.connect(session, account.name, query.done))
-            const search = { text: query.q?.trim() ?? "", page: query.page ?? 1 }
-            const found = yield* store.search({ ...search, tenantId: account.tenantId })
+            // Another tab may have changed the connection since the notice.
+            const notice = (query.done === "disconnected") === (tenant === undefined) ? query.done : undefined
+            if (tenant === undefined) return page(Pages.connect(session, account.name, notice))
+            const text = query.q?.trim() ?? ""
+            const found = yield* store.search({ text, page: query.page ?? 1, tenantId: account.tenantId })
             return followed(isFollowed)(
-              page(Pages.tenant(session, tenant, { ...search, ...found }, { notice: query.done, isFollowed }))
+              page(Pages.tenant(session, tenant, { text, ...found }, { notice, isFollowed }))
             )
           }),
         signInPage: () => Effect.map(CurrentSession, (session) => page(Pages.signIn(session, options.accounts))),

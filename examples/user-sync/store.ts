@@ -24,6 +24,16 @@ export type UserChange =
 
 export const pageSize = 50
 
+/** Returns the number of pages of a search. */
+export const pagesOf = (total: number): number => Math.max(1, Math.ceil(total / pageSize))
+
+/** A page of the users that a search found. `total` is their number on all pages. */
+export interface Found {
+  readonly page: number
+  readonly users: ReadonlyArray<User>
+  readonly total: number
+}
+
 /** Errors of the database are defects: no caller can do anything about them. */
 export class Store extends Context.Service<Store, {
   readonly all: Effect.Effect<ReadonlyArray<Tenant>>
@@ -43,12 +53,15 @@ export class Store extends Context.Service<Store, {
     users: ReadonlyArray<UserChange>,
     next: (state: SyncState) => { readonly state: SyncState; readonly dropOthers: boolean }
   ) => Effect.Effect<SyncState | undefined>
-  /** A page of the users whose names contain the text, without regard to case and accents. Pages begin at 1. */
+  /**
+   * A page of the users whose names contain the text, without regard to case and accents. Pages begin at 1, and a page
+   * beyond the last one is the last one.
+   */
   readonly search: (options: {
     readonly tenantId: string
     readonly text: string
     readonly page: number
-  }) => Effect.Effect<{ readonly users: ReadonlyArray<User>; readonly total: number }>
+  }) => Effect.Effect<Found>
 }>()("user-sync/Store") {}
 
 /** Returns the form of a name that searches compare. */
@@ -144,14 +157,12 @@ export const layer: Layer.Layer<Store, Migrator.MigrationError | SqlError.SqlErr
         sql.withTransaction,
         Effect.orDie
       ),
-      search: ({ page, tenantId, text }) => {
-        const request = { tenantId, page, text: fold(text) }
-        return Effect.orDie(
-          Effect.all([list(request), count(request)]).pipe(
-            Effect.map(([users, [counted]]) => ({ users, total: counted?.total ?? 0 }))
-          )
-        )
-      }
+      search: Effect.fn("Store.search")(function*(options) {
+        const request = { ...options, text: fold(options.text) }
+        const [{ total } = { total: 0 }] = yield* count(request)
+        const page = Math.min(request.page, pagesOf(total))
+        return { page, total, users: yield* list({ ...request, page }) }
+      }, Effect.orDie)
     })
   })
 )

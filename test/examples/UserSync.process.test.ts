@@ -213,6 +213,22 @@ describe("npm run user-sync", () => {
       assert.notMatch(page.text, /<script|\son\w+=|style="/)
     }))
 
+  it.live("tells of a sync or of a disconnection only as long as it is true", () =>
+    Effect.gen(function*() {
+      const app = yield* startProcess({})
+      const visitor = makeVisitor(yield* app.origin)
+      yield* visitor.get("/sign-in")
+      yield* visitor.post("/sign-in", { account: "0" })
+      yield* visitor.get("/")
+      const { text } = yield* visitor.get((yield* visitor.post("/disconnect")).location)
+      assert.include(text, "Your organization is disconnected.")
+      // The page of another tab still has this button.
+      const { text: wanted } = yield* visitor.get((yield* visitor.post("/sync")).location)
+      assert.include(wanted, "An administrator of your organization has to agree.")
+      assert.notInclude(wanted, "The users are being read again.")
+      assert.notInclude((yield* visitor.get("/?done=connected")).text, "Your organization is connected.")
+    }))
+
   it.live("behind a proxy with TLS: the cookie is for https only", () =>
     Effect.gen(function*() {
       const port = yield* freePort

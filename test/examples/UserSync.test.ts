@@ -465,6 +465,29 @@ describe("the database", () => {
     }))
 })
 
+describe("a search", () => {
+  it.effect("returns the last page for a page beyond it", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(Layer.provide(Store.layer, Sqlite.layer(":memory:")))
+      const store = Context.get(services, Store.Store)
+      yield* store.add({ tenantId: "t", customer: "T", state: initial(0) })
+      const users = Array.from({ length: Store.pageSize + 1 }, (_, index) => {
+        const name = String(index).padStart(3, "0")
+        return { id: name, name, principalName: `${name}@x` }
+      })
+      yield* store.applyPage("t", users, (state) => ({ state, dropOthers: false }))
+      const found = (page: number, text = "") =>
+        Effect.map(store.search({ tenantId: "t", text, page }), (found) => [found.page, found.users.length])
+      assert.deepStrictEqual(yield* Effect.all([found(1), found(2), found(3), found(999_999)]), [
+        [1, Store.pageSize],
+        [2, 1],
+        [2, 1],
+        [2, 1]
+      ])
+      assert.deepStrictEqual(yield* found(2, "nobody"), [1, 0])
+    }))
+})
+
 describe("sessions", () => {
   const start = Effect.map(Layer.build(Sessions.layer), Context.get(Sessions.Sessions))
   const account = { kind: "customer", name: "Contoso", tenantId: contoso } as const
