@@ -248,6 +248,21 @@ describe("the table", () => {
       assert.deepStrictEqual(left, [])
     }))
 
+  it.effect.each([{ scopes: graph, tenantID: fabrikam }, { scope: graph, tenantID: undefined }])(
+    "refuses a member of an entry that does not exist: %j",
+    (entry) =>
+      Effect.gen(function*() {
+        const name = "scope" in entry ? "scope" : "tenantID"
+        // @ts-expect-error: callers in JavaScript pass anything
+        const error = yield* Effect.flip(Layer.build(BearerHttpClient.layer({ [graphOrigin]: entry }))).pipe(
+          Effect.provide([transport().layer, tokens().layer])
+        )
+        assertToldInFull(error)
+        assert.deepStrictEqual([error.code, error.field], ["field_unsupported", `origins.${name}`])
+        assert.include(error.message, `origins["${graphOrigin}"] has the member "${name}"`)
+      })
+  )
+
   it.effect.each(["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])(
     "takes %s",
     (origin) =>

@@ -19,12 +19,12 @@ import type { AcquireTokenError } from "../EntraError.ts"
 import { AcquireToken } from "../internal/client/hitPath.ts"
 import * as ReplacementCooldown from "../internal/client/replacementCooldown.ts"
 import { notA } from "../internal/shared/errors.ts"
-import { isSignal } from "../internal/shared/validate.ts"
+import { isSignal, unknownMember } from "../internal/shared/validate.ts"
 import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
 import { closed, exceptionOf, exceptionOfCause, exceptionOfThrown } from "./internal/exceptionOf.ts"
-import { partsOf, unknownMember } from "./internal/options.ts"
+import { partsOf } from "./internal/options.ts"
 
 // -----------------------------------------------------------------------------
 // models

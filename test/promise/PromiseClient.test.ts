@@ -354,7 +354,8 @@ describe("exceptions", () => {
 })
 
 describe("options", () => {
-  const wrong: ReadonlyArray<readonly [string, object, string, string]> = [
+  type Wrong = readonly [name: string, changes: object, tag: string, field: string]
+  const wrong: ReadonlyArray<Wrong> = [
     ["a member that does not exist", { orgins: {} }, "EntraInvalidRequestError", "orgins"],
     ["no client id", { clientId: "" }, "EntraInvalidRequestError", "clientId"],
     ["a client id of another type", { clientId: 7 }, "EntraInvalidRequestError", "clientId"],
@@ -392,6 +393,33 @@ describe("options", () => {
     ["tenants of another type", { allowedTenants: 7 }, "EntraInvalidRequestError", "allowedTenants"],
     ["capabilities of another type", { clientCapabilities: "cp1" }, "EntraInvalidRequestError", "clientCapabilities"],
     ["a rule for throttling", { onThrottled: "hope" }, "EntraInvalidRequestError", "onThrottled"],
+    [
+      "a member of an origin that does not exist",
+      { origins: { "https://a.example": { scopes: graph, tenantID: fabrikam } } },
+      "EntraInvalidRequestError",
+      "origins.tenantID"
+    ],
+    ["a member of retry that does not exist", { retry: { attempts: 1 } }, "EntraInvalidRequestError", "retry.attempts"],
+    [
+      "a member of cache that does not exist",
+      { cache: { maxEntrys: 1 } },
+      "EntraInvalidRequestError",
+      "cache.maxEntrys"
+    ],
+    [
+      "a member of certificate that does not exist",
+      { secret: undefined, certificate: { certificate: "PEM", privateKey: "PEM", sendCertChain: true } },
+      "EntraInvalidRequestError",
+      "certificate.sendCertChain"
+    ],
+    ...[{ scopes: graph, tenantId: 5 }, { scopes: graph, tenantId: "bad tenant" }, [""], ["User.Read"]].map(
+      (entry): Wrong => [
+        `the request of an origin: ${JSON.stringify(entry)}`,
+        { origins: { "https://*.vault.azure.net": entry } },
+        "EntraInvalidRequestError",
+        "origins"
+      ]
+    ),
     ["null for origins", { origins: null }, "EntraInvalidRequestError", "origins"],
     ["null for a cache", { cache: null }, "EntraInvalidRequestError", "cache"],
     ["null for a client id", { clientId: null }, "EntraInvalidRequestError", "clientId"],

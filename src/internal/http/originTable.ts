@@ -4,6 +4,7 @@ import type { InvalidRequestError } from "../../EntraError.ts"
 import type { TokenRequest } from "../../TokenRequest.ts"
 import { invalidRequest, notA } from "../shared/errors.ts"
 import { isLoopback, quote } from "../shared/text.ts"
+import { unknownMember } from "../shared/validate.ts"
 
 /**
  * The scopes of each origin, or its scopes and tenant. A key is a serialized origin (RFC 6454 section 6.2), or a pattern:
@@ -27,9 +28,11 @@ export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup,
     const patterns = new Map<string, OriginRequest>()
     if (typeof table !== "object" || table === null) return yield* Result.fail(notA("an object", "origins"))
     for (const [origin, entry] of Object.entries(table)) {
-      const request = isScopes(entry) ? { scopes: entry } : entry
-      if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(origin))
       const parsed = yield* parseOrigin(origin)
+      const request = isScopes(entry) ? { scopes: entry } : entry
+      const unknown = unknownMember(`origins[${quote(parsed)}]`, request, requestNames, "origins")
+      if (unknown !== undefined) return yield* Result.fail(unknown)
+      if (!isScopes(request?.scopes) || request.scopes.length === 0) return yield* Result.fail(noScopes(parsed))
       const entries = parsed.startsWith(wildcard) ? patterns : origins
       entries.set(parsed, request)
     }
@@ -38,6 +41,8 @@ export const readOriginTable = (table: OriginTable): Result.Result<OriginLookup,
       ? (origin) => origins.get(origin)
       : (origin) => origins.get(origin) ?? patterns.get(patternOf(origin))
   })
+
+const requestNames = { scopes: true, tenantId: true } satisfies Record<keyof OriginRequest, true>
 
 const wildcard = "https://*."
 
@@ -89,7 +94,7 @@ const noScopes = (origin: string): InvalidRequestError =>
   invalidRequest(
     "field_missing",
     "origins",
-    `origins has no scopes for ${quote(withoutUser(origin))}`,
+    `origins has no scopes for ${quote(origin)}`,
     "Pass the API's resource with /.default, or remove the origin if its requests need no token."
   )
 

@@ -5,7 +5,8 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { InvalidRequestError } from "../../EntraError.ts"
-import { notA } from "./errors.ts"
+import { invalidRequest, notA } from "./errors.ts"
+import { quote } from "./text.ts"
 
 /** Returns whether a value is an AbortSignal, also one of another realm or of a polyfill. */
 export const isSignal = (value: unknown): boolean =>
@@ -80,6 +81,40 @@ const maxDepth = 64
 const isWithin = (depth: number, value: unknown): boolean =>
   typeof value !== "object" || value === null ||
   (depth > 0 && Object.values(value).every((member) => isWithin(depth - 1, member)))
+
+/**
+ * Returns the problem of a member that does not exist in the object `what`, which is a `field` of the options if that is
+ * given. In JavaScript a misspelled member, such as `tenantID`, would be ignored, and the token of another tenant returned.
+ */
+export const unknownMember = (
+  what: string,
+  input: unknown,
+  known: Readonly<Record<string, true>>,
+  field?: string
+): InvalidRequestError | undefined => {
+  const name = typeof input !== "object" || input === null
+    ? undefined
+    : Object.entries(input).find(([name, value]) => value !== undefined && !Object.hasOwn(known, name))?.[0]
+  return name === undefined
+    ? undefined
+    : invalidRequest(
+      "field_unsupported",
+      field === undefined ? name : `${field}.${name}`,
+      `${what} has the member ${quote(name)}, which does not exist`,
+      `Leave it out, or write one of ${Object.keys(known).join(", ")}.`
+    )
+}
+
+/** Returns an object whose members all exist, or its first problem. */
+export const membersWithin = <A extends object>(
+  field: string,
+  input: A,
+  known: Readonly<Record<string, true>>
+): Result.Result<A, InvalidRequestError> => {
+  if (typeof input !== "object" || input === null) return Result.fail(notA("an object", field))
+  const unknown = unknownMember(field, input, known, field)
+  return unknown === undefined ? Result.succeed(input) : Result.fail(unknown)
+}
 
 /** Returns the texts of an array that has nothing else, or undefined for any other value. */
 export const textsOf = (value: unknown): ReadonlyArray<string> | undefined =>

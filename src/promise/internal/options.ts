@@ -13,9 +13,10 @@ import type { ConfigurationError, InvalidRequestError } from "../../EntraError.t
 import { parseRegion } from "../../internal/authority/endpointLayout.ts"
 import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
 import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
+import { type ClientSettings, planOf } from "../../internal/request/requestPlan.ts"
 import { credentialError, invalidRequest, notA } from "../../internal/shared/errors.ts"
 import { quote } from "../../internal/shared/text.ts"
-import { boundOf, timeoutOf } from "../../internal/shared/validate.ts"
+import { boundOf, membersWithin, timeoutOf, unknownMember } from "../../internal/shared/validate.ts"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as TokenCache from "../../TokenCache.ts"
 import * as TokenEndpoint from "../../TokenEndpoint.ts"
@@ -47,10 +48,9 @@ export const partsOf = (options: ClientOptions): Result.Result<Parts, Configurat
       secret,
       ...client
     } = options
-    yield* clientSettingsOf(client)
-    const lookUp = origins === undefined ? (): undefined => undefined : yield* readOriginTable(origins)
-    if (typeof cache !== "object" || cache === null) return yield* Result.fail(notA("an object", "cache"))
-    const { maxBytes, maxEntries } = cache
+    const clientSettings = yield* clientSettingsOf(client)
+    const lookUp = origins === undefined ? (): undefined => undefined : yield* lookUpOf(origins, clientSettings)
+    const { maxBytes, maxEntries } = yield* membersWithin("cache", cache, cacheNames)
     if (maxBytes !== undefined) yield* boundOf("cache.maxBytes", maxBytes)
     if (maxEntries !== undefined) yield* boundOf("cache.maxEntries", maxEntries)
     if (region !== undefined) yield* parseRegion(region)
@@ -104,27 +104,37 @@ const optionNames = {
   log: true
 } satisfies Record<keyof ClientOptions, true>
 
-/**
- * Returns the problem of a member that does not exist. In JavaScript a misspelled member, such as `tenantID`, would be
- * ignored, and the token of another tenant returned.
- */
-export const unknownMember = (
-  what: string,
-  input: unknown,
-  known: Readonly<Record<string, true>>
-): InvalidRequestError | undefined => {
-  const name = typeof input !== "object" || input === null
-    ? undefined
-    : Object.entries(input).find(([name, value]) => value !== undefined && !Object.hasOwn(known, name))?.[0]
-  return name === undefined
-    ? undefined
-    : invalidRequest(
-      "field_unsupported",
-      name,
-      `${what} has the member ${quote(name)}, which does not exist`,
-      `Leave it out, or write one of ${Object.keys(known).join(", ")}.`
-    )
-}
+const cacheNames = { maxEntries: true, maxBytes: true } satisfies Record<keyof Given<"cache">, true>
+
+const retryNames = { times: true, base: true, cap: true } satisfies Record<keyof Given<"retry">, true>
+
+const certificateNames = {
+  certificate: true,
+  privateKey: true,
+  sendCertificateChain: true
+} satisfies Record<keyof Certificate, true>
+
+type Given<K extends keyof ClientOptions> = Exclude<ClientOptions[K], undefined>
+
+/** Returns the lookup of a table whose requests can succeed. The tenants that are allowed may change later. */
+const lookUpOf = (
+  origins: Given<"origins">,
+  settings: ClientSettings
+): Result.Result<OriginLookup, InvalidRequestError> =>
+  Result.gen(function*() {
+    const lookUp = yield* readOriginTable(origins)
+    for (const origin of Object.keys(origins)) {
+      const request = lookUp(origin)
+      const plan = request === undefined ? undefined : planOf(request, { ...settings, allows: undefined })
+      if (plan !== undefined && Result.isFailure(plan)) {
+        const { message, remedy } = plan.failure
+        return yield* Result.fail(
+          invalidRequest("field_malformed", "origins", `origins has ${quote(origin)}, but ${message}`, remedy)
+        )
+      }
+    }
+    return lookUp
+  })
 
 /** Calls the global `fetch` of the moment, because programs and their tests replace it. */
 const currentFetch: typeof globalThis.fetch = (...parameters) =>
@@ -134,8 +144,7 @@ const currentFetch: typeof globalThis.fetch = (...parameters) =>
 /** Returns the policy of further attempts, with full jitter. */
 const retryOf = (retry: ClientOptions["retry"] = {}): Result.Result<RetryPolicy.RetryPolicy, ConfigurationError> =>
   Result.gen(function*() {
-    if (typeof retry !== "object" || retry === null) return yield* Result.fail(notA("an object", "retry"))
-    const { base = 250, cap = 4000, times = 3 } = retry
+    const { base = 250, cap = 4000, times = 3 } = yield* membersWithin("retry", retry, retryNames)
     if (!Number.isSafeInteger(times) || times < 0) {
       return yield* Result.fail(notA("a whole number from 0 on", "retry.times"))
     }
@@ -182,7 +191,10 @@ const credentialOf = (
     return typeof certificate === "function"
       ? Result.succeed(ClientCredential.certificate(Effect.map(loading(certificate), hideKey)))
       : typeof certificate === "object" && certificate !== null
-      ? Result.succeed(ClientCredential.certificate(hideKey(certificate)))
+      ? Result.map(
+        membersWithin("certificate", certificate, certificateNames),
+        (known) => ClientCredential.certificate(hideKey(known))
+      )
       : Result.fail(notA("an object with certificate and privateKey, or a function that returns one", "certificate"))
   }
   if (assertion === undefined) return Result.fail(noCredential())
