@@ -27,7 +27,7 @@ import type { ResponseContext } from "./internal/endpoint/tokenResponse.ts"
 import { invalidRequest, notA, serviceUnavailable } from "./internal/shared/errors.ts"
 import { accessTokenSha256 } from "./internal/shared/sha256.ts"
 import { quote } from "./internal/shared/text.ts"
-import { isSignal, timeoutOf } from "./internal/shared/validate.ts"
+import { isOptions, isSignal, timeoutOf } from "./internal/shared/validate.ts"
 import * as TokenCache from "./TokenCache.ts"
 import { type EndpointRequest, TokenEndpoint } from "./TokenEndpoint.ts"
 import type { TokenRequest } from "./TokenRequest.ts"
@@ -229,6 +229,7 @@ export const make: Effect.Effect<AzureCredential, never, ConfidentialClient.Conf
     const getToken: AzureCredential["getToken"] = (scopes, given) =>
       new Promise((resolve, reject) => {
         const options = given ?? {}
+        if (!isOptions(options)) return reject(notA("an object", "options"))
         const { abortSignal } = options
         if (abortSignal !== undefined && abortSignal !== null && !isSignal(abortSignal)) {
           return reject(notA("an AbortSignal", "abortSignal"))

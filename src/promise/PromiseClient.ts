@@ -19,7 +19,7 @@ import type { AcquireTokenError } from "../EntraError.ts"
 import { AcquireToken } from "../internal/client/hitPath.ts"
 import * as ReplacementCooldown from "../internal/client/replacementCooldown.ts"
 import { notA } from "../internal/shared/errors.ts"
-import { isSignal, unknownMember } from "../internal/shared/validate.ts"
+import { isOptions, isSignal, unknownMember } from "../internal/shared/validate.ts"
 import type { TokenRequest as ClientRequest } from "../TokenRequest.ts"
 import type { ClientOptions } from "./ClientOptions.ts"
 import * as BearerFetch from "./internal/bearerFetch.ts"
@@ -313,11 +313,12 @@ interface Opened {
   readonly context: Context.Context<never>
 }
 
-/** Returns the request of a call. Throws the exception of a member that does not exist. */
+/** Returns the request of a call. Throws the exception of options that are no object, and of a member that does not exist. */
 const requestOf = (request: string | ReadonlyArray<string> | TokenRequest, options?: CallOptions): TokenRequest => {
   const isScopes = typeof request === "string" || isArray(request)
   const own = isScopes ? { scopes: request } : withKnownMembers("the request", request, requestNames)
   if (options === undefined || options === null) return own
+  if (!isOptions(options)) throw exceptionOf(notA("an object", "options"))
   const { signal: _, ...fields } = withKnownMembers("options", options, callNames)
   // A field without a value overrides nothing.
   return { ...own, ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) }

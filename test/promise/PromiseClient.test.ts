@@ -147,6 +147,21 @@ describe("getToken", () => {
     assert.strictEqual(await tokenRequests(), 0)
   })
 
+  const noOptions = ["x", 7, false, () => {}, new Map(), [], AbortSignal.abort()]
+  it.each(noOptions.map((given) => [Object.prototype.toString.call(given), given]))(
+    "refuses options that are no object of options: %s",
+    async (_name, given) => {
+      const client = open()
+      for (const method of [client.getToken, client.headers, client.asTokenCredential().getToken]) {
+        // @ts-expect-error: callers in JavaScript pass anything
+        const error = await exception(method(graph, given))
+        assert.include(error, { _tag: "EntraInvalidRequestError", code: "field_malformed", field: "options" })
+        assert.include(error.message, "options is not an object")
+      }
+      assert.strictEqual(await tokenRequests(), 0)
+    }
+  )
+
   it("shares one request among a thousand callers, and a changed date of one harms no other", async () => {
     const client = open()
     const all = await Promise.all(Array.from({ length: 1000 }, () => client.getToken(orders)))
@@ -386,6 +401,7 @@ describe("options", () => {
     ["a fetch", { fetch: "fetch" }, "EntraInvalidRequestError", "fetch"],
     ["a log", { log: {} }, "EntraInvalidRequestError", "log"],
     ["a cache", { cache: { maxEntries: -1 } }, "EntraInvalidRequestError", "cache.maxEntries"],
+    ["a map for a cache", { cache: new Map() }, "EntraInvalidRequestError", "cache"],
     ["a cache of another type", { cache: "big" }, "EntraInvalidRequestError", "cache"],
     ["retries of another type", { retry: "often" }, "EntraInvalidRequestError", "retry"],
     ["a region", { region: "West US 2" }, "EntraInvalidAuthorityError", "region"],

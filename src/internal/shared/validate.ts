@@ -105,13 +105,16 @@ export const unknownMember = (
     )
 }
 
+/** Returns whether a value is an object of options, also one of another realm: no array, no Map and no AbortSignal. */
+export const isOptions = (value: unknown): boolean => Object.prototype.toString.call(value) === "[object Object]"
+
 /** Returns an object whose members all exist, or its first problem. */
 export const membersWithin = <A extends object>(
   field: string,
   input: A,
   known: Readonly<Record<string, true>>
 ): Result.Result<A, InvalidRequestError> => {
-  if (typeof input !== "object" || input === null) return Result.fail(notA("an object", field))
+  if (!isOptions(input)) return Result.fail(notA("an object", field))
   const unknown = unknownMember(field, input, known, field)
   return unknown === undefined ? Result.succeed(input) : Result.fail(unknown)
 }
