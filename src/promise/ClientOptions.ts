@@ -88,7 +88,8 @@ export interface LogEntry {
  * - `attemptTimeout`: the limit of one attempt; default: 10,000. `budget`: the limit of all attempts; default: 30,000.
  * - `cache`: the bounds of the cache; default: 50,000 tokens and 128 MiB.
  * - `onThrottled`: `"wait"` waits while the service throttles; default: `"fail"`.
- * - `fetch`: sends all requests; default: `globalThis.fetch`.
+ * - `fetch`: sends all requests; default: `globalThis.fetch`. A request with a token is a `Request` of the global class,
+ *   which another implementation may not accept: before you pass the `fetch` of the package undici, call its `install()`.
  * - `log`: a function that gets the lines of the log; default: the lines are printed.
  *
  * @category models
