@@ -268,15 +268,18 @@ describe("an error", () => {
 describe("abortSignal", () => {
   const isAbort = (error: unknown) => error instanceof Error && error.name === "AbortError"
 
-  it.effect.each([7, "now", {}])("that is none is an error that names it: %j", (abortSignal) =>
-    Effect.gen(function*() {
-      // Callers in JavaScript pass anything.
-      const options = { abortSignal } as unknown as AzureCredential.GetTokenOptions
-      const error = yield* Effect.flip(getToken(scopes, options))
-      assert.isTrue(EntraError.isEntraError(error))
-      assert.deepInclude(error, { code: "field_malformed", field: "abortSignal" })
-      assert.strictEqual(yield* tokenRequests, 0)
-    }).pipe(Effect.provide(World())))
+  it.effect.each([7, "now", {}, { aborted: false, addEventListener() {} }])(
+    "that is none is an error that names it: %j",
+    (abortSignal) =>
+      Effect.gen(function*() {
+        // Callers in JavaScript pass anything.
+        const options = { abortSignal } as unknown as AzureCredential.GetTokenOptions
+        const error = yield* Effect.flip(getToken(scopes, options))
+        assert.isTrue(EntraError.isEntraError(error))
+        assert.deepInclude(error, { code: "field_malformed", field: "abortSignal" })
+        assert.strictEqual(yield* tokenRequests, 0)
+      }).pipe(Effect.provide(World()))
+  )
 
   it.effect("may be null, and so may the options", () =>
     Effect.gen(function*() {

@@ -514,7 +514,7 @@ describe("a call whose code throws", () => {
     assert.isString((await client.getToken(graph)).token)
   })
 
-  it.each([7, "now", {}, null])("has %j for a signal", async (signal) => {
+  it.each([7, "now", {}, null, { aborted: false, addEventListener() {} }])("has %j for a signal", async (signal) => {
     const client = open()
     const options = { signal } as unknown as Entra.CallOptions
     if (signal === null) assert.isString((await client.getToken(graph, options)).token)

@@ -10,8 +10,8 @@ import { quote } from "./text.ts"
 
 /** Returns whether a value is an AbortSignal, also one of another realm or of a polyfill. */
 export const isSignal = (value: unknown): boolean =>
-  Predicate.hasProperty(value, "addEventListener") &&
-  typeof value.addEventListener === "function"
+  Predicate.hasProperty(value, "addEventListener") && typeof value.addEventListener === "function" &&
+  Predicate.hasProperty(value, "removeEventListener") && typeof value.removeEventListener === "function"
 
 export const isText = (value: unknown): value is string => typeof value === "string"
 
