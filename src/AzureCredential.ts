@@ -144,7 +144,7 @@ export interface TokenCredentialOptions {
  * **Details**
  *
  * - `tenantId`: the tenant of requests without a tenant; default: the tenant that the credential chooses. The
- *   `tenantId` of results is then `token-credential`.
+ *   `tenantId` of results is then `token-credential`. With `allowedTenants` there is no default.
  * - `clientCapabilities`: `["cp1"]` passes `enableCae` to the credential. Other capabilities are not supported.
  * - `timeout`: the time limit of `getToken`; default: 30 seconds.
  * - `cache`: the bounds of the cache; see `TokenCache.layerMemory`.
@@ -333,7 +333,9 @@ export const layer = (
     }
     const limit = yield* Effect.fromResult(timeoutOf("timeout", timeout))
     const clock = yield* Clock.Clock
-    return ConfidentialClient.layer({ ...rest, clientId: unknownOwner, tenantId: tenantId ?? unknownOwner }).pipe(
+    // The tenant that the credential chooses is unknown, so `allowedTenants` cannot allow it.
+    const tenant = tenantId ?? (rest.allowedTenants === undefined ? unknownOwner : undefined)
+    return ConfidentialClient.layer({ ...rest, clientId: unknownOwner, tenantId: tenant }).pipe(
       Layer.provide([
         Layer.succeed(ClientCredential, TokenSource.credential),
         Layer.succeed(AuthorityResolver, resolver),

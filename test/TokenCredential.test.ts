@@ -129,6 +129,24 @@ describe("the tokens of a TokenCredential", () => {
     )
   })
 
+  it.effect.each([[contoso], (tenant: string) => tenant !== fabrikam])(
+    "allowedTenants without a tenant of the layer: each request names its tenant",
+    (allowedTenants) => {
+      const { calls, credential } = counting()
+      return run(
+        credential,
+        Effect.gen(function*() {
+          const refused = yield* Effect.flip(acquire())
+          assert.include(refused, { code: "tenant_missing", field: "tenantId" })
+          assert.match(refused.remedy, /^Pass tenantId in the request\. Or give the client a tenant, by tenantId/)
+          assert.strictEqual((yield* acquire({ tenantId: contoso })).tenantId, contoso)
+          assert.deepStrictEqual(calls.map(({ options }) => options.tenantId), [contoso])
+        }),
+        { allowedTenants }
+      )
+    }
+  )
+
   it.effect("refreshAfterTimestamp says when a token is due", () => {
     const { calls, credential } = counting((_, count) => ({
       token: `token-${count}`,
