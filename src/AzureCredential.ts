@@ -327,7 +327,9 @@ export const layer = (
   options: LayerOptions = {}
 ): Layer.Layer<ConfidentialClient.ConfidentialClient, ConfigurationError> =>
   Layer.unwrap(Effect.gen(function*() {
+    if (!isOptions(options)) return yield* notA("an object", "options")
     const { cache = {}, tenantId, timeout = "30 seconds", ...rest } = options
+    if (!isOptions(cache)) return yield* notA("an object", "cache")
     if (typeof tokenCredential?.getToken !== "function") {
       return yield* notA("an object with the method getToken", "tokenCredential")
     }

@@ -488,6 +488,10 @@ describe("a request or an option that a TokenCredential does not support", () =>
       [undefined, {}, "tokenCredential"],
       [null, {}, "tokenCredential"],
       [{ getToken: "a" }, {}, "tokenCredential"],
+      [counting().credential, null, "options"],
+      [counting().credential, "fast", "options"],
+      [counting().credential, { cache: null }, "cache"],
+      [counting().credential, { cache: 7 }, "cache"],
       [counting().credential, { timeout: -1 }, "timeout"],
       [counting().credential, { timeout: 0 }, "timeout"]
     ] as const
