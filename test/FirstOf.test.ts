@@ -106,7 +106,15 @@ describe("firstOf", () => {
       assert.strictEqual(error.code, "credentials_exhausted")
       assertToldInFull(error)
       assert.match(error.message, /\[0\] secret_empty.*\[1\] secret_empty/)
-      assert.strictEqual((yield* Effect.flip(ClientCredential.firstOf([]))).code, "credentials_exhausted")
+    }))
+
+  it.effect("an empty list is called empty", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ClientCredential.firstOf([]))
+      assert.strictEqual(error.code, "credentials_exhausted")
+      assertToldInFull(error)
+      assert.strictEqual(error.message, "The list of credentials is empty.")
+      assert.include(error.remedy, "Pass at least one credential")
     }))
 
   it.effect("what it says of itself is said of the one in use; when that fails the list is tried from the top", () =>

@@ -546,7 +546,7 @@ describe("what a program's own effects do", () => {
       make: () => ClientCredential.firstOf([]),
       code: "credentials_exhausted",
       field: "credential",
-      remedy: "Fix the credential"
+      remedy: "Pass at least one credential"
     },
     {
       name: "none of several that can be made",

@@ -68,7 +68,7 @@ export const make = (
     ): Effect.Effect<{ readonly index: number; readonly value: A }, CredentialError> =>
       Effect.gen(function*() {
         const reasons = new Map(skipped)
-        const left = order().filter((index) => !skipped.has(index))
+        const left = order().filter((index) => index < members.length && !skipped.has(index))
         for (const index of left) {
           const attempted = Effect.catchCause(
             Effect.flatMap(memberOf(index), (credential) => use(credential, index)),
@@ -193,5 +193,7 @@ const exhausted = (reasons: Reasons): CredentialError =>
           " "
         )
       }`,
-    "Fix the credential that should work here. The reasons are in the order of the list."
+    reasons.size === 0
+      ? "Pass at least one credential."
+      : "Fix the credential that should work here. The reasons are in the order of the list."
   )
