@@ -456,6 +456,9 @@ const tested = (where: string, layerOf: typeof fromCore | typeof fromNode, rows:
           for (const field of fields) assert.include(error?.message, field)
           assert.match(error?.remedy ?? "", /\.$/)
           if (code === "credential_file") assert.include(error?.remedy, "layerFromEnv of effect-entra/node")
+          if (code === "credential_missing" && options === undefined) {
+            assert.strictEqual(error?.remedy.includes("effect-entra/node"), where === "the core")
+          }
           assert.deepStrictEqual(warnings(log), [])
         }))
     }

@@ -54,12 +54,13 @@ const variableOf = {
 
 /**
  * Returns the choice for a caller that reads files. `selectionHint` is the code with which a user can select one of several
- * credentials, if there is such code.
+ * credentials, if there is such code. `fileRemedy` is what a caller that reads no files adds to the remedy.
  */
 export const chooseCredential = (
   variables: CredentialVariables,
   selected: CredentialKind | undefined,
-  selectionHint?: string
+  selectionHint?: string,
+  fileRemedy?: string
 ): Choice<Material> => {
   if (selected !== undefined && !kinds.includes(selected)) {
     return { material: Result.fail(unknownKind()), problems: [], warnings: [] }
@@ -78,7 +79,7 @@ export const chooseCredential = (
   const incomplete = usesCertificate && orphans.length > 0 ? [incompleteCertificate(orphans)] : []
   const material = kind === undefined ? undefined : materialOf(kind, variables, sendCertificateChain === true)
   return {
-    material: material ?? Result.fail(incomplete[0] ?? missingCredential(selected)),
+    material: material ?? Result.fail(incomplete[0] ?? missingCredential(selected, fileRemedy)),
     problems: [
       ...(material === undefined ? [] : incomplete),
       ...(usesCertificate && sendCertificateChain === undefined ? [malformedFlag()] : [])
@@ -102,7 +103,12 @@ export const chooseSecret = (
   if (selected === "certificate" || selected === "federation") {
     return { material: Result.fail(filesUnsupported(["credential"], `is "${selected}"`)), problems: [], warnings: [] }
   }
-  const { material, ...rest } = chooseCredential(variables, selected, selectionHint)
+  const { material, ...rest } = chooseCredential(
+    variables,
+    selected,
+    selectionHint,
+    "Use layerFromEnv of effect-entra/node for the variables that name a file."
+  )
   return {
     ...rest,
     material: Result.flatMap(
@@ -186,7 +192,7 @@ const severalCredentialsWarning = (
 
 const secretIdWarning = `${variableOf.secret} looks like the id of a secret, but must be its value. ${secretPage}`
 
-const missingCredential = (selected: CredentialKind | undefined): CredentialError => {
+const missingCredential = (selected: CredentialKind | undefined, fileRemedy?: string): CredentialError => {
   const names = selected === undefined ? kinds.map((kind) => variableOf[kind]) : [variableOf[selected]]
   const page = selected === undefined || selected === "secret" ? "secret" : registeringPages[selected]
   return credentialError(
@@ -197,7 +203,7 @@ const missingCredential = (selected: CredentialKind | undefined): CredentialErro
       : `${variableOf[selected]} is not set, but credential is "${selected}"`,
     `${
       selected === undefined
-        ? "Set one of these variables. Use layerFromEnv of effect-entra/node for the variables that name a file."
+        ? ["Set one of these variables.", ...(fileRemedy === undefined ? [] : [fileRemedy])].join(" ")
         : `Set ${variableOf[selected]}, or select another credential.`
     } See docs/registering.md#a-${page} of effect-entra.`
   )
