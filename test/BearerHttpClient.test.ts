@@ -244,6 +244,7 @@ describe("the table", () => {
       assertToldInFull(error)
       assert.strictEqual(error.field, "origins")
       assert.include(error.message, says)
+      if (says === "hosts of many owners") assert.include(error.remedy, "before a domain of one owner")
       assert.notInclude(JSON.stringify(error), "me:secret")
       assert.deepStrictEqual(left, [])
     }))

@@ -108,5 +108,5 @@ const originRemedy =
   + "Plain http is allowed only for this machine."
 
 const patternRemedy =
-  "Write * in the place of the whole first label, which stands for exactly one label, before a domain of two labels or "
-  + "more: https://*.vault.azure.net. Otherwise list each origin."
+  "Write * in the place of the whole first label, which stands for exactly one label, before a domain of one owner: "
+  + "https://*.vault.azure.net. Otherwise list each origin."
