@@ -96,8 +96,8 @@ const Collected = Schema.fromJsonString(
 // What a collection clears depends on what else a process has run, so each of these has processes of its own.
 const collected = Misses.collections.flatMap((when) =>
   Array.from(
-    { length: quick ? 2 : 5 },
-    () => Schema.decodeUnknownSync(Collected)(Heap.run("missCollected.ts", [when]))
+    { length: quick ? 1 : 5 },
+    () => Schema.decodeUnknownSync(Collected)(Heap.run("missCollected.ts", [when, quick ? "2" : "12"]))
   ).flat()
 )
 

@@ -1,7 +1,7 @@
 /**
  * Misses right after a full collection, with a secret and without network. Prints one line of JSON: nanoseconds each.
  *
- * node missCollected.ts ("between misses" | "during a miss")
+ * node missCollected.ts ("between misses" | "during a miss") <rounds>
  */
 import { measure } from "./measure.ts"
 import * as Misses from "./misses.ts"
@@ -18,7 +18,7 @@ const subjects = [
 ]
 const measured = await measure(
   subjects.map((subject) => Misses.afterCollection(subject, when)),
-  { rounds: 12, budget: 0, atLeast: 2 }
+  { rounds: Number(process.argv[3]), budget: 0, atLeast: 2 }
 )
 await Promise.all(subjects.map(({ close }) => close()))
 console.log(JSON.stringify(measured.map(({ best, group, name }) => ({ name, group, best }))))

@@ -344,7 +344,7 @@ describe("the end", () => {
 })
 
 describe("thousands of commands that wait", () => {
-  const many = 30_000
+  const many = 10_000
 
   /** They all wait for a store that does not answer. */
   const waitingIn = (scope: Scope.Scope) =>
