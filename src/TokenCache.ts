@@ -22,7 +22,7 @@ import type { AcquireTokenError, InvalidRequestError } from "./EntraError.ts"
 import type { CachedToken } from "./internal/cache/cachedToken.ts"
 import { type CacheKey, ownerIn, type Selector, selects } from "./internal/cache/cacheKey.ts"
 import { isUsable } from "./internal/cache/freshness.ts"
-import type { FoundToken, LeadOptions, LedToken, ReadToken } from "./internal/cache/lead.ts"
+import type { FoundToken, LeadOptions, LedToken, Reaction, ReadToken } from "./internal/cache/lead.ts"
 import * as Memory from "./internal/cache/memoryStore.ts"
 import * as RunningFetches from "./internal/cache/runningFetches.ts"
 import * as OuterCache from "./internal/fleet/outerCache.ts"
@@ -180,8 +180,7 @@ export interface TokenCacheService {
    */
   readonly invalidations: (owner: string) => number
   /**
-   * Runs `react` after each invalidation, also by another client or process, with a function that returns whether it
-   * concerns a token, and with the tenant and the scopes if it concerns no others. Returns a function that ends this.
+   * Runs `react` after each invalidation, also by another client or process. Returns a function that ends this.
    *
    * @internal
    */
@@ -442,7 +441,6 @@ const counter = () => {
 const always = (): boolean => true
 
 interface Lead extends RunningFetches.Fetch {
-  readonly name: string
   /** Fails with an outage, which all waiting callers share. After any other error each of them fetches again. */
   readonly done: Deferred.Deferred<void, AcquireTokenError>
   /** The number of invalidations before it. */
@@ -465,11 +463,6 @@ interface Bounds {
   readonly maxEntries: number
   readonly maxBytes: number
 }
-
-type Reaction = (
-  isConcerned: (key: CacheKey) => boolean,
-  only?: Pick<CacheKey, "tenant" | "scopes"> | undefined
-) => void
 
 /** Creates a cache in memory. `attach` adds the cache outside this process. */
 const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
@@ -533,11 +526,9 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
 
   const fetchAndStore = (wanted: Wanted, since: number) => {
     const { caller, fresh, key, limit } = wanted
-    const name = key.text
     for (const lost of leads.lost(monotonicMillis(clock))) giveUp(lost)
     const lead: Lead = {
       key,
-      name,
       done: Deferred.makeUnsafe(),
       until: since + limit,
       mayBeLost: isShared(caller),
@@ -545,7 +536,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
       invalidated: false
     }
     leads.add(lead)
-    if (!leases.has(name)) leases.set(name, lead)
+    if (!leases.has(key.text)) leases.set(key.text, lead)
     const stored = Effect.map(fetched(wanted, since), (led) => {
       const now = clock.currentTimeMillisUnsafe()
       // A token without a lifetime is not cached.
@@ -562,7 +553,7 @@ const makeMemory = (clock: Clock.Clock, bounds: Bounds) => {
   }
 
   const release = (lead: Lead, outcome: Exit.Exit<void, AcquireTokenError>): void => {
-    if (leases.get(lead.name) === lead) leases.delete(lead.name)
+    if (leases.get(lead.key.text) === lead) leases.delete(lead.key.text)
     Deferred.doneUnsafe(lead.done, outcome)
   }
 

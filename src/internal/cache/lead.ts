@@ -1,7 +1,8 @@
-/** The types of a fetch that a client and its cache share. */
+/** The types of a fetch, and of an invalidation, that a client and its cache share. */
 import type { AccessToken, CacheLevel } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "./cachedToken.ts"
+import type { CacheKey } from "./cacheKey.ts"
 
 /** The result of the replacement of a token that an API refused; see `replacementCooldown`. */
 export type Replacement = "replaced" | "unchanged"
@@ -56,3 +57,12 @@ export interface LeadOptions {
   readonly limit?: number
   readonly sharing?: Sharing | undefined
 }
+
+/**
+ * What runs after an invalidation. `isConcerned` returns whether the invalidation concerns a token. If `only` is given, it
+ * concerns no tokens of another tenant or of other scopes.
+ */
+export type Reaction = (
+  isConcerned: (key: CacheKey) => boolean,
+  only?: Pick<CacheKey, "tenant" | "scopes"> | undefined
+) => void

@@ -1,6 +1,7 @@
 /** The fetches of a cache that run, in the order of their start. */
 import type { CacheKey } from "./cacheKey.ts"
 
+/** A fetch that runs. */
 export interface Fetch {
   readonly key: CacheKey
   /** The monotonic time of its limit. */
@@ -25,23 +26,23 @@ export interface RunningFetches<F extends Fetch> {
 /** Creates an empty registry. */
 export const make = <F extends Fetch>(): RunningFetches<F> => {
   const all = new Set<F>()
-  const byName = new Map<string, Set<F>>()
+  const byKey = new Map<string, Set<F>>()
   let someMayBeLost = false
   return {
     add: (fetch) => {
       if (fetch.mayBeLost) someMayBeLost = true
       all.add(fetch)
-      byName.set(fetch.key.text, (byName.get(fetch.key.text) ?? new Set<F>()).add(fetch))
+      byKey.set(fetch.key.text, (byKey.get(fetch.key.text) ?? new Set<F>()).add(fetch))
     },
     has: (fetch) => all.has(fetch),
     end: (fetch) => {
       all.delete(fetch)
-      const same = byName.get(fetch.key.text)
+      const same = byKey.get(fetch.key.text)
       same?.delete(fetch)
-      if (same?.size === 0) byName.delete(fetch.key.text)
+      if (same?.size === 0) byKey.delete(fetch.key.text)
     },
     outdate: (fetch) => {
-      for (const older of byName.get(fetch.key.text) ?? []) {
+      for (const older of byKey.get(fetch.key.text) ?? []) {
         if (older === fetch) return
         older.invalidated = true
       }

@@ -20,6 +20,7 @@ import type { AcquireTokenError } from "../../EntraError.ts"
 import type { CachedToken } from "../cache/cachedToken.ts"
 import { type CacheKey, encode } from "../cache/cacheKey.ts"
 import { freshness, isTooShort, refreshFrom } from "../cache/freshness.ts"
+import type { Reaction } from "../cache/lead.ts"
 import { retryWait } from "../endpoint/throttleGate.ts"
 import { coolDown } from "../shared/cooldown.ts"
 import { closedError } from "../shared/errors.ts"
@@ -42,8 +43,8 @@ export interface Keepers {
    * for while the service throttles.
    */
   readonly tokens: (task: Task, waits: boolean) => Stream.Stream<AuthenticationResult, AcquireTokenError>
-  /** Wakes the fibers of some tokens. If `only` is given, they have this tenant and these scopes. */
-  readonly wake: (isConcerned: (key: CacheKey) => boolean, only?: Pick<CacheKey, "tenant" | "scopes">) => void
+  /** Wakes the fibers of the tokens that an invalidation concerns. */
+  readonly wake: Reaction
   /** Shows the cached token to the consumers of a key. */
   readonly show: (key: CacheKey) => void
 }
@@ -95,17 +96,15 @@ export const make = (options: {
 }): Effect.Effect<Keepers, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { clock } = options
-    const keepers = new Map<Latch.Latch, Task>()
     // By tenant and scopes, because the rest of a key may change with the credential.
-    const latches = new Map<string, Set<Latch.Latch>>()
+    const keepers = new Map<string, Map<Latch.Latch, Task>>()
     const consumers = new Map<string, Map<Consumer, Task>>()
     let closed = false
+    const isOpen = (): boolean => !closed
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         closed = true
-        const open = [...keepers.keys()]
-        keepers.clear()
-        for (const latch of open) latch.openUnsafe()
+        for (const group of keepers.values()) for (const latch of group.keys()) latch.openUnsafe()
       })
     )
 
@@ -128,7 +127,7 @@ export const make = (options: {
     const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch, consumer?: Consumer) {
       const left = (now: number) => consumer === undefined ? Infinity : consumer.expiresOn() - now
       let failures = 0
-      while (keepers.has(latch)) {
+      while (isOpen()) {
         const entry = task.find()
         if (consumer !== undefined && entry !== undefined) showTo(consumer, task, entry)
         const now = clock.currentTimeMillisUnsafe()
@@ -165,14 +164,12 @@ export const make = (options: {
       Effect.suspend(() => {
         const latch = Latch.makeUnsafe()
         const name = nameOf(task.key())
-        const group = latches.get(name) ?? new Set<Latch.Latch>()
-        keepers.set(latch, task)
-        latches.set(name, group.add(latch))
+        const group = keepers.get(name) ?? new Map<Latch.Latch, Task>()
+        keepers.set(name, group.set(latch, task))
         return run(task, latch, consumer).pipe(
           Effect.ensuring(Effect.sync(() => {
-            keepers.delete(latch)
             group.delete(latch)
-            if (group.size === 0) latches.delete(name)
+            if (group.size === 0) keepers.delete(name)
           })),
           Effect.provideService(Clock.Clock, clock),
           // The fiber outlives its caller, so its spans must not belong to the caller's trace.
@@ -214,9 +211,8 @@ export const make = (options: {
             )
           }), { bufferSize: 1, strategy: "sliding" }),
       wake: (isConcerned, only) => {
-        for (const latch of only === undefined ? keepers.keys() : latches.get(nameOf(only)) ?? []) {
-          const task = keepers.get(latch)
-          if (task !== undefined && isConcerned(task.key())) latch.openUnsafe()
+        for (const group of only === undefined ? keepers.values() : [keepers.get(nameOf(only)) ?? noKeepers]) {
+          for (const [latch, task] of group) if (isConcerned(task.key())) latch.openUnsafe()
         }
       },
       show: (key) => {
@@ -235,6 +231,8 @@ const dueOn = (token: AuthenticationResult, minimumValidity: number, now: number
   const refreshOn = token.refreshOn.epochMilliseconds
   return refreshFrom({ issuedAt: now, refreshOn, usableUntil: expiresOn, expiresOn }, minimumValidity)
 }
+
+const noKeepers: ReadonlyMap<Latch.Latch, Task> = new Map()
 
 const nameOf = ({ scopes, tenant }: Pick<CacheKey, "tenant" | "scopes">): string => encode([tenant, scopes])
 
