@@ -60,7 +60,7 @@ export const chooseCredential = (
   variables: CredentialVariables,
   selected: CredentialKind | undefined,
   selectionHint?: string,
-  fileRemedy?: string
+  fileRemedy = ""
 ): Choice<Material> => {
   if (selected !== undefined && !kinds.includes(selected)) {
     return { material: Result.fail(unknownKind()), problems: [], warnings: [] }
@@ -107,7 +107,7 @@ export const chooseSecret = (
     variables,
     selected,
     selectionHint,
-    "Use layerFromEnv of effect-entra/node for the variables that name a file."
+    " Use layerFromEnv of effect-entra/node for the variables that name a file."
   )
   return {
     ...rest,
@@ -192,7 +192,7 @@ const severalCredentialsWarning = (
 
 const secretIdWarning = `${variableOf.secret} looks like the id of a secret, but must be its value. ${secretPage}`
 
-const missingCredential = (selected: CredentialKind | undefined, fileRemedy?: string): CredentialError => {
+const missingCredential = (selected: CredentialKind | undefined, fileRemedy: string): CredentialError => {
   const names = selected === undefined ? kinds.map((kind) => variableOf[kind]) : [variableOf[selected]]
   const page = selected === undefined || selected === "secret" ? "secret" : registeringPages[selected]
   return credentialError(
@@ -203,7 +203,7 @@ const missingCredential = (selected: CredentialKind | undefined, fileRemedy?: st
       : `${variableOf[selected]} is not set, but credential is "${selected}"`,
     `${
       selected === undefined
-        ? ["Set one of these variables.", ...(fileRemedy === undefined ? [] : [fileRemedy])].join(" ")
+        ? `Set one of these variables.${fileRemedy}`
         : `Set ${variableOf[selected]}, or select another credential.`
     } See docs/registering.md#a-${page} of effect-entra.`
   )

@@ -58,7 +58,7 @@ interface Owner {
 /** The milliseconds for which the epochs of an owner without tokens in memory are kept. */
 const idleTime = 60_000
 
-/** The number of invalidations of an owner that wait for a store that does not note them. */
+/** The most invalidations of an owner that wait for a store that does not note them. */
 const maxPending = 10_000
 
 /** The number of owners whose records are read at a time. Others would wait too long behind a slow store. */
@@ -235,7 +235,7 @@ export const make = (options: {
       invalidate: (selector) =>
         Effect.flatMap(ownerOf(selector.owner), (owner) => {
           owner.usedAt = monotonicMillis(clock)
-          // An invalidation of all tokens of the owner has the others in it, so their number is bounded.
+          // An invalidation of all tokens of the owner takes the place of too many others.
           const pending = owner.pending.size < maxPending ? selector : { owner: selector.owner }
           if (pending !== selector) owner.pending.clear()
           owner.pending.set(nameOf(pending), { ...pending })

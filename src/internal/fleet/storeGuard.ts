@@ -300,6 +300,7 @@ export const make = (options: {
 /** Returns whether a node is down. */
 const isOpen = (circuit: Circuit): boolean => circuit !== undefined && circuit.kind !== "closed"
 
+/** A queue with one line, from which a command can also be removed without a search. */
 const newQueue = (): FairQueue.FairQueue<() => void> => FairQueue.make()
 
 const noReply = "no reply in time"

@@ -81,7 +81,9 @@ export const parseClientId = (
   clientId: string,
   field = "clientId"
 ): Result.Result<string, InvalidRequestError> => {
-  if (!isText(clientId) || clientId === "") return Result.fail(clientIdProblem(field, clientId, "is empty or not set"))
+  if (!isText(clientId) || clientId === "") {
+    return Result.fail(invalidRequest("field_missing", field, `${field} is empty or not set`, clientIdRemedy))
+  }
   const defect = nonValueOf(clientId)
   if (defect !== undefined) return Result.fail(clientIdProblem(field, clientId, defect.what, defect.remedy))
   const id = guidIn(clientId)
@@ -99,12 +101,14 @@ export const parseClientId = (
  */
 const decoratedGuid = /^(?:api:\/\/|spn:|urn:uuid:)?\W*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\W*|[@/]\S+)$/i
 
+const clientIdRemedy = "Pass the application (client) id from the overview of the app registration."
+
 const clientIdProblem = (field: string, clientId: string, what: string, remedy = ""): InvalidRequestError =>
   invalidRequest(
-    clientId ? "field_malformed" : "field_missing",
+    "field_malformed",
     field,
-    `${field} ${isText(clientId) && clientId !== "" ? `${quote(clientId)} ` : ""}${what}`,
-    withRemedy(remedy, "Pass the application (client) id from the overview of the app registration.")
+    `${field} ${quote(clientId)} ${what}`,
+    withRemedy(remedy, clientIdRemedy)
   )
 
 /** Returns the authority for a tenant option. AD FS has no tenants, but the Azure SDKs write AD FS as the tenant `adfs`. */

@@ -121,9 +121,9 @@ const makeClient = (context: Context.Context<never>, clientId: string) => {
 
   let expiry: Metric.Registration | undefined
   const earliest = () => {
-    let earliest = Infinity
-    for (const { expiresOn } of open) earliest = Math.min(earliest, expiresOn() ?? Infinity)
-    return earliest
+    let at = Infinity
+    for (const { expiresOn } of open) at = Math.min(at, expiresOn() ?? Infinity)
+    return at
   }
   /** While the expiry is unknown there is no series, because any number could set off an alarm. */
   const update = () => {
