@@ -93,20 +93,25 @@ const token = {
 const times = { issuedAt: 0, refreshOn: 1e9, usableUntil: 1e9, expiresOn: 1e9 }
 
 /** The cache itself, as a client uses it: a look, and on a miss a store. */
-const ours = (capacity: number): Policy => {
-  const memory = Memory.make({ maxEntries: capacity, maxBytes: Infinity })
-  return {
-    name: "effect-entra (S3-FIFO)",
-    access: (key) => {
-      const tenant = String(key)
-      const entry = memory.peek("space", tenant, "s")
-      if (entry === undefined) memory.store(new CachedToken({ space: "space", tenant, scopes: "s" }, token, times), 0)
-      else entry.touch()
-      if (memory.usage.entries > capacity) throw new Error("the bound was exceeded")
-      return entry !== undefined
+const cacheOf =
+  (name: string, placeOf: (key: string) => { readonly tenant: string; readonly scopes: string }) =>
+  (capacity: number): Policy => {
+    const memory = Memory.make({ maxEntries: capacity, maxBytes: Infinity })
+    return {
+      name,
+      access: (key) => {
+        const { scopes, tenant } = placeOf(String(key))
+        const entry = memory.peek("space", tenant, scopes)
+        if (entry === undefined) memory.store(new CachedToken({ space: "space", tenant, scopes }, token, times), 0)
+        else entry.touch()
+        if (memory.usage.entries > capacity) throw new Error("the bound was exceeded")
+        return entry !== undefined
+      }
     }
   }
-}
+
+const ours = cacheOf("effect-entra (S3-FIFO)", (tenant) => ({ tenant, scopes: "s" }))
+const oursInOneTenant = cacheOf("effect-entra, all tokens of one tenant", (scopes) => ({ tenant: "t", scopes }))
 
 // -----------------------------------------------------------------------------
 // measuring
@@ -151,13 +156,12 @@ const timeOf = (policy: Policy, size: number): number => {
   return percentile(Array.from({ length: 8 }, () => store(Math.min(size, 20_000))), 0.5)
 }
 
-const costs = [ours, lru, sieve, tinyLfu].map((policy) => ({
+const costs = [ours, oursInOneTenant, lru, sieve, tinyLfu].map((policy) => ({
   policy: policy(1).name,
   times: sizes.map((size) => Math.round(timeOf(policy(size), size)))
 }))
 const growth = (times: ReadonlyArray<number>): number => (times.at(-1) ?? Number.NaN) / (times[0] ?? Number.NaN)
-const [ownCosts] = costs
-if (ownCosts === undefined) throw new Error("nothing was timed")
+const ownGrowth = Math.max(...costs.slice(0, 2).map(({ times }) => growth(times)))
 
 const percent = (rate: number): number => Math.round(rate * 1000) / 10
 
@@ -180,9 +184,9 @@ const goals: ReadonlyArray<Goal> = [
   {
     goal: `a store into a full cache takes no longer with ${
       sizes.at(-1)?.toLocaleString("en")
-    } tokens than with 1,000 (three times tolerated: the caches of the processor)`,
-    measured: `${growth(ownCosts.times).toFixed(2)} times`,
-    passed: growth(ownCosts.times) <= 3,
+    } tokens than with 1,000, of many tenants or of one (three times tolerated: the caches of the processor)`,
+    measured: `${ownGrowth.toFixed(2)} times`,
+    passed: ownGrowth <= 3,
     timed: true
   }
 ]

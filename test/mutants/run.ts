@@ -34,11 +34,12 @@ const sample = numberOf("sample", values.sample)
 const concurrency = numberOf("concurrency", values.concurrency)
 const atLeast = values["at-least"] === undefined ? undefined : numberOf("at-least", values["at-least"])
 
-/** Tests of the sources as text, as types or as a bundle, and of programs in other processes. */
+/** Tests of the sources as text, as types or as a bundle, of other runtimes, and of programs in other processes. */
 const notReached = [
   "test/{Architecture,Bundle,Declarations,docs,examples}.test.ts",
   "test/Ports.types.test.ts",
-  "test/bench/*.test.ts"
+  "test/bench/*.test.ts",
+  "test/runtimes/*.test.ts"
 ]
 
 const repository = join(import.meta.dirname, "../..")

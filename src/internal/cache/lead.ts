@@ -59,8 +59,8 @@ export interface LeadOptions {
 }
 
 /**
- * What runs after an invalidation. `isConcerned` returns whether the invalidation concerns a token. If `only` is given, it
- * concerns no tokens of another tenant or of other scopes.
+ * A function that runs after an invalidation. `isConcerned` returns whether the invalidation concerns a token. If `only`
+ * is given, the invalidation concerns no tokens of another tenant or of other scopes.
  */
 export type Reaction = (
   isConcerned: (key: CacheKey) => boolean,

@@ -15,8 +15,17 @@ export interface MemoryStore {
   readonly usage: { entries: number; bytes: number; evictions: number }
 }
 
+/** The tokens of a tenant by scopes, all with the same string as tenant. */
+class TokensByScopes extends Map<string, CachedToken> {
+  readonly tenant: string
+  constructor(tenant: string) {
+    super()
+    this.tenant = tenant
+  }
+}
+
 /** The tokens of a tenant. Most tenants use one set of scopes, and a map of one entry is larger than the entry. */
-type Partition = CachedToken | Map<string, CachedToken>
+type Partition = CachedToken | TokensByScopes
 
 /** The number of steps in which a store searches for expired entries, so that its pause is limited. */
 const sweep = 256
@@ -41,7 +50,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     const partition = lastTenants?.get(tenant)
     if (partition === undefined) return undefined
     // Not a check for the class of a token, because another copy of this package may have created it.
-    if (partition instanceof Map) return partition.get(scopes)
+    if (partition instanceof TokensByScopes) return partition.get(scopes)
     return partition.scopes === scopes ? partition : undefined
   }
 
@@ -51,11 +60,10 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     const tenants = spaces.get(space) ?? new Map<string, Partition>()
     if (tenants.size === 0) spaces.set(space, tenants)
     const partition = tenants.get(entry.tenant)
-    const neighbor = partition instanceof Map ? partition.values().next().value : partition
-    entry.tenant = neighbor?.tenant ?? entry.tenant
-    if (partition instanceof Map) partition.set(scopes, entry)
+    entry.tenant = partition?.tenant ?? entry.tenant
+    if (partition instanceof TokensByScopes) partition.set(scopes, entry)
     else if (partition === undefined || partition.scopes === scopes) tenants.set(entry.tenant, entry)
-    else tenants.set(entry.tenant, new Map([[partition.scopes, partition], [scopes, entry]]))
+    else tenants.set(entry.tenant, new TokensByScopes(entry.tenant).set(partition.scopes, partition).set(scopes, entry))
   }
 
   const unindex = (entry: CachedToken): void => {
@@ -63,7 +71,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     const tenants = spaces.get(space)
     const partition = tenants?.get(entry.tenant)
     if (partition === entry) tenants?.delete(entry.tenant)
-    else if (partition instanceof Map) {
+    else if (partition instanceof TokensByScopes) {
       partition.delete(scopes)
       const last = partition.size === 1 ? partition.values().next().value : undefined
       if (last !== undefined) tenants?.set(entry.tenant, last)
@@ -109,15 +117,18 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     return true
   }
 
-  function* entries(owner = "", tenant?: string): Iterable<CachedToken> {
+  /** Returns the entries that a selector can select, without a look at those of other tenants or other scopes. */
+  function* candidates({ owner, scopes, tenant }: Selector): Iterable<CachedToken> {
     for (const [space, tenants] of spaces) {
       if (!space.startsWith(owner)) continue
       for (const partition of tenant === undefined ? tenants.values() : [tenants.get(tenant)]) {
-        if (partition instanceof Map) yield* partition.values()
-        else if (partition !== undefined) yield partition
+        if (!(partition instanceof TokensByScopes)) yield* present(partition)
+        else yield* scopes === undefined ? partition.values() : present(partition.get(scopes))
       }
     }
   }
+
+  const entries = (owner = "") => candidates({ owner })
 
   return {
     peek,
@@ -136,9 +147,7 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
       if (previous !== undefined) shared.leave(previous.shared)
     },
     invalidate: (selector) => {
-      for (const entry of Array.from(entries(selector.owner, selector.tenant))) {
-        if (selects(selector, entry)) remove(entry)
-      }
+      for (const entry of Array.from(candidates(selector))) if (selects(selector, entry)) remove(entry)
     },
     removeWhere: (owner, isConcerned) => {
       for (const entry of Array.from(entries(owner))) if (isConcerned(entry)) remove(entry)
@@ -147,3 +156,5 @@ export const make = (bounds: { readonly maxEntries: number; readonly maxBytes: n
     usage
   }
 }
+
+const present = (entry: CachedToken | undefined): ReadonlyArray<CachedToken> => entry === undefined ? [] : [entry]

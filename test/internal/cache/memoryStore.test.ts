@@ -86,6 +86,30 @@ describe("partitions", () => {
   })
 })
 
+describe("invalidate", () => {
+  it("looks at the tokens that a selector can select only, however many the tenant has", () => {
+    const memory = MemoryStore.make(boundless)
+    const looked: Array<string> = []
+    const entries = ["a", "b"].flatMap((tenant) => ["x", "y", "z"].map((scopes) => entryOf({ tenant, scopes })))
+    for (const entry of entries) {
+      const { space } = entry
+      Object.defineProperty(entry, "space", { get: () => (looked.push(`${entry.tenant} ${entry.scopes}`), space) })
+      memory.store(entry, 0)
+    }
+    const lookedFor = (selector: { readonly tenant?: string; readonly scopes?: string }) => {
+      looked.length = 0
+      memory.invalidate({ owner: "space", ...selector })
+      return [...new Set(looked)]
+    }
+    assert.deepStrictEqual(lookedFor({ tenant: "a", scopes: "y" }), ["a y"])
+    assert.deepStrictEqual(lookedFor({ tenant: "a", scopes: "y" }), [])
+    assert.deepStrictEqual(lookedFor({ tenant: "a" }), ["a x", "a z"])
+    assert.deepStrictEqual(lookedFor({ scopes: "z" }), ["b z"])
+    assert.deepStrictEqual(lookedFor({}), ["b x", "b y"])
+    assert.strictEqual(memory.usage.entries, 0)
+  })
+})
+
 describe("a replaced entry", () => {
   const order = (memory: MemoryStore.MemoryStore) =>
     Array.from(memory.entries(), ({ scopes, tenant }) => `${tenant} ${scopes}`)
