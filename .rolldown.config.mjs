@@ -23,8 +23,8 @@ const merged = {
     format: "esm",
     entryFileNames: "[name].js",
     chunkFileNames: "internal/[name].js",
-    // Removes comments and white space, which take time to read. Names stay, for stack traces.
-    minify: { compress: false, mangle: false, codegen: true },
+    // Comments take time to read. Lines and names stay, because Node prints the line of an uncaught error.
+    comments: false,
     advancedChunks: {
       includeDependenciesRecursively: false,
       groups: [
@@ -88,7 +88,13 @@ const standalone = {
     entryFileNames: "index.js",
     // The code for certificates is loaded when a certificate is used.
     chunkFileNames: "chunks/[name].js",
-    minify: true
+    // Lines stay here too.
+    comments: false,
+    minify: {
+      compress: true,
+      mangle: { keepNames: { class: true, function: false } },
+      codegen: { removeWhitespace: false }
+    }
   }
 }
 

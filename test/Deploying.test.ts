@@ -8,7 +8,7 @@ import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { createInterface } from "node:readline"
 import { promisify } from "node:util"
 import { afterAll } from "vitest"
@@ -46,12 +46,17 @@ const withConditions = {
 
 type Bundler = keyof typeof withConditions
 
-const bundled = async (bundler: Bundler, entry: string): Promise<string> => {
-  const name = `${bundler}-${entry}.mjs`
+/** Bundles a program by the command of the page for `entry`, and returns the name of the bundle. */
+const bundled = async (
+  bundler: Bundler,
+  entry: string,
+  program = `examples/deploying/${entry}.ts`
+): Promise<string> => {
+  const name = `${bundler}-${basename(program, ".ts")}.mjs`
   const options = commandOf(bundler, entry).map((option) => option.replace(`${entry}.mjs`, join(folder, name)))
   await promisify(execFile)(
     join(root, "node_modules/.bin", bundler),
-    [...await withConditions[bundler](`examples/deploying/${entry}.ts`), ...options],
+    [...await withConditions[bundler](program), ...options],
     { cwd: root }
   )
   return name
@@ -127,6 +132,26 @@ describe("the service", () => {
         assert.deepStrictEqual(yield* Effect.promise(() => ended), [0, null])
         assert.deepStrictEqual(lines.slice(1), ["closed"])
       }).pipe(Effect.scoped, Effect.provide(microsoft)),
+    60_000
+  )
+})
+
+describe("a program that loads code when it uses it", () => {
+  it.each(
+    (["esbuild", "rolldown"] as const).flatMap((bundler) => [
+      { bundler, entry: "service", program: "certificate" },
+      { bundler, entry: "service", program: "environment" },
+      { bundler, entry: "service", program: "promise" },
+      { bundler, entry: "worker", program: "certificate" },
+      { bundler, entry: "worker", program: "promise" }
+    ])
+  )(
+    "$program: the command of $bundler for $entry makes one file, which runs alone",
+    async ({ bundler, entry, program }) => {
+      const file = await bundled(bundler, entry, `test/deploying/${program}.ts`)
+      const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder })
+      assert.match(stdout, /^(?:function|object)\n$/)
+    },
     60_000
   )
 })

@@ -230,6 +230,36 @@ describe("the command", () => {
     }), 60_000)
 })
 
+describe("an error that a program does not catch", () => {
+  it.live.each(
+    [
+      {
+        name: "effect-entra",
+        program: `import { Effect } from "effect"
+          import { ConfidentialClient } from "effect-entra"
+          await Effect.runPromise(ConfidentialClient.acquireToken({ scopes: "x" }).pipe(
+            Effect.provide(ConfidentialClient.layerTest(() => Effect.fail("unused"))),
+            Effect.provide(ConfidentialClient.layerFromEnv())
+          ))`
+      },
+      {
+        name: "effect-entra/promise",
+        program: `import { createClient } from "effect-entra/promise"
+          createClient({ clientId: "" })`
+      }
+    ] as const
+  )("is printed on one screen, for $name", ({ name, program }) =>
+    Effect.gen(function*() {
+      const file = join(folder, "bare", `uncaught-${name.replace("/", "-")}.mjs`)
+      yield* Effect.promise(() => writeFile(file, program))
+      const { status, stderr } = yield* runChild([file], {}, 50)
+      assert.strictEqual(status, 1)
+      assert.match(stderr, /EntraInvalidRequestError.*: .*remedy/s)
+      // Node prints the line of the code that created the error, so lines must be short.
+      assert.isBelow(stderr.length, 5_000)
+    }), 60_000)
+})
+
 describe("two copies in one process", () => {
   it.live("use the services and know the errors of each other", () =>
     Effect.gen(function*() {

@@ -149,6 +149,16 @@ export const isEmpty = (error: CredentialError) => error.code === "secret_emty"
     assert.match(said, /\(3,\d+\): error TS2367/)
   }, 60_000)
 
+  it("prints an error that it does not catch on one screen", async () => {
+    const program = `import { createClient } from "effect-entra-standalone"; createClient({ clientId: "" })`
+    const failed: unknown = await run(process.execPath, ["--input-type=module", "--eval", program], { cwd: app })
+      .catch((error: unknown) => error)
+    const said = failed instanceof Error && "stderr" in failed ? String(failed.stderr) : ""
+    assert.include(said, "InvalidRequestError [EntraInvalidRequestError]: clientId is empty or not set.")
+    // Node prints the line of the code that created the error, so lines must be short.
+    assert.isBelow(said.length, 3_000)
+  })
+
   const bin = (name: string) => join(root, "node_modules/.bin", name)
   it.live.each(
     [

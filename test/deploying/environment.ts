@@ -1,0 +1,4 @@
+/** A program that loads optional packages when it uses them. */
+import { layerFromEnv } from "effect-entra/node"
+
+console.log(typeof layerFromEnv())
