@@ -289,8 +289,14 @@ describe("exceptions", () => {
       "tenant_not_allowed"
     ],
     ["a wrong secret", { secret: "wr0ng~secret" }, graph, Entra.InvalidClientError, "secret_wrong"],
-    ["an empty secret", { secret: "" }, graph, Entra.CredentialError, "secret_empty"],
-    ["a secret that is a placeholder", { secret: "<your-secret>" }, graph, Entra.CredentialError, "secret_malformed"],
+    ["an empty loaded secret", { secret: () => "" }, graph, Entra.CredentialError, "secret_empty"],
+    [
+      "a loaded secret that is a placeholder",
+      { secret: () => "<your-secret>" },
+      graph,
+      Entra.CredentialError,
+      "secret_malformed"
+    ],
     [
       "a secret that cannot be loaded",
       { secret: () => Promise.reject(new RangeError(secret)) },
@@ -436,6 +442,8 @@ describe("options", () => {
         "origins"
       ]
     ),
+    ["an empty secret", { secret: "" }, "EntraCredentialError", "secret"],
+    ["a secret that is a placeholder", { secret: "<your-secret>" }, "EntraCredentialError", "secret"],
     ["null for origins", { origins: null }, "EntraInvalidRequestError", "origins"],
     ["null for a cache", { cache: null }, "EntraInvalidRequestError", "cache"],
     ["null for a client id", { clientId: null }, "EntraInvalidRequestError", "clientId"],
@@ -614,7 +622,9 @@ describe("close", () => {
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
     await client.close()
-    assert.deepStrictEqual((await Promise.all(waiting)).map(({ code }) => code), ["client_closed", "client_closed"])
+    for (const { code, remedy } of await Promise.all(waiting)) {
+      assert.deepStrictEqual([code, remedy], ["client_closed", "Close the client only when the program ends."])
+    }
   })
 
   it("from the function that loads the secret, does not wait for itself", async () => {

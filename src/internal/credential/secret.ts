@@ -32,19 +32,22 @@ export const secrets = (method?: SecretMethod): Effect.Effect<MaterialKind<Secre
     )
 
 const secretsBy = (method: SecretMethod | undefined): MaterialKind<Secret, Secret> => ({
-  read: (given) =>
-    // The client of a vault returns plain strings, and JavaScript code may pass them on.
-    !given.every(Redacted.isRedacted)
-      ? Effect.suspend(() => Effect.fail(plain()))
-      : given.length === 0 || !given.every(isSet)
-      ? Effect.suspend(() => Effect.fail(empty(given.length === 0)))
-      : Effect.fromResult(Result.all(given.map((secret) => secretValueOf(secret)))),
+  read: (given) => Effect.suspend(() => Effect.fromResult(secretsOf(given))),
   same: (one, other) => Redacted.value(one) === Redacted.value(other),
   prove: (secret, attempt) =>
     isSet(secret)
       ? Effect.succeed(proofOf(secret, attempt.clientId, method ?? attempt.secretMethod))
       : Effect.suspend(() => Effect.fail(empty(false)))
 })
+
+/** Returns the secrets, or the first problem of one of them. */
+export const secretsOf = (given: ReadonlyArray<Secret>): Result.Result<ReadonlyArray<Secret>, CredentialError> =>
+  // The client of a vault returns plain strings, and JavaScript code may pass them on.
+  !given.every(Redacted.isRedacted)
+    ? Result.fail(plain())
+    : given.length === 0 || !given.every(isSet)
+    ? Result.fail(empty(given.length === 0))
+    : Result.all(given.map((secret) => secretValueOf(secret)))
 
 /**
  * Returns the secret, or an error if its text cannot be a secret. White space around a secret may belong to it, unless

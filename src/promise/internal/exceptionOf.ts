@@ -26,7 +26,11 @@ export const exceptionOf = (error: AcquireTokenError): PromiseError.ClientError 
     case "EntraTokenRequestError":
       return new PromiseError.TokenRequestError(membersOf(error))
     case "EntraServiceUnavailableError":
-      return new PromiseError.ServiceUnavailableError(membersOf(error))
+      return new PromiseError.ServiceUnavailableError({
+        ...membersOf(error),
+        // The remedy of the core is about layers.
+        ...(error.code === "client_closed" ? { remedy: openUntilTheEnd } : {})
+      })
     case "EntraNetworkError":
       return new PromiseError.NetworkError(membersOf(error))
     case "EntraInvalidResponseError":
@@ -47,10 +51,10 @@ export const exceptionOfThrown = (thrown: unknown): unknown => isEntraError(thro
 /** Returns the exception of a call of a closed client. */
 export const closed = (): PromiseError.ClientError =>
   exceptionOf(
-    serviceUnavailable("client_closed", "The client is closed", "Close the client only when the program ends.", {
-      origin: "local"
-    })
+    serviceUnavailable("client_closed", "The client is closed", openUntilTheEnd, { origin: "local" })
   )
+
+const openUntilTheEnd = "Close the client only when the program ends."
 
 /** Returns the members of an error with times in milliseconds, and without members that have no value. */
 const membersOf = <E extends AcquireTokenError>(error: E): PromiseError.ErrorMembers<E["_tag"], E["code"]> => ({

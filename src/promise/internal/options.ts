@@ -11,6 +11,7 @@ import * as ClientCredential from "../../ClientCredential.ts"
 import * as ConfidentialClient from "../../ConfidentialClient.ts"
 import type { ConfigurationError, InvalidRequestError } from "../../EntraError.ts"
 import { parseRegion } from "../../internal/authority/endpointLayout.ts"
+import { secretsOf } from "../../internal/credential/secret.ts"
 import { type OriginLookup, readOriginTable } from "../../internal/http/originTable.ts"
 import { clientSettingsOf } from "../../internal/request/clientOptions.ts"
 import { type ClientSettings, planOf } from "../../internal/request/requestPlan.ts"
@@ -179,13 +180,11 @@ const credentialOf = (
     )
   }
   if (secret !== undefined) {
-    return typeof secret !== "string" && typeof secret !== "function"
-      ? Result.fail(notA("a string, or a function that returns a string", "secret"))
-      : Result.succeed(
-        ClientCredential.secret(
-          typeof secret === "string" ? hide(secret) : Effect.map(loading(secret), hide)
-        )
-      )
+    return typeof secret === "function"
+      ? Result.succeed(ClientCredential.secret(Effect.map(loading(secret), hide)))
+      : typeof secret === "string"
+      ? Result.map(secretsOf([hide(secret)]), (secrets) => ClientCredential.secret(secrets))
+      : Result.fail(notA("a string, or a function that returns a string", "secret"))
   }
   if (certificate !== undefined) {
     return typeof certificate === "function"
