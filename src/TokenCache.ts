@@ -402,15 +402,23 @@ export const layerRedis = (
  */
 export const layerNoop: Layer.Layer<TokenCache> = /*#__PURE__*/ Layer.sync(TokenCache, () => {
   const invalidations = counter()
+  const reactions = new Set<Reaction>()
   return TokenCache.of({
     [TypeId]: TypeId,
     peek: () => undefined,
     find: undefined,
     unshared: undefined,
     lead: (_key, fetch, { read }) => Effect.map(fetch, (token) => ({ token: read(token), level: "None" })),
-    invalidate: ({ owner }) => Effect.sync(() => invalidations.add(owner)),
+    invalidate: (selector) =>
+      Effect.sync(() => {
+        invalidations.add(selector.owner)
+        for (const react of reactions) react((key) => selects(selector, key))
+      }),
     invalidations: invalidations.of,
-    onInvalidated: () => () => {},
+    onInvalidated: (react) => {
+      reactions.add(react)
+      return () => void reactions.delete(react)
+    },
     stats: Effect.succeed({ entries: 0, bytes: 0, evictions: 0 }),
     evictions: () => 0,
     disabled: true
@@ -693,10 +701,14 @@ const makeTiered = (
       unshared: outer.unshared,
       // The store is invalidated first, so that tokens that the reactions fetch are shared.
       invalidate: (selector) =>
-        Effect.sync(() => forget(selector)).pipe(
-          Effect.andThen(outer.invalidate(selector)),
-          Effect.andThen(Effect.sync(() => notify((key) => selects(selector, key))))
-        ),
+        Effect.suspend(() => {
+          forget(selector)
+          // Also after an interruption: the invalidation is stored later.
+          return Effect.ensuring(
+            outer.invalidate(selector),
+            Effect.sync(() => notify((key) => selects(selector, key)))
+          )
+        }),
       stats: Effect.map(cache.stats, (stats) => ({ ...stats, store: outer.counts() }))
     })
   })

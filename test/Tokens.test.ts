@@ -57,6 +57,15 @@ const pass = (seconds: number, step = 10) =>
 const current = Effect.map(acquire, ({ accessToken }) => Redacted.value(accessToken))
 
 describe("tokens", () => {
+  it.effect("without a cache, an invalidation replaces the token at once", () =>
+    Effect.gen(function*() {
+      const followed = yield* follow()
+      yield* pass(10)
+      yield* ConfidentialClient.invalidate("all")
+      yield* pass(10)
+      assert.deepStrictEqual(times(followed), [0, 10])
+    }).pipe(Effect.scoped, Effect.provide(World({ cache: TokenCache.layerNoop }))))
+
   it.effect("over a day, the last token is always valid, and each token costs one request", () =>
     Effect.gen(function*() {
       const followed = yield* follow()
@@ -431,5 +440,10 @@ describe("the pause after a failure", () => {
     { name: "no token, and a defect", error: undefined, failures: 1, left: -Infinity, waits: true, pause: undefined }
   ])("$name: $pause", ({ pause, ...failure }) => {
     assert.strictEqual(pauseAfterFailure(failure, backoff), pause)
+  })
+
+  it("without a backoff is a second", () => {
+    const failure = { error: closed, failures: 3, left: Infinity, waits: false }
+    assert.strictEqual(pauseAfterFailure(failure, { base: 0, cap: 0 }), 1000)
   })
 })

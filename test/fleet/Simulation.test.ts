@@ -136,6 +136,95 @@ describe("a token that is kept fresh over a store with a memory that holds nothi
     })))
 })
 
+describe("a stream of tokens over a store", () => {
+  type Process = Effect.Success<ReturnType<typeof start>>
+  const textOf = ({ accessToken }: { readonly accessToken: Redacted.Redacted<string> }) => Redacted.value(accessToken)
+
+  const follow = ({ client }: Process) =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(client.tokens(request), (token) => Effect.sync(() => void seen.push(textOf(token)))),
+        { startImmediately: true }
+      )
+      return seen
+    })
+
+  const pass = (seconds: number) =>
+    Effect.gen(function*() {
+      for (let left = seconds * 10; left > 0; left--) yield* TestClock.adjust("100 millis")
+    })
+
+  it.effect.each([true, false])(
+    "emits the token of the store at once (leases: %s)",
+    (hasLeases) =>
+      simulated(Effect.scoped(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const stored = textOf(yield* (yield* start(fake, { hasLeases })).client.acquireToken(request))
+        yield* pass(1)
+        const seen = yield* follow(yield* start(fake, { hasLeases }))
+        yield* pass(2)
+        assert.deepStrictEqual(seen, [stored])
+        assert.strictEqual(yield* tokenRequests, 1)
+      })))
+  )
+
+  it.effect("emits the replacement that another process fetched after its invalidation", () =>
+    simulated(Effect.scoped(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, two] = [yield* start(fake), yield* start(fake)]
+      const seen = yield* follow(two)
+      yield* pass(5)
+      yield* one.client.invalidate("all")
+      const replacement = textOf(yield* one.client.acquireToken(request))
+      yield* pass(5)
+      assert.strictEqual(seen.length, 2)
+      assert.strictEqual(seen.at(-1), replacement)
+    }))))
+
+  it.effect("replaces its token after an invalidation that was interrupted while the store was slow", () =>
+    simulated(Effect.scoped(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const process = yield* start(fake)
+      const seen = yield* follow(process)
+      yield* pass(5)
+      fake.delay = 150
+      yield* Effect.forkChild(Effect.timeoutOption(process.client.invalidate("all"), "100 millis"), {
+        startImmediately: true
+      })
+      yield* pass(2)
+      fake.delay = 0
+      yield* pass(2)
+      assert.strictEqual(new Set(seen).size, 2)
+    }))))
+})
+
+describe("an invalidation", () => {
+  it.effect.each([true, false])(
+    "that overtakes the first look at the epochs hides older tokens (leases: %s)",
+    (hasLeases) =>
+      simulated(Effect.scoped(Effect.gen(function*() {
+        const fake = yield* FakeFleetStore.make
+        const textOf = Effect.map((token: { readonly accessToken: Redacted.Redacted<string> }) =>
+          Redacted.value(token.accessToken)
+        )
+        const older = yield* textOf((yield* start(fake, { hasLeases })).client.acquireToken(request))
+        yield* TestClock.adjust("10 seconds")
+        const { client } = yield* start(fake, { hasLeases })
+        const held = yield* fake.holdBack(hasLeases ? "epochs" : "get")
+        const early = yield* Effect.forkChild(client.acquireToken(request), { startImmediately: true })
+        yield* held.reached
+        yield* client.invalidate("all")
+        const after = yield* Effect.forkChild(client.acquireToken(request), { startImmediately: true })
+        yield* held.release
+        yield* TestClock.adjust(0)
+        yield* Fiber.join(early)
+        assert.notStrictEqual(yield* textOf(Fiber.join(after)), older)
+        assert.notStrictEqual(yield* textOf(client.acquireToken(request)), older)
+      })))
+  )
+})
+
 describe("the service", () => {
   const counting = () => {
     const counts = { begun: 0, authenticated: 0 }

@@ -58,7 +58,7 @@ interface Consumer {
   readonly expiresOn: () => number
 }
 
-/** The minimum time in milliseconds between a success and the next request, even for tokens with a short lifetime. */
+/** The minimum time in milliseconds between two refreshes, even for tokens with a short lifetime and without a backoff. */
 const minPause = 1000
 
 /** Returns whether the lifetime of a token is known. A token without a known lifetime is not cached. */
@@ -82,10 +82,8 @@ export const pauseAfterFailure = (
   if (left <= 0) return waits && error !== undefined ? retryWait(error) : undefined
   const retryAfter = error?.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
   // A closed gate sent no request, so there is no backoff, only the time until the gate opens.
-  const rest = error?._tag === "EntraThrottledError" && error.source !== "server"
-    ? minPause
-    : coolDown(failures, backoff)
-  return Math.min(Math.max(retryAfter, rest), left)
+  const rest = error?._tag === "EntraThrottledError" && error.source !== "server" ? 0 : coolDown(failures, backoff)
+  return Math.min(Math.max(retryAfter, rest, minPause), left)
 }
 
 /** Creates the registry of the tokens that one client keeps fresh. */
@@ -145,6 +143,8 @@ export const make = (options: {
           } else {
             const current = task.find()
             if (current === undefined) consumer?.take(exit.value)
+            // A token of the store was not fetched, so nothing has shown it.
+            else if (consumer !== undefined) showTo(consumer, task, current)
             // A token that is not in the cache is refreshed when it is due too, if its lifetime is known.
             pause = Math.max(
               hasLifetime(exit.value) ? minPause : options.backoff.cap,

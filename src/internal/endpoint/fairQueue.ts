@@ -19,7 +19,7 @@ export const make = <W>(): FairQueue<W> => {
   const lines = new Map<string, Line<W>>()
   // The iterators are kept, because a new iterator steps over the places of all removed members. An iterator ends only
   // if it is advanced while nothing is left.
-  const order = lines.entries()
+  let order = lines.entries()
   return {
     add: (tenant, waiter) => {
       const line = lines.get(tenant)
@@ -32,7 +32,10 @@ export const make = <W>(): FairQueue<W> => {
     },
     remove: (tenant, waiter) => {
       const waiters = lines.get(tenant)?.waiters
-      if (waiters?.delete(waiter) === true && waiters.size === 0) lines.delete(tenant)
+      if (waiters?.delete(waiter) !== true || waiters.size > 0) return
+      lines.delete(tenant)
+      // Until it is advanced, an iterator keeps all the places that it has not passed.
+      if (lines.size === 0) order = lines.entries()
     },
     next: () => {
       const first = lines.size === 0 ? undefined : order.next().value

@@ -51,6 +51,8 @@ interface Owner {
   readonly ids: ReadonlyArray<string>
   records: ReadonlyArray<Epochs> | undefined
   readonly pending: Map<string, Selector>
+  /** The number of stamps that the store noted for this process. */
+  noted: number
   /** The monotonic time of the last use. */
   usedAt: number
 }
@@ -88,7 +90,14 @@ export const make = (options: {
       const known = owners.get(name)
       return known !== undefined ? Effect.succeed(known) : Effect.map(sealer.of(encode(["owner", name])), (sealed) => {
         const made = owners.get(name) ??
-          { name, ids: sealed.map(({ id }) => id), records: undefined, pending: new Map<string, Selector>(), usedAt: 0 }
+          {
+            name,
+            ids: sealed.map(({ id }) => id),
+            records: undefined,
+            pending: new Map<string, Selector>(),
+            noted: 0,
+            usedAt: 0
+          }
         owners.set(name, made)
         return made
       })
@@ -127,7 +136,7 @@ export const make = (options: {
     const read = (owner: Owner, budget: Budget): Effect.Effect<boolean> =>
       Effect.gen(function*() {
         const records: Array<Epochs> = []
-        const before = owner.records
+        const { noted, records: before } = owner
         for (const [at, id] of owner.ids.entries()) {
           const known = before?.[at]
           const answer = yield* guard.run("read", id, source.epochs(id, known?.version), budget)
@@ -136,7 +145,8 @@ export const make = (options: {
           records.push(record)
         }
         const now = owner.records
-        // An invalidation by this process may have ended before the answer arrived.
+        // An invalidation by this process may have ended before the answer arrived. Without a record its stamp was not kept.
+        if (now === undefined && owner.noted > noted) return yield* read(owner, budget)
         const merge = (record: Epochs, other: Epochs | undefined) =>
           other === undefined ? record : merged(record, other)
         yield* adopt(owner, now === before ? records : records.map((record, at) => merge(record, now?.[at])))
@@ -156,6 +166,7 @@ export const make = (options: {
             const answer = yield* guard.run("write", id, source.invalidate(id, field, latest))
             if (answer._tag !== "Answered") return false
             stamps[at] = latest = answer.value
+            owner.noted++
             owner.records = owner.records?.map((record, index) =>
               index === at ? stamped(record, field, latest) : record
             )
