@@ -67,7 +67,7 @@ const trouble = (what: string, error: EntraError.AcquireTokenError) =>
     [
       `${what}:`,
       `  ${error._tag} (${error.code}, ${
-        error.origin === "local" ? "found here, nothing was sent" : "after a request was sent"
+        error.origin === "local" ? "found here, nothing was sent" : "the result of a request"
       })`,
       `  ${error.message.split(" Trace ID:")[0]}`,
       `  -> ${error.remedy}`

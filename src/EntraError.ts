@@ -43,8 +43,9 @@ export interface Durations {
  * - `code`: a stable name for programs. Each error class lists its codes.
  * - `message`: what happened, in English.
  * - `remedy`: what to do, in English.
- * - `origin`: `"service"` when the error is the result of a request; `"local"` when this process decided without a
- *   request (invalid input, a closed throttle gate, a remembered refusal).
+ * - `origin`: `"service"` when the error is the result of a request, also of a request that could not reach the service
+ *   (`ENOTFOUND`, `ECONNREFUSED`); `"local"` when this process decided without a request (invalid input, a closed
+ *   throttle gate, a remembered refusal).
  * - `correlationId`: the correlation id of the request; undefined when there was no request.
  * - `retryAfter`: how long to wait before the next request; undefined when that is unknown.
  *
@@ -202,7 +203,8 @@ export type InvalidRequestCode = ErrorCodes["InvalidRequest"]
  * Codes:
  * - `field_missing`: a required value is not set.
  * - `field_malformed`: a value has the wrong type or form.
- * - `field_unsupported`: a managed identity does not support the field.
+ * - `field_unsupported`: the member does not exist, or the field or its value is not supported, for example by a
+ *   managed identity.
  * - `configuration_invalid`: several problems of the environment together, or a variable that cannot be read.
  * - `transport_unsupported`: the runtime or the bundle has no undici that `NodeTransport` can use.
  *

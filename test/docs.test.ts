@@ -159,6 +159,24 @@ describe("the docstrings of the errors", () => {
     const listed = [...doc.slice(doc.indexOf("Codes")).matchAll(/^ \* - `(\w+)`: \S/gm)].map(([, code]) => code)
     assert.deepStrictEqual(listed.toSorted(), codes.toSorted())
   })
+
+  describe("docs/errors.md", () => {
+    const page = readText("docs/errors.md") ?? ""
+    const [, tables = ""] = page.split(/^## Codes$/m)
+    const listed = tables.split(/^### /m).slice(1).map((section) => ({
+      tag: section.split("\n", 1)[0],
+      codes: [...section.matchAll(/^\| `(\w+)` +\| \S/gm)].map(([, code]) => code)
+    }))
+
+    it("has a table for each tag, and no other", () => {
+      assert.deepStrictEqual(listed.map(({ tag }) => tag), unions.map(({ name }) => `Entra${name}`))
+    })
+
+    it.each(unions)("lists each code of $name once, and no other", ({ codes, name }) => {
+      const found = listed.find(({ tag }) => tag === `Entra${name}`)?.codes ?? []
+      assert.deepStrictEqual(found.toSorted(), codes.toSorted())
+    })
+  })
 })
 
 describe("the pages", () => {
