@@ -253,6 +253,55 @@ export const setUps: ReadonlyArray<SetUp> = [
       }),
     { world: { hosts: [login] } }
   ),
+  setUp(
+    "an authority with a port and without its scheme",
+    "configuration",
+    /^AZURE_AUTHORITY_HOST "localhost:\d+" is not an absolute URL\.$/,
+    /^Prepend https:\/\/ to AZURE_AUTHORITY_HOST\.$/,
+    (place) =>
+      Effect.succeed({
+        broken: { env: { AZURE_AUTHORITY_HOST: place.origin.replace("https://", "") } },
+        mend: Effect.succeed({})
+      })
+  ),
+  setUp(
+    "the flag of an authority with a port and without its scheme",
+    "configuration",
+    /^--authority "localhost:\d+" is not an absolute URL\.$/,
+    /^Prepend https:\/\/ to --authority\.$/,
+    ({ origin }) =>
+      Effect.succeed({
+        broken: { flags: { authority: Option.some(origin.replace("https://", "")) } },
+        mend: Effect.succeed({ flags: { authority: Option.some(origin) } })
+      })
+  ),
+  setUp(
+    "an authority with a query, whose remedy has a host alone",
+    "configuration",
+    /^AZURE_AUTHORITY_HOST .* contains a query or a fragment\.$/,
+    /such as https:\/\/login\.microsoftonline\.com, or the name of a cloud\.$/,
+    (place) =>
+      Effect.map(proxyTo(place.port), ({ url }) => ({
+        broken: { env: { AZURE_AUTHORITY_HOST: `https://${login}?tenant=contoso` } },
+        mend: Effect.succeed(proxied(url))
+      })),
+    { world: { hosts: [login] } }
+  ),
+  setUp(
+    "a key file as the secret",
+    "configuration",
+    /^AZURE_CLIENT_SECRET looks like the content of a certificate or key file\.$/,
+    /^To authenticate with a certificate, set AZURE_CLIENT_CERTIFICATE_PATH to the path of its file/,
+    Effect.fnUntraced(function*(place) {
+      const made = yield* TestCertificate.make({ algorithm: "RSA" })
+      yield* place.simulator.addCertificate(daemonClientId, made.certificate)
+      const path = yield* place.write("rsa.pem", pemOf(made))
+      return {
+        broken: { env: { AZURE_CLIENT_SECRET: pemOf(made) } },
+        mend: Effect.succeed(withCertificate(path))
+      }
+    })
+  ),
 
   // credential
   setUp(
