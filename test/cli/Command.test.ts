@@ -54,6 +54,7 @@ describe("effect-entra", () => {
 
   const hidden = "S3CR3Tx"
   const pem = `-----BEGIN CERTIFICATE-----\nMII${hidden}\n-----BEGIN PRIVATE KEY-----\nMII${hidden}`
+  const isEmpty = (flag: string) => new RegExp(`^ *--${flag} is empty\\. Pass a value, or leave the flag out\\.`, "m")
   const usageErrors: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
     [["token", "-s", "a", "--certificate", pem], /looks like a flag/],
     [["simulate", "--certificate", pem], /looks like a flag/],
@@ -73,6 +74,17 @@ describe("effect-entra", () => {
     [["token", "-s", "a", `--${"x".repeat(39)}`], /looks like a flag/],
     [["doctor", "--json", "--bogus"], /Unrecognized flag: --bogus[^]*npx effect-entra doctor --help$/],
     [["simulate", "--port", hidden], /value for flag --port\. Expected /],
+    ...["tenant", "client-id", "authority", "secret-file", "certificate", "federated-token-file", "scope"].flatMap(
+      (flag): typeof usageErrors => [
+        [["token", "-s", "a", `--${flag}`, ""], isEmpty(flag)],
+        [["doctor", `--${flag}=`], isEmpty(flag)]
+      ]
+    ),
+    [["doctor", "-t", ""], isEmpty("tenant")],
+    [["doctor", "--project", ""], isEmpty("project")],
+    ...["world", "certificate", "save-env", "client-secret"].map(
+      (flag): (typeof usageErrors)[number] => [["simulate", "--port", "0", `--${flag}=`], isEmpty(flag)]
+    ),
     [["cert", "new", "--name", ""], /Missing value for flag --name\. Expected 1 to 64/],
     [["cert", hidden], /Unknown subcommand\./],
     [[hidden], /Unknown subcommand\.[^]*npx effect-entra --help$/]

@@ -12,10 +12,11 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { CredentialLoader } from "../../internal/environment/environment.ts"
 import { chooseCredential, type Material } from "../../internal/environment/environmentCredential.ts"
 import * as NodeClientCredential from "../../node/NodeClientCredential.ts"
+import { filled } from "./checkedFlag.ts"
 import { CommandError } from "./commandError.ts"
 
 const text = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), filled, Flag.optional)
 
 const question = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
