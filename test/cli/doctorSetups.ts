@@ -231,6 +231,16 @@ export const setUps: ReadonlyArray<SetUp> = [
     env({ AZURE_TENANT_ID: "common" })
   ),
   setUp(
+    "the tenant common in its flag",
+    "configuration",
+    /^The tenant "common" stands for several tenants/,
+    /^Pass --tenant: the id or a domain name of the tenant whose data the app uses\.$/,
+    settings(
+      { flags: { tenant: Option.some("common") } },
+      { env: { AZURE_TENANT_ID: undefined }, flags: { tenant: Option.some(contosoTenantId) } }
+    )
+  ),
+  setUp(
     "an authority without TLS",
     "configuration",
     /^AZURE_AUTHORITY_HOST .*http/,

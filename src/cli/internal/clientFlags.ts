@@ -171,6 +171,8 @@ export const setupOf = (
     },
     inFlags: (text) => {
       const renamed = names.reduce((text, name) => text.replaceAll(name, `--${variableFlags[name]}`), text)
+        // A remedy that names both the variable and its flag.
+        .replaceAll(/\bSet (--[a-z-]+), or pass \1\b/g, "Pass $1")
       // The option keyPath has neither a flag nor a variable.
       const scoped = renamed.replace(/^scopes\b/, "--scope").replace(", or name the key's own file (keyPath)", "")
       return secretFile === undefined ? scoped : scoped.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
