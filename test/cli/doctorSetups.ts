@@ -3,7 +3,7 @@ import { Effect, Option, Redacted, type Scope } from "effect"
 import type { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
 import { spawnSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Finding } from "../../src/cli/internal/doctor/finding.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
@@ -442,6 +442,33 @@ export const setUps: ReadonlyArray<SetUp> = [
           mend: Effect.succeed(withCertificate(path))
         }
       })
+  ),
+
+  setUp(
+    "a key in the format of OpenSSH",
+    "credential",
+    /^AZURE_CLIENT_CERTIFICATE_PATH names .*ssh\.pem", which holds a private key in the format of OpenSSH\.$/,
+    /^Convert the key in a file of its own: ssh-keygen -p -m PKCS8 -f <file>\./,
+    Effect.fnUntraced(function*(place) {
+      const made = yield* TestCertificate.make({ algorithm: "RSA" })
+      yield* place.simulator.addCertificate(daemonClientId, made.certificate)
+      const key = yield* place.write("key", Redacted.value(made.privateKey))
+      chmodSync(key, 0o600)
+      const keygen = (format: string) => {
+        const { status, stderr } = spawnSync("ssh-keygen", ["-p", "-m", format, "-N", "", "-f", key])
+        return status === 0
+          ? Effect.sync(() => made.certificate + readFileSync(key, "utf8"))
+          : Effect.die(new Error(`${stderr}`))
+      }
+      const path = yield* place.write("ssh.pem", yield* keygen("RFC4716"))
+      return {
+        broken: withCertificate(path),
+        mend: keygen("PKCS8").pipe(
+          Effect.flatMap((pem) => place.write("ssh.pem", pem)),
+          Effect.as(withCertificate(path))
+        )
+      }
+    })
   ),
 
   // proxy

@@ -334,6 +334,10 @@ describe("certificates and keys", () => {
     ]),
     key("a PKCS#1 key", () => rsa.key.traditional, ["key_format", "openssl pkcs8 -topk8"]),
     key("a SEC1 key", () => ec.key.traditional, ["key_format", "openssl pkcs8 -topk8"]),
+    key("an OpenSSH key", () => ec.key.pkcs8.replaceAll("PRIVATE", "OPENSSH PRIVATE"), [
+      "key_format",
+      "ssh-keygen -p -m PKCS8"
+    ]),
     key("an encrypted key", () => rsa.key.encrypted, ["key_format", "NodeClientCredential of effect-entra/node"]),
     key("a damaged key", () => rsa.key.pkcs8.replace(/MII/, "AAA"), ["key_unsupported", keyRemedy]),
     key("RSA with 1024 bits", () => pkcs8(shortKey()), ["key_unsupported", keyRemedy]),
