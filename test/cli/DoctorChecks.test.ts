@@ -5,6 +5,7 @@ import { Authority } from "effect-entra"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { secretFinding } from "../../src/cli/internal/doctor/credential.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
 import {
   fail,
@@ -165,6 +166,20 @@ describe("the discovery document", () => {
     })
     assert.strictEqual(found.status, expected)
     assert.match(found.detail, detail)
+  })
+})
+
+describe("a secret", () => {
+  it.each([
+    ["aBc8Q~x1Y2z3", "ok"],
+    ["two words", "ok"],
+    [" aBc8Q~x1Y2z3", "warn"],
+    ["aBc8Q~x1Y2z3\t", "warn"],
+    ["aBc8Q~x1Y2z3\ufeff", "warn"]
+  ])("%j is %s, and not shown", (secret, status) => {
+    const finding = secretFinding(secret)
+    assert.strictEqual(finding.status, status)
+    assert.notInclude(JSON.stringify(finding), secret.trim())
   })
 })
 

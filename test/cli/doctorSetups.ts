@@ -428,6 +428,20 @@ export const setUps: ReadonlyArray<SetUp> = [
       return { broken: same, mend: Effect.as(place.write("secret", `${secret}\r\n`), same) }
     })
   ),
+  ...[" ", "\t", "\u00a0", " \n"].map((space) =>
+    setUp(
+      `a secret file with white space at its end: ${JSON.stringify(space)}`,
+      "credential",
+      /^The client secret begins or ends with white space, which is sent as a part of it\.$/,
+      /^Remove the white space from the file\./,
+      Effect.fnUntraced(function*(place) {
+        const path = yield* place.write("secret", `${secret}${space}`)
+        const same = { env: { AZURE_CLIENT_SECRET: undefined }, flags: { secretFile: Option.some(path) } }
+        return { broken: same, mend: Effect.as(place.write("secret", `${secret}\n`), same) }
+      }),
+      { status: "warn" }
+    )
+  ),
 
   setUp(
     "a certificate without its key",
