@@ -26,6 +26,7 @@ import {
   packagesFinding,
   runtimeFinding
 } from "../../src/cli/internal/doctor/runtime.ts"
+import { namesLike, similarRemedy } from "../../src/cli/internal/doctor/similarVariables.ts"
 
 const authorityOf = (text: string) => Result.getOrThrow(Authority.parse(text))
 
@@ -167,6 +168,37 @@ describe("the discovery document", () => {
     assert.strictEqual(found.status, expected)
     assert.match(found.detail, detail)
   })
+})
+
+describe("variables of other tools", () => {
+  it("have names that differ from those of this library, each once", () => {
+    for (const variable of ["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"] as const) {
+      const names = namesLike(variable)
+      assert.strictEqual(new Set(names).size, names.length)
+      assert.notInclude(names, variable)
+      assert.include(names, variable.replace("AZURE", "ARM"))
+      assert.include(names, variable.toLowerCase())
+    }
+    assert.include(namesLike("AZURE_CLIENT_ID"), "AzureAd__ClientId")
+  })
+
+  it.each(
+    [
+      ["field_missing", "AZURE_CLIENT_ID", "ARM_CLIENT_ID is set, but not read. Set AZURE_CLIENT_ID instead."],
+      ["field_missing", "state", ""],
+      ["field_malformed", "AZURE_CLIENT_ID", ""],
+      ["tenant_missing", "tenantId", ""],
+      [
+        "credential_missing",
+        "AZURE_CLIENT_SECRET",
+        "A and B are set, but not read. Set AZURE_CLIENT_SECRET instead."
+      ]
+    ] as const
+  )("for %s of %s are %j", (code, field, expected) =>
+    assert.strictEqual(
+      similarRemedy({ code, field }, { AZURE_CLIENT_ID: ["ARM_CLIENT_ID"], AZURE_CLIENT_SECRET: ["A", "B"] }),
+      expected
+    ))
 })
 
 describe("a secret", () => {

@@ -173,6 +173,41 @@ export const setUps: ReadonlyArray<SetUp> = [
     env({ AZURE_CLIENT_ID: undefined })
   ),
   setUp(
+    "the variables of Terraform",
+    "configuration",
+    /^AZURE_CLIENT_ID is empty or not set\.$/,
+    /^ARM_CLIENT_ID is set, but not read\. Set AZURE_CLIENT_ID instead\./,
+    env({
+      AZURE_CLIENT_ID: undefined,
+      AZURE_TENANT_ID: undefined,
+      AZURE_CLIENT_SECRET: undefined,
+      ARM_CLIENT_ID: daemonClientId,
+      ARM_TENANT_ID: contosoTenantId,
+      ARM_CLIENT_SECRET: secret
+    })
+  ),
+  setUp(
+    "misspelled names of the client id",
+    "configuration",
+    /^AZURE_CLIENT_ID is empty or not set\.$/,
+    /^AZURE_CLIENTID and azure_client_id are set, but not read\. Set AZURE_CLIENT_ID instead\./,
+    env({ AZURE_CLIENT_ID: undefined, AZURE_CLIENTID: daemonClientId, azure_client_id: daemonClientId })
+  ),
+  setUp(
+    "a secret in the variable of another tool",
+    "configuration",
+    /^No credential is set/,
+    /^ENTRA_CLIENT_SECRET is set, but not read\. Set AZURE_CLIENT_SECRET instead\./,
+    env({ AZURE_CLIENT_SECRET: undefined, ENTRA_CLIENT_SECRET: secret })
+  ),
+  setUp(
+    "a tenant in the variable of another tool",
+    "configuration",
+    /^Neither the request nor the client has a tenant\.$/,
+    /^TENANT_ID is set, but not read\. Set AZURE_TENANT_ID instead\./,
+    env({ AZURE_TENANT_ID: undefined, TENANT_ID: contosoTenantId })
+  ),
+  setUp(
     "the client id of a template",
     "configuration",
     /^AZURE_CLIENT_ID "<your-client-id>" is a placeholder/,
