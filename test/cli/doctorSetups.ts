@@ -360,6 +360,34 @@ export const setUps: ReadonlyArray<SetUp> = [
         mend: Effect.map(registered(place), ({ path }) => withCertificate(path))
       })
   ),
+  ...([
+    ["~/daemon.pem", /, which does not exist, because ~ was not expanded\.$/, /^Write the home folder/],
+    ["$HOME/daemon.pem", /, because its variable was not expanded\.$/, /^Write the value of the variable/],
+    ["file:///run/daemon.pem", /, because it is a URL and not a path\.$/, /^Write the path alone/],
+    [
+      "keys/daemon.pem",
+      /, which does not exist\.$/,
+      /^Check AZURE_CLIENT_CERTIFICATE_PATH, which is relative to the folder "\//
+    ],
+    ["/dev/null", /, which is a device or a socket\.$/, /to the whole path of a regular file\.$/]
+  ] as const).map(([path, detail, remedy]) =>
+    setUp(`the certificate file ${path}`, "credential", detail, remedy, (place) =>
+      Effect.succeed({
+        broken: withCertificate(path),
+        mend: Effect.map(registered(place), ({ path }) => withCertificate(path))
+      }))
+  ),
+  setUp(
+    "a secret file that is too large",
+    "credential",
+    /^--secret-file names .*, which is larger than 1 MiB\.$/,
+    /^Check that --secret-file names the right file\./,
+    Effect.fnUntraced(function*(place) {
+      const path = yield* place.write("secret", "x".repeat(1_048_577))
+      const same = { env: { AZURE_CLIENT_SECRET: undefined }, flags: { secretFile: Option.some(path) } }
+      return { broken: same, mend: Effect.as(place.write("secret", secret), same) }
+    })
+  ),
   setUp(
     "a certificate with another key",
     "credential",

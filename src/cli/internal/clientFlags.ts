@@ -175,7 +175,9 @@ export const setupOf = (
         .replaceAll(/\bSet (--[a-z-]+), or pass \1\b/g, "Pass $1")
       // The option keyPath has neither a flag nor a variable.
       const scoped = renamed.replace(/^scopes\b/, "--scope").replace(", or name the key's own file (keyPath)", "")
-      return secretFile === undefined ? scoped : scoped.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
+      return secretFile === undefined
+        ? scoped
+        : scoped.replaceAll(/(?<=^|Set |Check |Check that )path\b/g, "--secret-file")
     }
   }
 }
