@@ -240,6 +240,7 @@ const filesUnsupported = (names: ReadonlyArray<string>, what: string): Credentia
     "credential_file",
     names.join(", "),
     `${names.join(" and ")} ${what}, but effect-entra without /node reads no files`,
-    "Use layerFromEnv of effect-entra/node, which reads files. Or read the file in your program, and pass its content to "
-      + "ClientCredential.layerCertificate or ClientCredential.layerAssertion, with ConfidentialClient.layer."
+    "Use layerFromEnv of effect-entra/node, which reads files, with NodeFileSystem.layer of @effect/platform-node. Or read "
+      + "the file in your program, and pass its content to ClientCredential.layerCertificate or "
+      + "ClientCredential.layerAssertion, with ConfidentialClient.layerDefault."
   )
