@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { TestClock } from "effect/testing"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
 import { withProgress } from "../../src/cli/internal/progress.ts"
@@ -134,6 +134,33 @@ describe("the executable", () => {
       assert.include(stream === "stdout" ? [141] : [1, 141], code)
       assert.notMatch(text, /EPIPE|\n +at /)
     }))
+
+  it.live.each([["stdout", ["--help"]], ["stdout", ["doctor"]], ["stderr", ["cert", "new", "--days", "0"]]] as const)(
+    "ends with one line if %s cannot be written: %j",
+    ([stream, args]) =>
+      Effect.gen(function*() {
+        const full = yield* Effect.acquireRelease(
+          Effect.sync(() => openSync("/dev/full", "w")),
+          (file) => Effect.sync(() => closeSync(file))
+        )
+        const { stderr, stdout, status } = yield* Effect.sync(() =>
+          spawnSync(process.execPath, [...bin, ...args], {
+            env: { PATH: process.env["PATH"] },
+            stdio: ["ignore", stream === "stdout" ? full : "pipe", stream === "stderr" ? full : "pipe"],
+            encoding: "utf8",
+            timeout: 25_000
+          })
+        )
+        assert.strictEqual(status, 1)
+        assert.match(
+          stream === "stdout" ? stderr : stdout,
+          stream === "stdout"
+            ? /^effect-entra: Standard output cannot be written \(ENOSPC\)\. .*\n/
+            : /^$/
+        )
+        assert.notMatch(stderr ?? "", /\n +at /)
+      })
+  )
 
   it.live.each(["effect", "@effect/platform-node"])(
     "names the package that is not installed: %s",
