@@ -20,7 +20,7 @@ import { reasonOf } from "./internal/platformReason.ts"
 import { assignments, removal, type Shell } from "./internal/simulator/environment.ts"
 import * as Server from "./internal/simulator/server.ts"
 import { type Setup, setupOf } from "./internal/simulator/setup.ts"
-import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
+import { loadWorld, readAppCertificate } from "./internal/simulator/world.ts"
 import { style } from "./internal/style.ts"
 
 const flags = {
@@ -89,7 +89,7 @@ export const simulateCommand = Command.make(
         clientId: Option.getOrUndefined(clientId),
         clientSecret: Option.getOrUndefined(clientSecret),
         certificate: Option.isSome(certificate)
-          ? { ...(yield* readCertificateFile(certificate.value)), path: path.resolve(certificate.value) }
+          ? { ...(yield* readAppCertificate(certificate.value)), path: path.resolve(certificate.value) }
           : undefined,
         tenants: tenant
       },

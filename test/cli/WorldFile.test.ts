@@ -276,13 +276,24 @@ describe("the certificates of a world", () => {
       const key = Redacted.value(privateKey).replaceAll(/-----[^-]+-----/g, "")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key, "M".repeat(300)] }))).message, "MM")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key] }))).message, key.trim().slice(0, 20))
+      const other = (yield* TestCertificate.make({ algorithm: "EC", curve: "P-384" })).certificate
+      writeFileSync(join(folder, "other.pem"), other)
+      const weak = (yield* Effect.flip(load({ certificates: ["other.pem", other] }))).message
+      for (const index of [0, 1]) {
+        assert.include(
+          weak,
+          `apps[0].certificates[${index}]: Expected a certificate (PEM), or the path of its file, but its key is neither RSA`
+        )
+      }
+      // Authorities may have keys of any kind.
+      yield* load({ trustedSubjects: [{ subject: "a", issuerCertificate: "other.pem" }] })
       assert.include((yield* Effect.flip(load({ certificates: ["."] }))).message, "cannot be read: it is a directory")
-      const [missing, other] = error.message.split("\n").slice(1)
+      const [missing, unreadable] = error.message.split("\n").slice(1)
       assert.include(
         missing,
         `The certificate ${join(folder, "missing.pem")} cannot be read: the file or its folder does`
       )
-      assert.include(other, `${file} has no certificate in PEM format.`)
+      assert.include(unreadable, `${file} has no certificate in PEM format.`)
       assert.include(
         yield* Effect.map(Effect.flip(loadWorld("/nowhere.json")), ({ message }) => message),
         "does not exist"

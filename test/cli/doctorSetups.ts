@@ -2,7 +2,7 @@
 import { Effect, Option, Redacted, type Scope } from "effect"
 import type { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
-import { spawnSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Finding } from "../../src/cli/internal/doctor/finding.ts"
@@ -521,6 +521,40 @@ export const setUps: ReadonlyArray<SetUp> = [
       })
   ),
 
+  ...([
+    [
+      "DER",
+      ["x509", "-outform", "DER", "-in"],
+      /, which holds a certificate in DER, without its private key\.$/,
+      /-inform DER/
+    ],
+    ["PKCS#7", ["crl2pkcs7", "-nocrl", "-certfile"], /, which holds PKCS#7 \(P7B\)/, /together with its private key/]
+  ] as const).map(([format, args, detail, remedy]) =>
+    setUp(`a certificate in ${format}`, "credential", detail, remedy, (place) =>
+      Effect.gen(function*() {
+        ensureOpenssl()
+        const { certificate, path } = yield* registered(place)
+        const out = join(place.folder, "certificate")
+        execFileSync("openssl", [...args, yield* place.write("leaf.pem", certificate), "-out", out])
+        return { broken: withCertificate(out), mend: Effect.succeed(withCertificate(path)) }
+      }))
+  ),
+  setUp(
+    "a password of a PFX that has none",
+    "credential",
+    /^AZURE_CLIENT_CERTIFICATE_PASSWORD does not open the PKCS#12/,
+    /If the file has no password, unset AZURE_CLIENT_CERTIFICATE_PASSWORD\.$/,
+    Effect.fnUntraced(function*(place) {
+      ensureOpenssl()
+      const { path } = yield* registered(place)
+      const pfx = join(place.folder, "open.pfx")
+      execFileSync("openssl", ["pkcs12", "-export", "-in", path, "-out", pfx, "-passout", "pass:"])
+      return {
+        broken: withCertificate(pfx, { AZURE_CLIENT_CERTIFICATE_PASSWORD: "wrong~password" }),
+        mend: Effect.succeed(withCertificate(pfx))
+      }
+    })
+  ),
   setUp(
     "a key in the format of OpenSSH",
     "credential",
