@@ -647,7 +647,8 @@ const foreignNames: ReadonlyArray<readonly [pattern: RegExp, cloud: CloudName]> 
 ]
 
 const cloudOfAnotherLibrary = (text: string): Cloud | undefined => {
-  if (/[:/]/.test(text) || text.length > 60) return undefined
+  // A reference such as $CHINA is not the name of a cloud.
+  if (text.length > 60 || !/^(["']?)[a-z](?:[\w .-]*[a-z])?\1$/i.test(text)) return undefined
   const name = text.toLowerCase().replace(/[^a-z]/g, "").replace(/^azure(?:authorityhosts?|cloudinstance)/, "")
   const found = foreignNames.find(([pattern]) => pattern.test(name))
   return found === undefined ? undefined : clouds[found[1]]

@@ -364,6 +364,23 @@ describe("an authority", () => {
       { numRuns: 500 }
     )
   })
+
+  it.each([
+    "$CHINA",
+    "${CHINA}",
+    "$(AZURE_CLOUD)",
+    "%GERMANY%",
+    "__CHINA__",
+    "{{ .Values.usgov }}",
+    "#{PUBLIC}#",
+    "<azure>"
+  ])(
+    "that is a reference to a variable with the name of a cloud is a reference: %s",
+    (text) => {
+      const { message } = Result.getOrThrow(Result.flip(Authority.parse(text)))
+      assert.notInclude(message, "name of a cloud in other programs")
+    }
+  )
 })
 
 describe("a placeholder inside", () => {
