@@ -303,6 +303,27 @@ describe("a secret", () => {
   })
 })
 
+it("a key in the place of another value is not shown", async () => {
+  const key = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+  for (
+    const text of [
+      `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
+      `id -----BEGIN PRIVATE KEY----- ${key}`
+    ]
+  ) {
+    const errors = [
+      Result.getOrThrow(Result.flip(Authority.parseTenant(text))),
+      Result.getOrThrow(Result.flip(Authority.parse(text))),
+      Result.getOrThrow(Result.flip(Authority.parseIssuer(text))),
+      // Scopes are split at spaces.
+      Result.getOrThrow(Result.flip(TokenScope.parse([text.replace("- ", "-\n")]))),
+      await core({ ...right, AZURE_CLIENT_ID: text }),
+      await core({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: text })
+    ]
+    for (const error of errors) assert.notInclude(JSON.stringify(error) + error.message, key.slice(0, 10))
+  }
+})
+
 it("a long text is examined in a short time", () => {
   for (const part of ["${", "{{", "a://{", "\n", "%"]) {
     const started = performance.now()
