@@ -193,7 +193,7 @@ export const parse = (
   }
   if (text.includes("@")) return malformed("contains user information before the host")
   if (/[?#]/.test(text)) return malformed("contains a query or a fragment")
-  if (!URL.canParse(text)) return malformed("is not an absolute URL")
+  if (!isAbsolute(text)) return Result.fail(malformedAuthority(field, text, notAbsolute, schemeRemedy(field, text)))
   const url = new URL(text)
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
   // The URL parser changes dots, escapes, other scripts and missing slashes, so such a text may hide another host.
@@ -259,7 +259,7 @@ export const parseIssuer = (
     return malformed("contains white space, control characters or backslashes")
   }
   if (/[?#]/.test(text)) return malformed("contains a query or a fragment")
-  if (!URL.canParse(text)) return malformed("is not an absolute URL")
+  if (!isAbsolute(text)) return Result.fail(malformedIssuer(field, text, notAbsolute, schemeRemedy(field, text)))
   const url = new URL(text)
   if (url.protocol !== "https:") return Result.fail(insecure(field, text, url.protocol))
   if (url.username !== "" || url.password !== "") return malformed("contains user information before the host")
@@ -598,6 +598,15 @@ export const networkHost = (self: Authority): string =>
 // internal
 // -----------------------------------------------------------------------------
 
+const notAbsolute = "is not an absolute URL"
+
+/** Returns whether a text is an absolute URL. The URL parser takes the host before a port for a scheme. */
+const isAbsolute = (text: string): boolean => URL.canParse(text) && !/^[^/:]+:\d+(?:\/|$)/.test(text)
+
+/** Returns the remedy of a text that begins with a host instead of a scheme: a name with a dot, or before a port. */
+const schemeRemedy = (field: string, text: string): string =>
+  /^[a-z\d-]+(?:(?:\.[a-z\d-]+)+(?::\d+)?|:\d+)(?:\/|$)/i.test(text) ? `Prepend https:// to ${field}.` : ""
+
 const hasControlOrSpace = (value: string): boolean => /[\s\p{Cc}]/u.test(value)
 
 const tenantPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/i
@@ -638,7 +647,8 @@ const foreignNames: ReadonlyArray<readonly [pattern: RegExp, cloud: CloudName]> 
 ]
 
 const cloudOfAnotherLibrary = (text: string): Cloud | undefined => {
-  if (/[:/]/.test(text) || text.length > 60) return undefined
+  // A reference such as $CHINA is not the name of a cloud.
+  if (text.length > 60 || !/^(["']?)[a-z](?:[\w .-]*[a-z])?\1$/i.test(text)) return undefined
   const name = text.toLowerCase().replace(/[^a-z]/g, "").replace(/^azure(?:authorityhosts?|cloudinstance)/, "")
   const found = foreignNames.find(([pattern]) => pattern.test(name))
   return found === undefined ? undefined : clouds[found[1]]

@@ -135,17 +135,24 @@ const malformed = (scope: string): InvalidScopeError =>
 const noValue = (scope: string, { remedy, what }: NonValue): InvalidScopeError =>
   problem("scope_malformed", `scopes contains ${quote(scope)}, which ${what}`, remedy)
 
-const notDefault = (scope: string): InvalidScopeError =>
-  problem(
+const notDefault = (scope: string): InvalidScopeError => {
+  const resource = resourceOf(scope)
+  return problem(
     "scope_not_default",
     `scopes contains ${quote(scope)}, which is not a resource followed by ${suffix}`,
-    isResource(scope)
-      ? `Pass ${quote(fromResource(scope))}. An app requests all permissions that it was granted.`
+    resource !== undefined
+      ? `Pass ${quote(fromResource(resource))}. An app requests all permissions that it was granted.`
       : `Pass the identifier of the resource followed by ${suffix}. An app requests all permissions that it was granted.`
   )
+}
 
-/** Returns whether a scope is the URI of a host without a path, as most identifiers of resources are. */
-const isResource = (scope: string): boolean => /^(?:https|api):\/\/[^\s/?#]+$/.test(scope)
+/**
+ * Returns the resource of a scope that is the URI of a host without a path, as most identifiers of resources are. A slash
+ * at its end, and a suffix without its slash, do not belong to it. Resources such as https://management.core.windows.net/
+ * do keep their slash, so they are not named.
+ */
+const resourceOf = (scope: string): string | undefined =>
+  /^((?:https|api):\/\/[^\s/?#]+?)(?:\.default|(?<!\/\/\w+\.core\.windows\.net)\/)?$/i.exec(scope)?.[1]
 
 const severalResources = (scopes: ReadonlyArray<string>): InvalidScopeError =>
   problem(

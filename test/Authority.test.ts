@@ -132,6 +132,10 @@ describe("parse", () => {
     { name: "the empty string", input: "", code: "authority_malformed" },
     { name: "a relative URL", input: "/contoso.com", code: "authority_malformed" },
     { name: "a bare host", input: host, code: "authority_malformed" },
+    { name: "a bare host and its port", input: `${host}:443`, code: "authority_malformed" },
+    { name: "a bare host, its port and a tenant", input: `${host}:443/contoso.com`, code: "authority_malformed" },
+    { name: "a bare name and its port", input: "localhost:18443", code: "authority_malformed" },
+    { name: "a bare address and its port", input: "127.0.0.1:18443", code: "authority_malformed" },
     { name: "an unknown cloud's name", input: "Public", code: "authority_malformed" },
     { name: "a name every object has", input: "constructor", code: "authority_malformed" },
     { name: "__proto__", input: "__proto__", code: "authority_malformed" },
@@ -199,6 +203,26 @@ describe("parse", () => {
     { name: "an empty user and password", input: `https://:@${host}/contoso.com` }
   ])("refuses $name", ({ input }) => {
     assert.strictEqual(failure(Authority.parse(input)).code, "authority_malformed")
+  })
+
+  it.each([
+    [host, "Prepend https:// to here."],
+    [`${host}/contoso.com`, "Prepend https:// to here."],
+    [`${host}:443`, "Prepend https:// to here."],
+    ["localhost:18443", "Prepend https:// to here."],
+    ["localhost:18443/contoso.com", "Prepend https:// to here."],
+    ["moon", ""],
+    ["/contoso.com", ""],
+    ["https://", ""],
+    [`https://${host}:99999`, ""],
+    ["mailto:18", "Prepend https:// to here."],
+    ["javascript:alert(1)", "Use https."]
+  ])("the remedy for %s begins with %j", (input, special) => {
+    const general = special === "Use https." ? "For tests" : "Pass"
+    for (const parse of [Authority.parse, Authority.parseIssuer]) {
+      const { remedy } = failure(parse(input, "here"))
+      assert.isTrue(remedy.startsWith(`${special} ${general}`.trim()), remedy)
+    }
   })
 
   it("takes /v2.0 after a host for the version, never for a tenant", () => {
@@ -332,6 +356,8 @@ describe("parseIssuer", () => {
     { name: "a cloud's name", input: "public", code: "authority_malformed", says: "absolute" },
     { name: "a relative URL", input: "/realms/one", code: "authority_malformed", says: "absolute" },
     { name: "a bare host", input: "idp.example", code: "authority_malformed", says: "absolute" },
+    { name: "a bare host and its port", input: "idp.example:8443/one", code: "authority_malformed", says: "absolute" },
+    { name: "a bare name and its port", input: "localhost:8443", code: "authority_malformed", says: "absolute" },
     { name: "http", input: "http://idp.example/realms/one", code: "authority_insecure", says: "uses" },
     { name: "a file", input: "file:///realms/one", code: "authority_insecure", says: "uses" },
     { name: "a user", input: "https://user@idp.example/one", code: "authority_malformed", says: "user information" },

@@ -455,7 +455,11 @@ const tested = (where: string, layerOf: typeof fromCore | typeof fromNode, rows:
           assert.strictEqual(error?.origin, "local")
           for (const field of fields) assert.include(error?.message, field)
           assert.match(error?.remedy ?? "", /\.$/)
-          if (code === "credential_file") assert.include(error?.remedy, "layerFromEnv of effect-entra/node")
+          if (code === "credential_file") {
+            assert.include(error?.remedy, "layerFromEnv of effect-entra/node")
+            assert.include(error?.remedy, "NodeFileSystem.layer of @effect/platform-node")
+            assert.match(error?.remedy ?? "", /with ConfidentialClient\.layerDefault\.$/)
+          }
           if (code === "credential_missing" && options === undefined) {
             assert.strictEqual(error?.remedy.includes("effect-entra/node"), where === "the core")
           }

@@ -11,6 +11,7 @@ import {
   TokenScope
 } from "effect-entra"
 import { ManagedIdentity, NodeClientCredential, NodeConfidentialClient } from "effect-entra/node"
+import * as Entra from "effect-entra/promise"
 import { HttpClient } from "effect/http"
 import fc from "fast-check"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -159,6 +160,16 @@ const fromEnv =
 const core = fromEnv(ConfidentialClient.layerFromEnv())
 const node = fromEnv(NodeConfidentialClient.layerFromEnv().pipe(Layer.provide(NodeFileSystem.layer)))
 
+/** Returns the exception of a client without Effect. */
+const promiseOf = async (secret: string): Promise<unknown> => {
+  const fetch = () => Promise.reject(new Error("a request was sent"))
+  await using client = Entra.createClient({ clientId: id, tenantId: id, secret, fetch })
+  return await client.getToken("https://graph.microsoft.com/.default").then(
+    () => undefined,
+    (error: unknown) => error
+  )
+}
+
 const right = { AZURE_CLIENT_ID: id, AZURE_TENANT_ID: id, AZURE_CLIENT_SECRET: secret }
 
 const checked = (error: EntraError.ConfigurationError, field: string, remedy: string, hidden?: string) => {
@@ -239,6 +250,41 @@ describe("a secret", () => {
     )
   })
 
+  it("that is a certificate or a key is refused at any length, and the remedy names the ways of certificates", async () => {
+    const pem = (label: string, length: number) =>
+      `-----BEGIN ${label}-----\n${"MIIEvQ+/".repeat(length / 8)}\n-----END ${label}-----\n`
+    const texts = [
+      pem("PRIVATE KEY", 240),
+      pem("CERTIFICATE", 1200) + pem("PRIVATE KEY", 1600),
+      pem("EC PRIVATE KEY", 160).replaceAll("\n", "\\n"),
+      `Bag Attributes\n${pem("RSA PRIVATE KEY", 80_000)}`,
+      Buffer.from(pem("PRIVATE KEY", 1600)).toString("base64")
+    ]
+    for (const text of texts) {
+      const value = Redacted.make(text)
+      const remedy =
+        "set AZURE_CLIENT_CERTIFICATE_PATH to the path of its file, or use ClientCredential.layerCertificate."
+      const path = join(folder, "pem-secret")
+      writeFileSync(path, text)
+      const loaded = await Effect.runPromise(ClientCredential.secret(Effect.succeed(value)))
+      const errors = [
+        await refusal(ClientCredential.secret(value)),
+        await refusal(authenticate(loaded, attempt)),
+        await core({ ...right, AZURE_CLIENT_SECRET: text }),
+        await node({ ...right, AZURE_CLIENT_SECRET: text }),
+        await refusal(NodeClientCredential.secretFile({ path }).pipe(Effect.provide(NodeFileSystem.layer))),
+        await promiseOf(text)
+      ]
+      for (const error of errors) {
+        assert.include(error, { code: "secret_malformed" })
+        assert.ok(error instanceof Error && "remedy" in error && typeof error.remedy === "string")
+        assert.match(error.message, /looks like the content of a certificate or key file\.$/)
+        assert.include(error.remedy, remedy)
+        assert.notInclude(JSON.stringify(error) + error.message, "MIIEvQ")
+      }
+    }
+  })
+
   it("with white space around it is refused as a variable", async () => {
     await fc.assert(fc.asyncProperty(spaces, async (space) => {
       const error = await core({ ...right, AZURE_CLIENT_SECRET: space(secret) })
@@ -255,6 +301,27 @@ describe("a secret", () => {
       { numRuns: 2000 }
     )
   })
+})
+
+it("a key in the place of another value is not shown", async () => {
+  const key = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+  for (
+    const text of [
+      `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
+      `id -----BEGIN PRIVATE KEY----- ${key}`
+    ]
+  ) {
+    const errors = [
+      Result.getOrThrow(Result.flip(Authority.parseTenant(text))),
+      Result.getOrThrow(Result.flip(Authority.parse(text))),
+      Result.getOrThrow(Result.flip(Authority.parseIssuer(text))),
+      // Scopes are split at spaces.
+      Result.getOrThrow(Result.flip(TokenScope.parse([text.replace("- ", "-\n")]))),
+      await core({ ...right, AZURE_CLIENT_ID: text }),
+      await core({ ...right, AZURE_REGIONAL_AUTHORITY_NAME: text })
+    ]
+    for (const error of errors) assert.notInclude(JSON.stringify(error) + error.message, key.slice(0, 10))
+  }
 })
 
 it("a long text is examined in a short time", () => {
@@ -318,6 +385,23 @@ describe("an authority", () => {
       { numRuns: 500 }
     )
   })
+
+  it.each([
+    "$CHINA",
+    "${CHINA}",
+    "$(AZURE_CLOUD)",
+    "%GERMANY%",
+    "__CHINA__",
+    "{{ .Values.usgov }}",
+    "#{PUBLIC}#",
+    "<azure>"
+  ])(
+    "that is a reference to a variable with the name of a cloud is a reference: %s",
+    (text) => {
+      const { message } = Result.getOrThrow(Result.flip(Authority.parse(text)))
+      assert.notInclude(message, "name of a cloud in other programs")
+    }
+  )
 })
 
 describe("a placeholder inside", () => {

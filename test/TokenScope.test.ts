@@ -43,6 +43,7 @@ describe("parse", () => {
       wire: "API://Orders/.default"
     },
     { name: "a resource that ends in a slash", input: "https://vault.azure.net//.default" },
+    { name: "another resource that ends in a slash", input: "https://management.core.windows.net//.default" },
     { name: "a resource with a space's escape", input: "api://a%20b/.default" },
     { name: "characters at the edges of the alphabet", input: "!#[]~/.default" }
   ])("accepts $name", ({ canonical, input, wire }) => {
@@ -103,6 +104,13 @@ describe("parse", () => {
   it.each([
     ["https://graph.microsoft.com", "\"https://graph.microsoft.com/.default\""],
     ["api://orders", "\"api://orders/.default\""],
+    ["https://graph.microsoft.com.default", "\"https://graph.microsoft.com/.default\""],
+    ["https://graph.microsoft.com/", "\"https://graph.microsoft.com/.default\""],
+    ["api://orders/", "\"api://orders/.default\""],
+    ["api://orders.DEFAULT", "\"api://orders/.default\""],
+    ["api://orders.default.default", "\"api://orders.default/.default\""],
+    ["https://management.core.windows.net", "\"https://management.core.windows.net/.default\""],
+    ["https://management.core.windows.net/", "the identifier of the resource followed by /.default"],
     ["https://graph.microsoft.com/User.Read", "the identifier of the resource followed by /.default"],
     ["User.Read", "the identifier of the resource followed by /.default"]
   ])("names the scope of a resource without its suffix: %s", (scope, wanted) => {

@@ -19,13 +19,18 @@ const without = (name: string) => (cause: unknown): undefined => {
 
 /** The exit code of a program that the system ends at a closed pipe (SIGPIPE), such as that of `| head -1`. */
 const closedPipe = 128 + 13
-let isPipeClosed = false
+/** The exit code after output that could not be written. */
+let failedOutput: number | undefined
 for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error
-    if (isPipeClosed) return
-    isPipeClosed = true
-    process.exitCode = closedPipe
+  stream.on("error", ({ code = "an error" }: NodeJS.ErrnoException) => {
+    if (failedOutput !== undefined) return
+    failedOutput = code === "EPIPE" ? closedPipe : 1
+    process.exitCode = failedOutput
+    if (code !== "EPIPE" && stream === process.stdout) {
+      process.stderr.write(
+        `effect-entra: Standard output cannot be written (${code}). Write it to another file or disk.\n`
+      )
+    }
     // Interrupts a subcommand that runs, so that it removes its files.
     process.emit("SIGTERM")
   })
@@ -53,7 +58,7 @@ if (effect !== undefined) {
     // A terminal that closes interrupts a subcommand too, so that it removes its files.
     process.once("SIGHUP", () => process.emit("SIGTERM"))
     NodeRuntime.runMain(Effect.provide(run(process.argv.slice(2)), NodeServices.layer), {
-      teardown: (exit, onExit) => Runtime.defaultTeardown(exit, (code) => onExit(isPipeClosed ? closedPipe : code))
+      teardown: (exit, onExit) => Runtime.defaultTeardown(exit, (code) => onExit(failedOutput ?? code))
     })
   }
 }

@@ -6,6 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import { filled } from "./internal/checkedFlag.ts"
 import { clientFlags, clientSetup } from "./internal/clientFlags.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { diagnose } from "./internal/doctor/doctor.ts"
@@ -21,11 +22,13 @@ export const doctorCommand = Command.make(
       Flag.withAlias("s"),
       Flag.withMetavar("scope"),
       Flag.withDescription("A scope of the token to request; default: Microsoft Graph. Can be repeated"),
+      filled,
       Flag.atLeast(0)
     ),
     project: Flag.String("project").pipe(
       Flag.withMetavar("folder"),
       Flag.withDescription("The folder whose packages are examined; default: the current folder"),
+      filled,
       Flag.withDefault(".")
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print the report as JSON"), Flag.withDefault(false)),

@@ -12,7 +12,7 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { createHash } from "node:crypto"
-import { checked } from "./internal/checkedFlag.ts"
+import { checked, filled, notEmpty } from "./internal/checkedFlag.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { Domain, Guid } from "./internal/names.ts"
 import { certificatePackages } from "./internal/packages.ts"
@@ -20,7 +20,7 @@ import { reasonOf } from "./internal/platformReason.ts"
 import { assignments, removal, type Shell } from "./internal/simulator/environment.ts"
 import * as Server from "./internal/simulator/server.ts"
 import { type Setup, setupOf } from "./internal/simulator/setup.ts"
-import { loadWorld, readCertificateFile } from "./internal/simulator/world.ts"
+import { loadWorld, readAppCertificate } from "./internal/simulator/world.ts"
 import { style } from "./internal/style.ts"
 
 const flags = {
@@ -37,6 +37,7 @@ const flags = {
   world: Flag.String("world").pipe(
     Flag.withMetavar("file.json"),
     Flag.withDescription("Tenants, apps and APIs; default: Contoso, Fabrikam and a daemon"),
+    filled,
     Flag.optional
   ),
   tenant: Flag.String("tenant").pipe(
@@ -53,7 +54,7 @@ const flags = {
   ),
   clientSecret: Flag.Redacted("client-secret").pipe(
     Flag.withDescription("A further secret of the app. Do not pass a real secret"),
-    Flag.filter((secret) => Redacted.value(secret) !== "", () => "It is empty"),
+    Flag.filter((secret) => Redacted.value(secret) !== "", () => notEmpty),
     Flag.optional
   ),
   certificate: Flag.String("certificate").pipe(
@@ -61,12 +62,14 @@ const flags = {
     Flag.withDescription(
       "Certificate to register with the app. If the file has the key, the environment names the file"
     ),
+    filled,
     Flag.optional
   ),
   // Node treats `--env-file` as its own option, even after the name of the program.
   saveEnv: Flag.String("save-env").pipe(
     Flag.withMetavar("file"),
     Flag.withDescription("File for the printed environment. It is removed when the simulator stops"),
+    filled,
     Flag.optional
   ),
   shell: Flag.Literals("shell", ["posix", "powershell"]).pipe(
@@ -86,7 +89,7 @@ export const simulateCommand = Command.make(
         clientId: Option.getOrUndefined(clientId),
         clientSecret: Option.getOrUndefined(clientSecret),
         certificate: Option.isSome(certificate)
-          ? { ...(yield* readCertificateFile(certificate.value)), path: path.resolve(certificate.value) }
+          ? { ...(yield* readAppCertificate(certificate.value)), path: path.resolve(certificate.value) }
           : undefined,
         tenants: tenant
       },

@@ -18,6 +18,7 @@ import * as ConfidentialClient from "../ConfidentialClient.ts"
 import type { AcquireTokenError } from "../EntraError.ts"
 import { readClient } from "../internal/environment/environment.ts"
 import * as NodeTransport from "../node/NodeTransport.ts"
+import { filled } from "./internal/checkedFlag.ts"
 import { clientFlags, type ClientSetup, clientSetup } from "./internal/clientFlags.ts"
 import { CommandError } from "./internal/commandError.ts"
 import { claimsOf } from "./internal/jwt.ts"
@@ -35,6 +36,7 @@ export const tokenCommand = Command.make(
       Flag.withAlias("s"),
       Flag.withMetavar("scope"),
       Flag.withDescription("A scope, such as https://graph.microsoft.com/.default. Can be repeated"),
+      filled,
       Flag.atLeast(1)
     ),
     output: Flag.Literals("output", outputs).pipe(

@@ -1,6 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect } from "effect"
+import { ConfigProvider, Effect, FileSystem } from "effect"
 import { ConfidentialClient } from "effect-entra"
 import { layerFromEnv } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
@@ -9,6 +10,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { writeNewFiles } from "../../src/cli/internal/cert/newFiles.ts"
 import { fileNameOf, subjectOf } from "../../src/cli/internal/cert/subject.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
 import { runCommand, temporaryFolder } from "./command.ts"
@@ -146,7 +148,7 @@ describe("cert new", () => {
     }))
 
   it.live.each(["pem", "cer"])(
-    "keeps the old key if the new .%s cannot be put in its place by --force",
+    "keeps the old key and certificate if the new .%s cannot be put in its place by --force",
     (extension) =>
       Effect.gen(function*() {
         const folder = yield* temporaryFolder
@@ -158,10 +160,35 @@ describe("cert new", () => {
         const { code, errors } = yield* runCommand(["cert", "new", "--algorithm", "ec", "--force", "-o", base])
         assert.strictEqual(code, 1)
         assert.include(errors, `${base}.${extension} cannot be written: it is a directory.`)
-        if (extension === "cer") assert.strictEqual(readFileSync(`${base}.pem`, "utf8"), "mine")
+        assert.include(errors, "Remove that directory, or name other files with --out.")
+        assert.strictEqual(readFileSync(`${base}.${extension === "cer" ? "pem" : "cer"}`, "utf8"), "mine")
         assert.deepStrictEqual(readdirSync(folder), ["app.cer", "app.pem"])
       })
   )
+
+  it.live.each<readonly [old: string, names: ReadonlyArray<string>]>([
+    ["", ["app.pem"]],
+    ["old", ["app.cer", "app.pem"]]
+  ])("restores the certificate %j if the key cannot be replaced at last", ([old, names]) =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const [key, certificate] = [join(folder, "app.pem"), join(folder, "app.cer")]
+      writeFileSync(key, "key")
+      if (old !== "") writeFileSync(certificate, old)
+      const files = yield* FileSystem.FileSystem
+      const busy = (from: string, to: string) =>
+        to === key ? files.readFileString("/nowhere/busy").pipe(Effect.asVoid) : files.rename(from, to)
+      const error = yield* Effect.flip(
+        writeNewFiles([
+          { path: key, content: "new key", isPrivate: true },
+          { path: certificate, content: "new", isPrivate: false }
+        ], true).pipe(Effect.provideService(FileSystem.FileSystem, { ...files, rename: busy }))
+      )
+      assert.include(error.message, `${key} cannot be written`)
+      assert.deepStrictEqual(readdirSync(folder), names)
+      assert.strictEqual(readFileSync(key, "utf8"), "key")
+      if (old !== "") assert.strictEqual(readFileSync(certificate, "utf8"), old)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   const refused: ReadonlyArray<readonly [name: string, args: ReadonlyArray<string>, message: RegExp]> = [
     ["an empty path", ["-o", ""], /--out[^]*name of a file/],

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { TestClock } from "effect/testing"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { vi } from "vitest"
 import { withProgress } from "../../src/cli/internal/progress.ts"
@@ -54,6 +54,7 @@ describe("effect-entra", () => {
 
   const hidden = "S3CR3Tx"
   const pem = `-----BEGIN CERTIFICATE-----\nMII${hidden}\n-----BEGIN PRIVATE KEY-----\nMII${hidden}`
+  const isEmpty = (flag: string) => new RegExp(`^ *--${flag} is empty\\. Pass a value, or leave the flag out\\.`, "m")
   const usageErrors: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
     [["token", "-s", "a", "--certificate", pem], /looks like a flag/],
     [["simulate", "--certificate", pem], /looks like a flag/],
@@ -73,6 +74,17 @@ describe("effect-entra", () => {
     [["token", "-s", "a", `--${"x".repeat(39)}`], /looks like a flag/],
     [["doctor", "--json", "--bogus"], /Unrecognized flag: --bogus[^]*npx effect-entra doctor --help$/],
     [["simulate", "--port", hidden], /value for flag --port\. Expected /],
+    ...["tenant", "client-id", "authority", "secret-file", "certificate", "federated-token-file", "scope"].flatMap(
+      (flag): typeof usageErrors => [
+        [["token", "-s", "a", `--${flag}`, ""], isEmpty(flag)],
+        [["doctor", `--${flag}=`], isEmpty(flag)]
+      ]
+    ),
+    [["doctor", "-t", ""], isEmpty("tenant")],
+    [["doctor", "--project", ""], isEmpty("project")],
+    ...["world", "certificate", "save-env", "client-secret"].map(
+      (flag): (typeof usageErrors)[number] => [["simulate", "--port", "0", `--${flag}=`], isEmpty(flag)]
+    ),
     [["cert", "new", "--name", ""], /Missing value for flag --name\. Expected 1 to 64/],
     [["cert", hidden], /Unknown subcommand\./],
     [[hidden], /Unknown subcommand\.[^]*npx effect-entra --help$/]
@@ -122,6 +134,33 @@ describe("the executable", () => {
       assert.include(stream === "stdout" ? [141] : [1, 141], code)
       assert.notMatch(text, /EPIPE|\n +at /)
     }))
+
+  it.live.each([["stdout", ["--help"]], ["stdout", ["doctor"]], ["stderr", ["cert", "new", "--days", "0"]]] as const)(
+    "ends with one line if %s cannot be written: %j",
+    ([stream, args]) =>
+      Effect.gen(function*() {
+        const full = yield* Effect.acquireRelease(
+          Effect.sync(() => openSync("/dev/full", "w")),
+          (file) => Effect.sync(() => closeSync(file))
+        )
+        const { stderr, stdout, status } = yield* Effect.sync(() =>
+          spawnSync(process.execPath, [...bin, ...args], {
+            env: { PATH: process.env["PATH"] },
+            stdio: ["ignore", stream === "stdout" ? full : "pipe", stream === "stderr" ? full : "pipe"],
+            encoding: "utf8",
+            timeout: 25_000
+          })
+        )
+        assert.strictEqual(status, 1)
+        assert.match(
+          stream === "stdout" ? stderr : stdout,
+          stream === "stdout"
+            ? /^effect-entra: Standard output cannot be written \(ENOSPC\)\. .*\n/
+            : /^$/
+        )
+        assert.notMatch(stderr ?? "", /\n +at /)
+      })
+  )
 
   it.live.each(["effect", "@effect/platform-node"])(
     "names the package that is not installed: %s",

@@ -5,6 +5,7 @@ import { Authority } from "effect-entra"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { secretFinding } from "../../src/cli/internal/doctor/credential.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
 import {
   fail,
@@ -25,6 +26,7 @@ import {
   packagesFinding,
   runtimeFinding
 } from "../../src/cli/internal/doctor/runtime.ts"
+import { namesLike, similarRemedy } from "../../src/cli/internal/doctor/similarVariables.ts"
 
 const authorityOf = (text: string) => Result.getOrThrow(Authority.parse(text))
 
@@ -168,6 +170,51 @@ describe("the discovery document", () => {
   })
 })
 
+describe("variables of other tools", () => {
+  it("have names that differ from those of this library, each once", () => {
+    for (const variable of ["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"] as const) {
+      const names = namesLike(variable)
+      assert.strictEqual(new Set(names).size, names.length)
+      assert.notInclude(names, variable)
+      assert.include(names, variable.replace("AZURE", "ARM"))
+      assert.include(names, variable.toLowerCase())
+    }
+    assert.include(namesLike("AZURE_CLIENT_ID"), "AzureAd__ClientId")
+  })
+
+  it.each(
+    [
+      ["field_missing", "AZURE_CLIENT_ID", "ARM_CLIENT_ID is set, but not read. Set AZURE_CLIENT_ID instead."],
+      ["field_missing", "state", ""],
+      ["field_malformed", "AZURE_CLIENT_ID", ""],
+      ["tenant_missing", "tenantId", ""],
+      [
+        "credential_missing",
+        "AZURE_CLIENT_SECRET",
+        "A and B are set, but not read. Set AZURE_CLIENT_SECRET instead."
+      ]
+    ] as const
+  )("for %s of %s are %j", (code, field, expected) =>
+    assert.strictEqual(
+      similarRemedy({ code, field }, { AZURE_CLIENT_ID: ["ARM_CLIENT_ID"], AZURE_CLIENT_SECRET: ["A", "B"] }),
+      expected
+    ))
+})
+
+describe("a secret", () => {
+  it.each([
+    ["aBc8Q~x1Y2z3", "ok"],
+    ["two words", "ok"],
+    [" aBc8Q~x1Y2z3", "warn"],
+    ["aBc8Q~x1Y2z3\t", "warn"],
+    ["aBc8Q~x1Y2z3\ufeff", "warn"]
+  ])("%j is %s, and not shown", (secret, status) => {
+    const finding = secretFinding(secret)
+    assert.strictEqual(finding.status, status)
+    assert.notInclude(JSON.stringify(finding), secret.trim())
+  })
+})
+
 describe("the token", () => {
   const consent = "https://login.microsoftonline.com/contoso.com/adminconsent?client_id=1"
 
@@ -178,9 +225,87 @@ describe("the token", () => {
     ["has empty roles", { aud: "api://orders", roles: [] }, consent, "warn"],
     ["is for Azure, which has no roles", { aud: "https://management.azure.com/" }, consent, "ok"],
     ["is for Key Vault by its app id", { aud: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093" }, consent, "ok"],
+    ["has one role as a string", { aud: "api://orders", roles: "Orders.Read" }, consent, "ok"],
     ["has several audiences", { aud: ["api://a", "api://b"] }, consent, "warn"],
     ["is of AD FS", { aud: "api://orders" }, undefined, "ok"]
   ])("%s", (_, claims, url, status) => assert.strictEqual(tokenFinding(claims, url).status, status))
+
+  it("with one role as a string is not opaque", () =>
+    assert.strictEqual(
+      tokenFinding({ aud: "api://orders", roles: "Orders.Read" }, consent).detail,
+      "For api://orders with the roles Orders.Read."
+    ))
+
+  it.each([
+    "https://management.azure.com",
+    "https://management.azure.com/",
+    "https://Management.Core.Windows.Net//",
+    "https://management.usgovcloudapi.net",
+    "https://management.core.usgovcloudapi.net/",
+    "https://management.chinacloudapi.cn",
+    "https://vault.azure.net",
+    "https://vault.usgovcloudapi.net",
+    "https://vault.azure.cn",
+    "https://managedhsm.azure.net",
+    "https://storage.azure.com/",
+    "https://account.blob.core.windows.net",
+    "https://account.queue.core.windows.net/",
+    "https://account.table.core.windows.net",
+    "https://account.dfs.core.windows.net",
+    "https://account.file.core.windows.net",
+    "https://account.blob.core.usgovcloudapi.net",
+    "https://account.blob.core.chinacloudapi.cn",
+    "https://account.z12.blob.storage.azure.net",
+    "https://redis.azure.com",
+    "https://database.windows.net/",
+    "https://database.usgovcloudapi.net/",
+    "https://ossrdbms-aad.database.windows.net",
+    "https://ossrdbms-aad.database.chinacloudapi.cn",
+    "https://servicebus.azure.net",
+    "https://servicebus.azure.net/",
+    "https://orders.servicebus.windows.net",
+    "https://orders.servicebus.usgovcloudapi.net",
+    "https://eventhubs.azure.net",
+    "https://cognitiveservices.azure.com",
+    "https://cognitiveservices.azure.us",
+    "https://orders.azconfig.io",
+    "https://orders.azconfig.azure.us",
+    "https://appconfig.azure.com",
+    "https://orders.documents.azure.com",
+    "https://orders.documents.azure.com:443/",
+    "https://cosmos.azure.com",
+    "https://search.azure.com",
+    "https://monitor.azure.com",
+    "https://monitor.azure.com//",
+    "https://orders-abcd.westeurope-1.ingest.monitor.azure.com",
+    "https://containerregistry.azure.net",
+    "https://orders.azurecr.io",
+    "https://iothubs.azure.net",
+    "https://digitaltwins.azure.net",
+    "https://batch.core.windows.net/",
+    "6dae42f8-4368-4678-94ff-3960e28e3630",
+    "2FF814A6-3304-4AB8-85CB-CD0E6F879C1D",
+    "80a10ef9-8168-493d-abf9-3297c4ef6e3c"
+  ])("for %s needs no roles, because its rights are assigned in Azure", (aud) => {
+    const { detail, status } = tokenFinding({ aud }, consent)
+    assert.strictEqual(status, "ok")
+    assert.strictEqual(
+      detail,
+      `For ${aud} without roles. Rights for this resource are assigned in Azure, not in the token.`
+    )
+  })
+
+  it.each([
+    "https://graph.microsoft.com",
+    "00000003-0000-0000-c000-000000000000",
+    "api://storage.azure.com",
+    "https://storage.azure.com.evil.example",
+    "https://mystorage.azure.com",
+    "https://orders.azurewebsites.net",
+    "https://orders.westeurope.cloudapp.azure.com",
+    "https://storage.azure.com/orders",
+    ""
+  ])("for %j needs roles", (aud) => assert.strictEqual(tokenFinding({ aud }, consent).status, "warn"))
 })
 
 const withRemedy = (finding: Finding) => ({ remedy: "", ...finding })

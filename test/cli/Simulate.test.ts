@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
@@ -9,6 +9,7 @@ import { type AddressInfo, connect, createServer as createRawServer } from "node
 import { dirname, join } from "node:path"
 import { connect as connectTls } from "node:tls"
 import { runChild } from "../support/child.ts"
+import { ensureOpenssl } from "../support/openssl.ts"
 import { serve } from "../support/server.ts"
 import { until } from "../support/until.ts"
 import { runCommand, simulate, simulateIn, temporaryFolder } from "./command.ts"
@@ -260,6 +261,21 @@ describe("simulate", () => {
       assert.match(errors, message)
       assert.notMatch(errors, /\n +at /)
     }))
+
+  it.live("refuses a certificate whose key no client can use, as doctor does", () =>
+    Effect.gen(function*() {
+      ensureOpenssl()
+      const file = join(yield* temporaryFolder, "ed25519.pem")
+      const request = "req -x509 -newkey ed25519 -nodes -subj /CN=a -days 1"
+      execFileSync("openssl", [...request.split(" "), "-keyout", file, "-out", `${file}.cer`], { stdio: "ignore" })
+      writeFileSync(file, readFileSync(`${file}.cer`), { flag: "a" })
+      const { code, errors } = yield* runCommand(["simulate", "--port", "0", "--certificate", file])
+      assert.strictEqual(code, 1)
+      assert.include(
+        errors,
+        `${file} has a key that is neither RSA nor EC on the curve P-256.\nUse an RSA key of 2048 bits`
+      )
+    }).pipe(Effect.scoped))
 
   it.live.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "ends at %s, with its files removed, while a page and a delayed request are open",

@@ -75,7 +75,7 @@ describe("the file of a world", () => {
         2
       ).replaceAll("\n", "\r\n")
     }`))
-    assert.strictEqual(world.apps?.[0].secrets?.map(Redacted.value).join(), "s1,s2")
+    assert.strictEqual(world.apps?.[0]?.secrets?.map(Redacted.value).join(), "s1,s2")
     assert.strictEqual(Duration.toSeconds(world.tokenLifetime ?? 0), 300)
     assert.notInclude(JSON.stringify(world), "s1")
   })
@@ -83,6 +83,31 @@ describe("the file of a world", () => {
   it("may be empty", () => {
     assert.deepStrictEqual(problemsOf({}), [])
   })
+
+  const parts = {
+    tenants: [{ id, domain: "woodgrove.com" }],
+    apps: [{ clientId, roles: { "https://vault.azure.net": ["R"] } }],
+    resources: [{ appId: "33333333-3333-4333-8333-333333333333", identifierUris: ["api://billing"] }],
+    aliases: ["login.example"],
+    tokenLifetime: "3650 days",
+    adfs: true,
+    realms: [{ name: "one" }],
+    issuers: [{ issuer: "https://i.example", jwks: { keys: [publicKey] } }]
+  }
+  const names = Object.entries(parts)
+  const selections = names.flatMap(([name, part]) =>
+    names.filter(([other]) => name <= other).map(([other, otherPart]) => ({ [name]: part, [other]: otherPart }))
+  )
+
+  it.live.each(selections.map((world) => [Object.keys(world).join(" and "), world] as const))(
+    "may have only %s",
+    ([, world]) =>
+      Effect.gen(function*() {
+        const file = join(yield* temporaryFolder, "world.json")
+        writeFileSync(file, JSON.stringify(world))
+        yield* EntraSimulator.make(yield* loadWorld(file))
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
 
   const expectedKey = "Expected a public key: kty RSA with n and e, EC with crv, x and y, or OKP with crv and x"
   const app = (fields: object) => ({ apps: [{ clientId, ...fields }] })
@@ -93,7 +118,22 @@ describe("the file of a world", () => {
     ["null", null, [": Expected object"]],
     ["an unknown property", { app: [] }, ["app: There is no such property"]],
     ["a property of the prototype", "{\"__proto__\": {}}", ["__proto__: There is no such property"]],
-    ["no tenant", { tenants: [] }, ["tenants[0]: Missing key"]],
+    ["no tenant", { tenants: [] }, ["tenants: Expected an array that is not empty, or no such part"]],
+    ["no app", { apps: [] }, ["apps: Expected an array that is not empty, or no such part"]],
+    ["hosts with ports that no host has", { tenants: [{ id, hosts: ["a.com:0", "b.com:65536", "c.com:443"] }] }, [
+      "tenants[0].hosts[0]: Expected a port from 1 to 65535",
+      "tenants[0].hosts[1]: Expected a port from 1 to 65535"
+    ]],
+    ["an alias with a port that no host has", { aliases: ["login.example:99999"] }, [
+      "aliases[0]: Expected a port from 1 to 65535"
+    ]],
+    ["lifetimes of more than ten years", { tokenLifetime: "3651 days", refreshIn: "9000 weeks" }, [
+      "tokenLifetime: Expected a duration from a second to ten years, such as \"1 hour\"",
+      "refreshIn: Expected a duration from a second to ten years, such as \"1 hour\""
+    ]],
+    ["a lifetime without end", { tokenLifetime: "Infinity" }, [
+      "tokenLifetime: Expected a duration from a second to ten years, such as \"1 hour\""
+    ]],
     ["several problems", { tenants: [{ id: "x", name: "y" }, { id, domain: "no dots" }] }, [
       "tenants[0].name: There is no such property",
       "tenants[0].id: Expected a GUID, such as 11111111-1111-1111-1111-111111111111",
@@ -183,7 +223,7 @@ describe("the file of a world", () => {
       "tokenLifetime: Expected a valid Duration string"
     ]],
     ["a negative lifetime", { tokenLifetime: "-1 hour" }, [
-      "tokenLifetime: Expected a duration of a second or more, such as \"1 hour\""
+      "tokenLifetime: Expected a duration from a second to ten years, such as \"1 hour\""
     ]]
   ]
   it.each(cases)("names the path of the problem: %s", (_name, world, problems) => {
@@ -236,13 +276,24 @@ describe("the certificates of a world", () => {
       const key = Redacted.value(privateKey).replaceAll(/-----[^-]+-----/g, "")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key, "M".repeat(300)] }))).message, "MM")
       assert.notInclude((yield* Effect.flip(load({ certificates: [key] }))).message, key.trim().slice(0, 20))
+      const other = (yield* TestCertificate.make({ algorithm: "EC", curve: "P-384" })).certificate
+      writeFileSync(join(folder, "other.pem"), other)
+      const weak = (yield* Effect.flip(load({ certificates: ["other.pem", other] }))).message
+      for (const index of [0, 1]) {
+        assert.include(
+          weak,
+          `apps[0].certificates[${index}]: Expected a certificate (PEM), or the path of its file, but its key is neither RSA`
+        )
+      }
+      // Authorities may have keys of any kind.
+      yield* load({ trustedSubjects: [{ subject: "a", issuerCertificate: "other.pem" }] })
       assert.include((yield* Effect.flip(load({ certificates: ["."] }))).message, "cannot be read: it is a directory")
-      const [missing, other] = error.message.split("\n").slice(1)
+      const [missing, unreadable] = error.message.split("\n").slice(1)
       assert.include(
         missing,
         `The certificate ${join(folder, "missing.pem")} cannot be read: the file or its folder does`
       )
-      assert.include(other, `${file} has no certificate in PEM format.`)
+      assert.include(unreadable, `${file} has no certificate in PEM format.`)
       assert.include(
         yield* Effect.map(Effect.flip(loadWorld("/nowhere.json")), ({ message }) => message),
         "does not exist"

@@ -2,8 +2,8 @@
 import { Effect, Option, Redacted, type Scope } from "effect"
 import type { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
-import { spawnSync } from "node:child_process"
-import { mkdirSync, writeFileSync } from "node:fs"
+import { execFileSync, spawnSync } from "node:child_process"
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Finding } from "../../src/cli/internal/doctor/finding.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
@@ -173,6 +173,41 @@ export const setUps: ReadonlyArray<SetUp> = [
     env({ AZURE_CLIENT_ID: undefined })
   ),
   setUp(
+    "the variables of Terraform",
+    "configuration",
+    /^AZURE_CLIENT_ID is empty or not set\.$/,
+    /^ARM_CLIENT_ID is set, but not read\. Set AZURE_CLIENT_ID instead\./,
+    env({
+      AZURE_CLIENT_ID: undefined,
+      AZURE_TENANT_ID: undefined,
+      AZURE_CLIENT_SECRET: undefined,
+      ARM_CLIENT_ID: daemonClientId,
+      ARM_TENANT_ID: contosoTenantId,
+      ARM_CLIENT_SECRET: secret
+    })
+  ),
+  setUp(
+    "misspelled names of the client id",
+    "configuration",
+    /^AZURE_CLIENT_ID is empty or not set\.$/,
+    /^AZURE_CLIENTID and azure_client_id are set, but not read\. Set AZURE_CLIENT_ID instead\./,
+    env({ AZURE_CLIENT_ID: undefined, AZURE_CLIENTID: daemonClientId, azure_client_id: daemonClientId })
+  ),
+  setUp(
+    "a secret in the variable of another tool",
+    "configuration",
+    /^No credential is set/,
+    /^ENTRA_CLIENT_SECRET is set, but not read\. Set AZURE_CLIENT_SECRET instead\./,
+    env({ AZURE_CLIENT_SECRET: undefined, ENTRA_CLIENT_SECRET: secret })
+  ),
+  setUp(
+    "a tenant in the variable of another tool",
+    "configuration",
+    /^Neither the request nor the client has a tenant\.$/,
+    /^TENANT_ID is set, but not read\. Set AZURE_TENANT_ID instead\./,
+    env({ AZURE_TENANT_ID: undefined, TENANT_ID: contosoTenantId })
+  ),
+  setUp(
     "the client id of a template",
     "configuration",
     /^AZURE_CLIENT_ID "<your-client-id>" is a placeholder/,
@@ -231,6 +266,16 @@ export const setUps: ReadonlyArray<SetUp> = [
     env({ AZURE_TENANT_ID: "common" })
   ),
   setUp(
+    "the tenant common in its flag",
+    "configuration",
+    /^The tenant "common" stands for several tenants/,
+    /^Pass --tenant: the id or a domain name of the tenant whose data the app uses\.$/,
+    settings(
+      { flags: { tenant: Option.some("common") } },
+      { env: { AZURE_TENANT_ID: undefined }, flags: { tenant: Option.some(contosoTenantId) } }
+    )
+  ),
+  setUp(
     "an authority without TLS",
     "configuration",
     /^AZURE_AUTHORITY_HOST .*http/,
@@ -253,6 +298,55 @@ export const setUps: ReadonlyArray<SetUp> = [
       }),
     { world: { hosts: [login] } }
   ),
+  setUp(
+    "an authority with a port and without its scheme",
+    "configuration",
+    /^AZURE_AUTHORITY_HOST "localhost:\d+" is not an absolute URL\.$/,
+    /^Prepend https:\/\/ to AZURE_AUTHORITY_HOST\.$/,
+    (place) =>
+      Effect.succeed({
+        broken: { env: { AZURE_AUTHORITY_HOST: place.origin.replace("https://", "") } },
+        mend: Effect.succeed({})
+      })
+  ),
+  setUp(
+    "the flag of an authority with a port and without its scheme",
+    "configuration",
+    /^--authority "localhost:\d+" is not an absolute URL\.$/,
+    /^Prepend https:\/\/ to --authority\.$/,
+    ({ origin }) =>
+      Effect.succeed({
+        broken: { flags: { authority: Option.some(origin.replace("https://", "")) } },
+        mend: Effect.succeed({ flags: { authority: Option.some(origin) } })
+      })
+  ),
+  setUp(
+    "an authority with a query, whose remedy has a host alone",
+    "configuration",
+    /^AZURE_AUTHORITY_HOST .* contains a query or a fragment\.$/,
+    /such as https:\/\/login\.microsoftonline\.com, or the name of a cloud\.$/,
+    (place) =>
+      Effect.map(proxyTo(place.port), ({ url }) => ({
+        broken: { env: { AZURE_AUTHORITY_HOST: `https://${login}?tenant=contoso` } },
+        mend: Effect.succeed(proxied(url))
+      })),
+    { world: { hosts: [login] } }
+  ),
+  setUp(
+    "a key file as the secret",
+    "configuration",
+    /^AZURE_CLIENT_SECRET looks like the content of a certificate or key file\.$/,
+    /^To authenticate with a certificate, set AZURE_CLIENT_CERTIFICATE_PATH to the path of its file/,
+    Effect.fnUntraced(function*(place) {
+      const made = yield* TestCertificate.make({ algorithm: "RSA" })
+      yield* place.simulator.addCertificate(daemonClientId, made.certificate)
+      const path = yield* place.write("rsa.pem", pemOf(made))
+      return {
+        broken: { env: { AZURE_CLIENT_SECRET: pemOf(made) } },
+        mend: Effect.succeed(withCertificate(path))
+      }
+    })
+  ),
 
   // credential
   setUp(
@@ -265,6 +359,34 @@ export const setUps: ReadonlyArray<SetUp> = [
         broken: withCertificate(join(place.folder, "absent.pem")),
         mend: Effect.map(registered(place), ({ path }) => withCertificate(path))
       })
+  ),
+  ...([
+    ["~/daemon.pem", /, which does not exist, because ~ was not expanded\.$/, /^Write the home folder/],
+    ["$HOME/daemon.pem", /, because its variable was not expanded\.$/, /^Write the value of the variable/],
+    ["file:///run/daemon.pem", /, because it is a URL and not a path\.$/, /^Write the path alone/],
+    [
+      "keys/daemon.pem",
+      /, which does not exist\.$/,
+      /^Check AZURE_CLIENT_CERTIFICATE_PATH, which is relative to the folder "\//
+    ],
+    ["/dev/null", /, which is a device or a socket\.$/, /to the whole path of a regular file\.$/]
+  ] as const).map(([path, detail, remedy]) =>
+    setUp(`the certificate file ${path}`, "credential", detail, remedy, (place) =>
+      Effect.succeed({
+        broken: withCertificate(path),
+        mend: Effect.map(registered(place), ({ path }) => withCertificate(path))
+      }))
+  ),
+  setUp(
+    "a secret file that is too large",
+    "credential",
+    /^--secret-file names .*, which is larger than 1 MiB\.$/,
+    /^Check that --secret-file names the right file\./,
+    Effect.fnUntraced(function*(place) {
+      const path = yield* place.write("secret", "x".repeat(1_048_577))
+      const same = { env: { AZURE_CLIENT_SECRET: undefined }, flags: { secretFile: Option.some(path) } }
+      return { broken: same, mend: Effect.as(place.write("secret", secret), same) }
+    })
   ),
   setUp(
     "a certificate with another key",
@@ -369,6 +491,20 @@ export const setUps: ReadonlyArray<SetUp> = [
       return { broken: same, mend: Effect.as(place.write("secret", `${secret}\r\n`), same) }
     })
   ),
+  ...[" ", "\t", "\u00a0", " \n"].map((space) =>
+    setUp(
+      `a secret file with white space at its end: ${JSON.stringify(space)}`,
+      "credential",
+      /^The client secret begins or ends with white space, which is sent as a part of it\.$/,
+      /^Remove the white space from the file\./,
+      Effect.fnUntraced(function*(place) {
+        const path = yield* place.write("secret", `${secret}${space}`)
+        const same = { env: { AZURE_CLIENT_SECRET: undefined }, flags: { secretFile: Option.some(path) } }
+        return { broken: same, mend: Effect.as(place.write("secret", `${secret}\n`), same) }
+      }),
+      { status: "warn" }
+    )
+  ),
 
   setUp(
     "a certificate without its key",
@@ -383,6 +519,67 @@ export const setUps: ReadonlyArray<SetUp> = [
           mend: Effect.succeed(withCertificate(path))
         }
       })
+  ),
+
+  ...([
+    [
+      "DER",
+      ["x509", "-outform", "DER", "-in"],
+      /, which holds a certificate in DER, without its private key\.$/,
+      /-inform DER/
+    ],
+    ["PKCS#7", ["crl2pkcs7", "-nocrl", "-certfile"], /, which holds PKCS#7 \(P7B\)/, /together with its private key/]
+  ] as const).map(([format, args, detail, remedy]) =>
+    setUp(`a certificate in ${format}`, "credential", detail, remedy, (place) =>
+      Effect.gen(function*() {
+        ensureOpenssl()
+        const { certificate, path } = yield* registered(place)
+        const out = join(place.folder, "certificate")
+        execFileSync("openssl", [...args, yield* place.write("leaf.pem", certificate), "-out", out])
+        return { broken: withCertificate(out), mend: Effect.succeed(withCertificate(path)) }
+      }))
+  ),
+  setUp(
+    "a password of a PFX that has none",
+    "credential",
+    /^AZURE_CLIENT_CERTIFICATE_PASSWORD does not open the PKCS#12/,
+    /If the file has no password, unset AZURE_CLIENT_CERTIFICATE_PASSWORD\.$/,
+    Effect.fnUntraced(function*(place) {
+      ensureOpenssl()
+      const { path } = yield* registered(place)
+      const pfx = join(place.folder, "open.pfx")
+      execFileSync("openssl", ["pkcs12", "-export", "-in", path, "-out", pfx, "-passout", "pass:"])
+      return {
+        broken: withCertificate(pfx, { AZURE_CLIENT_CERTIFICATE_PASSWORD: "wrong~password" }),
+        mend: Effect.succeed(withCertificate(pfx))
+      }
+    })
+  ),
+  setUp(
+    "a key in the format of OpenSSH",
+    "credential",
+    /^AZURE_CLIENT_CERTIFICATE_PATH names .*ssh\.pem", which holds a private key in the format of OpenSSH\.$/,
+    /^Convert the key in a file of its own: ssh-keygen -p -m PKCS8 -f <file>\./,
+    Effect.fnUntraced(function*(place) {
+      const made = yield* TestCertificate.make({ algorithm: "RSA" })
+      yield* place.simulator.addCertificate(daemonClientId, made.certificate)
+      const key = yield* place.write("key", Redacted.value(made.privateKey))
+      chmodSync(key, 0o600)
+      const keygen = (format: string) => {
+        const { status, stderr } = spawnSync("ssh-keygen", ["-p", "-m", format, "-N", "", "-f", key])
+        return status === 0
+          ? Effect.sync(() => made.certificate + readFileSync(key, "utf8"))
+          : Effect.die(new Error(`${stderr}`))
+      }
+      const path = yield* place.write("ssh.pem", yield* keygen("RFC4716"))
+      return {
+        broken: withCertificate(path),
+        mend: keygen("PKCS8").pipe(
+          Effect.flatMap((pem) => place.write("ssh.pem", pem)),
+          Effect.as(withCertificate(path))
+        )
+      }
+    })
   ),
 
   // proxy

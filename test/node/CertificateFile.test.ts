@@ -218,6 +218,10 @@ describe("what is wrong", () => {
     ["an encrypted key that is cut", () => rsa.leaf + rsa.key.encrypted.slice(0, 400), "key_unreadable", { password }],
     ["a key alone", () => rsa.key.pkcs8, "certificate_missing"],
     ["DER", () => new X509Certificate(rsa.leaf).raw, "certificate_unreadable"],
+    ["DER in base64", () => new X509Certificate(rsa.leaf).raw.toString("base64"), "certificate_unreadable"],
+    ["PKCS#7", () => pkcs7Of(rsa.leaf, "DER"), "certificate_unreadable"],
+    ["PKCS#7 in base64", () => pkcs7Of(rsa.leaf, "DER").toString("base64"), "certificate_unreadable"],
+    ["PKCS#7 in PEM", () => pkcs7Of(rsa.leaf, "PEM").toString(), "certificate_unreadable"],
     ["DER that is named .pfx", () => Buffer.from([1, 2, 3]), "certificate_unreadable", { path: "/a/Daemon.PFX" }],
     ["a certificate alone", () => rsa.leaf + rsa.authority, "key_missing"],
     ["a public key for a private one", () => rsa.leaf + publicKeyOf(rsa.key.pkcs8), "key_missing"],
@@ -290,6 +294,17 @@ describe("what is wrong", () => {
     })
   }
 })
+
+const pkcs7Of = (pem: string, format: "DER" | "PEM"): Buffer => {
+  ensureOpenssl()
+  const folder = mkdtempSync(join(tmpdir(), "pkcs7-"))
+  try {
+    writeFileSync(join(folder, "leaf.pem"), pem)
+    return execFileSync("openssl", ["crl2pkcs7", "-nocrl", "-certfile", join(folder, "leaf.pem"), "-outform", format])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
 
 const publicKeyOf = (privateKey: string) =>
   createPublicKey(createPrivateKey(privateKey)).export({ format: "pem", type: "spki" }).toString()

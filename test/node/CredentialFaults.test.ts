@@ -18,7 +18,7 @@ import { EntraSimulator, TestCertificate } from "effect-entra/testing"
 import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createPrivateKey, sign as signWith } from "node:crypto"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll } from "vitest"
@@ -334,6 +334,10 @@ describe("certificates and keys", () => {
     ]),
     key("a PKCS#1 key", () => rsa.key.traditional, ["key_format", "openssl pkcs8 -topk8"]),
     key("a SEC1 key", () => ec.key.traditional, ["key_format", "openssl pkcs8 -topk8"]),
+    key("an OpenSSH key", () => ec.key.pkcs8.replaceAll("PRIVATE", "OPENSSH PRIVATE"), [
+      "key_format",
+      "ssh-keygen -p -m PKCS8"
+    ]),
     key("an encrypted key", () => rsa.key.encrypted, ["key_format", "NodeClientCredential of effect-entra/node"]),
     key("a damaged key", () => rsa.key.pkcs8.replace(/MII/, "AAA"), ["key_unsupported", keyRemedy]),
     key("RSA with 1024 bits", () => pkcs8(shortKey()), ["key_unsupported", keyRemedy]),
@@ -620,6 +624,22 @@ const failing = (_tag: "PermissionDenied" | "Busy") =>
       Effect.fail(PlatformError.systemError({ _tag, module: "FileSystem", method: "stat", description: hidden }))
   }))
 
+/** A failure of the system that `PlatformError` does not know. */
+const systemFailing = (cause: Error) =>
+  Files(() => ({
+    stat: () => Effect.fail(PlatformError.systemError({ _tag: "Unknown", module: "FileSystem", method: "stat", cause }))
+  }))
+
+/** The error of Deno without --allow-read. */
+const notCapable = Object.assign(new Error(`Requires read access to "${hidden}"`), { name: "NotCapable" })
+
+const circle = () => {
+  const path = join(folder, "circle")
+  rmSync(path, { force: true })
+  symlinkSync("circle", path)
+  return path
+}
+
 const typed = (type: FileSystem.File.Type) =>
   Files((files) => ({ stat: (path) => Effect.map(files.stat(path), (info) => ({ ...info, type })) }))
 
@@ -641,22 +661,67 @@ describe("files", () => {
     remedy,
     says
   })
-  const refused = (name: string, path: () => string, says: string, files?: Layer.Layer<FileSystem.FileSystem>) =>
-    file(name, path, ["file_unreadable", unreadable, says], files)
+  const refused = (
+    name: string,
+    path: () => string,
+    says: string,
+    files?: Layer.Layer<FileSystem.FileSystem>,
+    remedy = unreadable
+  ) => file(name, path, ["file_unreadable", remedy, says], files)
+  const regular = "Set path to the whole path of a regular file."
+  const size = "The file of a credential has a few thousand bytes."
   const noPath = (name: string, path: () => string) =>
     file(name, path, ["path_malformed", "Write the content into a file"])
 
   whenMade([
     file("missing", () => join(folder, "nowhere"), ["file_missing", "that the file is there"]),
-    refused("a directory", () => folder, "is a directory"),
-    refused("a device", () => "/dev/null", "is a device or a socket"),
-    refused("a socket", there, "is a device or a socket", typed("Socket")),
+    refused("a directory", () => folder, "is a directory", undefined, regular),
+    refused("a device", () => "/dev/null", "is a device or a socket", undefined, regular),
+    refused("a socket", there, "is a device or a socket", typed("Socket"), regular),
+    refused(
+      "a slash after a file",
+      () => `${there()}/`,
+      "has a part that is not a directory",
+      undefined,
+      "Check path."
+    ),
+    refused("a folder that is a file", () => join(there(), "a.pem"), "has a part that", undefined, "Check path."),
+    refused("links in a circle", () => circle(), "has symbolic links that form a circle", undefined, "Check path."),
+    refused(
+      "a long name",
+      () => join(folder, "x".repeat(300)),
+      "has a name that is too long",
+      undefined,
+      "Check path."
+    ),
+    refused("a path that Deno may not read", there, "Deno may not read", systemFailing(notCapable), "--allow-read"),
+    refused(
+      "a disk that fails",
+      there,
+      "cannot be read (EIO)",
+      systemFailing(Object.assign(new Error(), { code: "EIO" }))
+    ),
+    file("a home that no shell expanded", () => "~/daemon.pem", [
+      "file_missing",
+      "Only a shell expands ~",
+      "~ was not"
+    ]),
+    ...["$HOME/daemon.pem", "%USERPROFILE%\\daemon.pem"].map((path) =>
+      file(`${path}, which no shell expanded`, () => path, ["file_missing", "Write the value", "was not expanded"])
+    ),
+    ...["file:///run/daemon.pem", "https://vault.example/daemon.pem"].map((path) =>
+      file(`the URL ${path}`, () => path, ["file_missing", "Write the path alone", "it is a URL and not a path"])
+    ),
+    file("missing, and relative", () => "keys/daemon.pem", [
+      "file_missing",
+      `relative to the folder "${process.cwd()}"`
+    ]),
     refused("one that this process may not read", there, "this process may not read", failing("PermissionDenied")),
     refused("one that is busy", there, "cannot be read (Busy)", failing("Busy")),
     refused("a file system that dies", there, "the FileSystem died", Files(() => ({ stat: () => Effect.die(hidden) }))),
-    refused("larger than any credential", large, "is larger than 1 MiB"),
-    refused("larger than it said", large, "is larger than 1 MiB", stated("File")),
-    refused("a pipe without an end", large, "is larger than 1 MiB", stated("FIFO")),
+    refused("larger than any credential", large, "is larger than 1 MiB", undefined, size),
+    refused("larger than it said", large, "is larger than 1 MiB", stated("File"), size),
+    refused("a pipe without an end", large, "is larger than 1 MiB", stated("FIFO"), size),
     file(
       "gone while it is read",
       there,
@@ -690,7 +755,7 @@ describe("files", () => {
         make: () => Effect.die("made above"),
         code: "file_unreadable",
         field: "path",
-        remedy: unreadable,
+        remedy: "Check the volume or pipe",
         says: "could not be read within 10 s",
         files: Files(() => ({ stat: () => Effect.never }))
       }
@@ -935,7 +1000,7 @@ describe("files of tokens", () => {
     field: "path",
     remedy
   })
-  const unreadable = "a file that the user of this process may read"
+  const unreadable = "the whole path of a regular file"
   const tokenOf = (exp: number) =>
     `eyJhbGciOiJub25lIn0.${Buffer.from(JSON.stringify({ exp, hidden })).toString("base64url")}.c2ln`
 

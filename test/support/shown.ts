@@ -7,6 +7,7 @@ import { expect } from "vitest"
 /** Replaces the values that differ between runs. */
 const stable = (text: string): string =>
   text
+    .replaceAll(`folder "${process.cwd()}"`, "folder <cwd>")
     .replaceAll(tmpdir(), "<tmp>")
     .replace(/<tmp>\/([\w-]+)-\w{6}\b/g, "<tmp>/$1")
     .replace(/Trace ID: \S+ Correlation ID: \S+ Timestamp: [\d-]+ [\d:]+Z/g, "<ids>")

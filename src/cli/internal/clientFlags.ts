@@ -12,10 +12,11 @@ import type { ClientCredential } from "../../ClientCredential.ts"
 import type { CredentialLoader } from "../../internal/environment/environment.ts"
 import { chooseCredential, type Material } from "../../internal/environment/environmentCredential.ts"
 import * as NodeClientCredential from "../../node/NodeClientCredential.ts"
+import { filled } from "./checkedFlag.ts"
 import { CommandError } from "./commandError.ts"
 
 const text = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), filled, Flag.optional)
 
 const question = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
@@ -170,9 +171,13 @@ export const setupOf = (
     },
     inFlags: (text) => {
       const renamed = names.reduce((text, name) => text.replaceAll(name, `--${variableFlags[name]}`), text)
+        // A remedy that names both the variable and its flag.
+        .replaceAll(/\bSet (--[a-z-]+), or pass \1\b/g, "Pass $1")
       // The option keyPath has neither a flag nor a variable.
       const scoped = renamed.replace(/^scopes\b/, "--scope").replace(", or name the key's own file (keyPath)", "")
-      return secretFile === undefined ? scoped : scoped.replaceAll(/(?<=^|Set |Check )path\b/g, "--secret-file")
+      return secretFile === undefined
+        ? scoped
+        : scoped.replaceAll(/(?<=^|Set |Check |Check that )path\b/g, "--secret-file")
     }
   }
 }

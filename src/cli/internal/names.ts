@@ -22,4 +22,9 @@ export const Domain = matching(new RegExp(`^(${label}\\.)+${label}$`, "i"), "Exp
 export const Host = matching(
   new RegExp(`^${label}(\\.${label})*(:\\d{1,5})?$`, "i"),
   "Expected a host, such as contoso.ciamlogin.com"
+).check(
+  Schema.makeFilter((host) => {
+    const port = host.split(":")[1]
+    return port === undefined || Number(port) >= 1 && Number(port) <= 65_535 || "Expected a port from 1 to 65535"
+  })
 )

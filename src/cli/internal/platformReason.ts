@@ -4,6 +4,8 @@
 import type * as PlatformError from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 
+export const directoryReason = "it is a directory"
+
 /** Returns the reason of an error. */
 export const reasonOf = ({ reason }: PlatformError.PlatformError): string => {
   switch (reason._tag) {
@@ -22,7 +24,7 @@ export const reasonOf = ({ reason }: PlatformError.PlatformError): string => {
 const systemReason = (cause: unknown): string | undefined => {
   switch (Predicate.hasProperty(cause, "code") ? cause.code : undefined) {
     case "EISDIR":
-      return "it is a directory"
+      return directoryReason
     case "ENOTDIR":
       return "a part of its path is not a directory"
     case "ELOOP":

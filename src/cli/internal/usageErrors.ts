@@ -7,6 +7,7 @@ import * as CliOutput from "effect/cli/CliOutput"
 import * as TerminalCapabilities from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { notEmpty } from "./checkedFlag.ts"
 
 /** Presents help and the version as `CliOutput.defaultPresenter` does, and usage errors without help and values. */
 export const presenter: CliOutput.Presenter = {
@@ -50,6 +51,9 @@ const didYouMean = ({ suggestions }: CliError.UnknownSubcommand): ReadonlyArray<
   suggestions.length === 0 ? [] : [`Did you mean ${suggestions.join(" or ")}?`]
 
 const invalidValue = ({ expected, option, value }: CliError.InvalidValue): string => {
+  if (expected === notEmpty) {
+    return `--${option} is empty. Pass a value, or leave the flag out. If the value is a variable of the shell, set it.`
+  }
   // For the negation of a flag, the expectation repeats `--no-flag=value`.
   const expectation = value === "" ? expected : expected.replaceAll(`=${value}`, "")
   return `${value === "" ? "Missing" : "Invalid"} value for flag --${option}. ${

@@ -54,6 +54,7 @@ export const faultOf = ({ base64, isWhole, label, pem }: Block): Fault | undefin
       ? fault(`ends at its first line break, after -----BEGIN ${label}-----`, quoteLines)
       : fault(`has no line -----END ${label}-----, and may be cut off`, wholeText)
   }
+  if (label === openSshLabel) return fault("holds a private key in the format of OpenSSH", openSshRemedy)
   const foreign = /[^A-Za-z0-9+/=]/u.exec(base64)?.[0]
   if (foreign !== undefined) return fault(`has the character ${quote(foreign)} in the base64 of ${label}`, wholeText)
   if (/^Proc-Type/m.test(pem)) return undefined
@@ -162,6 +163,11 @@ const bytesOf = (base64: string): Uint8Array | undefined => {
 // -----------------------------------------------------------------------------
 // faults
 // -----------------------------------------------------------------------------
+
+/** The label of a key that neither OpenSSL nor Web Cryptography can read. */
+export const openSshLabel = "OPENSSH PRIVATE KEY"
+
+export const openSshRemedy = "Convert the key in a file of its own: ssh-keygen -p -m PKCS8 -f <file>."
 
 const fault = (what: string, remedy: string): Fault => ({ what, remedy })
 

@@ -6,7 +6,7 @@ import { credentialError } from "../shared/errors.ts"
 import { withRemedy } from "../shared/text.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Algorithm, AssertionHeader, Claims } from "./clientAssertion.ts"
-import { type Block, faultOf, readPem } from "./pem.ts"
+import { type Block, faultOf, openSshLabel, openSshRemedy, readPem } from "./pem.ts"
 
 /** Signs a header and claims as a JWT. */
 export type Sign = (
@@ -140,7 +140,9 @@ const keyBlock = (text: string): Effect.Effect<Block, CredentialError> => {
         "key_format",
         "privateKey",
         `is PEM of the type ${label}, but unencrypted PKCS#8 is required`,
-        "Convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`. NodeClientCredential of effect-entra/node reads other types."
+        label === openSshLabel
+          ? openSshRemedy
+          : "Convert it with `openssl pkcs8 -topk8 -nocrypt -in key.pem`. NodeClientCredential of effect-entra/node reads other types."
       )
   )
 }

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
 import { formEncoded } from "../http/fields.ts"
 import { credentialError } from "../shared/errors.ts"
-import { nonValueOf } from "../shared/nonValue.ts"
+import { nonSecretOf } from "../shared/nonValue.ts"
 import { isRedactedText } from "../shared/validate.ts"
 import type { Attempt, Authentication } from "./credential.ts"
 import type { MaterialKind } from "./credentialSource.ts"
@@ -57,7 +57,7 @@ export const secretValueOf = (
   secret: Secret,
   failure: (what: string, remedy: string) => CredentialError = malformed
 ): Result.Result<Secret, CredentialError> => {
-  const defect = nonValueOf(Redacted.value(secret).replace(/^[^\S\r\n]+|[^\S\r\n]+$/g, ""))
+  const defect = nonSecretOf(Redacted.value(secret).replace(/^[^\S\r\n]+|[^\S\r\n]+$/g, ""))
   return defect === undefined ? Result.succeed(secret) : Result.fail(failure(defect.what, defect.remedy))
 }
 

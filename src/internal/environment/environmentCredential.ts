@@ -3,7 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { type CredentialError, type InvalidRequestError } from "../../EntraError.ts"
 import { credentialError, invalidRequest } from "../shared/errors.ts"
-import { nonValueOf } from "../shared/nonValue.ts"
+import { nonSecretOf } from "../shared/nonValue.ts"
 import { isGuid } from "../shared/text.ts"
 
 /** The variables of a credential. A variable is undefined if it is unset or empty. */
@@ -148,7 +148,7 @@ const materialOf = (
 const secretMaterialOf = (secret: Redacted.Redacted<string>): Result.Result<SecretMaterial, CredentialError> => {
   const text = Redacted.value(secret)
   const isBlank = text.trim() === ""
-  const defect = nonValueOf(text)
+  const defect = nonSecretOf(text)
   return defect === undefined ? Result.succeed({ kind: "secret", secret }) : Result.fail(
     credentialError(
       isBlank ? "secret_empty" : "secret_malformed",
@@ -240,6 +240,7 @@ const filesUnsupported = (names: ReadonlyArray<string>, what: string): Credentia
     "credential_file",
     names.join(", "),
     `${names.join(" and ")} ${what}, but effect-entra without /node reads no files`,
-    "Use layerFromEnv of effect-entra/node, which reads files. Or read the file in your program, and pass its content to "
-      + "ClientCredential.layerCertificate or ClientCredential.layerAssertion, with ConfidentialClient.layer."
+    "Use layerFromEnv of effect-entra/node, which reads files, with NodeFileSystem.layer of @effect/platform-node. Or read "
+      + "the file in your program, and pass its content to ClientCredential.layerCertificate or "
+      + "ClientCredential.layerAssertion, with ConfidentialClient.layerDefault."
   )

@@ -195,7 +195,10 @@ const failureOf = <E>(result: Result.Result<unknown, E>): ReadonlyArray<E> =>
 
 const publicCloud = Result.getOrThrow(Authority.parse("public"))
 
-/** Parses an authority. A malformed variable gets its own remedy, because its name suggests a host without https://. */
+/**
+ * Parses an authority. A malformed variable gets its own remedy: its name suggests a host without https://, and its tenant
+ * comes from another variable.
+ */
 const parseAuthority = (
   input: string | URL,
   field: string
@@ -203,9 +206,15 @@ const parseAuthority = (
   Result.mapError(
     Authority.parse(input, field),
     (error) =>
-      field === "AZURE_AUTHORITY_HOST" && error.message.endsWith(" is not an absolute URL.") &&
-        Result.isSuccess(Authority.parse(`https://${input}`))
-        ? invalidAuthority(error.code, field, error.message, `Prepend https:// to ${field}.`)
+      field === "AZURE_AUTHORITY_HOST"
+        ? invalidAuthority(
+          error.code,
+          field,
+          error.message,
+          error.message.endsWith(" is not an absolute URL.") && Result.isSuccess(Authority.parse(`https://${input}`))
+            ? `Prepend https:// to ${field}.`
+            : error.remedy.replace("/contoso.onmicrosoft.com", "")
+        )
         : error
   )
 

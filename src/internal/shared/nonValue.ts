@@ -14,6 +14,7 @@ export interface NonValue {
     | "name"
     | "setting"
     | "json"
+    | "certificate"
   /** Completes a sentence that begins with the name of the field. */
   readonly what: string
   readonly remedy: string
@@ -29,6 +30,20 @@ export const nonValueOf = (text: string): NonValue | undefined => {
   return nonValues.find(({ form, plainForm }) =>
     !isPlain && form?.test(text) === true || plainForm?.test(text) === true
   )
+}
+
+/** Returns the reason why a text cannot be a secret, whatever its length. Certificates and keys are long. */
+export const nonSecretOf = (text: string): NonValue | undefined =>
+  text.includes("-----BEGIN") || text.startsWith(encodedBegin) ? certificateText : nonValueOf(text)
+
+/** The base64 of `-----BEGIN `. */
+const encodedBegin = "LS0tLS1CRUdJTi"
+
+const certificateText: NonValue = {
+  kind: "certificate",
+  what: "looks like the content of a certificate or key file",
+  remedy: "To authenticate with a certificate, set AZURE_CLIENT_CERTIFICATE_PATH to the path of its file, or use "
+    + "ClientCredential.layerCertificate."
 }
 
 const longestExamined = 2048

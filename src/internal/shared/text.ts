@@ -1,13 +1,15 @@
 /** Text of callers and of services, as our messages show it, and the patterns that several modules look for. */
 
 /**
- * Returns `value` as a message shows it: quoted, cut at 100 characters, with control characters and invisible or
- * direction-changing characters escaped.
+ * Returns `value` as a message shows it: quoted, cut at 100 characters and before the content of a key, with control
+ * characters and invisible or direction-changing characters escaped.
  */
 export const quote = (value: string): string =>
-  JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
-    .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (c) =>
-      `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  JSON.stringify((value.length > 100 ? `${value.slice(0, 100)}...` : value).replace(/-----[^]*/, "-----..."))
+    .replace(
+      /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
 
 /** Returns `text` with a full stop at its end, unless it ends a sentence already. */
 export const sentence = (text: string): string => /[.!?]["')]?$/.test(text) ? text : `${text}.`

@@ -11,9 +11,10 @@ import {
   type EnvironmentSettings,
   reportContextOf
 } from "../../../internal/environment/environmentOptions.ts"
-import { isGuid } from "../../../internal/shared/text.ts"
+import { isGuid, withRemedy } from "../../../internal/shared/text.ts"
 import type { ClientMaterial, ClientSetup } from "../clientFlags.ts"
 import { failure, type Finding, ok, warn } from "./finding.ts"
+import { readSimilar, type Similar, similarRemedy } from "./similarVariables.ts"
 
 /** The parts of the configuration that are valid, and the findings. */
 export interface Configuration {
@@ -26,9 +27,12 @@ export interface Configuration {
 
 /** Checks the variables and flags, and returns the valid parts. */
 export const checkConfiguration = (setup: ClientSetup): Effect.Effect<Configuration> =>
-  Effect.map(readEnvironment, (environment) => configurationOf(setup, environment))
+  Effect.map(
+    Effect.all([readEnvironment, readSimilar]),
+    ([environment, similar]) => configurationOf(setup, environment, similar)
+  )
 
-const configurationOf = (setup: ClientSetup, environment: Environment): Configuration => {
+const configurationOf = (setup: ClientSetup, environment: Environment, similar: Similar): Configuration => {
   const { material, problems: credentialProblems, warnings } = setup.loader.choose(environment.variables, undefined)
   const checked = checkEnvironment({}, environment, material, credentialProblems)
   const tenant = Result.flatMap(checked.authority, tenantOf)
@@ -36,7 +40,11 @@ const configurationOf = (setup: ClientSetup, environment: Environment): Configur
     ...checked.problems,
     ...(Result.isSuccess(checked.authority) && Result.isFailure(tenant) ? [tenant.failure] : [])
   ], reportContextOf(environment, {})).map((problem) =>
-    failure("configuration", problem, remedies[problem.code] ?? problem.remedy)
+    failure(
+      "configuration",
+      problem,
+      withRemedy(similarRemedy(problem, similar), remedies[problem.code] ?? problem.remedy)
+    )
   )
   const settings = failures.length === 0 ? Result.getOrUndefined(checked.settings) : undefined
   const authority = Result.getOrUndefined(tenant)

@@ -54,11 +54,10 @@ const describe = Effect.fnUntraced(function*(
   { kind }: ClientMaterial,
   clientId: string
 ): Effect.fn.Return<Finding, CredentialError> {
-  if (kind === "secret" || kind === "secretFile") {
-    return ok("credential", "A client secret, which is not shown. Its expiry is known to the service only")
-  }
+  const sent = yield* sentOf(credential, clientId)
+  if (kind === "secret" || kind === "secretFile") return secretFinding(sent("client_secret"))
   const now = yield* Clock.currentTimeMillis
-  const assertion = yield* assertionOf(credential, clientId)
+  const assertion = sent("client_assertion")
   if (kind === "federation") return ok("credential", federatedWords(assertion))
   const expiresOn = credential.expiresOn?.()
   const words = `${thumbprintWords(assertion)}${
@@ -74,8 +73,24 @@ const describe = Effect.fnUntraced(function*(
     : ok("credential", `The certificate matches its key: ${words}`)
 })
 
-/** Returns an assertion of the credential. It has both thumbprints, and it is not sent. */
-const assertionOf = (credential: Credential, clientId: string): Effect.Effect<string, CredentialError> =>
+/**
+ * Returns the finding of a secret, which it does not show. The library keeps white space around the secret of a file,
+ * because other providers may have such secrets.
+ */
+export const secretFinding = (secret: string): Finding =>
+  secret === secret.trim()
+    ? ok("credential", "A client secret, which is not shown. Its expiry is known to the service only")
+    : warn(
+      "credential",
+      "The client secret begins or ends with white space, which is sent as a part of it",
+      "Remove the white space from the file. The secrets of Entra ID have none."
+    )
+
+/** Returns the fields that the credential adds to a token request. An assertion has both thumbprints. Nothing is sent. */
+const sentOf = (
+  credential: Credential,
+  clientId: string
+): Effect.Effect<(field: string) => string, CredentialError> =>
   Effect.gen(function*() {
     const correlationId = (yield* randomId)()
     const acquisition = {
@@ -94,8 +109,10 @@ const assertionOf = (credential: Credential, clientId: string): Effect.Effect<st
       audience: "doctor",
       assertion: { thumbprint: "x5t", also: "x5t#S256", rsa: "PS256" }
     })
-    const value = form["client_assertion"]
-    return Redacted.isRedacted(value) ? Redacted.value(value) : value ?? ""
+    return (field) => {
+      const value = form[field]
+      return Redacted.isRedacted(value) ? Redacted.value(value) : value ?? ""
+    }
   })
 
 const Thumbprints = Schema.Struct({ x5t: Schema.String, "x5t#S256": Schema.String })

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
+import { usableKeys } from "../../../internal/credential/keyFault.ts"
 import type * as SimulatorServer from "../../../node/SimulatorServer.ts"
 import { CommandError } from "../commandError.ts"
 import { reasonOf } from "../platformReason.ts"
@@ -31,7 +32,7 @@ export const readFile = Effect.fnUntraced(function*(
 })
 
 /** Reads the certificate of a PEM file. */
-export const readCertificateFile = Effect.fnUntraced(function*(
+const readCertificateFile = Effect.fnUntraced(function*(
   path: string
 ): Effect.fn.Return<CertificateText, CommandError, FileSystem.FileSystem> {
   const certificate = readCertificateText(yield* readFile(path, "The certificate"))
@@ -39,8 +40,20 @@ export const readCertificateFile = Effect.fnUntraced(function*(
     return yield* new CommandError({
       message: `${path} has no certificate in PEM format.`,
       remedy: "Name a file that has a block BEGIN CERTIFICATE, such as the .pem file of npx effect-entra cert new. "
-        + "From a .pfx file: openssl pkcs12 -in app.pfx -nodes -out app.pem"
+        + "From a .pfx file: openssl pkcs12 -in app.pfx -nodes -out app.pem. From a .cer file in DER: openssl x509 -inform "
+        + "DER -in app.cer -out app.pem. From a .p7b file: openssl pkcs7 -print_certs -in app.p7b -out app.pem"
     })
+  }
+  return certificate
+})
+
+/** Reads the certificate of a PEM file for an app, which authenticates with its key. */
+export const readAppCertificate = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<CertificateText, CommandError, FileSystem.FileSystem> {
+  const certificate = yield* readCertificateFile(path)
+  if (certificate.keyFault !== undefined) {
+    return yield* new CommandError({ message: `${path} has a key that ${certificate.keyFault}.`, remedy: usableKeys })
   }
   return certificate
 })
@@ -63,7 +76,7 @@ export const loadWorld = Effect.fnUntraced(function*(
   const problems: Array<Problem> = []
 
   /** Returns the certificate of a PEM text or of a file. */
-  const certificateAt = (value: string, ...keys: ReadonlyArray<unknown>) =>
+  const certificateAt = (value: string, isOfApp: boolean, ...keys: ReadonlyArray<unknown>) =>
     Effect.gen(function*() {
       const certificate = value.includes("-----BEGIN")
         ? yield* Effect.fromNullishOr(readCertificateText(value)).pipe(
@@ -73,6 +86,9 @@ export const loadWorld = Effect.fnUntraced(function*(
           readCertificateFile(path.resolve(path.dirname(file), value)),
           ({ message }) => isPath(value) ? `${expected}. ${message.replace(/\.$/, "")}` : expected
         )
+      if (isOfApp && certificate.keyFault !== undefined) {
+        return yield* Effect.fail(`${expected}, but its key ${certificate.keyFault}`)
+      }
       return certificate.certificate
     }).pipe(
       Effect.catch((message) =>
@@ -89,13 +105,13 @@ export const loadWorld = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const certificates = yield* Effect.forEach(
           app.certificates ?? [],
-          (value, number) => certificateAt(value, "apps", index, "certificates", number)
+          (value, number) => certificateAt(value, true, "apps", index, "certificates", number)
         )
         const trustedSubjects = yield* Effect.forEach(
           app.trustedSubjects ?? [],
           ({ issuerCertificate, subject }, number) =>
             Effect.map(
-              certificateAt(issuerCertificate, "apps", index, "trustedSubjects", number, "issuerCertificate"),
+              certificateAt(issuerCertificate, false, "apps", index, "trustedSubjects", number, "issuerCertificate"),
               (issuerCertificate) => ({ subject, issuerCertificate })
             )
         )

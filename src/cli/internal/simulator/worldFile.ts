@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { createPublicKey, type JsonWebKey } from "node:crypto"
+import { longestLifetime } from "../../../internal/shared/validate.ts"
 import * as EntraSimulator from "../../../testing/EntraSimulator.ts"
 import { Domain, Guid, Host, matching } from "../names.ts"
 import { pathOf, type Problem, problemsOf } from "../schemaProblems.ts"
@@ -25,10 +26,14 @@ const Text = Schema.NonEmptyString
 const Secret = Schema.RedactedFromValue(Text)
 const Strings = Schema.Array(Text)
 
-const lifetimeMessage = "Expected a duration of a second or more, such as \"1 hour\""
 const Lifetime = Schema.DurationFromString.check(
-  Schema.makeFilter((duration) => (Duration.isFinite(duration) && Duration.toSeconds(duration) >= 1) || lifetimeMessage)
+  Schema.makeFilter((duration) =>
+    (Duration.toSeconds(duration) >= 1 && Duration.toMillis(duration) <= longestLifetime)
+    || "Expected a duration from a second to ten years, such as \"1 hour\""
+  )
 )
+
+const notEmpty = Schema.isMinLength(1, { message: "Expected an array that is not empty, or no such part" })
 
 const optional = Schema.optionalKey
 
@@ -98,8 +103,8 @@ const Jwk = Schema.Struct({
 )
 
 export const World = Schema.Struct({
-  tenants: optional(Schema.NonEmptyArray(Tenant)),
-  apps: optional(Schema.NonEmptyArray(App)),
+  tenants: optional(Schema.Array(Tenant).check(notEmpty)),
+  apps: optional(Schema.Array(App).check(notEmpty)),
   resources: optional(Schema.Array(Resource)),
   aliases: optional(Schema.Array(Host)),
   tokenLifetime: optional(Lifetime),
@@ -138,7 +143,10 @@ const parseJson = (text: string): Result.Result<unknown, ReadonlyArray<Problem>>
 
 const fold = (name: string) => name.toLowerCase()
 
-/** Returns the problems of names: names that refer to nothing, and names that two entries have. */
+/**
+ * Returns the problems of names: names that refer to nothing, and names that two entries have. Only the parts of the file
+ * have problems. A default part fits them: the simulator ignores the permissions of its app for APIs that do not exist.
+ */
 const references = (world: World): ReadonlyArray<Problem> => {
   const tenants = world.tenants ?? EntraSimulator.defaultOptions.tenants
   const apps = world.apps ?? EntraSimulator.defaultOptions.apps
@@ -195,7 +203,7 @@ const references = (world: World): ReadonlyArray<Problem> => {
     ...repeated(tenants.map(({ domain }) => domain), (index) => ["tenants", index, "domain"]),
     ...repeated(hosts.map(({ host }) => host), (index) => hosts[index]?.path ?? []),
     ...repeated(apps.map(({ clientId }) => clientId), (index) => ["apps", index, "clientId"]),
-    ...apps.flatMap((app, index) =>
+    ...(world.apps ?? []).flatMap((app, index) =>
       [
         unknownTenants(app.tenants, "apps", index, "tenants"),
         unknownTenants(app.consents, "apps", index, "consents"),

@@ -91,7 +91,25 @@ const blocksIn = (
   if (text.trim() === "") return Effect.fail(empty(place))
   const pem = readPem(text)
   // A vault returns PKCS#12 in base64.
-  return pem.bytes !== undefined && isPkcs12(pem.bytes) ? pkcs12(pem.bytes) : Effect.succeed(pem)
+  if (pem.bytes !== undefined && isPkcs12(pem.bytes)) return pkcs12(pem.bytes)
+  return Effect.succeed(pem.blocks.length > 0 ? pem : { ...pem, fault: binaryFault(bytes, pem) })
+}
+
+/** Returns the fault of content that is no PEM. PKCS#7 may be in base64. */
+const binaryFault = (bytes: Uint8Array, { bytes: decoded = bytes, fault }: Pem): Fault | undefined => {
+  if (decoded[0] === 0x30 && Buffer.from(decoded.subarray(0, 40)).includes(signedData)) return pkcs7
+  return bytes[0] !== 0x30 || attempt(() => new X509Certificate(bytes)) === undefined ? fault : {
+    what: "holds a certificate in DER, without its private key",
+    remedy: "To convert it: openssl x509 -inform DER -in <file>."
+  }
+}
+
+/** The object identifier of PKCS#7 signedData (RFC 2315 section 14). */
+const signedData = Buffer.from("06092a864886f70d010702", "hex")
+
+const pkcs7: Fault = {
+  what: "holds PKCS#7 (P7B): certificates without a private key",
+  remedy: "Export the certificate again together with its private key."
 }
 
 // -----------------------------------------------------------------------------
@@ -108,7 +126,13 @@ const certificatesOf = ({ blocks, fault }: Pem, place: Place) => {
     else certificates.set(certificate.fingerprint256, certificate)
   }
   if (certificates.size > 0) return Result.succeed({ certificates: [...certificates.values()], damaged })
-  return Result.fail(damaged ?? (blocks.length === 0 ? unknownFormat(place, fault) : noCertificate(place)))
+  return Result.fail(
+    damaged ?? (blocks.length === 0
+      ? unknownFormat(place, fault)
+      : blocks.some(({ label }) => label === "PKCS7" || label === "CMS")
+      ? faulty(place, pkcs7)
+      : noCertificate(place))
+  )
 }
 
 interface Pair {

@@ -270,7 +270,7 @@ const toCredentialError = (error: unknown, place: Place, password: Password): Cr
         "pkcs12_password_wrong",
         password.name,
         `${password.name} does not open the PKCS#12 (PFX)`,
-        `Set ${password.name} to the password that was set for the export. Look for quotes and line breaks that do not belong to it.`
+        `Set ${password.name} to the password that was set for the export. Look for quotes and line breaks that do not belong to it. If the file has no password, unset ${password.name}.`
       )
   }
   if (error instanceof TooManyRounds) {

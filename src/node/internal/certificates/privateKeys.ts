@@ -3,6 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createPrivateKey, type KeyObject } from "node:crypto"
 import { type CredentialError } from "../../../EntraError.ts"
+import { keyFault, usableKeys } from "../../../internal/credential/keyFault.ts"
 import { type Block, faultOf } from "../../../internal/credential/pem.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type Place, placeError } from "../files/files.ts"
@@ -117,14 +118,7 @@ const unreadableKey = (
 
 /** Returns the error for a key that cannot sign assertions; undefined when it can. */
 export const unsupportedKey = (key: KeyObject, place: Place): CredentialError | undefined => {
-  const { modulusLength = 0, namedCurve } = { ...key.asymmetricKeyDetails }
-  const reason = key.asymmetricKeyType === "rsa"
-    ? modulusLength < 2048 ? `has only ${modulusLength} bits` : undefined
-    : key.asymmetricKeyType === "ec" && namedCurve === "prime256v1"
-    ? undefined
-    : key.asymmetricKeyType === "rsa-pss"
-    ? "is restricted to RSA-PSS"
-    : "is neither RSA nor EC on the curve P-256"
+  const reason = keyFault(key)
   return reason === undefined
     ? undefined
     : placeError("key_unsupported", place, `holds a private key that ${reason}`, newKey)
@@ -144,4 +138,4 @@ const tooManyRounds = (place: Place): CredentialError =>
     "Encrypt the key again with fewer rounds: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000 -in key.pem."
   )
 
-const newKey = `Use an RSA key of 2048 bits or more, or an EC key on P-256. ${page}`
+const newKey = `${usableKeys} ${page}`

@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as PlatformError from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
+import { isAbsolute } from "node:path"
 import { type CredentialCode, CredentialError } from "../../../EntraError.ts"
 import { credentialError } from "../../../internal/shared/errors.ts"
 import { type NonValue, nonValueOf } from "../../../internal/shared/nonValue.ts"
@@ -46,9 +48,11 @@ export const read = (
       (files) =>
         Effect.gen(function*() {
           const { size, type } = yield* files.stat(file.path)
-          if (type === "Directory") return yield* unreadable(file, "is a directory")
-          if (devices.has(type)) return yield* unreadable(file, "is a device or a socket")
-          if (type === "FIFO" && !pipes) return yield* unreadable(file, "is a pipe, and a pipe cannot be read again")
+          if (type === "Directory") return yield* unreadable(file, "is a directory", wholePath(file))
+          if (devices.has(type)) return yield* unreadable(file, "is a device or a socket", wholePath(file))
+          if (type === "FIFO" && !pipes) {
+            return yield* unreadable(file, "is a pipe, and a pipe cannot be read again", wholePath(file))
+          }
           if (size > fileLimit) return yield* tooLarge(file)
           // Streams of `FileSystem` read from a position, which a pipe does not support.
           const bytes = yield* (type === "FIFO" ? readPipe(files, file) : readBounded(files, file))
@@ -56,7 +60,14 @@ export const read = (
         }).pipe(
           Effect.timeoutOrElse({
             duration: seconds * 1000,
-            orElse: () => Effect.fail(unreadable(file, `could not be read within ${seconds} s`))
+            orElse: () =>
+              Effect.fail(
+                unreadable(
+                  file,
+                  `could not be read within ${seconds} s`,
+                  "Check the volume or pipe that the file is on."
+                )
+              )
           }),
           // A failure or defect of a foreign file system may show the content of the file.
           Effect.catchCause((cause) =>
@@ -199,31 +210,82 @@ export const placeError = (
 const toCredentialError = (file: NamedFile, error: unknown): CredentialError => {
   if (error instanceof CredentialError) return error
   if (mayBeSecret(file.path)) return malformedPath(file.name, content)
-  const reason = error instanceof PlatformError.PlatformError ? error.reason._tag : "the FileSystem died"
-  switch (reason) {
-    case "NotFound":
-      return placeError(
-        "file_missing",
-        file,
-        "does not exist",
-        `Check ${file.name}. Check also that the file is there before the program starts: mounted, or copied into the image.`
-      )
-    case "PermissionDenied":
-      return unreadable(file, "this process may not read")
-    default:
-      return unreadable(file, `cannot be read (${reason})`)
+  if (!(error instanceof PlatformError.PlatformError)) return unreadable(file, "cannot be read (the FileSystem died)")
+  const { _tag: tag, cause } = error.reason
+  if (tag === "NotFound") return missing(file)
+  if (tag === "PermissionDenied") return unreadable(file, "this process may not read")
+  const code = Predicate.hasProperty(cause, "code") && isText(cause.code) ? cause.code : ""
+  const known = systemFaults.get(code || (Predicate.hasProperty(cause, "name") ? `${cause.name}` : ""))
+  return known === undefined
+    ? unreadable(file, `cannot be read (${tag === "Unknown" && /^[A-Z]{2,20}$/.test(code) ? code : tag})`)
+    : unreadable(file, known.fault, `${known.remedy ?? `Check ${file.name}.`}`)
+}
+
+/** Errors of the system without a tag of their own, by their code or their name. */
+const systemFaults: ReadonlyMap<string, { readonly fault: string; readonly remedy?: string }> = new Map([
+  ["EISDIR", { fault: "is a directory" }],
+  ["ENOTDIR", { fault: "has a part that is not a directory, or a slash after a file" }],
+  ["ELOOP", { fault: "has symbolic links that form a circle" }],
+  ["ENAMETOOLONG", { fault: "has a name that is too long" }],
+  ["NotCapable", {
+    fault: "Deno may not read",
+    remedy: "Start Deno with the permission --allow-read for this path."
+  }]
+])
+
+/** Returns the error of a file that does not exist, with the reason if the path itself shows it. */
+const missing = (file: NamedFile): CredentialError => {
+  const { fault, remedy } = pathMistakes.find(({ form }) => form.test(file.path)) ?? {
+    fault: "does not exist",
+    remedy: `Check ${file.name}${
+      isAbsolute(file.path) ? "" : `, which is relative to the folder ${quote(currentFolder())}`
+    }. Check also that the file is there before the program starts: mounted, or copied into the image.`
+  }
+  return placeError("file_missing", file, fault, remedy)
+}
+
+/** Paths that a shell or another program would have changed. */
+const pathMistakes: ReadonlyArray<{ readonly form: RegExp; readonly fault: string; readonly remedy: string }> = [
+  {
+    form: /^~/,
+    fault: "does not exist, because ~ was not expanded",
+    remedy: "Write the home folder in the place of ~. Only a shell expands ~, and only outside of quotes."
+  },
+  {
+    form: /\$\w|\$\{|%\w+%/,
+    fault: "does not exist, because its variable was not expanded",
+    remedy: "Write the value of the variable into the path. Only a shell expands variables, and not in single quotes."
+  },
+  {
+    form: /^[a-z][a-z\d+.-]+:\/\//i,
+    fault: "does not exist, because it is a URL and not a path",
+    remedy: "Write the path alone, such as /run/secrets/daemon.pem."
+  }
+]
+
+/** Deno needs a permission for the current folder. */
+const currentFolder = (): string => {
+  try {
+    return process.cwd()
+  } catch {
+    return "."
   }
 }
 
-const unreadable = (file: NamedFile, fault: string): CredentialError =>
-  placeError(
-    "file_unreadable",
-    file,
-    fault,
-    `Set ${file.name} to the path of a file that the user of this process may read.`
-  )
+const unreadable = (
+  file: NamedFile,
+  fault: string,
+  remedy = `Set ${file.name} to the path of a file that the user of this process may read.`
+): CredentialError => placeError("file_unreadable", file, fault, remedy)
 
-const tooLarge = (file: NamedFile): CredentialError => unreadable(file, "is larger than 1 MiB")
+const wholePath = ({ name }: NamedFile): string => `Set ${name} to the whole path of a regular file.`
+
+const tooLarge = (file: NamedFile): CredentialError =>
+  unreadable(
+    file,
+    "is larger than 1 MiB",
+    `Check that ${file.name} names the right file. The file of a credential has a few thousand bytes.`
+  )
 
 const malformedPath = (name: string, fault: string, remedy = ""): CredentialError =>
   credentialError(

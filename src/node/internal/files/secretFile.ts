@@ -3,6 +3,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../../EntraError.ts"
 import { secretValueOf } from "../../../internal/credential/secret.ts"
+import { nonSecretOf } from "../../../internal/shared/nonValue.ts"
 import { exactTextOf, type Place, placeError } from "./files.ts"
 
 /** Returns the secret without line breaks at its end. Spaces are kept, because they may belong to the secret. */
@@ -18,7 +19,7 @@ export const secretOf = (
       placeError("secret_malformed", place, "holds zero bytes, as UTF-16 without a byte order mark does", remedy)
     )
   }
-  if (/[\r\n]/.test(secret)) {
+  if (/[\r\n]/.test(secret) && nonSecretOf(secret)?.kind !== "certificate") {
     return Result.fail(placeError("secret_malformed", place, "holds more than one line", remedy))
   }
   return secretValueOf(
