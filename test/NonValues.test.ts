@@ -163,11 +163,13 @@ const node = fromEnv(NodeConfidentialClient.layerFromEnv().pipe(Layer.provide(No
 /** Returns the exception of a client without Effect. */
 const promiseOf = async (secret: string): Promise<unknown> => {
   const fetch = () => Promise.reject(new Error("a request was sent"))
-  await using client = Entra.createClient({ clientId: id, tenantId: id, secret, fetch })
-  return await client.getToken("https://graph.microsoft.com/.default").then(
-    () => undefined,
-    (error: unknown) => error
-  )
+  try {
+    await using client = Entra.createClient({ clientId: id, tenantId: id, secret, fetch })
+    await client.getToken("https://graph.microsoft.com/.default")
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 const right = { AZURE_CLIENT_ID: id, AZURE_TENANT_ID: id, AZURE_CLIENT_SECRET: secret }
