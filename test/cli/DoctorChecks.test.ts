@@ -5,6 +5,7 @@ import { Authority } from "effect-entra"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { clockFinding } from "../../src/cli/internal/doctor/clock.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
 import {
   fail,
@@ -17,7 +18,7 @@ import {
   warn,
   withoutIds
 } from "../../src/cli/internal/doctor/finding.ts"
-import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
+import { stepOfReason } from "../../src/cli/internal/doctor/network.ts"
 import {
   isAtLeast,
   lowestEffect,

@@ -90,6 +90,10 @@ export const addressOf = (
   port: port === "" ? (protocol === "http:" ? 80 : 443) : Number(port)
 })
 
+/** Returns the text of a host and its port. */
+export const addressWords = ({ hostname, port }: Address): string =>
+  `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port}`
+
 /** Returns the IP addresses of a name, or the code of the failure. */
 export const addressesOf = (hostname: string): Effect.Effect<Result.Result<ReadonlyArray<string>, string>> =>
   Effect.tryPromise({
@@ -133,8 +137,7 @@ export const untrustedPeer = (
 const tunnelOf = (target: Address, proxy: Address): Effect.Effect<Duplex, void, Scope.Scope> =>
   Effect.flatMap(
     Effect.callback<Duplex, void>((resume) => {
-      const path = `${isIP(target.hostname) === 6 ? `[${target.hostname}]` : target.hostname}:${target.port}`
-      const asked = request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path })
+      const asked = request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path: addressWords(target) })
         .once("connect", ({ statusCode }, socket) => {
           socket.on("error", () => {})
           resume(statusCode === 200 ? Effect.succeed(socket) : Effect.fail(undefined))

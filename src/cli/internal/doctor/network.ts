@@ -3,12 +3,13 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
 import type { NetworkError } from "../../../EntraError.ts"
-import { isLoopback, quote } from "../../../internal/shared/text.ts"
-import { type Address, addressesOf, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
+import { isLoopback } from "../../../internal/shared/text.ts"
+import { clockFinding } from "./clock.ts"
+import { type Address, addressesOf, addressWords, type Connection } from "./connection.ts"
 import { fail, type Finding, ok, type Step, warn } from "./finding.ts"
+import { tlsFailure, tlsFinding } from "./tls.ts"
 
 /** Returns the findings of the steps from `proxy` to `clock`, in their order, up to the first failure. */
 export const networkFindings = (
@@ -28,7 +29,7 @@ export const networkFindings = (
     if (failed !== undefined && failed.step !== "tls") {
       return [...findings, connectFailure(connection.proxy ?? target, failed)]
     }
-    findings.push(ok("connect", `Connected to ${words(connection.proxy ?? target)}`))
+    findings.push(ok("connect", `Connected to ${addressWords(connection.proxy ?? target)}`))
     if (failed !== undefined) return [...findings, yield* tlsFailure(target, connection, failed)]
     findings.push(tlsFinding(connection.tls, target, connection.receivedAt))
     const date = Result.isSuccess(connection.response) ? connection.response.success.headers["date"] : undefined
@@ -64,15 +65,15 @@ export const stepOfReason = (reason: NetworkError["reason"]): Failed["step"] =>
     ? "tls"
     : "connect"
 
-const words = ({ hostname, port }: Address): string => `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port}`
-
 const connectFailure = (address: Address, { reason }: Failed): Finding =>
   fail(
     "connect",
-    `No connection to ${words(address)} (${reason})`,
+    `No connection to ${addressWords(address)} (${reason})`,
     reason === "ECONNREFUSED"
-      ? `Check that ${words(address)} is the right host and port (AZURE_AUTHORITY_HOST), and that it runs.`
-      : `Let this machine reach ${words(address)} through the firewall. If the network has a proxy, set HTTPS_PROXY.`,
+      ? `Check that ${addressWords(address)} is the right host and port (AZURE_AUTHORITY_HOST), and that it runs.`
+      : `Let this machine reach ${
+        addressWords(address)
+      } through the firewall. If the network has a proxy, set HTTPS_PROXY.`,
     { code: reason }
   )
 
@@ -96,13 +97,13 @@ const simulatorRemedy = "If it is a simulator that has stopped, start npx effect
 const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Connection, failed: Failed | undefined) {
   const variables = yield* Effect.filter(proxyVariables, isSet)
   if (failed?.step === "proxy") {
-    const through = proxy === undefined ? "The proxy" : `The proxy ${words(proxy)}`
+    const through = proxy === undefined ? "The proxy" : `The proxy ${addressWords(proxy)}`
     const isSimulator = failed.reason === "PROXY_ECONNREFUSED" && proxy !== undefined &&
       isLoopback(isIP(proxy.hostname) === 6 ? `[${proxy.hostname}]` : proxy.hostname) &&
       (yield* isSet("NODE_USE_ENV_PROXY"))
     return fail(
       "proxy",
-      `${through} does not connect to ${words(target)} (${failed.reason})`,
+      `${through} does not connect to ${addressWords(target)} (${failed.reason})`,
       isSimulator ? `${failed.remedy} ${simulatorRemedy}` : failed.remedy,
       { code: failed.reason }
     )
@@ -110,7 +111,7 @@ const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Con
   if (proxy !== undefined) {
     return ok(
       "proxy",
-      `Requests go through ${words(proxy)}. A program with FetchHttpClient needs NODE_USE_ENV_PROXY=1 for this`
+      `Requests go through ${addressWords(proxy)}. A program with FetchHttpClient needs NODE_USE_ENV_PROXY=1 for this`
     )
   }
   if (variables.length > 0) {
@@ -146,100 +147,3 @@ const dnsFinding = Effect.fnUntraced(function*({ hostname }: Address, { remoteAd
       { code: addresses.failure }
     )
 })
-
-// -----------------------------------------------------------------------------
-// TLS
-// -----------------------------------------------------------------------------
-
-const tlsFinding = (
-  tls: Connection["tls"],
-  { hostname }: Address,
-  now: number
-): Finding => {
-  const peer = tls?.peer
-  if (tls === undefined || peer === undefined) {
-    return ok("tls", "The certificate is trusted. This runtime does not show it")
-  }
-  const detail = `${tls.protocol}. ${peerWords(hostname, peer)}`
-  // Servers renew certificates long before the last tenth of their lifetime, which is a year, 90 days or six days.
-  return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
-    ? warn("tls", detail, `Ask the operator of ${hostname} to renew the certificate. The renewal is overdue.`)
-    : ok("tls", detail)
-}
-
-const tlsFailure = Effect.fnUntraced(function*(
-  target: Address,
-  { proxy }: Connection,
-  { reason, remedy }: Failed
-) {
-  const peer = yield* untrustedPeer(target, proxy)
-  const extra = yield* extraAuthorities
-  const detail = [
-    `The TLS handshake with ${words(target)} failed (${reason})`,
-    ...(peer === undefined ? [] : [peerWords(target.hostname, peer)]),
-    ...(extra === undefined ? [] : [extra])
-  ].join(". ")
-  return fail(
-    "tls",
-    detail,
-    /ERR_SSL|EPROTO/.test(reason)
-      ? `Check that ${words(target)} serves https, and that no other program answers there.`
-      : remedy,
-    { code: reason }
-  )
-})
-
-/** Returns a sentence about the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
-const extraAuthorities = Effect.gen(function*() {
-  const path = Option.getOrUndefined(
-    Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
-  )
-  if (path === undefined || path === "") return undefined
-  const content = yield* Effect.option(Effect.try(() => readFileSync(path, "utf8")))
-  if (Option.isNone(content)) return `NODE_EXTRA_CA_CERTS names ${quote(path)}, which cannot be read`
-  const subjects = certificatesIn(content.value)
-  return subjects.length === 0
-    ? `NODE_EXTRA_CA_CERTS names ${quote(path)}, which has no certificate in PEM`
-    : `The certificates of NODE_EXTRA_CA_CERTS are those of ${subjects.join("; ")}`
-})
-
-const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string =>
-  `The certificate of ${hostname} (${subject}) was issued by ${issuer}, and expires at ${
-    new Date(validTo).toISOString()
-  }`
-
-// -----------------------------------------------------------------------------
-// clock
-// -----------------------------------------------------------------------------
-
-/** The milliseconds of difference that Entra accepts for the times of an assertion. */
-const toleratedSkew = 300_000
-const noticedSkew = 60_000
-
-/** Compares this machine's clock with the `Date` of a response, which has whole seconds. Times are in milliseconds. */
-export const clockFinding = ({ date, receivedAt, sentAt, signsAssertions }: {
-  readonly date: string | undefined
-  readonly sentAt: number
-  readonly receivedAt: number
-  /** Whether the credential makes assertions, which the service compares with its own clock. */
-  readonly signsAssertions: boolean
-}): Finding => {
-  const server = date === undefined ? NaN : Date.parse(date)
-  if (Number.isNaN(server)) {
-    return warn(
-      "clock",
-      "The clock was not compared, because the response has no Date",
-      "Compare the clock of this machine with another one: date -u."
-    )
-  }
-  const skew = (sentAt + receivedAt) / 2 - server
-  const size = Math.abs(skew)
-  const detail = `This machine's clock is ${Math.round(size / 1000)} s ${
-    skew < 0 ? "behind" : "ahead of"
-  } the service's`
-  const remedy = "Set the clock of this machine, and keep it right with NTP (timedatectl set-ntp true, w32tm /resync)."
-  if (size >= toleratedSkew && signsAssertions) {
-    return fail("clock", `${detail}, so the service refuses assertions`, remedy)
-  }
-  return size >= noticedSkew ? warn("clock", detail, remedy) : ok("clock", detail)
-}

@@ -1,0 +1,67 @@
+/** The findings about the TLS handshake with the authority. */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { readFileSync } from "node:fs"
+import { quote } from "../../../internal/shared/text.ts"
+import { type Address, addressWords, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
+import { fail, type Finding, ok, warn } from "./finding.ts"
+
+/** Returns the finding of a handshake that succeeded. */
+export const tlsFinding = (
+  tls: Connection["tls"],
+  { hostname }: Address,
+  now: number
+): Finding => {
+  const peer = tls?.peer
+  if (tls === undefined || peer === undefined) {
+    return ok("tls", "The certificate is trusted. This runtime does not show it")
+  }
+  const detail = `${tls.protocol}. ${peerWords(hostname, peer)}`
+  // Servers renew certificates long before the last tenth of their lifetime, which is a year, 90 days or six days.
+  return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
+    ? warn("tls", detail, `Ask the operator of ${hostname} to renew the certificate. The renewal is overdue.`)
+    : ok("tls", detail)
+}
+
+/** Returns the finding of a handshake that failed. */
+export const tlsFailure = Effect.fnUntraced(function*(
+  target: Address,
+  { proxy }: Connection,
+  { reason, remedy }: { readonly reason: string; readonly remedy: string }
+) {
+  const peer = yield* untrustedPeer(target, proxy)
+  const extra = yield* extraAuthorities
+  const detail = [
+    `The TLS handshake with ${addressWords(target)} failed (${reason})`,
+    ...(peer === undefined ? [] : [peerWords(target.hostname, peer)]),
+    ...(extra === undefined ? [] : [extra])
+  ].join(". ")
+  return fail(
+    "tls",
+    detail,
+    /ERR_SSL|EPROTO/.test(reason)
+      ? `Check that ${addressWords(target)} serves https, and that no other program answers there.`
+      : remedy,
+    { code: reason }
+  )
+})
+
+/** Returns a sentence about the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
+const extraAuthorities = Effect.gen(function*() {
+  const path = Option.getOrUndefined(
+    Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
+  )
+  if (path === undefined || path === "") return undefined
+  const content = yield* Effect.option(Effect.try(() => readFileSync(path, "utf8")))
+  if (Option.isNone(content)) return `NODE_EXTRA_CA_CERTS names ${quote(path)}, which cannot be read`
+  const subjects = certificatesIn(content.value)
+  return subjects.length === 0
+    ? `NODE_EXTRA_CA_CERTS names ${quote(path)}, which has no certificate in PEM`
+    : `The certificates of NODE_EXTRA_CA_CERTS are those of ${subjects.join("; ")}`
+})
+
+const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string =>
+  `The certificate of ${hostname} (${subject}) was issued by ${issuer}, and expires at ${
+    new Date(validTo).toISOString()
+  }`
