@@ -534,6 +534,14 @@ export const setUps: ReadonlyArray<SetUp> = [
     { untrusted: true, world: { hosts: [login] } }
   ),
 
+  setUp(
+    "no check of certificates",
+    "tls",
+    /^NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the check of certificates, so any server in place of localhost would get the secret/,
+    /^Unset NODE_TLS_REJECT_UNAUTHORIZED\..* NODE_EXTRA_CA_CERTS/,
+    env({ NODE_TLS_REJECT_UNAUTHORIZED: "0" }, { NODE_TLS_REJECT_UNAUTHORIZED: "1" })
+  ),
+
   // clock
   setUp(
     "a clock that is ten minutes ahead",

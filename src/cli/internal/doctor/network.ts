@@ -9,7 +9,7 @@ import { isLoopback } from "../../../internal/shared/text.ts"
 import { clockFinding } from "./clock.ts"
 import { type Address, addressesOf, addressWords, type Connection } from "./connection.ts"
 import { fail, type Finding, ok, type Step, warn } from "./finding.ts"
-import { tlsFailure, tlsFinding } from "./tls.ts"
+import { checksCertificates, tlsFailure, tlsFinding } from "./tls.ts"
 
 /** Returns the findings of the steps from `proxy` to `clock`, in their order, up to the first failure. */
 export const networkFindings = (
@@ -31,7 +31,9 @@ export const networkFindings = (
     }
     findings.push(ok("connect", `Connected to ${addressWords(connection.proxy ?? target)}`))
     if (failed !== undefined) return [...findings, yield* tlsFailure(target, connection, failed)]
-    findings.push(tlsFinding(connection.tls, target, connection.receivedAt))
+    const secured = tlsFinding(connection.tls, target, connection.receivedAt, yield* checksCertificates)
+    findings.push(secured)
+    if (secured.status === "fail") return findings
     const date = Result.isSuccess(connection.response) ? connection.response.success.headers["date"] : undefined
     return [...findings, clockFinding({ ...connection, date, signsAssertions })]
   })

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import * as RedisStore from "../../../node/RedisStore.ts"
 import { fail, type Finding, ok, skipped } from "./finding.ts"
+import { checksCertificates, unchecked } from "./tls.ts"
 
 /** The milliseconds for all commands. */
 const limit = 4000
@@ -17,6 +18,8 @@ export const redisFinding: Effect.Effect<Finding> = Effect.gen(function*() {
   if (Option.isNone(url) || Redacted.value(url.value) === "") return skipped("redis", "REDIS_URL is not set")
   // The store validates the URL when it is created, before it has a connection.
   yield* Effect.scoped(RedisStore.make({ url: url.value }))
+  const { hostname, protocol } = new URL(Redacted.value(url.value))
+  if (protocol === "rediss:" && !(yield* checksCertificates)) return unchecked("redis", hostname, "the password")
   return yield* roundTrip(Redacted.value(url.value))
 }).pipe(
   Effect.catchTags({

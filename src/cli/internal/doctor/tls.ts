@@ -7,12 +7,30 @@ import { quote } from "../../../internal/shared/text.ts"
 import { type Address, addressWords, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
 import { fail, type Finding, ok, warn } from "./finding.ts"
 
+/** Whether Node checks certificates: "0" turns the check off, and any other value leaves it on. */
+export const checksCertificates: Effect.Effect<boolean> = Effect.map(
+  Effect.option(Config.option(Config.String("NODE_TLS_REJECT_UNAUTHORIZED"))),
+  (value) => Option.getOrUndefined(Option.flatten(value)) !== "0"
+)
+
+/** Returns the finding of a process that accepts every certificate, and would send a `secret` to every server. */
+export const unchecked = (step: "tls" | "redis", hostname: string, secret: string): Finding =>
+  fail(
+    step,
+    `NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the check of certificates, so any server in place of ${hostname} would get `
+      + secret,
+    "Unset NODE_TLS_REJECT_UNAUTHORIZED. If the certificate is not trusted then, set NODE_EXTRA_CA_CERTS to a file with "
+      + "the certificate (PEM) of the authority that issued it."
+  )
+
 /** Returns the finding of a handshake that succeeded. */
 export const tlsFinding = (
   tls: Connection["tls"],
   { hostname }: Address,
-  now: number
+  now: number,
+  isChecked: boolean
 ): Finding => {
+  if (!isChecked) return unchecked("tls", hostname, "the secret")
   const peer = tls?.peer
   if (tls === undefined || peer === undefined) {
     return ok("tls", "The certificate is trusted. This runtime does not show it")
