@@ -165,7 +165,7 @@ const reach = Effect.fnUntraced(function*(
   yield* add(findings)
   if (findings.some(({ status, step }) => status === "fail" && step !== "clock")) return false
   const finding = Result.isSuccess(connection.response)
-    ? yield* discoveryFinding(authority, connection.response.success)
+    ? yield* discoveryFinding(authority, connection.response.success, connection.receivedAt)
     : noResponse(authority, connection.response.failure)
   yield* add([finding])
   return finding.status !== "fail"

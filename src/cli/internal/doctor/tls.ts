@@ -4,7 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
 import { quote } from "../../../internal/shared/text.ts"
-import { type Address, addressWords, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
+import {
+  type Address,
+  addressWords,
+  type Bundle,
+  bundleOf,
+  type Connection,
+  type Peer,
+  untrustedPeer
+} from "./connection.ts"
 import { fail, type Finding, ok, warn } from "./finding.ts"
 
 /** Whether Node checks certificates: "0" turns the check off, and any other value leaves it on. */
@@ -42,42 +50,83 @@ export const tlsFinding = (
     : ok("tls", detail)
 }
 
-/** Returns the finding of a handshake that failed. */
+/** Returns the finding of a handshake that failed. `isLocal`: the host or its proxy is on this machine. */
 export const tlsFailure = Effect.fnUntraced(function*(
   target: Address,
-  { proxy }: Connection,
-  { reason, remedy }: { readonly reason: string; readonly remedy: string }
+  proxy: Address | undefined,
+  { reason, remedy }: { readonly reason: string; readonly remedy: string },
+  isLocal: boolean
 ) {
   const peer = yield* untrustedPeer(target, proxy)
   const extra = yield* extraAuthorities
   const detail = [
     `The TLS handshake with ${addressWords(target)} failed (${reason})`,
     ...(peer === undefined ? [] : [peerWords(target.hostname, peer)]),
-    ...(extra === undefined ? [] : [extra])
+    ...(extra === undefined ? [] : [extra.detail])
   ].join(". ")
-  return fail(
-    "tls",
-    detail,
-    /ERR_SSL|EPROTO/.test(reason)
-      ? `Check that ${addressWords(target)} serves https, and that no other program answers there.`
-      : remedy,
-    { code: reason }
-  )
+  if (/ERR_SSL|EPROTO/.test(reason)) {
+    return fail(
+      "tls",
+      detail,
+      `Check that ${addressWords(target)} serves https, and that no other program answers there.`,
+      { code: reason }
+    )
+  }
+  const isUntrusted = remedy.includes("NODE_EXTRA_CA_CERTS")
+  const remedies = [
+    ...(isUntrusted && extra?.remedy !== undefined ? [extra.remedy] : []),
+    remedy,
+    ...(isUntrusted && isLocal ? [restarted] : [])
+  ]
+  return fail("tls", detail, remedies.join(" "), { code: reason })
 })
 
-/** Returns a sentence about the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
+/** Each start of `simulate` has another authority, and another file for it. */
+const restarted =
+  "If it is a simulator that was started again, load its new environment: the file of --save-env, or the "
+  + "lines that it printed."
+
+interface Extra {
+  readonly detail: string
+  readonly remedy?: string
+}
+
+/** Reads the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
 const extraAuthorities = Effect.gen(function*() {
   const path = Option.getOrUndefined(
     Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
   )
   if (path === undefined || path === "") return undefined
   const content = yield* Effect.option(Effect.try(() => readFileSync(path, "utf8")))
-  if (Option.isNone(content)) return `NODE_EXTRA_CA_CERTS names ${quote(path)}, which cannot be read`
-  const subjects = certificatesIn(content.value)
-  return subjects.length === 0
-    ? `NODE_EXTRA_CA_CERTS names ${quote(path)}, which has no certificate in PEM`
-    : `The certificates of NODE_EXTRA_CA_CERTS are those of ${subjects.join("; ")}`
+  return extraOf(path, Option.map(content, bundleOf))
 })
+
+/** The most names of certificates in a finding. */
+const mostNames = 5
+
+/** Returns the words about the file of `NODE_EXTRA_CA_CERTS`; `bundle` is none if the file cannot be read. */
+export const extraOf = (path: string, bundle: Option.Option<Bundle>): Extra => {
+  const file = `NODE_EXTRA_CA_CERTS names ${quote(path)}`
+  if (Option.isNone(bundle)) return { detail: `${file}, which cannot be read` }
+  const { broken, names } = bundle.value
+  const hidden = names.length - mostNames
+  const shown = `${names.slice(0, mostNames).join("; ")}${hidden > 0 ? `; and ${hidden} more` : ""}`
+  if (broken !== undefined) {
+    return {
+      detail: `${file}, whose certificate ${broken} is broken. ${
+        names.length === 0
+          ? "Node uses none of the file"
+          : `Node uses only those before it, which are those of ${shown}`
+      }`,
+      remedy: `Repair or remove certificate ${broken} of the file. Node ignores it and those after it.`
+    }
+  }
+  return {
+    detail: names.length === 0
+      ? `${file}, which has no certificate in PEM`
+      : `The certificates of NODE_EXTRA_CA_CERTS are those of ${shown}`
+  }
+}
 
 const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string =>
   `The certificate of ${hostname} (${subject}) was issued by ${issuer}, and expires at ${
