@@ -5,7 +5,7 @@ import { Authority } from "effect-entra"
 import { TestCertificate } from "effect-entra/testing"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { regionFinding, tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
 import { clockFinding } from "../../src/cli/internal/doctor/clock.ts"
 import { bundleOf } from "../../src/cli/internal/doctor/connection.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
@@ -254,6 +254,28 @@ describe("the packages", () => {
       assert.strictEqual(status, "ok")
       assert.match(detail, /one copy of effect: 4\./)
     }))
+})
+
+describe("the endpoint of the region", () => {
+  const [publicCloud, china] = ["https://login.microsoftonline.com/t", "https://login.partner.microsoftonline.cn/t"]
+
+  it.each([
+    [publicCloud, "westeurope", "https://westeurope.login.microsoft.com/t/oauth2/v2.0/token", undefined],
+    [
+      publicCloud,
+      "westeurope",
+      "https://login.microsoftonline.com/t/oauth2/v2.0/token",
+      "westeurope.login.microsoft.com"
+    ],
+    [china, "chinaeast2", "https://login.partner.microsoftonline.cn/t", "chinaeast2.login.partner.microsoftonline.cn"],
+    [publicCloud, undefined, "https://login.microsoftonline.com/t/oauth2/v2.0/token", undefined],
+    [publicCloud, "westeurope", undefined, undefined],
+    ["https://sts.example.com/adfs", "westeurope", "https://sts.example.com/adfs/oauth2/token", undefined]
+  ])("of %s, region %s, token endpoint %s: missed is %s", (authority, region, tokenEndpoint, missed) => {
+    const finding = regionFinding(authorityOf(authority), region, tokenEndpoint, "A token")
+    assert.strictEqual(finding?.status, missed === undefined ? undefined : "warn")
+    if (finding !== undefined) assert.include(withRemedy(finding).remedy, `let this machine reach ${missed}:443`)
+  })
 })
 
 const withRemedy = (finding: Finding) => ({ remedy: "", ...finding })

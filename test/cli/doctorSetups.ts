@@ -898,6 +898,22 @@ export const setUps: ReadonlyArray<SetUp> = [
     { status: "warn", world: { adfs: true } }
   ),
 
+  setUp(
+    "a mistyped region",
+    "acquisition",
+    /^The endpoint of the region westeurop issued no token: login\.microsoftonline\.com issued it\. A token for https:\/\/graph/,
+    /^Check AZURE_REGIONAL_AUTHORITY_NAME for typing errors, and let this machine reach westeurop\.login\.microsoft\.com:443/,
+    (place) =>
+      Effect.map(proxyTo((asked) => asked.startsWith("westeurop.") ? 1 : place.port), ({ url }) => {
+        const { env } = proxied(url)
+        return {
+          broken: { env: { ...env, AZURE_REGIONAL_AUTHORITY_NAME: "westeurop" } },
+          mend: Effect.succeed({ env: { ...env, AZURE_REGIONAL_AUTHORITY_NAME: "westeurope" } })
+        }
+      }),
+    { status: "warn", world: { hosts: [login, "westeurope.login.microsoft.com"] } }
+  ),
+
   // token
   setUp(
     "no application permissions",
