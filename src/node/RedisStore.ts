@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import type { SecureContext } from "node:tls"
 import type * as Redis from "redis"
 import type { InvalidRequestError } from "../EntraError.ts"
+import { type Server, serverOf } from "../internal/fleet/redisServer.ts"
 import { make as storeOver, prefixOption } from "../internal/fleet/redisStore.ts"
 import { invalidRequest, notA } from "../internal/shared/errors.ts"
 import { randomId } from "../internal/shared/randomId.ts"
@@ -152,15 +153,6 @@ type Open = (redis: Package) => Effect.Effect<Place, never, Scope.Scope>
 
 type Package = Pick<typeof Redis, "createClient">
 
-interface Server {
-  readonly host: string
-  readonly port: number
-  readonly isTls: boolean
-  readonly username: string | undefined
-  readonly password: string | undefined
-  readonly database: number | undefined
-}
-
 /** Returns a function from the package `redis` to the effect that opens the connections. */
 const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
   Result.gen(function*() {
@@ -209,33 +201,6 @@ const placeOf = (options: Options): Result.Result<Open, InvalidRequestError> =>
     const ofSentinels = { socket: socketOptions(first.isTls, secureContext) }
     return (redis) => RedisConnection.open(() => behindSentinels(redis, node, ofSentinels, addresses, sentinel.name))
   })
-
-const serverOf = (
-  field: string,
-  url: string | Redacted.Redacted<string>
-): Result.Result<Server, InvalidRequestError> => {
-  const text = Redacted.isRedacted(url) ? Redacted.value(url) : url
-  const parsed = typeof text === "string" && URL.canParse(text) ? new URL(text) : undefined
-  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === "") {
-    return Result.fail(notA("a URL such as redis://host:6379 or rediss://host:6380", field))
-  }
-  const database = /^\/(\d+)$/.exec(parsed.pathname)?.[1]
-  if (database === undefined && !/^\/?$/.test(parsed.pathname)) {
-    return Result.fail(notA("a URL whose path is empty or the number of a database", field))
-  }
-  const [username, password] = [percentDecoded(parsed.username), percentDecoded(parsed.password)]
-  if (username === undefined || password === undefined) {
-    return Result.fail(notA("a URL whose user name and password are percent-encoded", field))
-  }
-  return Result.succeed({
-    host: parsed.hostname.replace(/^\[|\]$/g, ""),
-    port: parsed.port === "" ? 6379 : Number(parsed.port),
-    isTls: parsed.protocol === "rediss:",
-    username: username === "" ? undefined : username,
-    password: password === "" ? undefined : password,
-    database: database === undefined ? undefined : Number(database)
-  })
-}
 
 /**
  * Returns the options of a client. It does not reconnect by itself, because `RedisConnection` replaces clients that do
@@ -287,14 +252,6 @@ const installed = Effect.tryPromise({
       "Install the package: npm i redis. TokenCache.layerRedis takes another client."
     )
 })
-
-const percentDecoded = (text: string): string | undefined => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
-}
 
 const standalone = (
   { createClient }: Package,

@@ -189,6 +189,22 @@ describe("the command", () => {
     })))
 })
 
+describe("without the check of certificates", () => {
+  it.live("a process sends no secret", () =>
+    Effect.gen(function*() {
+      const here = yield* place({ untrusted: true })
+      const { status, stdout } = yield* runChild(
+        ["--conditions=@effect-entra/source", "src/cli/bin.ts", "doctor", "--json", "--project", here.folder],
+        { ...here.env, NODE_TLS_REJECT_UNAUTHORIZED: "0" }
+      )
+      const { findings } = yield* Schema.decodeEffect(Schema.fromJsonString(Report))(stdout)
+      assert.strictEqual(status, 1)
+      assert.deepStrictEqual(stepsWith(findings, "fail"), ["tls"])
+      assert.include(stepsWith(findings, "skipped"), "acquisition")
+      assert.deepStrictEqual((yield* here.simulator.requests).map(({ url }) => url), [])
+    }).pipe(Effect.scoped, Effect.provide(SimulatorServer.layerHttps())))
+})
+
 describe("the executable", () => {
   /** The modules of the command do not load on old versions of Node, so this process only reports an old version. */
   const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.11.1' } })"

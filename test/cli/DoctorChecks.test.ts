@@ -1,10 +1,13 @@
 /** The decisions of `doctor` as tables. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import { Authority } from "effect-entra"
+import { TestCertificate } from "effect-entra/testing"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { regionFinding, tokenFinding } from "../../src/cli/internal/doctor/acquisition.ts"
+import { clockFinding } from "../../src/cli/internal/doctor/clock.ts"
+import { bundleOf } from "../../src/cli/internal/doctor/connection.ts"
 import { secretFinding } from "../../src/cli/internal/doctor/credential.ts"
 import { documentUrl, readDocument } from "../../src/cli/internal/doctor/discovery.ts"
 import {
@@ -18,7 +21,7 @@ import {
   warn,
   withoutIds
 } from "../../src/cli/internal/doctor/finding.ts"
-import { clockFinding, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
+import { connectRemedy, proxyRemedy, stepOfReason } from "../../src/cli/internal/doctor/network.ts"
 import {
   isAtLeast,
   lowestEffect,
@@ -27,6 +30,8 @@ import {
   runtimeFinding
 } from "../../src/cli/internal/doctor/runtime.ts"
 import { namesLike, similarRemedy } from "../../src/cli/internal/doctor/similarVariables.ts"
+import { extraOf } from "../../src/cli/internal/doctor/tls.ts"
+import { runChild, temporaryFile } from "../support/child.ts"
 
 const authorityOf = (text: string) => Result.getOrThrow(Authority.parse(text))
 
@@ -50,7 +55,118 @@ describe("the step that failed", () => {
     ["ERR_TLS_CERT_ALTNAME_INVALID", "tls"],
     ["ERR_SSL_WRONG_VERSION_NUMBER", "tls"],
     ["EPROTO", "tls"]
-  ])("of %s is %s", (reason, step) => assert.strictEqual(stepOfReason(reason), step))
+  ])("of %s is %s", (reason, step) => assert.strictEqual(stepOfReason(reason, false), step))
+
+  it.each([
+    ["TIMEOUT", "proxy"],
+    ["HPE_INVALID_CONSTANT", "proxy"],
+    ["Response does not match the HTTP 1.1 protocol", "proxy"],
+    ["ECONNRESET", "proxy"],
+    ["UND_ERR_HEADERS_TIMEOUT", "proxy"],
+    ["PROXY_RESPONSE_502", "proxy"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "tls"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "tls"]
+  ])("of %s through a proxy is %s", (reason, step) => assert.strictEqual(stepOfReason(reason, true), step))
+})
+
+describe("the remedy", () => {
+  const target = { hostname: "login.example", port: 443 }
+  const here = { hostname: "::1", port: 8453 }
+  const proxy = { hostname: "10.0.0.1", port: 8080 }
+  const direct = { proxy: undefined, variables: [], exceptions: "NO_PROXY", isSimulators: false }
+  const excepted = { ...direct, variables: ["HTTPS_PROXY"], exceptions: "no_proxy" }
+
+  it.each([
+    [
+      "without a proxy",
+      target,
+      "TIMEOUT",
+      direct,
+      /through the firewall\. If only a proxy can reach the host, set HTTPS_PROXY\.$/
+    ],
+    [
+      "of an exception",
+      target,
+      "TIMEOUT",
+      excepted,
+      /If only a proxy can reach the host, remove login\.example from no_proxy\.$/
+    ],
+    ["of a refusal", target, "ECONNREFUSED", direct, /and that it runs\. If only a proxy .* set HTTPS_PROXY\.$/],
+    ["of a refusal here", here, "ECONNREFUSED", excepted, /^Check that \[::1\]:8453 .* simulator that has stopped/],
+    ["of another failure here", here, "ECONNRESET", excepted, /through the firewall\.$/]
+  ])(
+    "%s names the variable that decides",
+    (_, to, reason, route, remedy) => assert.match(connectRemedy(to, reason, route), remedy)
+  )
+
+  it.each([
+    [
+      "TIMEOUT",
+      ["HTTPS_PROXY"],
+      /^Check that HTTPS_PROXY names the HTTP port of a proxy, .* reaches login\.example:443\./
+    ],
+    ["ECONNRESET", ["https_proxy", "HTTP_PROXY"], /^Check that https_proxy names/],
+    ["HPE_INVALID_CONSTANT", ["HTTP_PROXY"], /^Set HTTP_PROXY to .* 10\.0\.0\.1:8080 does not speak HTTP/],
+    ["PROXY_ERR_SSL_WRONG_VERSION_NUMBER", ["HTTPS_PROXY"], /^Write http:\/\//],
+    ["PROXY_RESPONSE_403", ["HTTPS_PROXY"], /^The library's remedy\.$/]
+  ])("of a proxy with %s fits", (reason, variables, remedy) =>
+    assert.match(
+      proxyRemedy(target, { reason, remedy: "The library's remedy." }, { ...direct, proxy, variables }),
+      remedy
+    ))
+})
+
+describe("the file of NODE_EXTRA_CA_CERTS", () => {
+  const words = (names: ReadonlyArray<string>, broken?: number) =>
+    extraOf("/ca.pem", Option.some({ names, broken })).detail
+
+  it("names the number of certificates that are not shown", () => {
+    assert.match(words(["a", "b", "c", "d", "e"]), /are those of a; b; c; d; e$/)
+    assert.match(words(["a", "b", "c", "d", "e", "f", "g"]), /are those of a; b; c; d; e; and 2 more$/)
+  })
+
+  it("names a broken certificate, and those before it", () => {
+    assert.match(words([], 1), /whose certificate 1 is broken\. Node uses none of the file$/)
+    assert.match(
+      words(["a"], 2),
+      /whose certificate 2 is broken\. Node uses only those before it, which are those of a$/
+    )
+  })
+
+  it("that cannot be read, or has no certificate, is named", () => {
+    assert.match(words([]), /"\/ca\.pem", which has no certificate in PEM$/)
+    assert.match(extraOf("/ca.pem", Option.none()).detail, /"\/ca\.pem", which cannot be read$/)
+  })
+
+  it.effect("is read as Node reads it", () =>
+    Effect.gen(function*() {
+      const one = (yield* TestCertificate.makeAuthority({ algorithm: "EC", commonName: "one" })).certificate
+      const two = (yield* TestCertificate.makeAuthority({ algorithm: "EC", commonName: "two" })).certificate
+      const other = one.replaceAll("CERTIFICATE", "X509 CERTIFICATE")
+      const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+      const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+      for (
+        const pem of [
+          one,
+          other,
+          one + two,
+          `text\n${one}${key}${two}`,
+          one + broken + two,
+          one.slice(0, 200) + two,
+          key
+        ]
+      ) {
+        const path = yield* temporaryFile(pem)
+        const { stdout } = yield* runChild(
+          [
+            "-p",
+            "require('tls').getCACertificates('extra').map((pem) => new (require('crypto').X509Certificate)(pem).subject.slice(3)).join()"
+          ],
+          { NODE_EXTRA_CA_CERTS: path, NODE_NO_WARNINGS: "1" }
+        )
+        assert.strictEqual(bundleOf(pem).names.join(","), stdout.trim())
+      }
+    }).pipe(Effect.scoped))
 })
 
 describe("the clock", () => {
@@ -73,6 +189,20 @@ describe("the clock", () => {
     [300_000, "fail"],
     [-300_000, "fail"]
   ])("%d ms off is %s for assertions", (ahead, status) => assert.strictEqual(found(ahead).status, status))
+
+  it.each([
+    ["the cut of Date", 999, 0, /agrees with the service's/],
+    ["a request that takes long", 5000, 9000, /agrees with the service's/],
+    ["no difference", 0, 0, /agrees with the service's/],
+    ["two seconds", 2000, 100, /is 2 s ahead of the service's/],
+    ["two seconds behind", -2000, 100, /is 2 s behind the service's/]
+  ])("explains %s", (_, ahead, took, detail) => {
+    const date = new Date(at).toUTCString()
+    assert.match(
+      clockFinding({ date, sentAt: at + ahead - took, receivedAt: at + ahead, signsAssertions: true }).detail,
+      detail
+    )
+  })
 
   it("is no failure without assertions", () => assert.strictEqual(found(600_000, false).status, "warn"))
 
@@ -128,6 +258,30 @@ describe("the packages", () => {
     }))
 })
 
+describe("the endpoint of the region", () => {
+  const [publicCloud, china] = ["https://login.microsoftonline.com/t", "https://login.partner.microsoftonline.cn/t"]
+
+  it.each([
+    [publicCloud, "westeurope", "https://westeurope.login.microsoft.com/t/oauth2/v2.0/token", undefined],
+    [
+      publicCloud,
+      "westeurope",
+      "https://login.microsoftonline.com/t/oauth2/v2.0/token",
+      "westeurope.login.microsoft.com"
+    ],
+    [china, "chinaeast2", "https://login.partner.microsoftonline.cn/t", "chinaeast2.login.partner.microsoftonline.cn"],
+    [publicCloud, undefined, "https://login.microsoftonline.com/t/oauth2/v2.0/token", undefined],
+    [publicCloud, "westeurope", undefined, undefined],
+    ["https://sts.example.com/adfs", "westeurope", "https://sts.example.com/adfs/oauth2/token", undefined]
+  ])("of %s, region %s, token endpoint %s: missed is %s", (authority, region, tokenEndpoint, missed) => {
+    const finding = regionFinding(authorityOf(authority), region, tokenEndpoint, "A token")
+    assert.strictEqual(finding?.status, missed === undefined ? undefined : "warn")
+    if (finding !== undefined) assert.include(withRemedy(finding).remedy, `let this machine reach ${missed}:443`)
+  })
+})
+
+const withRemedy = (finding: Finding) => ({ remedy: "", ...finding })
+
 describe("the discovery document", () => {
   it.each([
     ["https://login.microsoftonline.com/contoso.com", "https://login.microsoftonline.com/contoso.com/v2.0"],
@@ -164,7 +318,7 @@ describe("the discovery document", () => {
       body,
       headers: {},
       cut: false
-    })
+    }, 0)
     assert.strictEqual(found.status, expected)
     assert.match(found.detail, detail)
   })
@@ -212,6 +366,27 @@ describe("a secret", () => {
     const finding = secretFinding(secret)
     assert.strictEqual(finding.status, status)
     assert.notInclude(JSON.stringify(finding), secret.trim())
+  })
+})
+
+describe("the wait before the next discovery", () => {
+  it.each<[name: string, status: number, headers: Record<string, string>, remedy: RegExp]>([
+    ["in seconds", 429, { "retry-after": "30" }, /down\. Wait 30 s before the next request\.$/],
+    [
+      "as a date",
+      503,
+      { "retry-after": "Mon, 30 Nov 2026 12:01:00 GMT", date: "Mon, 30 Nov 2026 12:00:00 GMT" },
+      /Wait 60 s before/
+    ],
+    ["that is not named", 429, {}, /overloaded or down\.$/]
+  ])("%s", (_, status, headers, remedy) => {
+    const found = readDocument(authorityOf("https://login.microsoftonline.com/contoso.com"), {
+      status,
+      body: "",
+      headers,
+      cut: false
+    }, 0)
+    assert.match(withRemedy(found).remedy, remedy)
   })
 })
 
@@ -307,8 +482,6 @@ describe("the token", () => {
     ""
   ])("for %j needs roles", (aud) => assert.strictEqual(tokenFinding({ aud }, consent).status, "warn"))
 })
-
-const withRemedy = (finding: Finding) => ({ remedy: "", ...finding })
 
 describe("the report", () => {
   it("has the worst status, and the order of the steps", () => {

@@ -4,6 +4,7 @@ import type { SimulatorServer } from "effect-entra/node"
 import { EntraSimulator, TestCertificate, TestIssuer } from "effect-entra/testing"
 import { execFileSync, spawnSync } from "node:child_process"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import type { Finding } from "../../src/cli/internal/doctor/finding.ts"
 import { ensureOpenssl } from "../support/openssl.ts"
@@ -95,6 +96,41 @@ const registered = Effect.fnUntraced(function*(place: Place, options: TestCertif
 })
 
 const login = "login.microsoftonline.com"
+
+/** The port of a server that is no proxy: it accepts connections, and says the greeting or nothing. */
+const greeter = (greeting?: string) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
+        const open = new Set<Socket>()
+        const server = createServer((socket) => {
+          open.add(socket.on("error", () => {}))
+          if (greeting !== undefined) socket.write(greeting)
+        })
+        server.listen(0, "127.0.0.1", () => {
+          const address = server.address()
+          resume(Effect.succeed({
+            port: typeof address === "object" && address !== null ? address.port : 0,
+            close: () => {
+              for (const socket of open) socket.destroy()
+              server.close()
+            }
+          }))
+        })
+      }),
+      ({ close }) => Effect.sync(close)
+    ),
+    ({ port }) => port
+  )
+
+/** A proxy variable that leads nowhere, until it names the proxy of these tests. */
+const wrongProxy = (broken: Effect.Effect<string, never, Scope.Scope>): SetUp["make"] => (place) =>
+  Effect.map(broken, (url) => ({
+    broken: proxied(url),
+    mend: Effect.map(proxyTo(place.port), ({ url }) => proxied(url))
+  }))
+
+const unresolved = "login.contoso.invalid"
 
 /** Settings for Microsoft's host, which only the proxy of these tests leads to the simulator. */
 const proxied = (proxy: string): Settings => ({
@@ -654,6 +690,39 @@ export const setUps: ReadonlyArray<SetUp> = [
     { world: { hosts: [login] } }
   ),
 
+  setUp(
+    "a host that the proxy does not find",
+    "proxy",
+    /\(PROXY_RESPONSE_502\)\.$/,
+    /^The proxy could not resolve or reach this host\. Check the host \(AZURE_AUTHORITY_HOST\) for typing errors/,
+    wrongProxy(Effect.map(proxyTo(0, { refusal: 502 }), ({ url }) => url)),
+    { world: { hosts: [login] } }
+  ),
+  setUp(
+    "a proxy that does not answer CONNECT",
+    "proxy",
+    /^The proxy 127\.0\.0\.1:\d+ does not connect to login\.microsoftonline\.com:443 \((?:TIMEOUT|UND_ERR_HEADERS_TIMEOUT)\)\.$/,
+    /^Check that HTTPS_PROXY names the HTTP port of a proxy, and that the proxy reaches login\.microsoftonline\.com:443\./,
+    wrongProxy(Effect.map(greeter(), (port) => `http://127.0.0.1:${port}`)),
+    { world: { hosts: [login] } }
+  ),
+  setUp(
+    "a mail server in place of the proxy",
+    "proxy",
+    /^The proxy 127\.0\.0\.1:\d+ does not connect to login\.microsoftonline\.com:443 \((?:HPE_\w+|Response does not match the HTTP.*)\)\.$/,
+    /^Set HTTPS_PROXY to the host and the HTTP port of the proxy\. 127\.0\.0\.1:\d+ does not speak HTTP\./,
+    wrongProxy(Effect.map(greeter("220 smtp ready\r\n"), (port) => `http://127.0.0.1:${port}`)),
+    { world: { hosts: [login] } }
+  ),
+  setUp(
+    "https:// for a proxy without TLS",
+    "proxy",
+    /\(PROXY_ERR_SSL_\w+\)\.$/,
+    /^Write http:\/\/ instead of https:\/\/ in HTTPS_PROXY\./,
+    wrongProxy(Effect.map(proxyTo(0), ({ url }) => url.replace("http:", "https:"))),
+    { world: { hosts: [login] } }
+  ),
+
   // names, connection, TLS
   setUp(
     "a host name with a typing error",
@@ -672,6 +741,29 @@ export const setUps: ReadonlyArray<SetUp> = [
         broken: { env: { AZURE_AUTHORITY_HOST: `https://localhost:${port}` } },
         mend: Effect.succeed({})
       }))
+  ),
+  setUp(
+    "a simulator that has stopped",
+    "connect",
+    /^No connection to localhost:\d+ \(ECONNREFUSED\)\.$/,
+    /If it is a simulator that has stopped, .* remove its variables HTTPS_PROXY, .* and AZURE_AUTHORITY_HOST from this shell \(unset\)\.$/,
+    () =>
+      Effect.map(freePort, (port) => ({
+        broken: { env: { AZURE_AUTHORITY_HOST: `https://localhost:${port}` } },
+        mend: Effect.succeed({})
+      }))
+  ),
+  setUp(
+    "a host in NO_PROXY that only the proxy can resolve",
+    "dns",
+    /^The name login\.contoso\.invalid has no address/,
+    /If only a proxy can resolve names, remove login\.contoso\.invalid from NO_PROXY\.$/,
+    (place) =>
+      Effect.map(proxyTo(place.port), ({ url }) => {
+        const env = { AZURE_AUTHORITY_HOST: `https://${unresolved}`, HTTPS_PROXY: url }
+        return { broken: { env: { ...env, NO_PROXY: ".invalid" } }, mend: Effect.succeed({ env }) }
+      }),
+    { world: { hosts: [unresolved] } }
   ),
   setUp(
     "a server without TLS",
@@ -719,6 +811,37 @@ export const setUps: ReadonlyArray<SetUp> = [
     { untrusted: true }
   ),
   setUp(
+    "a file of certificate authorities with a broken block",
+    "tls",
+    /\. NODE_EXTRA_CA_CERTS names ".*broken\.pem", whose certificate 2 is broken\. Node uses only those before it, which are those of another authority\.$/,
+    /^Repair or remove certificate 2 of the file\. Node ignores it and those after it\./,
+    Effect.fnUntraced(function*(place) {
+      const { certificate } = yield* TestCertificate.makeAuthority({ commonName: "another authority" })
+      const cut = certificate.split("\n").slice(0, 4).join("\n")
+      return {
+        broken: {
+          env: {
+            NODE_EXTRA_CA_CERTS: yield* place.write("broken.pem", `${certificate}\n${cut}\n${place.certificate}`)
+          }
+        },
+        mend: Effect.as(trusting(place.certificate), {})
+      }
+    }),
+    { untrusted: true }
+  ),
+  setUp(
+    "the environment of a simulator that was started again",
+    "tls",
+    /\. NODE_EXTRA_CA_CERTS names "\/no\/such\.pem", which cannot be read\.$/,
+    /If it is a simulator that was started again, load its new environment/,
+    (place) =>
+      Effect.succeed({
+        broken: { env: { NODE_EXTRA_CA_CERTS: "/no/such.pem" } },
+        mend: Effect.as(trusting(place.certificate), {})
+      }),
+    { untrusted: true }
+  ),
+  setUp(
     "a proxy that inspects TLS",
     "tls",
     /^The TLS handshake with login\.microsoftonline\.com:443 failed \(SELF_SIGNED_CERT_IN_CHAIN\)\. The certificate of login\.microsoftonline\.com \(localhost\) was issued by effect-entra test authority/,
@@ -729,6 +852,14 @@ export const setUps: ReadonlyArray<SetUp> = [
         mend: Effect.as(trusting(place.certificate), proxied(url))
       })),
     { untrusted: true, world: { hosts: [login] } }
+  ),
+
+  setUp(
+    "no check of certificates",
+    "tls",
+    /^NODE_TLS_REJECT_UNAUTHORIZED=0 turns off the check of certificates, so any server in place of localhost would get the secret/,
+    /^Unset NODE_TLS_REJECT_UNAUTHORIZED\..* NODE_EXTRA_CA_CERTS/,
+    env({ NODE_TLS_REJECT_UNAUTHORIZED: "0" }, { NODE_TLS_REJECT_UNAUTHORIZED: "1" })
   ),
 
   // clock
@@ -782,6 +913,30 @@ export const setUps: ReadonlyArray<SetUp> = [
     /^Try again later/,
     service(
       ({ simulator }) => simulator.fail(EntraSimulator.Fault.unavailable(), { endpoint: "discovery", times: Infinity }),
+      ({ simulator }) => simulator.clearFaults
+    )
+  ),
+  setUp(
+    "a service that closes the connection",
+    "discovery",
+    /^localhost:\d+ accepted the connection, but did not respond \(\w+\)\.$/,
+    /^Try again later/,
+    service(
+      ({ simulator }) => simulator.fail(EntraSimulator.Fault.dropped, { endpoint: "discovery", times: Infinity }),
+      ({ simulator }) => simulator.clearFaults
+    )
+  ),
+  setUp(
+    "a throttled discovery",
+    "discovery",
+    /responded with status 429\.$/,
+    /Wait 30 s before the next request\.$/,
+    service(
+      ({ simulator }) =>
+        simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "30 seconds" }), {
+          endpoint: "discovery",
+          times: Infinity
+        }),
       ({ simulator }) => simulator.clearFaults
     )
   ),
@@ -938,6 +1093,22 @@ export const setUps: ReadonlyArray<SetUp> = [
       scopes: ["api://orders/.default"]
     }),
     { status: "warn", world: { adfs: true } }
+  ),
+
+  setUp(
+    "a mistyped region",
+    "acquisition",
+    /^The endpoint of the region westeurop issued no token: login\.microsoftonline\.com issued it\. A token for https:\/\/graph/,
+    /^Check AZURE_REGIONAL_AUTHORITY_NAME for typing errors, and let this machine reach westeurop\.login\.microsoft\.com:443/,
+    (place) =>
+      Effect.map(proxyTo((asked) => asked.startsWith("westeurop.") ? 1 : place.port), ({ url }) => {
+        const { env } = proxied(url)
+        return {
+          broken: { env: { ...env, AZURE_REGIONAL_AUTHORITY_NAME: "westeurop" } },
+          mend: Effect.succeed({ env: { ...env, AZURE_REGIONAL_AUTHORITY_NAME: "westeurope" } })
+        }
+      }),
+    { status: "warn", world: { hosts: [login, "westeurope.login.microsoft.com"] } }
   ),
 
   // token

@@ -75,6 +75,15 @@ const remedies: ReadonlyArray<readonly [RegExp, string]> = [
     + "URL (HTTPS_PROXY), or in the proxy option of the transport."
   ],
   [
+    /^PROXY_RESPONSE_(?:3\d\d|511)$/,
+    "A portal of the network responds in place of the proxy. Sign in to the network with a browser."
+  ],
+  [
+    /^PROXY_RESPONSE_50[0234]$/,
+    "The proxy could not resolve or reach this host. Check the host (AZURE_AUTHORITY_HOST) for typing errors, then the "
+    + "network behind the proxy."
+  ],
+  [
     /^PROXY_RESPONSE_\d{3}$/,
     "The proxy refuses connections to this host. Allow the host in the proxy's configuration, or add it to NO_PROXY if it "
     + "can be reached directly."

@@ -47,6 +47,11 @@ describe("a remedy", () => {
   it.each([
     ["PROXY_RESPONSE_407", "user name and password"],
     ["PROXY_RESPONSE_403", "NO_PROXY"],
+    ["PROXY_RESPONSE_502", "typing errors"],
+    ["PROXY_RESPONSE_503", "could not resolve or reach"],
+    ["PROXY_RESPONSE_504", "could not resolve or reach"],
+    ["PROXY_RESPONSE_302", "Sign in to the network"],
+    ["PROXY_RESPONSE_511", "Sign in to the network"],
     ["PROXY_ECONNREFUSED", "proxy could not be reached"],
     ["PROXY_ENOTFOUND", "proxy could not be reached"],
     ["UND_ERR_PRX_CONN", "proxy could not be reached"],

@@ -4,11 +4,13 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { AuthenticationResult } from "../../../AccessToken.ts"
 import * as Authority from "../../../Authority.ts"
 import { ClientCredential } from "../../../ClientCredential.ts"
 import * as ConfidentialClient from "../../../ConfidentialClient.ts"
+import { endpointsOf } from "../../../internal/authority/endpointLayout.ts"
 import type { EnvironmentSettings } from "../../../internal/environment/environmentOptions.ts"
 import type { Transport } from "../../../internal/http/identityHttp.ts"
 import * as RetryPolicy from "../../../RetryPolicy.ts"
@@ -46,21 +48,38 @@ export const acquisitionFindings = (
 
 const issued = (
   authority: Authority.Authority,
-  { clientId }: EnvironmentSettings,
-  { accessToken, correlationId, expiresOn, scopes }: AuthenticationResult,
+  { clientId, region }: EnvironmentSettings,
+  { accessToken, correlationId, expiresOn, metadata, scopes }: AuthenticationResult,
   now: number
 ): ReadonlyArray<Finding> => {
   const minutes = Math.round((DateTime.toEpochMillis(expiresOn) - now) / 60_000)
+  const detail = `A token for ${scopes.join(" ")}, valid for ${minutes} minutes (correlation id ${correlationId})`
   return [
-    ok(
-      "acquisition",
-      `A token for ${scopes.join(" ")}, valid for ${minutes} minutes (correlation id ${correlationId})`
-    ),
+    regionFinding(authority, region, metadata.tokenEndpoint, detail) ?? ok("acquisition", detail),
     tokenFinding(
       claimsOf(Redacted.value(accessToken), Claims),
       Authority.isTenanted(authority) ? Authority.adminConsentUrl(authority, { clientId }) : undefined
     )
   ]
+}
+
+/** Returns a warning if the global endpoint issued a token that the endpoint of the region should have issued. */
+export const regionFinding = (
+  authority: Authority.Authority,
+  region: string | undefined,
+  tokenEndpoint: string | undefined,
+  detail: string
+): Finding | undefined => {
+  if (region === undefined || tokenEndpoint === undefined) return undefined
+  const regional = endpointsOf(authority, Authority.networkHost(authority), "standard", region)
+  if (Result.isFailure(regional)) return undefined
+  const [{ host: wanted }, { host: used }] = [new URL(regional.success.token), new URL(tokenEndpoint)]
+  return wanted === used ? undefined : warn(
+    "acquisition",
+    `The endpoint of the region ${region} issued no token: ${used} issued it. ${detail}`,
+    `Check AZURE_REGIONAL_AUTHORITY_NAME for typing errors, and let this machine reach ${wanted}:443. See `
+      + "docs/networks.md#the-firewall of effect-entra."
+  )
 }
 
 const Claims = Schema.Struct({

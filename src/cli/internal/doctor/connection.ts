@@ -90,6 +90,10 @@ export const addressOf = (
   port: port === "" ? (protocol === "http:" ? 80 : 443) : Number(port)
 })
 
+/** Returns the text of a host and its port. */
+export const addressWords = ({ hostname, port }: Address): string =>
+  `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port}`
+
 /** Returns the IP addresses of a name, or the code of the failure. */
 export const addressesOf = (hostname: string): Effect.Effect<Result.Result<ReadonlyArray<string>, string>> =>
   Effect.tryPromise({
@@ -133,8 +137,7 @@ export const untrustedPeer = (
 const tunnelOf = (target: Address, proxy: Address): Effect.Effect<Duplex, void, Scope.Scope> =>
   Effect.flatMap(
     Effect.callback<Duplex, void>((resume) => {
-      const path = `${isIP(target.hostname) === 6 ? `[${target.hostname}]` : target.hostname}:${target.port}`
-      const asked = request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path })
+      const asked = request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path: addressWords(target) })
         .once("connect", ({ statusCode }, socket) => {
           socket.on("error", () => {})
           resume(statusCode === 200 ? Effect.succeed(socket) : Effect.fail(undefined))
@@ -195,15 +198,24 @@ const peerOf = (certificate: X509Certificate | undefined): Peer | undefined =>
     validTo: certificate.validToDate.getTime()
   }
 
-/** Returns the names of the certificates in PEM. */
-export const certificatesIn = (pem: string): ReadonlyArray<string> =>
-  (pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []).slice(0, 5).flatMap((block) => {
+/** The certificates that Node reads from a file, by their names, and the number of the block at which it stops. */
+export interface Bundle {
+  readonly names: ReadonlyArray<string>
+  readonly broken: number | undefined
+}
+
+/** Reads certificates (PEM) as Node reads the file of `NODE_EXTRA_CA_CERTS`: up to the first that is broken. */
+export const bundleOf = (pem: string): Bundle => {
+  const names: Array<string> = []
+  for (const [block] of pem.matchAll(/-----BEGIN (?:X509 )?CERTIFICATE-----(?:(?!-----BEGIN )[^])*/g)) {
     try {
-      return [nameOf(new X509Certificate(block).subject)]
+      names.push(nameOf(new X509Certificate(block).subject))
     } catch {
-      return []
+      return { names, broken: names.length + 1 }
     }
-  })
+  }
+  return { names, broken: undefined }
+}
 
 /** Returns the organization and the common name of a distinguished name, which has one attribute a line. */
 const nameOf = (distinguishedName: string): string => {

@@ -8,8 +8,9 @@ import { openIdDocumentUrl } from "../../../internal/authority/openIdConfigurati
 import { meaningOf } from "../../../internal/endpoint/aadsts.ts"
 import type { IdentityResponse } from "../../../internal/http/fields.ts"
 import type { Transport } from "../../../internal/http/identityHttp.ts"
+import { parseRetryAfter } from "../../../internal/http/retryAfter.ts"
 import { isOutageStatus } from "../../../internal/shared/errors.ts"
-import { fail, failure, type Finding, ok, withoutIds } from "./finding.ts"
+import { fail, failure, type Finding, ok, waitOf, withoutIds } from "./finding.ts"
 
 /** Returns the address of the document. */
 export const documentUrl = (authority: Authority.Authority): string => {
@@ -21,9 +22,11 @@ export const documentUrl = (authority: Authority.Authority): string => {
 /** Reads the document, and resolves the endpoints as a client does. */
 export const discoveryFinding = (
   authority: Authority.Authority,
-  response: IdentityResponse
+  response: IdentityResponse,
+  /** The time of the response in milliseconds. */
+  now: number
 ): Effect.Effect<Finding, never, Transport> => {
-  const read = readDocument(authority, response)
+  const read = readDocument(authority, response, now)
   return read.status === "fail" ?
     Effect.succeed(read) :
     AuthorityResolver.AuthorityResolver.use(({ resolve }) => resolve(authority, { channel: "standard" })).pipe(
@@ -53,13 +56,16 @@ const Refusal = Schema.fromJsonString(Schema.Struct({
 /** Returns the finding of a response to the request for the document. */
 export const readDocument = (
   { host, kind }: Authority.Authority,
-  { body, status }: IdentityResponse
+  { body, headers, status }: IdentityResponse,
+  now: number
 ): Finding => {
   if (status === 429 || isOutageStatus(status)) {
     return fail(
       "discovery",
       `${host} responded with status ${status}`,
-      "Try again later. The service is overloaded or down."
+      `Try again later. The service is overloaded or down.${
+        waitOf(parseRetryAfter(headers["retry-after"], now, headers["date"]))
+      }`
     )
   }
   const document = status === 200 ? Schema.decodeUnknownOption(Document)(body) : Option.none()

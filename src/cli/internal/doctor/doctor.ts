@@ -161,10 +161,11 @@ const reach = Effect.fnUntraced(function*(
   const connection = yield* observed(http, configurationRequest(url, newId())).pipe(
     withProgress(`Connecting to ${authority.host}`)
   )
-  yield* add(yield* networkFindings(addressOf(new URL(url)), connection, signsAssertions))
-  if (connection.tls === undefined && Result.isFailure(connection.response)) return false
+  const findings = yield* networkFindings(addressOf(new URL(url)), connection, signsAssertions)
+  yield* add(findings)
+  if (findings.some(({ status, step }) => status === "fail" && step !== "clock")) return false
   const finding = Result.isSuccess(connection.response)
-    ? yield* discoveryFinding(authority, connection.response.success)
+    ? yield* discoveryFinding(authority, connection.response.success, connection.receivedAt)
     : noResponse(authority, connection.response.failure)
   yield* add([finding])
   return finding.status !== "fail"

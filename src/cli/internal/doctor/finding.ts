@@ -96,19 +96,25 @@ export const fail = (step: Step, detail: string, remedy: string, reference: Refe
 
 /** Returns the finding of an error of the library, which has no secret in its message. */
 export const failure = (step: Step, error: AcquireTokenError, remedy: string = error.remedy): Finding =>
-  fail(step, withoutIds(error.message), `${remedy}${waitOf(error)}`, {
-    code: error.code,
-    ...("errorCodes" in error && error.errorCodes !== undefined && error.errorCodes.length > 0
-      ? { aadsts: error.errorCodes }
-      : {}),
-    ...(error.correlationId === undefined ? {} : { correlationId: error.correlationId })
-  })
+  fail(
+    step,
+    withoutIds(error.message),
+    `${remedy}${waitOf(error.retryAfter === undefined ? undefined : Duration.toMillis(error.retryAfter))}`,
+    {
+      code: error.code,
+      ...("errorCodes" in error && error.errorCodes !== undefined && error.errorCodes.length > 0
+        ? { aadsts: error.errorCodes }
+        : {}),
+      ...(error.correlationId === undefined ? {} : { correlationId: error.correlationId })
+    }
+  )
 
 /** Returns a description of the service without the ids and the time at its end. */
 export const withoutIds = (description: string): string => description.replace(/[\s.]*Trace ID:.*$/s, ".")
 
-const waitOf = ({ retryAfter }: AcquireTokenError): string =>
-  retryAfter === undefined ? "" : ` Wait ${Math.ceil(Duration.toSeconds(retryAfter))} s before the next request.`
+/** Returns a sentence about the milliseconds of `Retry-After`, or nothing. */
+export const waitOf = (millis: number | undefined): string =>
+  millis === undefined ? "" : ` Wait ${Math.ceil(millis / 1000)} s before the next request.`
 
 /** Returns the findings as one report, in the order of {@link steps}. */
 export const reportOf = (findings: ReadonlyArray<Finding>): Report => {

@@ -2,13 +2,15 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
 import { isIP } from "node:net"
 import type { NetworkError } from "../../../EntraError.ts"
-import { isLoopback, quote } from "../../../internal/shared/text.ts"
-import { type Address, addressesOf, certificatesIn, type Connection, type Peer, untrustedPeer } from "./connection.ts"
-import { fail, type Finding, ok, type Step, warn } from "./finding.ts"
+import { isLoopback } from "../../../internal/shared/text.ts"
+import { clockFinding } from "./clock.ts"
+import { type Address, addressesOf, addressWords, type Connection } from "./connection.ts"
+import { fail, type Finding, ok, skipped, type Step, warn } from "./finding.ts"
+import { checksCertificates, tlsFailure, tlsFinding } from "./tls.ts"
 
 /** Returns the findings of the steps from `proxy` to `clock`, in their order, up to the first failure. */
 export const networkFindings = (
@@ -17,22 +19,40 @@ export const networkFindings = (
   signsAssertions: boolean
 ): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function*() {
+    const { proxy, response } = connection
     const failed = failedStep(connection)
+    const route = yield* routeOf(proxy)
     const findings: Array<Finding> = []
-    const proxied = yield* proxyFinding(target, connection, failed)
+    const proxied = yield* proxyFinding(target, route, failed)
     findings.push(proxied)
     if (proxied.status === "fail") return findings
-    const named = yield* dnsFinding(connection.proxy ?? target, connection)
+    const named = yield* dnsFinding(target, route, connection)
     findings.push(named)
     if (named.status === "fail") return findings
     if (failed !== undefined && failed.step !== "tls") {
-      return [...findings, connectFailure(connection.proxy ?? target, failed)]
+      return [
+        ...findings,
+        fail(
+          "connect",
+          `No connection to ${addressWords(target)} (${failed.reason})`,
+          connectRemedy(target, failed.reason, route),
+          { code: failed.reason }
+        )
+      ]
     }
-    findings.push(ok("connect", `Connected to ${words(connection.proxy ?? target)}`))
-    if (failed !== undefined) return [...findings, yield* tlsFailure(target, connection, failed)]
-    findings.push(tlsFinding(connection.tls, target, connection.receivedAt))
-    const date = Result.isSuccess(connection.response) ? connection.response.success.headers["date"] : undefined
-    return [...findings, clockFinding({ ...connection, date, signsAssertions })]
+    findings.push(ok("connect", `Connected to ${addressWords(proxy ?? target)}`))
+    if (failed !== undefined) {
+      return [...findings, yield* tlsFailure(target, proxy, failed, isLocal(target) || route.isSimulators)]
+    }
+    const secured = tlsFinding(connection.tls, target, connection.receivedAt, yield* checksCertificates)
+    findings.push(secured)
+    if (secured.status === "fail") return findings
+    return [
+      ...findings,
+      Result.isSuccess(response)
+        ? clockFinding({ ...connection, date: response.success.headers["date"], signsAssertions })
+        : skipped("clock", "Not compared, because there was no response")
+    ]
   })
 
 // -----------------------------------------------------------------------------
@@ -46,39 +66,64 @@ interface Failed {
 }
 
 /** Returns the step at which a request failed, or undefined if the TLS handshake succeeded. */
-const failedStep = ({ response, tls }: Connection): Failed | undefined => {
+const failedStep = ({ proxy, response, tls }: Connection): Failed | undefined => {
   if (Result.isSuccess(response) || tls !== undefined) return undefined
-  const { failure } = response
-  return failure === "timeout"
-    ? { step: "connect", reason: "TIMEOUT", remedy: "" }
-    : { step: stepOfReason(failure.reason), reason: failure.reason, remedy: failure.remedy }
+  const { reason, remedy } = response.failure === "timeout" ? { reason: "TIMEOUT", remedy: "" } : response.failure
+  return { step: stepOfReason(reason, proxy !== undefined), reason, remedy }
 }
 
-/** Returns the step that failed with a reason of a `NetworkError` before the TLS handshake had succeeded. */
-export const stepOfReason = (reason: NetworkError["reason"]): Failed["step"] =>
+/**
+ * Returns the step that failed with a reason of a `NetworkError` before the TLS handshake had succeeded. Through a proxy
+ * this machine connects to the proxy only, so the proxy did not lead on.
+ */
+export const stepOfReason = (reason: NetworkError["reason"], isProxied: boolean): Failed["step"] =>
   /^PROXY_|UND_ERR_PRX/.test(reason)
     ? "proxy"
     : /^(?:ENOTFOUND|EAI_\w+|ENODATA|ESERVFAIL)$/.test(reason)
     ? "dns"
     : /CERT|UNABLE_TO|HOSTNAME_MISMATCH|ERR_SSL|ERR_TLS|EPROTO|CRL|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH/.test(reason)
     ? "tls"
+    : isProxied
+    ? "proxy"
     : "connect"
 
-const words = ({ hostname, port }: Address): string => `${isIP(hostname) === 6 ? `[${hostname}]` : hostname}:${port}`
+/** Returns the remedy for a host to which there is no direct connection. */
+export const connectRemedy = (target: Address, reason: string, route: Route): string => {
+  const address = addressWords(target)
+  if (reason !== "ECONNREFUSED") {
+    return `Let this machine reach ${address} through the firewall.${throughProxy(target, route, "reach the host")}`
+  }
+  const check = `Check that ${address} is the right host and port (AZURE_AUTHORITY_HOST), and that it runs.`
+  return isLocal(target) ? `${check} ${stopped}` : `${check}${throughProxy(target, route, "reach the host")}`
+}
 
-const connectFailure = (address: Address, { reason }: Failed): Finding =>
-  fail(
-    "connect",
-    `No connection to ${words(address)} (${reason})`,
-    reason === "ECONNREFUSED"
-      ? `Check that ${words(address)} is the right host and port (AZURE_AUTHORITY_HOST), and that it runs.`
-      : `Let this machine reach ${words(address)} through the firewall. If the network has a proxy, set HTTPS_PROXY.`,
-    { code: reason }
-  )
+/** Returns a sentence about a request that should go through a proxy. This machine is never reached through a proxy. */
+const throughProxy = (target: Address, { exceptions, variables }: Route, ability: string): string =>
+  isLocal(target)
+    ? ""
+    : variables.length > 0
+    ? ` If only a proxy can ${ability}, remove ${target.hostname} from ${exceptions}.`
+    : ` If only a proxy can ${ability}, set HTTPS_PROXY.`
+
+/** For variables like those that `simulate` prints, which stay in a shell when it has stopped. */
+const stopped = "If it is a simulator that has stopped, start npx effect-entra simulate again, or remove its "
+  + "variables HTTPS_PROXY, NO_PROXY, NODE_USE_ENV_PROXY, NODE_EXTRA_CA_CERTS and AZURE_AUTHORITY_HOST from this shell "
+  + "(unset)."
 
 // -----------------------------------------------------------------------------
 // proxy
 // -----------------------------------------------------------------------------
+
+/** The way to the authority, and the variables that decide it. */
+export interface Route {
+  readonly proxy: Address | undefined
+  /** The names of the variables that name a proxy. The first one applies. */
+  readonly variables: ReadonlyArray<string>
+  /** The name of the variable with the hosts that are reached directly. */
+  readonly exceptions: string
+  /** Whether the proxy may be a simulator, whose variables include `NODE_USE_ENV_PROXY`. */
+  readonly isSimulators: boolean
+}
 
 /** The variables of `NodeTransport`. */
 const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"]
@@ -86,31 +131,35 @@ const proxyVariables = ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"
 const isSet = (name: string) =>
   Effect.map(
     Effect.option(Config.option(Config.Redacted(name))),
-    (value) => Option.isSome(Option.flatten(value))
+    (value) => Option.exists(Option.flatten(value), (text) => Redacted.value(text).trim() !== "")
   )
 
-/** For variables like those that `simulate` prints, which stay in a shell when it has stopped. */
-const simulatorRemedy = "If it is a simulator that has stopped, start npx effect-entra simulate again, or remove its "
-  + "variables HTTPS_PROXY, NO_PROXY, NODE_USE_ENV_PROXY and NODE_EXTRA_CA_CERTS from this shell (unset)."
+const routeOf = Effect.fnUntraced(function*(proxy: Address | undefined) {
+  return {
+    proxy,
+    variables: yield* Effect.filter(proxyVariables, isSet),
+    exceptions: (yield* isSet("no_proxy")) ? "no_proxy" : "NO_PROXY",
+    isSimulators: proxy !== undefined && isLocal(proxy) && (yield* isSet("NODE_USE_ENV_PROXY"))
+  } satisfies Route
+})
 
-const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Connection, failed: Failed | undefined) {
-  const variables = yield* Effect.filter(proxyVariables, isSet)
+const isLocal = ({ hostname }: Address): boolean => isLoopback(isIP(hostname) === 6 ? `[${hostname}]` : hostname)
+
+const proxyFinding = Effect.fnUntraced(function*(target: Address, route: Route, failed: Failed | undefined) {
+  const { proxy, variables } = route
   if (failed?.step === "proxy") {
-    const through = proxy === undefined ? "The proxy" : `The proxy ${words(proxy)}`
-    const isSimulator = failed.reason === "PROXY_ECONNREFUSED" && proxy !== undefined &&
-      isLoopback(isIP(proxy.hostname) === 6 ? `[${proxy.hostname}]` : proxy.hostname) &&
-      (yield* isSet("NODE_USE_ENV_PROXY"))
+    const through = proxy === undefined ? "The proxy" : `The proxy ${addressWords(proxy)}`
     return fail(
       "proxy",
-      `${through} does not connect to ${words(target)} (${failed.reason})`,
-      isSimulator ? `${failed.remedy} ${simulatorRemedy}` : failed.remedy,
+      `${through} does not connect to ${addressWords(target)} (${failed.reason})`,
+      proxyRemedy(target, failed, route),
       { code: failed.reason }
     )
   }
   if (proxy !== undefined) {
     return ok(
       "proxy",
-      `Requests go through ${words(proxy)}. A program with FetchHttpClient needs NODE_USE_ENV_PROXY=1 for this`
+      `Requests go through ${addressWords(proxy)}. A program with FetchHttpClient needs NODE_USE_ENV_PROXY=1 for this`
     )
   }
   if (variables.length > 0) {
@@ -128,11 +177,35 @@ const proxyFinding = Effect.fnUntraced(function*(target: Address, { proxy }: Con
     : ok("proxy", "No proxy is set (HTTPS_PROXY, HTTP_PROXY)")
 })
 
+/** Returns the remedy for a proxy that does not lead to the host. */
+export const proxyRemedy = (
+  target: Address,
+  { reason, remedy }: Pick<Failed, "reason" | "remedy">,
+  { isSimulators, proxy, variables: [variable = "HTTPS_PROXY"] }: Route
+): string => {
+  const place = proxy === undefined ? "that place" : addressWords(proxy)
+  if (/^PROXY_(?:ERR_SSL_|EPROTO$)/.test(reason)) {
+    return `Write http:// instead of https:// in ${variable}. The proxy does not use TLS at ${place}.`
+  }
+  // The second is undici's message for a response without a code of the parser.
+  if (/^HPE_|does not match the HTTP/.test(reason)) {
+    return `Set ${variable} to the host and the HTTP port of the proxy. ${place} does not speak HTTP. If that is a port `
+      + "with TLS, write https://."
+  }
+  if (/^PROXY_|UND_ERR_PRX/.test(reason)) {
+    return reason === "PROXY_ECONNREFUSED" && isSimulators ? `${remedy} ${stopped}` : remedy
+  }
+  return `Check that ${variable} names the HTTP port of a proxy, and that the proxy reaches ${
+    addressWords(target)
+  }. The proxy accepted the connection, but did not lead to the host.`
+}
+
 // -----------------------------------------------------------------------------
 // names
 // -----------------------------------------------------------------------------
 
-const dnsFinding = Effect.fnUntraced(function*({ hostname }: Address, { remoteAddress }: Connection) {
+const dnsFinding = Effect.fnUntraced(function*(target: Address, route: Route, { remoteAddress }: Connection) {
+  const { hostname } = route.proxy ?? target
   if (isIP(hostname) !== 0) return ok("dns", `${hostname} is an address`)
   if (remoteAddress !== undefined) return ok("dns", `${hostname} is ${remoteAddress}`)
   const addresses = yield* addressesOf(hostname)
@@ -141,105 +214,8 @@ const dnsFinding = Effect.fnUntraced(function*({ hostname }: Address, { remoteAd
     : fail(
       "dns",
       `The name ${hostname} has no address (${addresses.failure})`,
-      "Check the host for typing errors (AZURE_AUTHORITY_HOST), and the name server of this machine. If only a proxy can "
-        + "resolve names, set HTTPS_PROXY.",
+      "Check the host for typing errors (AZURE_AUTHORITY_HOST), and the name server of this machine."
+        + throughProxy(target, route, "resolve names"),
       { code: addresses.failure }
     )
 })
-
-// -----------------------------------------------------------------------------
-// TLS
-// -----------------------------------------------------------------------------
-
-const tlsFinding = (
-  tls: Connection["tls"],
-  { hostname }: Address,
-  now: number
-): Finding => {
-  const peer = tls?.peer
-  if (tls === undefined || peer === undefined) {
-    return ok("tls", "The certificate is trusted. This runtime does not show it")
-  }
-  const detail = `${tls.protocol}. ${peerWords(hostname, peer)}`
-  // Servers renew certificates long before the last tenth of their lifetime, which is a year, 90 days or six days.
-  return peer.validTo - now < (peer.validTo - peer.validFrom) / 10
-    ? warn("tls", detail, `Ask the operator of ${hostname} to renew the certificate. The renewal is overdue.`)
-    : ok("tls", detail)
-}
-
-const tlsFailure = Effect.fnUntraced(function*(
-  target: Address,
-  { proxy }: Connection,
-  { reason, remedy }: Failed
-) {
-  const peer = yield* untrustedPeer(target, proxy)
-  const extra = yield* extraAuthorities
-  const detail = [
-    `The TLS handshake with ${words(target)} failed (${reason})`,
-    ...(peer === undefined ? [] : [peerWords(target.hostname, peer)]),
-    ...(extra === undefined ? [] : [extra])
-  ].join(". ")
-  return fail(
-    "tls",
-    detail,
-    /ERR_SSL|EPROTO/.test(reason)
-      ? `Check that ${words(target)} serves https, and that no other program answers there.`
-      : remedy,
-    { code: reason }
-  )
-})
-
-/** Returns a sentence about the file of `NODE_EXTRA_CA_CERTS`, whose absence Node does not treat as an error. */
-const extraAuthorities = Effect.gen(function*() {
-  const path = Option.getOrUndefined(
-    Option.flatten(yield* Effect.option(Config.option(Config.String("NODE_EXTRA_CA_CERTS"))))
-  )
-  if (path === undefined || path === "") return undefined
-  const content = yield* Effect.option(Effect.try(() => readFileSync(path, "utf8")))
-  if (Option.isNone(content)) return `NODE_EXTRA_CA_CERTS names ${quote(path)}, which cannot be read`
-  const subjects = certificatesIn(content.value)
-  return subjects.length === 0
-    ? `NODE_EXTRA_CA_CERTS names ${quote(path)}, which has no certificate in PEM`
-    : `The certificates of NODE_EXTRA_CA_CERTS are those of ${subjects.join("; ")}`
-})
-
-const peerWords = (hostname: string, { issuer, subject, validTo }: Peer): string =>
-  `The certificate of ${hostname} (${subject}) was issued by ${issuer}, and expires at ${
-    new Date(validTo).toISOString()
-  }`
-
-// -----------------------------------------------------------------------------
-// clock
-// -----------------------------------------------------------------------------
-
-/** The milliseconds of difference that Entra accepts for the times of an assertion. */
-const toleratedSkew = 300_000
-const noticedSkew = 60_000
-
-/** Compares this machine's clock with the `Date` of a response, which has whole seconds. Times are in milliseconds. */
-export const clockFinding = ({ date, receivedAt, sentAt, signsAssertions }: {
-  readonly date: string | undefined
-  readonly sentAt: number
-  readonly receivedAt: number
-  /** Whether the credential makes assertions, which the service compares with its own clock. */
-  readonly signsAssertions: boolean
-}): Finding => {
-  const server = date === undefined ? NaN : Date.parse(date)
-  if (Number.isNaN(server)) {
-    return warn(
-      "clock",
-      "The clock was not compared, because the response has no Date",
-      "Compare the clock of this machine with another one: date -u."
-    )
-  }
-  const skew = (sentAt + receivedAt) / 2 - server
-  const size = Math.abs(skew)
-  const detail = `This machine's clock is ${Math.round(size / 1000)} s ${
-    skew < 0 ? "behind" : "ahead of"
-  } the service's`
-  const remedy = "Set the clock of this machine, and keep it right with NTP (timedatectl set-ntp true, w32tm /resync)."
-  if (size >= toleratedSkew && signsAssertions) {
-    return fail("clock", `${detail}, so the service refuses assertions`, remedy)
-  }
-  return size >= noticedSkew ? warn("clock", detail, remedy) : ok("clock", detail)
-}
