@@ -13,8 +13,10 @@ export const collector = (): () => void => {
 export const survivors = (references: ReadonlyArray<WeakRef<object>>): Effect.Effect<number> =>
   Effect.promise(async () => {
     const collect = collector()
-    // Until the end of its turn a `WeakRef` holds its object.
-    await new Promise((resolve) => setImmediate(resolve))
-    collect()
+    // A `WeakRef` holds its object until the end of its turn, and code that is just being compiled may hold it a little longer.
+    for (let turns = 3; turns > 0; turns--) {
+      await new Promise((resolve) => setImmediate(resolve))
+      collect()
+    }
     return references.filter((reference) => reference.deref() !== undefined).length
   })
