@@ -43,6 +43,7 @@ describe("parseRetryAfter", () => {
     { name: "a date in the past", value: "Sun, 06 Nov 1994 08:48:59 GMT" },
     { name: "this very moment", value: "Sun, 06 Nov 1994 08:49:00 GMT" },
     { name: "a date that does not exist", value: "Sun, 99 Foo 1994 08:49:37 GMT" },
+    { name: "a date of asctime with text after it", value: "Sun Nov  6 08:49:37 1994 (CET)" },
     { name: "a date of another notation", value: "1994-11-06T08:49:37Z" },
     { name: "a year alone, which Date.parse would take", value: "Nov 2094" },
     { name: "digits of another alphabet", value: "\u0665" }
