@@ -303,7 +303,9 @@ const behindSentinels = (
 
   return {
     connect: async () => {
-      const address = await Promise.any(sentinels.map(masterOf))
+      const address = await Promise.any(sentinels.map(masterOf)).catch((cause: unknown) => {
+        throw cause instanceof AggregateError ? cause.errors[0] : cause
+      })
       for (const client of opened) close(client)
       const client = await open(node, address, () => onFailure())
       // Sentinels return a former master for a while. If the user may not call `ROLE`, their answer is trusted.

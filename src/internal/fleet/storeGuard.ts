@@ -242,7 +242,7 @@ export const make = (options: {
           startTicking()
           fiber.addObserver((exit) => {
             const answer = answerOf(exit)
-            if (Exit.isFailure(exit) && isUnderWay) reason = reasonOf(exit.cause)
+            if (Exit.isFailure(exit) && isUnderWay) reason = reasonOf(Cause.squash(exit.cause))
             if (answer._tag === "Refused" && isUnderWay) onRefused(reason)
             finish(answer, false)
           })
@@ -306,21 +306,30 @@ const newQueue = (): FairQueue.FairQueue<() => void> => FairQueue.make()
 const noReply = "no reply in time"
 
 /**
- * Returns a word for a failure: its code (`ECONNREFUSED`), the first word of a refusal (`NOPERM`), or the name of the error. A
- * message is not used, because it may contain the value of a command.
+ * Returns a word for a failure: its code (`ECONNREFUSED`), the first word of a refusal (`NOPERM`), or the name of the error or
+ * its class. A message is not used, because it may contain the value of a command.
  */
-const reasonOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
+export const reasonOf = (error: unknown): string => {
   if (!Predicate.isObject(error)) return "unknown"
   const [word] = "message" in error && Predicate.isString(error.message)
     ? /^[A-Z]{3,}(?= |$)/.exec(error.message) ?? []
     : []
   const inner = "cause" in error && Predicate.isObject(error.cause) ? error.cause : error
   const code = "code" in inner && Predicate.isString(inner.code) ? inner.code : "code" in error ? error.code : undefined
-  const name = "_tag" in error ? error._tag : "name" in error ? error.name : undefined
-  return [word, code, name].find((text): text is string => Predicate.isString(text) && /^[\w.-]{1,60}$/.test(text)) ??
-    "unknown"
+  return [code, word, nameOf(inner), nameOf(error)].find((text): text is string =>
+    Predicate.isString(text) && /^[\w.-]{1,60}$/.test(text)
+  ) ?? "unknown"
 }
+
+/** Returns the name of an error that tells more than that it is an error. Clients of Redis do not set `name`. */
+const nameOf = (error: object): unknown =>
+  "_tag" in error
+    ? error._tag
+    : "name" in error && error.name !== "Error"
+    ? error.name
+    : error instanceof Error && error.constructor !== Error
+    ? error.constructor.name
+    : undefined
 
 const answerOf = <A>(exit: Exit.Exit<A, unknown>): Answer<A> =>
   Exit.isSuccess(exit)

@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Send, SendBoth } from "../../internal/fleet/redisStore.ts"
+import { reasonOf } from "../../internal/fleet/storeGuard.ts"
 import { monotonicMillis } from "../../internal/shared/monotonic.ts"
 
 /** A client of Redis, for one topology. */
@@ -62,6 +63,7 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
     let current: Connection | undefined
     let opening: { readonly result: Promise<Connection | undefined>; readonly until: number } | undefined
     let failures = 0
+    let failure = notConnected(undefined)
     let nextAttempt = -Infinity
     let turns = 0
     let isWatching = false
@@ -99,9 +101,10 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
         current = made
         for (const other of connections) if (!other.isReady) end(other)
         return made
-      } catch {
+      } catch (cause) {
         if (connection !== undefined) end(connection)
         if (current !== undefined) return current
+        failure = notConnected(cause)
         nextAttempt = monotonicMillis(clock) + Math.min(longestPause, firstPause * 2 ** failures)
         failures++
         return undefined
@@ -179,11 +182,11 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
         }
         if (current !== undefined) return start(current)
         const pending = connect()
-        if (pending === undefined) return resume(Effect.fail(notConnected))
+        if (pending === undefined) return resume(Effect.fail(failure))
         let isWanted = true
         void pending.then((connection) => {
           // A command that was given up meanwhile must not be sent late.
-          if (connection === undefined || !isWanted) resume(Effect.fail(notConnected))
+          if (connection === undefined || !isWanted) resume(Effect.fail(failure))
           else start(connection)
         })
         return Effect.sync(() => {
@@ -203,4 +206,9 @@ export const open = (create: () => RedisClient): Effect.Effect<RedisConnection, 
     }
   })
 
-const notConnected = new Error("not connected to Redis")
+/**
+ * Returns the error of commands without a connection. It has the reason of the last attempt to connect as its code, and no
+ * `cause`: a server that refuses the user of a connection has not refused a command.
+ */
+const notConnected = (cause: unknown): Error =>
+  Object.assign(new Error("not connected to Redis"), { code: cause === undefined ? undefined : reasonOf(cause) })

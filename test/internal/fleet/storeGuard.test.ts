@@ -195,6 +195,10 @@ describe("a store", () => {
         [{ _tag: "RedisError", cause: withCode }, "ECONNREFUSED"],
         [{ _tag: "SqlError", message: "insert into tokens values ('a token')" }, "SqlError"],
         [new TypeError("a token"), "TypeError"],
+        [Object.assign(new Error("HTTP error"), { code: "ECONNRESET" }), "ECONNRESET"],
+        [new (class SocketClosedError extends Error {})("a token"), "SocketClosedError"],
+        [{ _tag: "RedisError", cause: new (class OfflineError extends Error {})("a token") }, "OfflineError"],
+        [new Error("a token"), "unknown"],
         [new Error("WRONGPASS invalid username-password pair"), "WRONGPASS"],
         ["a token", "unknown"]
       ]
