@@ -242,6 +242,11 @@ describe("what is wrong", () => {
       "certificate_unreadable"
     ],
     ["a damaged key", () => rsa.leaf + rsa.key.pkcs8.replace(/MII/, "AAA"), "key_unreadable"],
+    [
+      "a key of an unknown type",
+      () => `${rsa.leaf}-----BEGIN PRIVATE KEY-----\nMAYCAQACAQA=\n-----END PRIVATE KEY-----\n`,
+      "key_unreadable"
+    ],
     ["an OpenSSH key", () => rsa.leaf + relabelled(rsa.key.pkcs8, "OPENSSH PRIVATE KEY"), "key_unreadable"],
     ["an encrypted key", () => rsa.leaf + rsa.key.encrypted, "key_password_missing"],
     ["an encrypted PKCS#1 key", () => rsa.leaf + rsa.key.encryptedTraditional, "key_password_missing"],
