@@ -1,6 +1,5 @@
 /** Client secrets, which are sent in the form or in a header (RFC 6749 section 2.3.1). */
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CredentialError } from "../../EntraError.ts"
@@ -68,7 +67,7 @@ const proofOf = (secret: Secret, clientId: string, method: Attempt["secretMethod
   const pair = `${formEncoded(clientId)}:${formEncoded(Redacted.value(secret))}`
   return {
     form: {},
-    headers: { authorization: Redacted.make(`Basic ${Base64.encode(pair)}`, { label: "authorization" }) }
+    headers: { authorization: Redacted.make(`Basic ${btoa(pair)}`, { label: "authorization" }) }
   }
 }
 

@@ -1,7 +1,4 @@
 /** Removal of secrets from text that a service echoes, in every spelling in which a secret may come back. */
-import * as Base64 from "effect/encoding/Base64"
-import * as Base64Url from "effect/encoding/Base64Url"
-import * as Result from "effect/Result"
 import { type Fields, secretsOf } from "./fields.ts"
 
 /**
@@ -39,7 +36,7 @@ export const scrubberOf = (sent: ReadonlyArray<Fields>, headers: ReadonlyArray<s
 
 /** Returns the secret in a header of HTTP Basic authentication, as it stands there and before it was encoded. */
 const basicSecret = (header: string): ReadonlyArray<string> => {
-  const pair = Result.getOrUndefined(Base64.decodeString(/^Basic (.+)$/i.exec(header)?.[1] ?? "")) ?? ""
+  const pair = base64Decoded(/^Basic (.+)$/i.exec(header)?.[1] ?? "")
   const encoded = pair.slice(pair.indexOf(":") + 1)
   return [encoded, ...new URLSearchParams(`v=${encoded.replaceAll("&", "%26")}`).values()]
 }
@@ -51,12 +48,25 @@ const basicSecret = (header: string): ReadonlyArray<string> => {
 /** Returns a function that removes the secret from a text, however each of its characters is spelled there. */
 const remover = (secret: string): (text: string) => string => {
   // An encoder may leave out the padding of Base64.
-  const literals = [Base64.encode(secret).replace(/=+$/, ""), Base64Url.encode(secret)]
+  const base64 = base64Encoded(secret).replace(/=+$/, "")
+  const literals = [base64, base64.replaceAll("+", "-").replaceAll("/", "_")]
   const units = unitsOf(secret)
   const removeSpelled = units.length === 0
     ? (text: string) => text.replaceAll(secret, redacted)
     : (text: string) => withoutSpelled(text, units)
   return (text) => literals.reduce((clean, literal) => clean.replaceAll(literal, redacted), removeSpelled(text))
+}
+
+const base64Encoded = (text: string): string =>
+  btoa(Array.from(utf8.encode(text), (byte) => String.fromCharCode(byte)).join(""))
+
+/** Returns the empty string for what is not Base64. */
+const base64Decoded = (text: string): string => {
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)))
+  } catch {
+    return ""
+  }
 }
 
 /** A character of a secret in its spellings, or a run of white space inside the secret. */
