@@ -1,6 +1,6 @@
 /** The wall clock is corrected: no token outlives its lifetime by it, and each wait has its own length. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, FileSystem, Layer, Redacted, References, Result } from "effect"
+import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Redacted, References, Result, Stream } from "effect"
 import {
   Authority,
   AuthorityResolver,
@@ -300,7 +300,7 @@ describe("a token from the future", () => {
       }).pipe(Effect.provide(World()))
     ))
 
-  it.effect("is replaced by keepFresh within its lifetime, after a start a year ahead", () =>
+  it.effect("is replaced by keepFresh within a minute, after a start a year ahead", () =>
     withWallClock((jump) =>
       Effect.gen(function*() {
         jump(365 * day)
@@ -308,10 +308,31 @@ describe("a token from the future", () => {
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* tokenRequests, 1)
         jump(-365 * day)
-        yield* TestClock.adjust("30 minutes")
+        yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* tokenRequests, 2)
         yield* TestClock.adjust("1 hour")
         assert.isAtLeast(yield* tokenRequests, 3)
+      }).pipe(Effect.scoped, Effect.provide(World()))
+    ))
+
+  it.effect("is replaced for a stream within a minute, as is one that expired while the machine slept", () =>
+    withWallClock((jump) =>
+      Effect.gen(function*() {
+        const seen: Array<number> = []
+        yield* Effect.forkScoped(
+          Stream.runForEach(ConfidentialClient.tokens({ scopes: graph }), ({ expiresOn }) =>
+            Effect.map(Clock.currentTimeMillis, (now) => seen.push(expiresOn.epochMilliseconds - now)))
+        )
+        yield* TestClock.adjust("5 minutes")
+        jump(8 * hour)
+        yield* TestClock.adjust("1 minute")
+        jump(-2 * day)
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(seen, [3_599_000, 3_599_000, 3_599_000])
+        assert.strictEqual(yield* tokenRequests, 3)
+        jump(30 * second)
+        yield* TestClock.adjust("25 minutes")
+        assert.strictEqual(yield* tokenRequests, 3)
       }).pipe(Effect.scoped, Effect.provide(World()))
     ))
 

@@ -61,6 +61,9 @@ interface Consumer {
 /** The minimum time in milliseconds between two refreshes, even for tokens with a short lifetime and without a backoff. */
 const minPause = 1000
 
+/** The time in milliseconds between two looks at the wall clock during a pause. */
+const lookInterval = 60_000
+
 /** Returns whether the lifetime of a token is known. A token without a known lifetime is not cached. */
 export const hasLifetime = ({ expiresOn, refreshOn }: AuthenticationResult): boolean =>
   refreshOn.epochMilliseconds < expiresOn.epochMilliseconds
@@ -121,6 +124,25 @@ export const make = (options: {
       if (Exit.isSuccess(hit)) consumer.take(hit.value)
     }
 
+    /** Returns the difference between the two clocks, which changes when the machine sleeps or its wall clock is set. */
+    const lead = (): number => clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
+
+    /** Waits until the latch opens, until the pause ends, or until a look at the wall clock finds that it was far off. */
+    const rest = Effect.fnUntraced(function*(latch: Latch.Latch, pause: number) {
+      const until = monotonicMillis(clock) + pause
+      const before = lead()
+      const isOff = (): boolean => Math.abs(lead() - before) >= lookInterval
+      // If the latch was opened during the refresh, there is no pause.
+      for (let left = pause; left > 0 && !isOff(); left = until - monotonicMillis(clock)) {
+        const isAwake = yield* latch.await.pipe(
+          Effect.as(true),
+          Effect.timeoutOrElse({ duration: Math.min(left, lookInterval), orElse: () => Effect.succeed(false) })
+        )
+        if (isAwake) break
+      }
+      latch.closeUnsafe()
+    })
+
     /** Runs until the client closes, or until the consumer has no valid token and the refresh fails. */
     const run = Effect.fnUntraced(function*(task: Task, latch: Latch.Latch, consumer?: Consumer) {
       const left = (now: number) => consumer === undefined ? Infinity : consumer.expiresOn() - now
@@ -154,9 +176,7 @@ export const make = (options: {
             )
           }
         }
-        // If the latch was opened during the refresh, there is no pause.
-        yield* Effect.timeoutOrElse(latch.await, { duration: pause, orElse: () => Effect.void })
-        latch.closeUnsafe()
+        yield* rest(latch, pause)
       }
     })
 
