@@ -2,13 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Schema } from "effect"
 import { SimulatorServer } from "effect-entra/node"
-import { createServer, type Socket } from "node:net"
 import { type Finding, Report, steps } from "../../src/cli/internal/doctor/finding.ts"
 import { redisFinding } from "../../src/cli/internal/doctor/redis.ts"
 import { runChild, temporaryFile } from "../support/child.ts"
 import { standalone } from "../support/redis.ts"
 import { runCommand } from "./command.ts"
-import { secrets, setUps } from "./doctorSetups.ts"
+import { greeter, secrets, setUps } from "./doctorSetups.ts"
 import { place } from "./doctorWorld.ts"
 
 const problemsOf = (findings: ReadonlyArray<Finding>) =>
@@ -27,7 +26,7 @@ describe("a setup where no server responds", () => {
   it.live("has a finding of each step within the time limit", () =>
     Effect.gen(function*() {
       const here = yield* place()
-      const silent = yield* silentServer
+      const silent = yield* greeter()
       const started = performance.now()
       const { report } = yield* here.run({
         env: { AZURE_AUTHORITY_HOST: `https://127.0.0.1:${silent}`, REDIS_URL: `redis://127.0.0.1:${silent}` }
@@ -47,7 +46,7 @@ describe("a setup where no server responds", () => {
   it.live("ends at once when it is interrupted", () =>
     Effect.gen(function*() {
       const here = yield* place()
-      const silent = yield* silentServer
+      const silent = yield* greeter()
       const fiber = yield* Effect.forkChild(
         here.run({ env: { AZURE_AUTHORITY_HOST: `https://127.0.0.1:${silent}` } }),
         {
@@ -224,28 +223,6 @@ describe("the executable", () => {
       })
     }))
 })
-
-/** The port of a server that accepts connections, and then says nothing. */
-const silentServer = Effect.map(
-  Effect.acquireRelease(
-    Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
-      const open = new Set<Socket>()
-      const server = createServer((socket) => open.add(socket.on("error", () => {})))
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        resume(Effect.succeed({
-          port: typeof address === "object" && address !== null ? address.port : 0,
-          close: () => {
-            for (const socket of open) socket.destroy()
-            server.close()
-          }
-        }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  ),
-  ({ port }) => port
-)
 
 describe("a broken setup", () => {
   it.live.each(setUps)("$name", ({ finding, make, untrusted = false, world }) =>

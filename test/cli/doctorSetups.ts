@@ -98,7 +98,7 @@ const registered = Effect.fnUntraced(function*(place: Place, options: TestCertif
 const login = "login.microsoftonline.com"
 
 /** The port of a server that is no proxy: it accepts connections, and says the greeting or nothing. */
-const greeter = (greeting?: string) =>
+export const greeter = (greeting?: string) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<{ readonly port: number; readonly close: () => void }>((resume) => {
