@@ -44,8 +44,8 @@ export interface Workshop {
   ) => Promise<Bundle>
   /** The size of a program as esbuild bundles it. */
   readonly sizeByEsbuild: (program: string) => Promise<number>
-  /** Runs it in a process of its own. */
-  readonly time: (bundle: Bundle) => Time
+  /** Runs it in a process of its own. With the cache, Node keeps the compiled code of one run for the next. */
+  readonly time: (bundle: Bundle, options?: { readonly compileCache?: boolean }) => Time
   /** A program that keeps what another one uses of the packages it was bundled without. */
   readonly keepImportsOf: (bundle: Bundle, name: string) => Promise<void>
   readonly close: () => Promise<void>
@@ -74,7 +74,9 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
     join(own, "dist")
   ])
   const merging = join(root, ".rolldown.config.mjs")
-  run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging, "--log-level", "warn"], own)
+  run([fileURLToPath(new URL("bin/cli.mjs", packageFolder("rolldown"))), "-c", merging, "--log-level", "warn"], {
+    cwd: own
+  })
 
   const bundle: Workshop["bundle"] = async (program, { external, minify = true, name = program } = {}) => {
     const built = await rolldown({
@@ -119,9 +121,12 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
       })
       return outputFiles.reduce((sum, { contents }) => sum + contents.byteLength, 0)
     },
-    time: ({ file }) => {
+    time: ({ file }, { compileCache = false } = {}) => {
       const begun = process.hrtime.bigint()
-      const reported = run(["--require", join(folder, "report.cjs"), file])
+      const reported = run(
+        ["--require", join(folder, "report.cjs"), file],
+        compileCache ? { env: { NODE_COMPILE_CACHE: join(folder, "compiled") } } : {}
+      )
       return { wall: Number(process.hrtime.bigint() - begun) / 1e6, processor: Number(reported) / 1000 }
     },
     keepImportsOf: ({ code }, name) => writeFile(join(folder, "programs", `${name}.ts`), keeping(code)),
@@ -130,11 +135,14 @@ export const open = async (packages: ReadonlyArray<string>): Promise<Workshop> =
 }
 
 /** Gives what the process wrote to its fourth channel. */
-const run = (args: ReadonlyArray<string>, cwd?: string): string => {
+const run = (
+  args: ReadonlyArray<string>,
+  { cwd, env }: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}
+): string => {
   const { output, status, stderr, stdout } = spawnSync(process.execPath, args, {
     cwd,
     encoding: "utf8",
-    env: { PATH: process.env["PATH"] ?? "" },
+    env: { PATH: process.env["PATH"] ?? "", ...env },
     stdio: ["ignore", "pipe", "pipe", "pipe"]
   })
   if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stdout}${stderr}`)
