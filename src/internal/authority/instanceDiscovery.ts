@@ -32,7 +32,7 @@ export const discoveryRequest = (
   }
 }
 
-/** Returns the host that instance discovery asks. */
+/** Returns the host from which instance discovery is requested. */
 export const parseDiscoveryHost = (input: unknown): Result.Result<string, InvalidAuthorityError> =>
   typeof input === "string" && isHost(input.toLowerCase())
     ? Result.succeed(input.toLowerCase())
