@@ -106,7 +106,7 @@ const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
     "metadata_malformed",
     field,
     `${field} ${what}`,
-    "Pass the response of that cloud's instance discovery as text or parsed JSON, or leave it out."
+    `Pass the response of that cloud's instance discovery as text or parsed JSON, or leave ${field} out.`
   )
 
 // -----------------------------------------------------------------------------

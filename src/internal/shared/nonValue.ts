@@ -180,7 +180,7 @@ const nonValues: ReadonlyArray<Row> = [
     kind: "json",
     form: /^\{\s*"[\w.-]+"\s*:/,
     what: "is a JSON object",
-    remedy: "Set the value of its member alone."
+    remedy: "Set only the value of a member, without the JSON object around it."
   },
   {
     kind: "setting",
