@@ -96,11 +96,11 @@ export class AuthorityResolver extends Context.Service<AuthorityResolver, {
  *
  * **Details**
  *
- * Instance discovery asks the host itself, with one request per host, whatever the number of callers. The answers for
+ * Instance discovery is requested from the host itself, once per host, whatever the number of callers. The results for
  * 1,000 hosts are kept.
- * - If discovery knows the host, it returns the host that requests go to. This answer is kept as long as the layer.
- * - If discovery does not know the host, the resolver fails with `instance_invalid`. This answer is kept for a day.
- * - If discovery gives no clear answer within 10 seconds, the host is used unchanged. Discovery runs again after 5
+ * - If discovery knows the host, it returns the host that requests go to. This result is kept as long as the layer.
+ * - If discovery does not know the host, the resolver fails with `instance_invalid`. This result is kept for a day.
+ * - If discovery has no clear result within 10 seconds, the host is used unchanged. Discovery runs again after 5
  *   minutes.
  *
  * The discovery document of an issuer is at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section
@@ -137,7 +137,7 @@ export const layer: Layer.Layer<AuthorityResolver, never, IdentityHttp.Transport
  * **Details**
  *
  * - `transformClient`: wraps the HTTP client (a proxy, a log).
- * - `discoveryHost`: the host that instance discovery asks about unknown hosts, for example
+ * - `discoveryHost`: the host from which instance discovery for unknown hosts is requested, for example
  *   `login.microsoftonline.com`, which knows the hosts of Microsoft's clouds only; default: the unknown host itself.
  * - `validateAuthority`: false uses unknown hosts unchanged, without instance discovery. Use it for clouds without
  *   discovery, and for an external tenant behind its own domain; default: true.

@@ -424,7 +424,7 @@ const unsupportedCapability = (capability: string) =>
     "field_unsupported",
     "clientCapabilities",
     `clientCapabilities has ${quote(capability)}, but a TokenCredential has no option for it`,
-    "Leave it out. The only capability that a TokenCredential supports is cp1."
+    "Leave that capability out. The only capability that a TokenCredential supports is cp1."
   )
 
 /** Milliseconds until an SDK should call again for a token that the client is refreshing. */

@@ -1,6 +1,6 @@
 /**
  * The errors of this library: eleven tagged classes with one meaning each. Every error has a stable `code`, a
- * `message`, and a `remedy` that tells what to do. No error contains a secret, a token or an assertion.
+ * `message`, and a `remedy` that says what to do. No error contains a secret, a token or an assertion.
  *
  * @since 0.1.0
  */

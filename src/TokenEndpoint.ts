@@ -181,8 +181,8 @@ export const defaults = {
  *
  * **Details**
  *
- * - `request`: asks the throttle gate, resolves the endpoints, authenticates and sends. The result opens or closes the
- *   gate. A throttled call resolves nothing and signs nothing.
+ * - `request`: checks the throttle gate, resolves the endpoints, authenticates and sends. The result opens or closes
+ *   the gate. A throttled call resolves nothing and signs nothing.
  * - `forget`: forgets remembered refusals. A throttle stays.
  * - `stats`: counts the keys that are throttled or refused now.
  *

@@ -50,7 +50,7 @@ export interface ScopeSet {
 export const fromResource = (uri: string): string => `${uri}${suffix}`
 
 /**
- * Checks and canonicalises the scopes of a request: a string, which is split at spaces, or an array.
+ * Checks and canonicalizes the scopes of a request: a string, which is split at spaces, or an array.
  *
  * **Details**
  *

@@ -133,7 +133,10 @@ const kindsOf = (value: string): ReadonlyArray<readonly [remedy: string, text: f
     )
       .map((it) => it + value)
   ],
-  ["its member alone", fc.constantFrom("value", "clientSecret").map((member) => JSON.stringify({ [member]: value }))],
+  [
+    "the value of a member",
+    fc.constantFrom("value", "clientSecret").map((member) => JSON.stringify({ [member]: value }))
+  ],
   ["Replace the placeholder", placeholders],
   ...references
 ]

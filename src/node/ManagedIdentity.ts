@@ -126,8 +126,9 @@ export interface ClientOptions extends
  *
  * **Gotchas**
  *
- * The retries at the platform's service run within `attemptTimeout` of the `TokenEndpoint` layer, which is 10 seconds by
- * default. An update of the metadata service takes up to 70 seconds: raise `attemptTimeout` and `budget` to outlast it.
+ * The retries at the platform's service run within `attemptTimeout` of the `TokenEndpoint` layer, which is 10 seconds
+ * by default. An update of the metadata service takes up to 70 seconds: raise `attemptTimeout` and `budget` if attempts
+ * must continue for that long.
  *
  * Outside Azure no service responds at `169.254.169.254`. A probe detects this within 2 seconds; with `source: "imds"` there
  * is no probe. Requests to that address must not go through a proxy: `NodeTransport` sends them directly, other transports
@@ -257,10 +258,10 @@ export const layerAssertion = (
  * challenge reaches the caller, and the token is not requested again for 30 seconds.
  *
  * Retries follow the documentation of Microsoft's services. The metadata service is requested again three times, after
- * 1, 2 and 4 seconds, on 404, 408, 429, 5xx, a network error, a response that is cut, or none within 10 seconds. On
- * 410, its status during an update, it is requested again seven times, every 10 seconds. The other services are
- * requested again three times, every second, on 404, 408, 429, 500, 503, 504, a network error, a response that is cut,
- * or none within 10 seconds. `RetryPolicy` does not apply.
+ * 1, 2 and 4 seconds, on 404, 408, 429, 5xx, a network error, truncated JSON, or no response within 10 seconds. On 410,
+ * its status during an update, it is requested again seven times, every 10 seconds. The other services are requested
+ * again three times, every second, on 404, 408, 429, 500, 503, 504, a network error, truncated JSON, or no response
+ * within 10 seconds. `RetryPolicy` does not apply.
  *
  * The codes of a `CredentialError` are those of {@link assertion}. An identity that the platform does not know is an
  * `InvalidClientError` `managed_identity_refused`. A service that has responded before and does not respond now is a

@@ -74,9 +74,10 @@ export interface LogEntry {
  * - `region`: the short name of an Azure region; default: the global endpoint.
  *
  * One credential:
- * - `secret`: the secret, or a function that loads it. It runs at the first token request, and again when the service has
- *   refused the secret.
- * - `certificate`: the certificate with its key, or a function that loads both at the same times.
+ * - `secret`: the secret, or a function that loads it. The function runs at the first token request, and again when the
+ *   service has refused the secret.
+ * - `certificate`: the certificate with its key, or a function that loads both. The function runs when a function for
+ *   `secret` would.
  * - `assertion`: a function that returns a signed JWT for each attempt, such as the token of a platform.
  *
  * Requests:

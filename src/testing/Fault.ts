@@ -204,7 +204,7 @@ export const dropped: Fault = { _tag: "Dropped" }
 
 /**
  * Creates a fault that responds with status 200 and a body that is not JSON (the default), JSON without `access_token`,
- * or JSON that is cut, which a client may retry.
+ * or truncated JSON, which a client may retry.
  *
  * @category constructors
  * @since 0.1.0

@@ -173,7 +173,7 @@ describe("a failure of Redis", () => {
     ["ERR", "SELECT is not allowed in cluster mode", /^Remove the number of the database/],
     ["ERR", "max number of clients reached", /maxclients/],
     ["ERR", "unknown command 'HELLO'", /Redis 6/],
-    ["ERR", "another reason", /^Mend the error at the server, which was reached/],
+    ["ERR", "another reason", /^The server was reached, so fix the error there/],
     ["DENIED", "Redis is running in protected mode", /password/],
     ["OOM", "command not allowed when used memory > 'maxmemory'", /maxmemory/],
     ["MISCONF", "Redis is configured to save RDB snapshots", /log of the server/],

@@ -32,7 +32,7 @@ export const discoveryRequest = (
   }
 }
 
-/** Returns the host that instance discovery asks. */
+/** Returns the host from which instance discovery is requested. */
 export const parseDiscoveryHost = (input: unknown): Result.Result<string, InvalidAuthorityError> =>
   typeof input === "string" && isHost(input.toLowerCase())
     ? Result.succeed(input.toLowerCase())
@@ -106,7 +106,7 @@ const metadataProblem = (field: string, what: string): InvalidAuthorityError =>
     "metadata_malformed",
     field,
     `${field} ${what}`,
-    "Pass the response of that cloud's instance discovery as text or parsed JSON, or leave it out."
+    `Pass the response of that cloud's instance discovery as text or parsed JSON, or leave ${field} out.`
   )
 
 // -----------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 /**
- * The acquisition of a token by one flight, a request that several callers may wait for. Only this module calls all
- * services.
+ * The acquisition of a token by one flight, which several callers may share. Only this module calls all services.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -56,7 +55,7 @@ export interface Flight {
   /** Whether a look-up in the store behind the cache has just failed, and the monotonic time at which it began. */
   readonly isDown?: boolean | undefined
   readonly since?: number | undefined
-  /** Whether callers have a valid token, and for how many milliseconds such callers do not ask again after an error. */
+  /** Whether callers have a valid token, and for how many milliseconds such callers send no request after an error. */
   readonly rest?: ((error: AcquireTokenError) => number) | undefined
   /** Returns whether callers are served a token although the acquisition failed with `error`. */
   readonly isSpared: (error: AcquireTokenError) => boolean

@@ -127,7 +127,10 @@ export const make = (options: {
     /** Returns the difference between the two clocks, which changes when the machine sleeps or its wall clock is set. */
     const lead = (): number => clock.currentTimeMillisUnsafe() - monotonicMillis(clock)
 
-    /** Waits until the latch opens, until the pause ends, or until a look at the wall clock finds that it was far off. */
+    /**
+     * Waits until the latch opens, until the pause ends, or until a look at the wall clock finds that it was set or
+     * that the machine slept.
+     */
     const rest = Effect.fnUntraced(function*(latch: Latch.Latch, pause: number) {
       const until = monotonicMillis(clock) + pause
       const before = lead()

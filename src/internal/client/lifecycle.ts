@@ -1,7 +1,7 @@
 /**
- * The lifecycle of a request. A fresh token is served. A stale token is served and refreshed in the background. A token near
- * expiry is refreshed first, and a missing token is fetched. Each key has at most one flight, a request that several callers
- * wait for.
+ * The lifecycle of a request. A fresh token is served. A due token is served and refreshed in the background. A token
+ * near expiry is refreshed first, and a missing token is fetched. Each key has at most one flight: an acquisition that
+ * several callers may share.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

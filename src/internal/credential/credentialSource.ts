@@ -104,7 +104,7 @@ const notReloadable = () =>
     "field_malformed",
     "reloadEvery",
     `reloadEvery is not ${durationWords}`,
-    `Pass the interval of reloads, such as "1 minute", or leave it out.`
+    `Pass the interval of reloads, such as "1 minute", or leave reloadEvery out.`
   )
 
 /**

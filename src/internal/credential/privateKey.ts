@@ -103,7 +103,7 @@ export const algorithmMismatch = (algorithm: Algorithm, rsa: boolean): Credentia
     "algorithm_unsupported",
     "algorithm",
     `is ${algorithm}, but the key is ${rsa ? "RSA" : "EC on P-256"}`,
-    rsa ? "Use PS256 or RS256, or leave it out." : "Use ES256, or leave it out."
+    `Use ${rsa ? "PS256 or RS256" : "ES256"}, or leave algorithm out.`
   )
 
 /** Returns true for an RSA key and false for an EC key. */

@@ -53,8 +53,9 @@ const variableOf = {
 } as const
 
 /**
- * Returns the choice for a caller that reads files. `selectionHint` is the code with which a user can select one of several
- * credentials, if there is such code. `fileRemedy` is what a caller that reads no files adds to the remedy.
+ * Returns the choice for a caller that reads files. `selectionHint` is the code with which a user can select one of
+ * several credentials, if there is such code. `fileRemedy` is the text that a caller that reads no files adds to the
+ * remedy.
  */
 export const chooseCredential = (
   variables: CredentialVariables,

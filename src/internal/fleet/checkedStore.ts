@@ -1,7 +1,7 @@
 /**
- * The store of a program, behind checks of what it returns. A program in JavaScript, or one that passes on the replies of
- * another client, may return anything. A member that throws is one that does not answer, and a reply of another form is a
- * refusal, so that neither reaches an acquisition.
+ * Checks the results of a program's store. A program in JavaScript, or a program that passes on the replies of another
+ * client, may return anything. A member that throws counts as a store that does not answer, and a reply of another form
+ * counts as a refusal, so neither fails an acquisition.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -71,7 +71,7 @@ const isBytes = (value: unknown): value is Uint8Array => tagOf(value) === "[obje
 const isMap = (value: unknown): value is ReadonlyMap<unknown, unknown> => tagOf(value) === "[object Map]"
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value)
 
-/** Returns a value, or undefined when there is none or when its time is over. */
+/** Returns a value, or undefined when there is no value or when its time is over. */
 const valueOf = (reply: unknown): Parsed<StoredValue | undefined> => {
   if (reply === undefined || reply === null) return undefined
   if (!Predicate.isReadonlyObject(reply)) return foreign

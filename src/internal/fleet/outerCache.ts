@@ -102,7 +102,7 @@ const ageTolerance = 60_000
 /** The turns that a look-up must leave of its budget, so that its acquisition uses the store again. */
 const leastLeft = 5
 
-/** The number of stored tokens that one fetch finds unsuitable before it asks the service. */
+/** The number of stored tokens that one fetch finds unsuitable before it sends a request. */
 const mostUnsuitable = 3
 
 /**

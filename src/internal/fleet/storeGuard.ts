@@ -321,7 +321,7 @@ export const reasonOf = (error: unknown): string => {
   ) ?? "unknown"
 }
 
-/** Returns the name of an error that tells more than that it is an error. Clients of Redis do not set `name`. */
+/** Returns the name of an error, if the name is more specific than `Error`. Clients of Redis do not set `name`. */
 const nameOf = (error: object): unknown =>
   "_tag" in error
     ? error._tag

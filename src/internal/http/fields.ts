@@ -51,8 +51,8 @@ export interface IdentityResponse {
 export const version = "0.1.0"
 
 /**
- * The headers of every request to Entra beside `client-request-id`: Entra correlates requests, counts clients and learns that
- * this client honors Retry-After.
+ * The headers of every request to Entra beside `client-request-id`: with them Entra correlates requests, counts clients
+ * and recognizes a client that honors Retry-After.
  */
 export const standardHeaders = {
   accept: "application/json",

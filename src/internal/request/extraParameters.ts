@@ -169,7 +169,7 @@ const capabilitiesOf = (
     : Result.fail(malformed(
       "clientCapabilities",
       "clientCapabilities is not an array of capabilities",
-      `Pass the capabilities of the app, such as ["cp1"] for claims challenges, or leave it out.`
+      `Pass the capabilities of the app, such as ["cp1"] for claims challenges, or leave clientCapabilities out.`
     ))
 
 // -----------------------------------------------------------------------------

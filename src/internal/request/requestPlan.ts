@@ -307,6 +307,6 @@ const correlationIdProblem = (id: string): InvalidRequestError | undefined => {
     "field_malformed",
     "correlationId",
     `correlationId ${quote(id)} cannot be sent as a header`,
-    "Pass a GUID, or leave it out to have a GUID generated."
+    "Pass a GUID, or leave correlationId out to have a GUID generated."
   )
 }

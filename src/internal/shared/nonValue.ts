@@ -1,4 +1,7 @@
-/** Texts that were meant to be values and are none: placeholders, references that nothing replaced, quotes, white space. */
+/**
+ * Texts that stand in the place of a value and cannot be that value: placeholders, references that nothing replaced,
+ * quotes, white space.
+ */
 import { guidPattern, isGuid } from "./text.ts"
 
 /** A defect of a text that was meant to be a value. Neither sentence shows the text, which may be a secret. */
@@ -177,7 +180,7 @@ const nonValues: ReadonlyArray<Row> = [
     kind: "json",
     form: /^\{\s*"[\w.-]+"\s*:/,
     what: "is a JSON object",
-    remedy: "Set the value of its member alone."
+    remedy: "Set only the value of a member, without the JSON object around it."
   },
   {
     kind: "setting",

@@ -1,6 +1,6 @@
 /**
- * A map that forgets what was not used for long. It has two generations in place of an order: to delete a key and set it
- * again, or to look for the oldest key, takes the longer the more keys of a `Map` were deleted.
+ * A map that forgets what was not used for long. It has two generations in place of an order, because a `Map` from
+ * which many keys were deleted is slow to move a key to its end and to find its oldest key.
  */
 export interface RecentMap<A> {
   readonly get: (key: string) => A | undefined

@@ -25,8 +25,8 @@ export interface SingleFlight<A, E> {
    */
   readonly join: (key: string, flight: Effect.Effect<A, E>, limit?: number) => Effect.Effect<A, E>
   /**
-   * Starts the flight of this key if there is no flight yet, and does not wait for it. The flight runs after its caller, who
-   * has what it came for.
+   * Starts the flight of this key if there is no flight yet, and does not wait for it. The flight runs after its
+   * caller, which does not need its result.
    */
   readonly launch: (key: string, flight: Effect.Effect<A, E>) => Effect.Effect<void>
   readonly isInFlight: (key: string) => boolean

@@ -101,7 +101,7 @@ export const unknownMember = (
       "field_unsupported",
       field === undefined ? name : `${field}.${name}`,
       `${what} has the member ${quote(name)}, which does not exist`,
-      `Leave it out, or write one of ${Object.keys(known).join(", ")}.`
+      `Leave that member out, or write one of ${Object.keys(known).join(", ")}.`
     )
 }
 

@@ -1,4 +1,4 @@
-/** The log lines of a flight, a request that several callers may wait for. */
+/** The log lines of a flight, an acquisition that several callers may share. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"

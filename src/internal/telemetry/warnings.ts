@@ -1,4 +1,4 @@
-/** The decisions which warnings are due, with a limit on their frequency. Times are in milliseconds. */
+/** Decides which warnings are due, and limits their frequency. Times are in milliseconds. */
 
 export const day = 86_400_000
 export const minute = 60_000

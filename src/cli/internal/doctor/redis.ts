@@ -129,7 +129,7 @@ export const problem = (failure: Failure, { isTls }: Pick<Server, "isTls">): Fin
       "redis",
       `The Redis of REDIS_URL responded with an error: ${code} ${failure.text}`,
       remedyIn(replyRemedies, `${code} ${failure.text}`) ??
-        "Mend the error at the server, which was reached. Until then each process requests its own tokens.",
+        "The server was reached, so fix the error there. Until then each process requests its own tokens.",
       { code }
     )
     : fail("redis", `The Redis of REDIS_URL does not work (${code})`, known, { code })

@@ -76,11 +76,11 @@ export const wrongSecret = (clientId: string) =>
     401,
     "invalid_client",
     7000215,
-    `Invalid client secret provided. It is none of the secret values of app '${clientId}'; ` +
+    `Invalid client secret provided. It is not one of the secret values of app '${clientId}'; ` +
       "a secret's id is not its value."
   )
 export const malformedAssertion = (what: string) =>
-  refusal(401, "invalid_client", 50027, `The client assertion is no valid JWT: ${what}.`)
+  refusal(401, "invalid_client", 50027, `The client assertion is not a valid JWT: ${what}.`)
 export const unverifiedAssertion = (why: string) =>
   refusal(401, "invalid_client", 700027, `The client assertion failed signature validation: ${why}.`)
 export const untrustedSubject = (names: ReadonlyArray<string>) =>

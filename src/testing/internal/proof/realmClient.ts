@@ -68,7 +68,7 @@ const bySecret = (
   Effect.filterOrFail(
     findClient(world, realm, clientId),
     ({ secrets }) => secrets.some((known) => Redacted.value(known) === secret),
-    () => unauthenticated("the secret is none of the client's")
+    () => unauthenticated("the secret is not one of the client's secrets")
   )
 
 /** Authenticates with HTTP Basic, whose id and secret are form-encoded (RFC 6749 section 2.3.1). */

@@ -131,7 +131,7 @@ const authenticate = (
   if (secret !== "") {
     return app.secrets.some((known) => Redacted.value(known) === secret)
       ? Effect.void
-      : Effect.fail(unauthenticated("The secret is none of the client's."))
+      : Effect.fail(unauthenticated("The secret is not one of the client's secrets."))
   }
   if (fields["client_assertion_type"] !== assertionType) {
     return Effect.fail(unauthenticated("The parameter 'client_assertion_type' is missing or unknown."))
