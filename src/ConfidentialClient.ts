@@ -143,8 +143,9 @@ export {
  * - `serveStaleOnRefusal`: whether the token is also served when the service refused the refresh, for example because
  *   the app was disabled; default: true. The refusal is logged, counted and an event. False gives the refusal to the
  *   callers.
- * - `backoff`: the pause after a failed refresh; default: 30 seconds (`base`), doubling with each further failure up to
- *   5 minutes (`cap`).
+ * - `backoff`: the pause after a failed refresh of a due token; default: 30 seconds (`base`), doubling with each further
+ *   failure up to 5 minutes (`cap`). The pause ends when the token becomes near expiry. From then on the first call that
+ *   comes `maxWait` after a failure refreshes the token again.
  *
  * @category models
  * @since 0.1.0

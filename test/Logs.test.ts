@@ -172,6 +172,26 @@ describe("Warning", () => {
       assert.deepStrictEqual(ids.map((id) => /^[0-9a-f-]{36}$/.test(String(id))), [true, true])
     }))
 
+  it.effect("in the last minutes the next try follows after maxWait, and the line says so", () =>
+    Effect.gen(function*() {
+      const log = yield* logged(() =>
+        Effect.gen(function*() {
+          yield* acquire
+          // Ten seconds before its last five minutes, of 3599 seconds.
+          yield* TestClock.adjust("3289 seconds")
+          yield* fail(Fault.unavailable(), 100)
+          for (let second = 0; second < 15; second++) {
+            yield* acquire
+            yield* TestClock.adjust("1 second")
+          }
+        })
+      )
+      assert.deepStrictEqual(
+        from(log, "Warn").map(({ annotations: { nextTryInMillis } }) => nextTryInMillis),
+        [10_000, 2000, 2000, 2000]
+      )
+    }))
+
   it.effect("in the last minutes: what leaves the token in use is a renewal's, and a remembered refusal is not logged again", () =>
     Effect.gen(function*() {
       const log = yield* logged(() =>

@@ -364,7 +364,7 @@ export const make = (options: {
               const pause = coolDown(token.failures, backoff)
               token.retryOn = monotonicMillis(clock) + pause
               return isSpared(error)
-                ? refreshFailed(error, pause, about(plan, settings))
+                ? refreshFailed(error, nextTry(token, pause), about(plan, settings))
                 : requestFailed(error, about(plan, settings))
             })
           ),
@@ -375,6 +375,10 @@ export const make = (options: {
           })
         )
       })
+
+    /** Returns the time until a call may send a request. The pause ends when the token becomes near expiry. */
+    const nextTry = (token: CachedToken, pause: number): number =>
+      Math.min(pause, Math.max(maxWait, token.usableUntil - clock.currentTimeMillisUnsafe()))
 
     /** Refreshes a token near expiry, and serves it if the refresh is slow or fails. */
     const refreshFirst = (token: CachedToken, plan: Run, key: CacheKey): Acquired =>
