@@ -169,13 +169,14 @@ export const nodeRedis = (
         Effect.runPromiseWith(context)(Effect.gen(function*() {
           if (parent.state._tag === "Closed") return yield* Effect.fail(closedError("The scope of nodeRedis"))
           const scope = yield* Scope.fork(parent)
-          const first = yield* Scope.provide(
-            follow(
-              credentials,
-              (newer) => Effect.sync(() => listener.onNext(newer)),
-              (error) => Effect.sync(() => listener.onError(error))
-            ),
-            scope
+          const first = yield* follow(
+            credentials,
+            (newer) => Effect.sync(() => listener.onNext(newer)),
+            (error) => Effect.sync(() => listener.onError(error))
+          ).pipe(
+            Scope.provide(scope),
+            // A Redis client subscribes again for each try to connect.
+            Effect.onError(() => Scope.close(scope, Exit.void))
           )
           return [first, { dispose: () => void run(Scope.close(scope, Exit.void)) }]
         })),
@@ -364,7 +365,12 @@ const follow = (
       }),
       Effect.tapError((error) => isStarted ? guarded(lost(error)) : Effect.void),
       Effect.retry({ schedule: retry, while: () => isStarted }),
-      Effect.onExit((exit) => Exit.isFailure(exit) ? Deferred.failCause(first, exit.cause) : Effect.void),
+      Effect.onExit((exit) =>
+        Exit.isFailure(exit)
+          ? Deferred.failCause(first, exit.cause)
+          // The stream ends without a token if the client closes while the service throttles.
+          : Deferred.fail(first, closedError("The client"))
+      ),
       Effect.forkScoped({ startImmediately: true })
     )
     return yield* Deferred.await(first)
