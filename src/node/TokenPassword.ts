@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -366,10 +367,12 @@ const follow = (
       Effect.tapError((error) => isStarted ? guarded(lost(error)) : Effect.void),
       Effect.retry({ schedule: retry, while: () => isStarted }),
       Effect.onExit((exit) =>
-        Exit.isFailure(exit)
-          ? Deferred.failCause(first, exit.cause)
+        Exit.isSuccess(exit)
           // The stream ends without a token if the client closes while the service throttles.
-          : Deferred.fail(first, closedError("The client"))
+          ? Deferred.fail(first, closedError("The client"))
+          : Cause.hasInterruptsOnly(exit.cause)
+          ? Deferred.fail(first, closedError("The scope of TokenPassword"))
+          : Deferred.failCause(first, exit.cause)
       ),
       Effect.forkScoped({ startImmediately: true })
     )

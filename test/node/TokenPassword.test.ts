@@ -265,6 +265,18 @@ describe("node-redis", () => {
       assert.strictEqual(codeOf(yield* Fiber.join(fiber)), "client_closed")
     }).pipe(Effect.scoped, Effect.provide(EntraSimulator.layerMemory()), Effect.provide(silent)))
 
+  it.effect("a subscription whose scope closes before the first token fails as one of a closed client", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 minute"))
+      const scope = yield* Scope.make()
+      const { subscribe } = yield* Scope.provide(TokenPassword.nodeRedis(request), scope)
+      const fiber = yield* Effect.forkChild(Effect.flip(subscribed(subscribe)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(codeOf(yield* Fiber.join(fiber)), "client_closed")
+    }).pipe(Effect.provide(World(() => Effect.void)), Effect.provide(silent)))
+
   it.effect("a listener that throws gets later tokens and errors nevertheless", () =>
     Effect.gen(function*() {
       const received: Array<string> = []
