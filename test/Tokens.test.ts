@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream, Tracer } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope, Stream, Tracer } from "effect"
 import {
   AuthorityResolver,
   ClientCredential,
   ConfidentialClient,
   EntraError,
+  RetryPolicy,
   TokenCache,
   TokenEndpoint
 } from "effect-entra"
@@ -32,7 +33,8 @@ const follow = (stream: typeof tokens = tokens) =>
       Stream.runForEach(({ accessToken, expiresOn }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           seen.push({
-            at: now / 1000,
+            // Whole microseconds, because the sums of the clock are not exact beyond them.
+            at: Math.round(now * 1000) / 1_000_000,
             token: Redacted.value(accessToken),
             expiresOn: expiresOn.epochMilliseconds
           })
@@ -177,6 +179,23 @@ describe("tokens", () => {
       yield* pass(10, 1)
       assert.deepStrictEqual(times(followed), [0, 3599])
     }).pipe(
+      Effect.scoped,
+      Effect.provide(World({ client: { renewal: { backoff: { base: "1 hour", cap: "1 hour" } } } }))
+    ))
+
+  it.effect("works again at the expiry, to the millisecond, also after a failure between two milliseconds", () =>
+    Effect.gen(function*() {
+      const followed = yield* follow()
+      yield* fail(Fault.unavailable(), { times: Infinity })
+      yield* pass(3590, 1)
+      yield* clearFaults
+      yield* pass(10, 1)
+      assert.deepStrictEqual(times(followed), [0, 3599])
+    }).pipe(
+      Effect.provideService(
+        RetryPolicy.Current,
+        Schedule.upTo(Schedule.spaced(Duration.nanos(745_000n)), { times: 1 })
+      ),
       Effect.scoped,
       Effect.provide(World({ client: { renewal: { backoff: { base: "1 hour", cap: "1 hour" } } } }))
     ))

@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -169,13 +170,14 @@ export const nodeRedis = (
         Effect.runPromiseWith(context)(Effect.gen(function*() {
           if (parent.state._tag === "Closed") return yield* Effect.fail(closedError("The scope of nodeRedis"))
           const scope = yield* Scope.fork(parent)
-          const first = yield* Scope.provide(
-            follow(
-              credentials,
-              (newer) => Effect.sync(() => listener.onNext(newer)),
-              (error) => Effect.sync(() => listener.onError(error))
-            ),
-            scope
+          const first = yield* follow(
+            credentials,
+            (newer) => Effect.sync(() => listener.onNext(newer)),
+            (error) => Effect.sync(() => listener.onError(error))
+          ).pipe(
+            Scope.provide(scope),
+            // A Redis client subscribes again for each try to connect.
+            Effect.onError(() => Scope.close(scope, Exit.void))
           )
           return [first, { dispose: () => void run(Scope.close(scope, Exit.void)) }]
         })),
@@ -364,7 +366,14 @@ const follow = (
       }),
       Effect.tapError((error) => isStarted ? guarded(lost(error)) : Effect.void),
       Effect.retry({ schedule: retry, while: () => isStarted }),
-      Effect.onExit((exit) => Exit.isFailure(exit) ? Deferred.failCause(first, exit.cause) : Effect.void),
+      Effect.onExit((exit) =>
+        Exit.isSuccess(exit)
+          // The stream ends without a token if the client closes while the service throttles.
+          ? Deferred.fail(first, closedError("The client"))
+          : Cause.hasInterruptsOnly(exit.cause)
+          ? Deferred.fail(first, closedError("The scope of TokenPassword"))
+          : Deferred.failCause(first, exit.cause)
+      ),
       Effect.forkScoped({ startImmediately: true })
     )
     return yield* Deferred.await(first)

@@ -1,7 +1,7 @@
 /** Tokens as passwords against a real Redis and a real PostgreSQL, whose password this test changes to each new token. */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Layer, Redacted, Scope, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
 import { AuthorityResolver, ClientCredential, ConfidentialClient, TokenCache, TokenEndpoint } from "effect-entra"
 import { RedisStore, TokenPassword } from "effect-entra/node"
 import { EntraSimulator } from "effect-entra/testing"
@@ -59,6 +59,19 @@ const World = (
       }]
     }))
   )
+
+/** A client that waits while the service throttles. */
+const waiting = ConfidentialClient.layerDefault({
+  clientId: EntraSimulator.daemonClientId,
+  tenantId: contoso,
+  onThrottled: "wait"
+}).pipe(Layer.provide(ClientCredential.layerSecret(EntraSimulator.daemonSecret)))
+
+const subscribed = (subscribe: TokenPassword.NodeRedisCredentialsProvider["subscribe"]) =>
+  Effect.tryPromise({
+    try: () => subscribe({ onNext: () => {}, onError: () => {} }),
+    catch: (error) => error
+  })
 
 const oidOf = (token: string): string => {
   const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
@@ -226,6 +239,43 @@ describe("node-redis", () => {
       assert.strictEqual((yield* ConfidentialClient.stats).refreshes, refreshes)
       assert.strictEqual(seen.length, 1)
     }).pipe(Effect.scoped, Effect.provide(World(() => Effect.void))))
+
+  it.effect("a subscription that fails leaves nothing in the scope", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      const scope = yield* Scope.make()
+      const { subscribe } = yield* Scope.provide(TokenPassword.nodeRedis(request), scope)
+      yield* simulator.fail(EntraSimulator.Fault.refused({ code: 7000215, error: "invalid_client" }), {
+        times: Infinity
+      })
+      for (let tries = 0; tries < 3; tries++) yield* Effect.flip(subscribed(subscribe))
+      assert.strictEqual(scope.state._tag, "Empty")
+    }).pipe(Effect.provide(World(() => Effect.void)), Effect.provide(silent)))
+
+  it.effect("a subscription that waits while the service throttles fails when the client closes", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.throttled({ retryAfter: "1 minute" }), { times: Infinity })
+      const open = yield* Scope.make()
+      const world = yield* Layer.buildWithScope(waiting, open)
+      const { subscribe } = yield* Effect.provide(TokenPassword.nodeRedis(request), world)
+      const fiber = yield* Effect.forkChild(Effect.flip(subscribed(subscribe)), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Scope.close(open, Exit.void)
+      assert.strictEqual(codeOf(yield* Fiber.join(fiber)), "client_closed")
+    }).pipe(Effect.scoped, Effect.provide(EntraSimulator.layerMemory()), Effect.provide(silent)))
+
+  it.effect("a subscription whose scope closes before the first token fails as one of a closed client", () =>
+    Effect.gen(function*() {
+      const simulator = yield* EntraSimulator.EntraSimulator
+      yield* simulator.fail(EntraSimulator.Fault.delay("1 minute"))
+      const scope = yield* Scope.make()
+      const { subscribe } = yield* Scope.provide(TokenPassword.nodeRedis(request), scope)
+      const fiber = yield* Effect.forkChild(Effect.flip(subscribed(subscribe)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(codeOf(yield* Fiber.join(fiber)), "client_closed")
+    }).pipe(Effect.provide(World(() => Effect.void)), Effect.provide(silent)))
 
   it.effect("a listener that throws gets later tokens and errors nevertheless", () =>
     Effect.gen(function*() {

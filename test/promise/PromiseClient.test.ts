@@ -360,6 +360,14 @@ describe("exceptions", () => {
     assert.notInclude(shown, "wr0ng~secret")
   })
 
+  it("a token response whose body consists of strings is a network error at once", async () => {
+    const body = () => new ReadableStream({ start: (body) => [body.enqueue("{}"), body.close()] })
+    const client = open({ fetch: () => Promise.resolve(new Response(body())), retry: { times: 0 } })
+    const error = await failure(client.getToken(graph))
+    assert.instanceOf(error, Entra.NetworkError)
+    assert.strictEqual(error.reason, "ERR_INVALID_ARG_TYPE")
+  })
+
   it("no network", async () => {
     const refusing = () => Promise.reject(new TypeError("fetch failed", { cause: { code: "ECONNREFUSED" } }))
     const client = open({ fetch: refusing, retry: { times: 0 } })
@@ -825,6 +833,15 @@ describe("fetch", () => {
     assert.strictEqual(carried().length, 1)
     assert.strictEqual((await client.fetch(users)).status, 200)
     assert.notStrictEqual(carried()[1], carried()[0])
+  })
+
+  it.each([
+    ["whose connection broke", () => new ReadableStream({ start: (body) => body.error(new TypeError("terminated")) })],
+    ["that is never done with its cancelation", () => new ReadableStream({ cancel: () => new Promise(() => {}) })]
+  ])("replaces a refused token also after a response %s", async (_, body) => {
+    const client = api((_, count) => count === 1 ? new Response(body(), { status: 401 }) : new Response("{}"))
+    assert.strictEqual((await client.fetch(users)).status, 200)
+    assert.strictEqual(await tokenRequests(), 2)
   })
 
   const redirecting = () => {

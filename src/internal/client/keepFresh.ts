@@ -136,12 +136,15 @@ export const make = (options: {
       const before = lead()
       const isOff = (): boolean => Math.abs(lead() - before) >= lookInterval
       // If the latch was opened during the refresh, there is no pause.
-      for (let left = pause; left > 0 && !isOff(); left = until - monotonicMillis(clock)) {
+      let left = pause
+      while (left > 0 && !isOff()) {
         const isAwake = yield* latch.await.pipe(
           Effect.as(true),
           Effect.timeoutOrElse({ duration: Math.min(left, lookInterval), orElse: () => Effect.succeed(false) })
         )
-        if (isAwake) break
+        left = until - monotonicMillis(clock)
+        // The clock counts whole milliseconds, so a fraction of one would be left again and again.
+        if (isAwake || left < 1) break
       }
       latch.closeUnsafe()
     })

@@ -39,8 +39,14 @@ export const prefetch = <R = never>(
           if (Exit.isFailure(exit)) failed++
           if (onProgress === undefined) return Effect.void
           const progress = { done, failed, total: all.length }
-          // `onProgress` is foreign code, so its defects must not fail the acquisition.
-          return Effect.catchDefect(Effect.suspend(() => onProgress(progress)), () => Effect.void)
+          // `onProgress` is foreign code, so its defects must not fail the acquisition. In JavaScript it may return no effect.
+          return Effect.catchDefect(
+            Effect.suspend(() => {
+              const told = onProgress(progress)
+              return Effect.isEffect(told) ? told : Effect.void
+            }),
+            () => Effect.void
+          )
         }),
       // A concurrency below 1 would never start.
       { concurrency: concurrency === "unbounded" || concurrency >= 1 ? concurrency : 1 }

@@ -230,8 +230,9 @@ const readWeb = (
 ): Effect.Effect<Body, HttpClientError.HttpClientError> =>
   Effect.callback((resume) => {
     const reader = stream.getReader()
-    readUpTo(reader).then(
-      ({ chunks, cut }) => resume(Effect.succeed({ body: decodeUtf8(chunks), cut })),
+    // A custom `fetch` may return a body of strings, which the decoder rejects.
+    readUpTo(reader).then(({ chunks, cut }) => ({ body: decodeUtf8(chunks), cut })).then(
+      (body) => resume(Effect.succeed(body)),
       (cause) => resume(Effect.fail(undecodable(response, cause)))
     )
     // Canceling the body aborts the request.

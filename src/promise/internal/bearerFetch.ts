@@ -51,7 +51,8 @@ async (input, init) => {
       await acquire(replacement, signal).catch(() => undefined)
       return response
     }
-    await response.body?.cancel()
+    // The body of a response whose connection broke, or that a custom `fetch` has locked, cannot be canceled.
+    response.body?.cancel().catch(() => {})
     token = await acquire(replacement, signal)
   }
 }
