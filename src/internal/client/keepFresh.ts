@@ -129,7 +129,8 @@ export const make = (options: {
 
     /** Waits until the latch opens, until the pause ends, or until a look at the wall clock finds that it was far off. */
     const rest = Effect.fnUntraced(function*(latch: Latch.Latch, pause: number) {
-      const until = monotonicMillis(clock) + pause
+      // Both times are whole milliseconds. A fraction would be waited for again and again until the clock has moved on.
+      const until = monotonicMillis(clock) + Math.floor(pause)
       const before = lead()
       const isOff = (): boolean => Math.abs(lead() - before) >= lookInterval
       // If the latch was opened during the refresh, there is no pause.
