@@ -856,6 +856,24 @@ describe("requests that differ", () => {
       assert.include(tokensOf(forced.exits), tokensOf(newest.exits)[0])
     })))
 
+  it.effect("that are served tell that they come from the store, and whether they are being renewed", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const metadataOf = (exits: Effect.Success<ReturnType<typeof callAll>>["exits"]) =>
+        exits.map((exit) => Exit.isSuccess(exit) ? exit.value.metadata : undefined)
+      const ofNewProcess = Effect.gen(function*() {
+        return metadataOf((yield* callAll(yield* startMany(1, fake))).exits)
+      })
+      const [fetched] = yield* ofNewProcess
+      assert.deepInclude(fetched, { tokenSource: "IdentityProvider", cacheLevel: "None" })
+      const served = { tokenSource: "Cache", cacheLevel: "L2", outage: false } as const
+      const [fresh] = yield* ofNewProcess
+      assert.deepInclude(fresh, { ...served, cacheRefreshReason: "NotApplicable" })
+      yield* TestClock.adjust(31 * minute)
+      const [due] = yield* ofNewProcess
+      assert.deepInclude(due, { ...served, cacheRefreshReason: "ProactivelyRefreshed" })
+    })))
+
   it.effect("of several clients and two clouds", () =>
     withFakeSealers(Effect.gen(function*() {
       let requests = 0
