@@ -330,6 +330,7 @@ describe("layerTest", () => {
     Effect.gen(function*() {
       const result = yield* acquire({ scopes: graph, tenantId: "contoso" })
       assert.strictEqual(Redacted.value(result.accessToken), "fake for contoso")
+      assert.deepInclude(result.metadata, { tokenSource: "IdentityProvider", cacheLevel: "None", outage: false })
       assert.deepStrictEqual(yield* ConfidentialClient.TestCalls, [{ scopes: graph, tenantId: "contoso" }])
     }).pipe(
       Effect.provide(ConfidentialClient.layerTest(({ tenantId }) => Effect.succeed(`fake for ${tenantId}`)))

@@ -362,6 +362,22 @@ describe("an exception of a TokenCredential", () => {
     )
   })
 
+  it.effect.each([
+    ["one word", "AzureCliError", "The TokenCredential failed. AzureCliError: no program."],
+    ["more than a word", "client_secret=s3cr3t", "The TokenCredential failed. no program."],
+    ["a word and a secret", "AzureCliError: s3cr3t", "The TokenCredential failed. no program."],
+    ["as long as a name can be", "A".repeat(60), `The TokenCredential failed. ${"A".repeat(60)}: no program.`],
+    ["longer than a name", "A".repeat(61), "The TokenCredential failed. no program."]
+  ])("shows its name only if that is a word: %s", ([, name, message]) => {
+    const { credential } = counting(() => Promise.reject(Object.assign(new Error("no program"), { name })))
+    return run(
+      credential,
+      Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(acquire())).message, message)
+      })
+    )
+  })
+
   it.effect("a refusal is remembered, and a token in use outlives it", () => {
     const { calls, credential } = counting((_, count) =>
       count === 1

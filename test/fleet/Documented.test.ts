@@ -2,18 +2,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EntraSimulator } from "effect-entra/testing"
-import { readFileSync } from "node:fs"
+import { readText } from "../docs/repository.ts"
 import { startProcess } from "../support/fleet.ts"
 import { makeStore } from "../support/fleetStores.ts"
 import { standalone } from "../support/redis.ts"
 import { orders, Simulator, tokenRequests } from "../support/world.ts"
 
-const page = readFileSync("docs/fleet.md", "utf8")
+const page = readText("docs/fleet.md") ?? ""
 const rule = /^ACL SETUSER orders on >a-password (.+)$/m.exec(page)?.[1]?.split(" ") ?? []
 
 describe("docs/fleet.md", () => {
   it("names the commands of the store and of its scripts, and no others", () => {
-    const code = readFileSync("src/internal/fleet/redisStore.ts", "utf8")
+    const code = readText("src/internal/fleet/redisStore.ts") ?? ""
     const [, sent = "", called = ""] = /The commands are ([^;]+);\s+the scripts use ([^.]+)\./.exec(page) ?? []
     const coded = (text: string) => [...text.matchAll(/`([A-Z]+)`/g)].map(([, name = ""]) => name).sort()
     const found = (pattern: RegExp) => [...new Set([...code.matchAll(pattern)].map(([, name = ""]) => name))].sort()

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import { wrapped } from "../support/credentials.ts"
 import * as FakeFleetStore from "../support/fakeFleetStore.ts"
 import { withFakeSealers } from "../support/fakeSealer.ts"
+import { record } from "../support/log.ts"
 import {
   callAll,
   delayEndpoint,
@@ -63,6 +64,33 @@ describe("a refused token", () => {
       assert.strictEqual(yield* tokenRequests, 2)
     })))
 
+  it.effect("whose replacement by another process is 30 s old and refused too is replaced again", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const [one, other] = yield* Effect.all([start(fake), start(fake)])
+      const [first = ""] = tokensOf((yield* callAll([one, other])).exits)
+      const [second = ""] = tokensOf(
+        (yield* callAll([one], { accessTokenSha256ToRefresh: sha256(first) })).exits
+      )
+      yield* TestClock.adjust("30 seconds")
+      const sent: Array<string> = []
+      const api = HttpClient.make((request) => {
+        sent.push(request.headers["authorization"]?.replace("Bearer ", "") ?? "")
+        return Effect.succeed(HttpClientResponse.fromWeb(request, new Response("no", { status: 401 })))
+      })
+      const bearer = yield* BearerHttpClient.make({ "https://orders.example": request.scopes }).pipe(
+        Effect.provideService(ConfidentialClient.ConfidentialClient, other.client),
+        Effect.provideService(HttpClient.HttpClient, api)
+      )
+      for (let call = 0; call < 3; call++) {
+        yield* together([bearer.get("https://orders.example/")], { usesCrypto: true })
+      }
+      const known = [first, second, sent.at(-1)]
+      // The first request replaces both tokens. The third one is new, so its own refusals cause no further requests.
+      assert.deepStrictEqual(sent.map((token) => known.indexOf(token)), [0, 1, 2, 2, 2])
+      assert.strictEqual(yield* tokenRequests, 3)
+    })))
+
   it.effect(
     "an API refuses every token of 100 processes: one request in 30 s for all of them",
     () =>
@@ -92,6 +120,50 @@ describe("a refused token", () => {
       })),
     120_000
   )
+})
+
+describe("a store without leases", () => {
+  it.effect("a token that is due in two processes at once: the second to look finds the token of the first", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const options = { hasLeases: false, cache: rarely }
+      const processes = yield* Effect.all([start(fake, options), start(fake, options)])
+      const [one, other] = processes
+      const due = tokensOf([...(yield* callAll([one])).exits, ...(yield* callAll([other])).exits])
+      assert.strictEqual(due.length, 1)
+      yield* TestClock.adjust("31 minutes")
+      assert.deepStrictEqual(tokensOf((yield* callAll(processes)).exits), due)
+      yield* TestClock.adjust("1 second")
+      const renewed = tokensOf((yield* callAll(processes)).exits)
+      assert.strictEqual(renewed.length, 1)
+      assert.notDeepEqual(renewed, due)
+      assert.strictEqual(yield* tokenRequests, 2)
+    })))
+})
+
+describe("a store that refuses commands", () => {
+  it.effect("is counted with each command, and warned of once in ten minutes", () => {
+    const log = record()
+    const warnings = () =>
+      log.entries.filter(({ text }) => text === "the token store refuses commands").map(({ level, annotations }) =>
+        `${level} ${annotations["reason"]}`
+      )
+    return simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const process = yield* Effect.provide(start(fake, { cache: rarely }), log.layer)
+      const refusals = Effect.map(process.cache.stats, ({ store }) => store?.refusals)
+      yield* callAll([process])
+      assert.deepStrictEqual([yield* refusals, warnings()], [0, []])
+      fake.refusesWrites = true
+      for (let minutes = 0; minutes < 10; minutes++) {
+        yield* callAll([process], { forceRefresh: true })
+        assert.deepStrictEqual([yield* refusals, warnings()], [minutes + 1, ["Warn OOM"]])
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* callAll([process], { forceRefresh: true })
+      assert.deepStrictEqual([yield* refusals, warnings()], [11, ["Warn OOM", "Warn OOM"]])
+    }))
+  })
 })
 
 describe("a token that is kept fresh over a store with a memory that holds nothing", () => {
@@ -782,6 +854,24 @@ describe("requests that differ", () => {
       assert.strictEqual(yield* tokenRequests, 7)
       const newest = yield* callAll(yield* startMany(1, fake))
       assert.include(tokensOf(forced.exits), tokensOf(newest.exits)[0])
+    })))
+
+  it.effect("that are served tell that they come from the store, and whether they are being renewed", () =>
+    simulated(Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const metadataOf = (exits: Effect.Success<ReturnType<typeof callAll>>["exits"]) =>
+        exits.map((exit) => Exit.isSuccess(exit) ? exit.value.metadata : undefined)
+      const ofNewProcess = Effect.gen(function*() {
+        return metadataOf((yield* callAll(yield* startMany(1, fake))).exits)
+      })
+      const [fetched] = yield* ofNewProcess
+      assert.deepInclude(fetched, { tokenSource: "IdentityProvider", cacheLevel: "None" })
+      const served = { tokenSource: "Cache", cacheLevel: "L2", outage: false } as const
+      const [fresh] = yield* ofNewProcess
+      assert.deepInclude(fresh, { ...served, cacheRefreshReason: "NotApplicable" })
+      yield* TestClock.adjust(31 * minute)
+      const [due] = yield* ofNewProcess
+      assert.deepInclude(due, { ...served, cacheRefreshReason: "ProactivelyRefreshed" })
     })))
 
   it.effect("of several clients and two clouds", () =>

@@ -132,19 +132,17 @@ export const make = (options: {
      * that the machine slept.
      */
     const rest = Effect.fnUntraced(function*(latch: Latch.Latch, pause: number) {
-      const until = monotonicMillis(clock) + pause
+      // Both times are whole milliseconds, because the clock never reaches a fraction of one.
+      const until = monotonicMillis(clock) + Math.floor(pause)
       const before = lead()
       const isOff = (): boolean => Math.abs(lead() - before) >= lookInterval
       // If the latch was opened during the refresh, there is no pause.
-      let left = pause
-      while (left > 0 && !isOff()) {
+      for (let left = pause; left > 0 && !isOff(); left = until - monotonicMillis(clock)) {
         const isAwake = yield* latch.await.pipe(
           Effect.as(true),
           Effect.timeoutOrElse({ duration: Math.min(left, lookInterval), orElse: () => Effect.succeed(false) })
         )
-        left = until - monotonicMillis(clock)
-        // The clock counts whole milliseconds, so a fraction of one would be left again and again.
-        if (isAwake || left < 1) break
+        if (isAwake) break
       }
       latch.closeUnsafe()
     })

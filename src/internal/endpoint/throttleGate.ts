@@ -10,7 +10,6 @@ import * as Option from "effect/Option"
 import * as EntraError from "../../EntraError.ts"
 import type { AcquireTokenError, ThrottledError } from "../../EntraError.ts"
 import { type CacheKey, encode, type Selector, selects } from "../cache/cacheKey.ts"
-import { defaultRetryAfter } from "../http/retryAfter.ts"
 import { longestRetryAfter } from "../shared/cooldown.ts"
 import { copyOfRefusal, isRemembered, type Remembered } from "../shared/errors.ts"
 import { monotonicMillis } from "../shared/monotonic.ts"
@@ -34,9 +33,7 @@ export const closeAfter = (
   now: number,
   ttl: RefusalTtl
 ): GateState | undefined => {
-  const millis = error.retryAfter === undefined
-    ? error._tag === "EntraThrottledError" ? defaultRetryAfter : 0
-    : Duration.toMillis(error.retryAfter)
+  const millis = error.retryAfter === undefined ? 0 : Duration.toMillis(error.retryAfter)
   if (millis > 0) {
     const until = now + Math.min(millis, longestRetryAfter)
     return previous?.kind === "throttled" && previous.until > until ? previous : { kind: "throttled", until, error }

@@ -99,48 +99,56 @@ const tokenOf = (
   body: Members,
   defaultLifetime: number | undefined
 ): Result.Result<Token, ReadonlyArray<string>> => {
-  const { access_token: secret, expires_in: lifetime, token_type: type } = body
-  const isDefault = defaultLifetime !== undefined && isMissing(lifetime)
-  const expiresIn = isDefault ? defaultLifetime / 1000 : secondsOf(lifetime)
-  const ofSecret = isMissing(secret)
-    ? "no access_token"
-    : typeof secret !== "string"
-    ? "an access_token that is not a string"
-    : secret === ""
-    ? "an empty access_token"
-    // RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it.
-    : /^[\x20-\x7e]+$/.test(secret)
-    ? ""
-    : "an access_token with characters other than printable ASCII"
-  const ofType = isMissing(type)
-    ? "no token_type"
-    : typeof type !== "string"
-    ? "a token_type that is not a string"
-    : type === ""
-    ? "an empty token_type"
-    : ""
-  const ofLifetime = isDefault
-    ? ""
-    : isMissing(lifetime)
-    ? "no expires_in"
-    : expiresIn === undefined
-    ? "an expires_in that is not a number"
-    : expiresIn < 1
-    ? "an expires_in of less than 1 second"
-    : expiresIn * 1000 > longestLifetime
-    ? "an expires_in of more than ten years"
-    : ""
-  return typeof secret === "string" && typeof type === "string" && expiresIn !== undefined &&
-      ofSecret + ofType + ofLifetime === ""
-    ? Result.succeed({
-      secret: Redacted.make(secret, { label: "access_token" }),
-      type,
-      expiresIn,
+  const secret = Result.flatMap(textOf("an", "access_token", body), printable)
+  const type = textOf("a", "token_type", body)
+  const lifetime: Checked<number> = isMissing(body["expires_in"]) && defaultLifetime !== undefined
+    ? Result.succeed(defaultLifetime / 1000)
+    : lifetimeOf(body["expires_in"])
+  if (Result.isSuccess(secret) && Result.isSuccess(type) && Result.isSuccess(lifetime)) {
+    return Result.succeed({
+      secret: Redacted.make(secret.success, { label: "access_token" }),
+      type: type.success,
+      expiresIn: lifetime.success,
       // A malformed `refresh_in` is ignored, because the token is valid without it.
       refreshIn: secondsOf(body["refresh_in"]),
       scope: body["scope"]
     })
-    : Result.fail([ofSecret, ofType, ofLifetime].filter((problem) => problem !== ""))
+  }
+  const parts: ReadonlyArray<Checked<unknown>> = [secret, type, lifetime]
+  return Result.fail(parts.flatMap((part) => Result.isFailure(part) ? [part.failure] : []))
+}
+
+/** A member, or what is wrong with it. */
+type Checked<A> = Result.Result<A, string>
+
+const textOf = (article: "a" | "an", name: string, body: Members): Checked<string> => {
+  const value = body[name]
+  return isMissing(value)
+    ? Result.fail(`no ${name}`)
+    : typeof value !== "string"
+    ? Result.fail(`${article} ${name} that is not a string`)
+    : value === ""
+    ? Result.fail(`an empty ${name}`)
+    : Result.succeed(value)
+}
+
+/** RFC 6749 appendix A.12; anything else could not be sent as a header, and a transport would quote it. */
+const printable = (secret: string): Checked<string> =>
+  /^[\x20-\x7e]+$/.test(secret)
+    ? Result.succeed(secret)
+    : Result.fail("an access_token with characters other than printable ASCII")
+
+const lifetimeOf = (value: unknown): Checked<number> => {
+  const seconds = secondsOf(value)
+  return isMissing(value)
+    ? Result.fail("no expires_in")
+    : seconds === undefined
+    ? Result.fail("an expires_in that is not a number")
+    : seconds < 1
+    ? Result.fail("an expires_in of less than 1 second")
+    : seconds * 1000 > longestLifetime
+    ? Result.fail("an expires_in of more than ten years")
+    : Result.succeed(seconds)
 }
 
 /** Some providers send null for a member that has no value. */

@@ -84,7 +84,7 @@ export const make = (options: {
     const source = store.fleet ?? overValues(store, clock, newId)
     const { seeds } = sealer
     const owners = new Map<string, Owner>()
-    const first = yield* SingleFlight.make<boolean, "closed">({ closed: () => "closed" })
+    const first = yield* SingleFlight.make<void, "closed">({ closed: () => "closed" })
 
     const ownerOf = (name: string): Effect.Effect<Owner> => {
       const known = owners.get(name)
@@ -132,8 +132,8 @@ export const make = (options: {
       return isLost ? reactions.lost() : Effect.void
     }
 
-    /** Reads the records of an owner. Returns false when the store does not answer. */
-    const read = (owner: Owner, budget: Budget): Effect.Effect<boolean> =>
+    /** Reads the records of an owner. They stay as they are when the store does not answer. */
+    const read = (owner: Owner, budget: Budget): Effect.Effect<void> =>
       Effect.gen(function*() {
         const records: Array<Epochs> = []
         const { noted, records: before } = owner
@@ -141,7 +141,7 @@ export const make = (options: {
           const known = before?.[at]
           const answer = yield* guard.run("read", id, source.epochs(id, known?.version), budget)
           const record = answer._tag === "Answered" ? answer.value ?? known : undefined
-          if (record === undefined) return false
+          if (record === undefined) return
           records.push(record)
         }
         const now = owner.records
@@ -150,7 +150,6 @@ export const make = (options: {
         const merge = (record: Epochs, other: Epochs | undefined) =>
           other === undefined ? record : merged(record, other)
         yield* adopt(owner, now === before ? records : records.map((record, at) => merge(record, now?.[at])))
-        return true
       })
 
     /** Stamps the records of all root keys with the same time, because names contain the latest of them. */

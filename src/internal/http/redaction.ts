@@ -134,9 +134,9 @@ const endOf = (text: string, at: number, units: ReadonlyArray<Unit>): number | u
       position = next.position
       continue
     }
-    if (others.length > 0) {
+    for (const other of others.toReversed()) {
       branched.add(here)
-      for (const other of others.toReversed()) untried.push({ index: index + 1, position: other })
+      untried.push({ index: index + 1, position: other })
     }
     index++
     position = first

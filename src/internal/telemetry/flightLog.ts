@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { AuthenticationResult, CacheRefreshReason } from "../../AccessToken.ts"
 import type { AcquireTokenError } from "../../EntraError.ts"
-import { defaultRetryAfter } from "../http/retryAfter.ts"
 import { longestRetryAfter } from "../shared/cooldown.ts"
 import { isRefused } from "../shared/errors.ts"
 import { logSafely } from "../shared/safeLog.ts"
@@ -12,8 +11,7 @@ import { logSafely } from "../shared/safeLog.ts"
 export const throttledFor = (error: AcquireTokenError): number | undefined => {
   // An error of local origin repeats an error that has been logged already.
   if (error.origin === "local") return undefined
-  if (error.retryAfter !== undefined) return Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
-  return error._tag === "EntraThrottledError" ? defaultRetryAfter : undefined
+  return error.retryAfter === undefined ? undefined : Math.min(Duration.toMillis(error.retryAfter), longestRetryAfter)
 }
 
 /** Logs, at Debug, a flight that brought a token. */

@@ -76,6 +76,7 @@ describe("tokens", () => {
   ])("reads $name", ({ body, token }) => {
     const { secret, ...rest } = success(readTokenResponse(answer(200, body), asked))
     assert.strictEqual(Redacted.value(secret), "the-token")
+    assert.strictEqual(String(secret), "<redacted:access_token>")
     assert.deepStrictEqual(rest, { ...expected, ...token })
   })
 

@@ -44,6 +44,11 @@ describe("a root key", () => {
     if (text !== "") assert.notInclude(printed(error), text)
   })
 
+  it("that is too short tells how short it is", () => {
+    const { message } = failure(rootsOf([Redacted.make(randomBytes(23).toString("hex"))]))
+    assert.strictEqual(message, "keys[0] has 23 bytes, and a root key has 32 or more.")
+  })
+
   it("is needed", () => {
     assert.strictEqual(failure(rootsOf([])).field, "keys")
   })

@@ -326,8 +326,23 @@ describe("a budget", () => {
         assert.isAtMost(first.took + second.took, budget + 2 * StoreGuard.turn)
         assert.strictEqual((yield* timed(guard.run("read", "name", slow, acquisition))).took, 0)
       }
-      // What was left of a budget proves nothing about the store.
       assert.deepStrictEqual(changes, [])
+    }))
+
+  it.effect("of which a part is left proves nothing about the store", () =>
+    Effect.gen(function*() {
+      const { changes, guard } = yield* setUp
+      const slow = Effect.delay(Effect.succeed(1), 6 * StoreGuard.turn - 1)
+      const acquisitions = Array.from({ length: 4 }, () => StoreGuard.newBudget())
+      const answers = (command: Effect.Effect<number>) =>
+        Effect.forEach(
+          acquisitions,
+          (acquisition) =>
+            Effect.map(timed(guard.run("read", "name", command, acquisition)), ({ answer }) => answer._tag)
+        )
+      assert.deepStrictEqual(yield* answers(slow), Array(4).fill("Answered"))
+      assert.deepStrictEqual(yield* answers(Effect.never), Array(4).fill("Silent"))
+      assert.deepStrictEqual([changes, guard.isDown()], [[], false])
     }))
 })
 

@@ -22,6 +22,11 @@ describe("a reason", () => {
       new TypeError("fetch failed", { cause: new Error("proxy authentication required") }),
       "PROXY_RESPONSE_407"
     ],
+    [
+      "a failure of fetch with a code below an empty message",
+      new TypeError("fetch failed", { cause: new Error("", { cause: coded("ECONNRESET") }) }),
+      "ECONNRESET"
+    ],
     ["another failure of fetch", new TypeError("fetch failed", { cause: new Error("bad port") }), undefined],
     ["an error without a message", new Error("failed", { cause: new Error("") }), undefined],
     ["a code in words", coded("ConnectionRefused"), "ConnectionRefused"],

@@ -73,6 +73,9 @@ describe("scrubber", () => {
     const percents = "%".repeat(200)
     assert.strictEqual(scrubber([`${percents}x`])("%25".repeat(200), "data"), "%25".repeat(200))
     assert.strictEqual(scrubber([percents])(`<${"%25".repeat(200)}>`, "data"), "<<redacted>>")
+    // Each blank before the secret may be missing, so there are very many ways to read some of them.
+    const blanks = " ".repeat(200)
+    assert.strictEqual(scrubber([`${blanks}secret`])(`${blanks}other`, "data"), `${blanks}other`)
   })
 
   it("takes white space inside a secret for any other, and leaves what follows the secret", () => {

@@ -63,6 +63,11 @@ describe("claimsOf", () => {
       header: `Bearer ${part}, error="insufficient_claims", claims="${base64(claims)}"`,
       found: claims
     })),
+    {
+      name: "with escaped characters",
+      header: challenge(base64(claims).replaceAll("e", "\\e")).replace("_claims", "\\_claims"),
+      found: claims
+    },
     { name: "with blanks in it", header: challenge(` ${base64(claims)} `), found: claims },
     {
       name: "in the longest header that is read",

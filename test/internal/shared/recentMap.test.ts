@@ -19,6 +19,12 @@ describe("a recent map", () => {
     }))
   })
 
+  it("of one key forgets a key after two others", () => {
+    const map = RecentMap.make<number>(1)
+    for (const [at, key] of ["a", "b", "c"].entries()) map.set(key, at)
+    assert.deepStrictEqual(["a", "b"].map(map.get), [undefined, 1])
+  })
+
   it("has the last value of a key", () => {
     const map = RecentMap.make<string>(1)
     map.set("a", "1")
