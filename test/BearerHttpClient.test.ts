@@ -194,6 +194,7 @@ describe("the table", () => {
     "https://*.vault.azure.net": vaults,
     "https://*.azure.net": "api://parent/.default",
     "https://special.vault.azure.net": "api://special/.default",
+    "https://*.com.example": "api://com/.default",
     "https://*.xn--bcher-kva.example:8443": "api://books/.default"
   }
   it.effect.each([
@@ -205,6 +206,8 @@ describe("the table", () => {
     ["https://special.vault.azure.net/", "api://special/.default"],
     ["https://vault.azure.net/", "api://parent/.default"],
     ["https://a.bücher.example:8443/", "api://books/.default"],
+    // Its second label is one of a country, but its last label is longer than that of a country.
+    ["https://a.com.example/", "api://com/.default"],
     ["https://a.b.vault.azure.net/", undefined],
     ["https://.vault.azure.net/", undefined],
     ["https://a..vault.azure.net/", undefined],

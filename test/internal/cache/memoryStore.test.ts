@@ -414,6 +414,18 @@ describe("invalidate", () => {
   })
 })
 
+describe("removeWhere", () => {
+  it("removes the entries of the owner that are concerned, and no others", () => {
+    const memory = MemoryStore.make(boundless)
+    const entries = ["a", "b"].flatMap((client) =>
+      ["t1", "t2"].map((tenant) => entryOf({ space: spaceOf(ownerOf(client, "environment"), undefined), tenant }))
+    )
+    for (const entry of entries) memory.store(entry, 0)
+    memory.removeWhere(ownerOf("a", "environment"), ({ tenant }) => tenant === "t1")
+    assert.deepStrictEqual(entries.map((entry) => at(memory, entry)), [undefined, ...entries.slice(1)])
+  })
+})
+
 describe("against the plainest version of itself", () => {
   const names = ["a", "b", "c"]
   const key = fc.record({ space: fc.nat(1), tenant: fc.nat(2), scopes: fc.nat(2) }).map((key) => ({

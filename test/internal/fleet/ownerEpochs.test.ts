@@ -370,6 +370,17 @@ describe("root keys", () => {
       assert.strictEqual(one.losses(), 1)
     }))
 
+  it.effect("of several root keys are read until one of them is not answered", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeFleetStore.make
+      const { commands, namesOf } = yield* start(fake.store, { roots: ["A", "B"] })
+      yield* namesOf(place("contoso"))
+      assert.strictEqual(commands(), 2)
+      fake.isSilent = true
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(commands(), 3)
+    }))
+
   it.effect("old and new together: processes that have both share tokens with those of each, also after invalidations", () =>
     Effect.gen(function*() {
       const fake = yield* FakeFleetStore.make

@@ -56,6 +56,7 @@ describe("scrubber", () => {
     { name: "without the line break at its end", secret: "Hunter 2+secret\n", echo: "Hunter 2+secret" },
     { name: "without the white space before it", secret: " \tHunter 2+secret", echo: "Hunter 2+secret" },
     { name: "without the white space around it", secret: "\n Hunter 2+secret \r\n", echo: "Hunter+2%2Bsecret" },
+    { name: "with the white space around it in a form", secret: " Hunter 2+secret ", echo: "+Hunter+2%2Bsecret+" },
     { name: "with other white space", secret: "line1abc\nline2def", echo: "line1abc\r\n line2def" },
     { name: "percent-encoded twice", secret: "p/W w~", echo: encodeURIComponent(encodeURIComponent("p/W w~")) }
   ])("finds a secret $name", ({ echo, secret }) => {
